@@ -1,0 +1,175 @@
+"""A job file (TOML) as frozen settings: what to run, nothing that runs.
+
+Unknown keys, wrong types and impossible values are refused with the key's path, before anything is made.
+What a kind of problem, oracle, start, method or step takes besides is checked where that kind lives.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mpisign.settings import BadInput, Count, closest, make, settings
+
+Table = dict[str, Any]
+
+
+@settings
+class Log:
+    """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`."""
+
+    points: Annotated[int, Field(ge=2)] = 200
+    every: Count | None = None
+    iterates: bool = False
+
+
+@settings
+class Run:
+    """One curve: a method with its settings.
+
+    workers None: as many as there are ranks besides rank 0, or 1 in one process.
+    """
+
+    label: Annotated[str, Field(min_length=1, pattern=r"^[^/]+$")]
+    method: Table
+    step: Table
+    oracle: Table
+    workers: Count | None = None
+    iterations: Count
+
+
+@settings
+class Experiment:
+    """One problem, and the runs that are compared on it.
+
+    text: the job file as it was read; overrides: what --set changed in it.
+    """
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    repeats: Count
+    problem: Table
+    start: Table
+    log: Log
+    runs: list[Run]
+    text: str
+    overrides: list[str]
+
+
+_TOP = {"name", "seed", "repeats", "iterations", "problem", "oracle", "start", "log", "runs"}
+
+
+def read(path: Path, overrides: list[str] | None = None) -> Experiment:
+    """The experiment in the job file at `path`, after `overrides` such as ``runs.0.step.alpha=0.1``.
+
+    Raises BadInput, naming the file and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return parse(text, overrides or [], name=path.stem)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadInput(str(path), f"cannot read this job file: {reason}") from None
+    except BadInput as error:
+        raise BadInput(str(path), str(error)) from None
+
+
+def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
+    """The experiment in a job file's text; raises BadInput, naming the key."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput("", f"not valid TOML: {error}") from None
+    for override in overrides:
+        _override(document, override)
+    _refuse_unknown(document, sorted(_TOP), "")
+    tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
+    return make(
+        Experiment,
+        {
+            "name": document.get("name", name),
+            "seed": document.get("seed", 1),
+            "repeats": document.get("repeats", 1),
+            "problem": tables["problem"] or _missing("problem", "a table with the key kind"),
+            "start": tables["start"] or {"kind": "normal"},
+            "log": _log(tables["log"]),
+            "runs": _runs(document, tables["oracle"]),
+            "text": text,
+            "overrides": overrides,
+        },
+        "",
+    )
+
+
+def _missing(key: str, expected: str) -> None:
+    raise BadInput(key, f"missing; expected {expected}")
+
+
+def _table(document: Table, key: str) -> Table:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise BadInput(key, f"expected a table, got {table!r}")
+    return table
+
+
+def _log(table: Table) -> Log:
+    _refuse_unknown(table, [field.name for field in fields(Log)], "log")  # type: ignore[arg-type]
+    return make(Log, table, "log")
+
+
+def _runs(document: Table, oracle: Table) -> list[Run]:
+    tables = document.get("runs")
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise BadInput("runs", "expected one or more [[runs]] tables")
+    shared = {"oracle": oracle or {"kind": "full"}}
+    if "iterations" in document:
+        shared["iterations"] = document["iterations"]
+    runs = [_run(table, shared, f"runs.{index}") for index, table in enumerate(tables)]
+    labels = [run.label for run in runs]
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            raise BadInput(f"runs.{index}.label", f"{label!r} is the label of an earlier run; labels differ")
+    return runs
+
+
+def _run(table: Table, shared: Table, path: str) -> Run:
+    """What a run's table says of the run itself; its other keys are its method's."""
+    own = {"label", "step", "oracle", "workers", "iterations"}
+    arguments = shared | {key: value for key, value in table.items() if key in own}
+    arguments["method"] = {key: value for key, value in table.items() if key not in own}
+    arguments.setdefault("label", str(table.get("method", "")))
+    return make(Run, arguments, path)
+
+
+def _override(document: Table, override: str) -> None:
+    """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
+    path, equals, value = override.partition("=")
+    if not equals or not path:
+        raise BadInput("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {override!r}")
+    node: Any = document
+    *parents, last = path.strip().split(".")
+    for part in parents:
+        node = _child(node, part, override)
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    _child(node, last, override)
+    node[int(last) if isinstance(node, list) else last] = parsed
+
+
+def _child(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, dict):
+        return node.setdefault(part, {})
+    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+        return node[int(part)]
+    raise BadInput("--set", f"{override!r} leads nowhere at {part!r}")
+
+
+def _refuse_unknown(table: Mapping[str, object], known: list[str], path: str) -> None:
+    for key in table:
+        if key not in known:
+            raise BadInput(f"{path}.{key}" if path else key, f"unknown key; {closest(key, known)}")

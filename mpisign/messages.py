@@ -1,0 +1,128 @@
+"""What travels: one contiguous row per message, a 64-bit number in front and the payload behind it.
+
+Two kinds. `SignMessage`: a sign a coordinate, packed. `DenseMessage`: float64 coordinates. A worker's message and
+the server's reply have the same form, so whoever holds one can do the same things with it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from mpisign import planes
+from mpisign.arrays import Floats, Signs, Words
+from mpisign.planes import kernel
+
+Zeros: TypeAlias = Literal["exact", "coin", "plus"]
+"""What a zero sign and a tied vote become: "exact", zero, as in the paper (a second plane travels when it is
+needed); "coin", a keyed fair coin decides, which has the same expectation; "plus", +1."""
+
+
+class Message(ABC):
+    """A vector and a number >= 0, as views of a row that is about to travel or has just arrived."""
+
+    @property
+    @abstractmethod
+    def number(self) -> float:
+        """The number in front, by default the l1 norm of what was put; a reply's is the mean, M_k."""
+
+    @abstractmethod
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        """Write `vector`, shape (d,), and `number` (default: its l1 norm) into the row."""
+
+    @abstractmethod
+    def subtract_from(self, x: Floats, c: float) -> None:
+        """x <- x - c * (the vector that is held) in place, shape (d,)."""
+
+    @abstractmethod
+    def signs(self, out: Signs) -> None:
+        """out[:] = the signs of the vector that is held, int8, shape (d,)."""
+
+
+class SignMessage(Message):
+    """Signs, one bit a coordinate: sign = 2 [v > 0] - 1, or [v > 0] + [v >= 0] - 1 when some are zero.
+
+    row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the strict plane [v > 0]. A norm's sign bit is
+    free, so it says whether the weak plane [v >= 0] differs and has to be asked for.
+    weak: uint64, shape (W,), the weak plane; its content counts only when `ternary` is true.
+    coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
+    """
+
+    def __init__(self, row: Words, weak: Words, zeros: Zeros, coin: Callable[[], Words]):
+        self._number = row[:1].view(np.float64)
+        self.strict, self.weak = row[1:], weak
+        self._zeros, self._coin = zeros, coin
+
+    @property
+    def number(self) -> float:
+        return abs(float(self._number[0]))
+
+    @property
+    def ternary(self) -> bool:
+        """Whether some sign is zero, so that the weak plane is part of the message."""
+        return math.copysign(1.0, self._number[0]) < 0
+
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        norm, has_zeros = planes.pack(vector, self.strict)
+        if has_zeros:
+            planes.pack_weak(vector, self.weak)
+        self.settle(norm if number is None else number, has_zeros)
+
+    def settle(self, number: float, has_zeros: bool) -> None:
+        """Write the number, and let the zeros policy decide what becomes of the zeros in the planes."""
+        if has_zeros and self._zeros == "coin":
+            planes.settle(self.strict, self.weak, self._coin())
+        elif has_zeros and self._zeros == "plus":
+            self.strict[:] = self.weak
+        ternary = has_zeros and self._zeros == "exact"
+        self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
+
+    def subtract_from(self, x: Floats, c: float) -> None:
+        if self.ternary:
+            planes.subtract_weak(x, c, self.strict, self.weak)
+        else:
+            planes.subtract(x, c, self.strict)
+
+    def signs(self, out: Signs) -> None:
+        planes.unpack(self.strict, self.weak if self.ternary else self.strict, out)
+
+
+class DenseMessage(Message):
+    """float64 coordinates.
+
+    row: float64, shape (1 + d,): the number, then the vector.
+    """
+
+    def __init__(self, row: Floats):
+        self._row, self.vector = row, row[1:]
+
+    @property
+    def number(self) -> float:
+        return float(self._row[0])
+
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        norm = _copy_with_norm(vector, self.vector)
+        self._row[0] = norm if number is None else number
+
+    def subtract_from(self, x: Floats, c: float) -> None:
+        _subtract_multiple(x, c, self.vector)
+
+    def signs(self, out: Signs) -> None:
+        np.sign(self.vector, out=out, casting="unsafe")
+
+
+@kernel("float64(float64[::1], float64[::1])")
+def _copy_with_norm(vector: Floats, out: Floats) -> float:
+    norm = 0.0
+    for i in range(len(vector)):
+        out[i] = vector[i]
+        norm += abs(vector[i])
+    return norm
+
+
+@kernel("void(float64[::1], float64, float64[::1])")
+def _subtract_multiple(x: Floats, c: float, vector: Floats) -> None:
+    for i in range(len(x)):
+        x[i] -= c * vector[i]

@@ -1,0 +1,123 @@
+"""How a gradient becomes stochastic (Assumption 4).
+
+An oracle is planned once per run and then asked: `plan` returns the function that writes worker w's
+stochastic gradient at x into `out`, using nothing but the generator that it is given.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from mpisign.arrays import Floats
+from mpisign.problems import Problem
+from mpisign.registry import Registry
+from mpisign.settings import BadInput, Count, Positive, settings
+
+Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
+"""source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
+
+
+class Oracle(ABC):
+    """A source of stochastic gradients."""
+
+    @abstractmethod
+    def plan(self, problem: Problem, workers: int) -> Source:
+        """The gradients of `workers` workers; raises BadInput when the problem cannot give them."""
+
+
+@settings
+class Full(Oracle):
+    """the exact gradient, on every worker (Algorithm 1)"""
+
+    def plan(self, problem: Problem, workers: int) -> Source:
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.gradient(x, out)
+
+        return gradient
+
+
+@settings
+class Minibatch(Oracle):
+    """the mean gradient of `batch` data points (Remark 5)
+
+    sampling "iid": drawn with replacement from all n points by every worker, the i.i.d. estimates of
+    Algorithm 3. "shard": worker w of M owns the points w, w + M, w + 2M, ... and draws `batch` different
+    ones of them; fresh ones each iteration, so that each estimate is unbiased for its own part.
+    """
+
+    batch: Count
+    sampling: Literal["iid", "shard"] = "iid"
+
+    def plan(self, problem: Problem, workers: int) -> Source:
+        samples = problem.samples
+        if samples is None:
+            raise BadInput("kind", 'expected "full" or "additive": this problem has no data points to draw')
+        return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
+
+    def _iid(self, problem: Problem, samples: int) -> Source:
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.minibatch(x, generator.integers(0, samples, size=self.batch), out)
+
+        return gradient
+
+    def _shard(self, problem: Problem, samples: int, workers: int) -> Source:
+        if self.batch > samples // workers:
+            raise BadInput(
+                "batch",
+                f"expected at most {samples // workers}, the part of each of {workers} workers in {samples} "
+                f"data points, got {self.batch}",
+            )
+
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            owned = len(range(worker, samples, workers))
+            drawn = generator.choice(owned, size=self.batch, replace=False, shuffle=False)
+            problem.minibatch(x, worker + workers * drawn, out)
+
+        return gradient
+
+
+@settings
+class Additive(Oracle):
+    """the exact gradient plus noise, independent across coordinates, workers and iterations
+
+    noise "normal": N(0, size^2). "uniform": on [-size, size]. "three-point": +size and -size with
+    probability q each, else 0 (the audit's finite law).
+    """
+
+    noise: Literal["normal", "uniform", "three-point"] = "normal"
+    size: Positive
+    q: Annotated[float, Field(gt=0, le=0.5)] = 0.5
+
+    def plan(self, problem: Problem, workers: int) -> Source:
+        noise = np.empty(problem.dimension)
+        draw = {"normal": self._normal, "uniform": self._uniform, "three-point": self._three_point}[self.noise]
+
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.gradient(x, out)
+            draw(generator, noise)
+            np.add(out, noise, out=out)
+
+        return gradient
+
+    def _normal(self, generator: np.random.Generator, noise: Floats) -> None:
+        generator.standard_normal(out=noise)
+        np.multiply(noise, self.size, out=noise)
+
+    def _uniform(self, generator: np.random.Generator, noise: Floats) -> None:
+        generator.random(out=noise)
+        np.subtract(noise, 0.5, out=noise)
+        np.multiply(noise, 2 * self.size, out=noise)
+
+    def _three_point(self, generator: np.random.Generator, noise: Floats) -> None:
+        # (u - 1/2) / (1/2 - q), cut towards 0, is 0 between q and 1 - q and at least 1 in size beyond: no temporary.
+        generator.random(out=noise)
+        np.subtract(noise, 0.5, out=noise)
+        np.divide(noise, 0.5 - self.q if self.q < 0.5 else np.finfo(float).tiny, out=noise)
+        np.clip(np.trunc(noise, out=noise), -1.0, 1.0, out=noise)
+        np.multiply(noise, self.size, out=noise)
+
+
+ORACLES: Registry[Oracle] = Registry("oracles", full=Full, minibatch=Minibatch, additive=Additive)

@@ -1,0 +1,85 @@
+"""Tables of a job file become objects; what does not fit is refused in one line that names the key.
+
+A kind (a method, a problem, an oracle, a step, a start) is any callable: the keys that a job file may
+give it are its keyword arguments, checked against their annotations by pydantic.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Annotated, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, Field, ValidationError, validate_call
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class BadInput(ValueError):
+    """What a user gave does not fit: the command prints it as one line and exits with status 2.
+
+    key: the path of the offending key, such as ``runs.0.step.alpha``, or a file's name, or "".
+    complaint: what was expected, and what was found.
+    """
+
+    def __init__(self, key: str, complaint: str):
+        super().__init__(f"{key}: {complaint}" if key else complaint)
+        self.key, self.complaint = key, complaint
+
+    def inside(self, path: str) -> "BadInput":
+        """The same complaint, its key seen from one level further out."""
+        return BadInput(f"{path}.{self.key}" if self.key else path, self.complaint)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """A frozen dataclass with keyword arguments only, checked strictly when it is made."""
+    return dataclass(cls, frozen=True, kw_only=True, config=_STRICT)
+
+
+def checked(function: F) -> F:
+    """A function whose keyword arguments are checked strictly when it is called."""
+    return validate_call(config=ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True))(
+        function
+    )
+
+
+def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
+    """maker(**table), with every complaint made to name its key below `path`.
+
+    Raises BadInput for an unknown or missing key, a wrong type, or an impossible value.
+    """
+    try:
+        return maker(**table)
+    except ValidationError as error:
+        key, complaint = _first(error)
+        raise BadInput(key, complaint).inside(path) if path else BadInput(key, complaint) from None
+    except BadInput as error:
+        raise (error.inside(path) if path else error) from None
+
+
+def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    """What to say after an unknown name: a near match if there is one, and what is known."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}known: {', '.join(known)}"
+
+
+def _first(error: ValidationError) -> tuple[str, str]:
+    detail: ErrorDetails = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "unexpected_keyword_argument" | "unexpected_positional_argument":
+            return key, "unknown key"
+        case "missing" | "missing_argument" | "missing_keyword_only_argument":
+            return key, "missing, and it has no default"
+        case _:
+            expected = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            return key, f"expected {expected}, got {detail['input']!r}"

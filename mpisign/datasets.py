@@ -1,0 +1,87 @@
+"""Data sets: the real ones that scikit-learn carries, and files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import h5py
+import numpy as np
+
+from mpisign.arrays import Floats
+from mpisign.settings import BadInput, closest
+
+Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
+"""raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
+row of length 1, as epsilon has it."""
+
+
+def _bundled(loader: str, positive: Callable[[Floats], Floats]) -> Callable[[], tuple[Floats, Floats]]:
+    def load() -> tuple[Floats, Floats]:
+        import sklearn.datasets
+
+        features, target = getattr(sklearn.datasets, loader)(return_X_y=True)
+        return np.asarray(features, dtype=np.float64), np.where(positive(target), 1.0, -1.0)
+
+    return load
+
+
+BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
+    "breast-cancer": _bundled("load_breast_cancer", lambda target: target == 1),
+    "digits": _bundled("load_digits", lambda target: target % 2 == 0),
+    "wine": _bundled("load_wine", lambda target: target == 0),
+}
+"""name -> features (n, d) and labels (n,): malignant against benign, even against odd, class 0 against the rest."""
+
+
+def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
+    """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
+
+    name: a bundled set, an HDF5 file with the datasets `features` and `labels`, or a LIBSVM text file. scaling
+    None: "unit-rows" for a bundled set, "raw" for a file. Raises BadInput, naming the key or the file.
+    """
+    if name in BUNDLED:
+        features, labels = BUNDLED[name]()
+        return _scaled(features, scaling or "unit-rows"), labels
+    path = Path(name)
+    if not path.is_file():
+        raise BadInput("data", f"no file and no bundled data set {name!r}; {closest(name, list(BUNDLED))}")
+    features, labels = _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
+    if not np.isfinite(features).all():
+        raise BadInput("data", f"{name}: expected finite features, found a NaN or an infinity")
+    return _scaled(features, scaling or "raw"), _as_signs(labels, name)
+
+
+def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
+    try:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file["features"], dtype=np.float64), np.asarray(file["labels"], dtype=np.float64)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise BadInput("data", f"{path}: expected the numeric datasets features and labels: {error}") from None
+
+
+def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
+    from sklearn.datasets import load_svmlight_file
+
+    try:
+        features, labels = load_svmlight_file(str(path))
+        return features.toarray(), labels
+    except (OSError, ValueError) as error:
+        raise BadInput("data", f"{path}: expected LIBSVM text or HDF5: {error}") from None
+
+
+def _as_signs(labels: Floats, name: str) -> Floats:
+    classes = np.unique(labels)
+    if len(classes) != 2:
+        raise BadInput("data", f"{name}: expected labels of two classes, found {len(classes)}: {classes[:5]}")
+    return np.where(labels == classes[1], 1.0, -1.0)
+
+
+def _scaled(features: Floats, scaling: Scaling) -> Floats:
+    if scaling == "raw":
+        return features
+    spread = features.std(axis=0)
+    scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    if scaling == "unit-rows":
+        lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+        scaled = scaled / np.where(lengths > 0, lengths, 1.0)
+    return np.ascontiguousarray(scaled)

@@ -1,0 +1,13 @@
+"""The objectives f; one file each."""
+
+from mpisign.problems.logistic import logistic
+from mpisign.problems.problem import Minimum, Problem
+from mpisign.problems.quadratic import Quadratic, Separable
+from mpisign.problems.toy import Toy
+from mpisign.registry import Registry
+
+PROBLEMS: Registry[Problem] = Registry(
+    "problems", separable=Separable, quadratic=Quadratic, toy=Toy, logistic=logistic
+)
+
+__all__ = ["PROBLEMS", "Minimum", "Problem"]

@@ -1,0 +1,63 @@
+"""What a problem is to everything else."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.arrays import Floats, Indices
+from mpisign.settings import BadInput
+from mpisign.theory.constants import Constant
+
+
+class Minimum(NamedTuple):
+    """f*: `value` - `error` <= f* <= `value`, with error = ||g||^2 / (2 mu) at the point found."""
+
+    value: float
+    error: float
+
+
+class Problem(ABC):
+    """An objective f on R^d.
+
+    dimension: d. samples: n, the data points, or None. segments: into how many fixed parts f is
+    split when it is evaluated, whatever the number of ranks: f(x) is the sum of its parts in their order.
+    """
+
+    dimension: int
+    samples: int | None = None
+    segments: int = 1
+
+    @abstractmethod
+    def value(self, x: Floats) -> float:
+        """f(x)."""
+
+    @abstractmethod
+    def gradient(self, x: Floats, out: Floats) -> None:
+        """out[:] = the gradient at x; shapes (d,)."""
+
+    def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
+        """out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
+        raise BadInput("kind", "this problem has no data points")
+
+    def part(self, points: Floats, segment: int, out: Floats) -> None:
+        """out[i] = the part `segment` of (f, gradient) at points[i]; shapes (r, d) and (r, 1 + d)."""
+        for point, row in zip(points, out, strict=True):
+            row[0] = self.value(point)
+            self.gradient(point, row[1:])
+
+    @abstractmethod
+    def minimum(self) -> Minimum:
+        """f* with a certified error."""
+
+    def constants(self) -> dict[str, Constant]:
+        """L and mu with respect to the infinity norm (Assumptions 1 to 3), as far as they are known."""
+        return {}
+
+
+def finite_vector(values: object, key: str) -> Floats:
+    """A float64 array of finite numbers, or BadInput that names `key`."""
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise BadInput(key, "expected finite numbers, found a NaN or an infinity")
+    return array

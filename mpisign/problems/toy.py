@@ -1,0 +1,26 @@
+"""Example 4."""
+
+import math
+
+from mpisign.arrays import Floats
+from mpisign.problems.problem import Minimum, Problem
+from mpisign.theory.constants import Constant
+
+
+class Toy(Problem):
+    """f(x) = x^2 + 3 sin^2 x on the line (Example 4): not convex, but with the PL property; f* = 0"""
+
+    dimension = 1
+
+    def value(self, x: Floats) -> float:
+        return float(x[0]) ** 2 + 3.0 * math.sin(x[0]) ** 2 if math.isfinite(x[0]) else math.inf
+
+    def gradient(self, x: Floats, out: Floats) -> None:
+        out[0] = 2.0 * x[0] + 3.0 * math.sin(2.0 * x[0]) if math.isfinite(x[0]) else math.nan
+
+    def minimum(self) -> Minimum:
+        return Minimum(0.0, 0.0)
+
+    def constants(self) -> dict[str, Constant]:
+        """L = max |f''| = 8; the PL constant is the least f'^2 / (2 f), at |x| = 2.2017 (MATH.md, Ex. 4)."""
+        return {"L": Constant(8.0, "exact"), "mu_PL": Constant(0.1755309858797, "lower")}

@@ -1,0 +1,140 @@
+"""What is recorded of a repeat: kept at the recorded k, evaluated and written in blocks.
+
+The evaluation of f and its gradient at a block of iterates is shared by the ranks, part by part of the problem; the
+root adds the parts in their order. The clock does not run meanwhile.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from mpisign.arrays import Floats, Indices, Signs
+from mpisign.exchange import Ranks
+from mpisign.experiment import Log
+from mpisign.messages import Message
+from mpisign.problems import Problem
+from mpisign.server import Server
+
+_BLOCK = 16
+"""Records that are evaluated together; fewer where that many points would take more than 32 MiB."""
+
+
+class Sink(Protocol):
+    """Where blocks of records go: a repeat's group in a trajectory file."""
+
+    def append(self, block: dict[str, np.ndarray]) -> None:
+        """Add records: arrays of the same length, by column."""
+
+
+def schedule(log: Log, iterations: int) -> Indices:
+    """The recorded k, increasing, with 0 and K = `iterations` among them."""
+    if log.every is not None:
+        points = np.arange(0, iterations + 1, log.every)
+    else:
+        points = np.round(np.geomspace(1, iterations, log.points - 1)).astype(np.int64)
+    return np.unique(np.concatenate([[0], points, [iterations]])).astype(np.int64)
+
+
+class Recorder:
+    """The records of one repeat.
+
+    due: the next k to record. sink: None except on the root.
+    """
+
+    def __init__(self, problem: Problem, ranks: Ranks, ks: Indices, sink: Sink | None, iterates: bool):
+        self._evaluation = Evaluation(problem, ranks)
+        self._ks, self._sink, self._iterates = ks, sink, iterates
+        self._signs: Signs = np.zeros((len(self._evaluation.points), problem.dimension), dtype=np.int8)
+        self._rows: list[dict[str, float]] = []
+        self._recorded = 0
+        self._clock = 0.0
+        self._seconds = 0.0
+
+    @property
+    def due(self) -> int:
+        return int(self._ks[self._recorded]) if self._recorded < len(self._ks) else -1
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._clock = time.perf_counter()
+
+    def record(self, k: int, x: Floats, alpha: float, reply: Message, server: Server) -> None:
+        """Keep x_k and what was known at k; evaluate and write when the block is full."""
+        reply.signs(self._signs[len(self._rows)])
+        self._keep(x, k=k, scale=reply.number, step=alpha)
+        self._rows[-1] |= self._bits
+        if len(self._rows) == len(self._signs):
+            self.flush()
+
+    def stop(self, k: int, x: Floats) -> int | None:
+        """Record the last iterate; returns k if it is not finite or lies before K: the repeat diverged."""
+        self._signs[len(self._rows)] = 0
+        self._keep(x, k=k, scale=np.nan, step=np.nan)
+        self._rows[-1] |= self._bits
+        self.flush()
+        finished = k == self._ks[-1] and bool(np.isfinite(x).all())
+        return None if finished else k
+
+    def _keep(self, x: Floats, **known: float) -> None:
+        self._evaluation.points[len(self._rows)] = x
+        elapsed = time.perf_counter() - self._clock
+        self._rows.append(known | {"seconds": self._seconds + elapsed})
+        self._recorded += 1
+
+    def flush(self) -> None:
+        """Evaluate what has been kept, on all ranks, and write it on the root."""
+        self._seconds += time.perf_counter() - self._clock
+        results = self._evaluation.run()
+        if self._sink is not None and self._rows:
+            self._sink.append(self._block(results))
+        self._rows.clear()
+        self._clock = time.perf_counter()
+
+    def _block(self, results: Floats) -> dict[str, np.ndarray]:
+        count = len(self._rows)
+        gradients = results[:count, 1:]
+        block = {name: np.array([row[name] for row in self._rows]) for name in self._rows[0]}
+        block["value"] = results[:count, 0]
+        with np.errstate(invalid="ignore", over="ignore"):
+            block["gradient_l1"] = np.abs(gradients).sum(axis=1)
+            block["agreement"] = np.array(list(self._agreement(gradients)))
+        if self._iterates:
+            block["x"] = self._evaluation.points[:count].copy()
+        return block
+
+    def _agreement(self, gradients: Floats) -> Iterator[float]:
+        """The share of the coordinates with a nonzero gradient where the reply has its sign; NaN if none has."""
+        for gradient, signs, row in zip(gradients, self._signs, self._rows, strict=False):
+            known = (gradient != 0) & np.isfinite(row["scale"])
+            yield float((np.sign(gradient) == signs)[known].mean()) if known.any() else np.nan
+
+
+class Evaluation:
+    """f and its gradient at a block of points.
+
+    points: float64, shape (r, d), the same on every rank. Always all r are evaluated, stale ones too, so that the
+    matrix products have the same shapes, and their results the same bits, however full the block is.
+    """
+
+    def __init__(self, problem: Problem, ranks: Ranks):
+        self._problem, self._ranks = problem, ranks
+        count = max(1, min(_BLOCK, 2**25 // (8 * problem.dimension)))
+        self.points: Floats = np.zeros((count, problem.dimension))
+        per_rank = -(-problem.segments // ranks.size)
+        first = ranks.rank * per_rank
+        self._mine = range(min(first, problem.segments), min(first + per_rank, problem.segments))
+        self._table = ranks.table(per_rank, count * (1 + problem.dimension))
+
+    def run(self) -> Floats:
+        """(f, gradient) at every point, shape (r, 1 + d), on the root; elsewhere of no meaning."""
+        parts = self._table.view(np.float64).reshape(len(self._table), len(self.points), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i, segment in enumerate(self._mine):
+                self._problem.part(self.points, segment, parts[i])
+            self._ranks.gather(self._table)
+            total: Floats = np.zeros_like(parts[0])
+            for part in parts[: self._problem.segments]:
+                total += part
+        return total

@@ -1,0 +1,150 @@
+"""An experiment, run: everything is made and checked first, then each run's repeats go through the loop."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from threadpoolctl import threadpool_limits
+
+from mpisign import loop
+from mpisign.exchange import Ranks
+from mpisign.experiment import Experiment, Run
+from mpisign.methods import METHODS, Method
+from mpisign.oracles import ORACLES, Source
+from mpisign.problems import PROBLEMS, Minimum, Problem
+from mpisign.progress import Progress
+from mpisign.provenance import provenance
+from mpisign.randomness import Draws
+from mpisign.recorder import Recorder, schedule
+from mpisign.server import SERVERS
+from mpisign.settings import BadInput
+from mpisign.starts import STARTS, Start
+from mpisign.steps import STEPS
+from mpisign.trajectory import TrajectoryWriter
+
+
+class PlannedRun(NamedTuple):
+    """A run whose kinds are made."""
+
+    settings: Run
+    method: Method
+    source: Source
+    step: Callable[[int], float]
+    workers: int
+
+
+class Plan(NamedTuple):
+    """An experiment whose kinds are made: nothing in it can be refused any more."""
+
+    experiment: Experiment
+    problem: Problem
+    start: Start
+    runs: list[PlannedRun]
+
+
+def plan(experiment: Experiment, ranks: Ranks) -> Plan:
+    """Make the problem, the start and every run; raises BadInput, naming the key."""
+    problem = PROBLEMS.make(experiment.problem, "problem")
+    start = STARTS.make(experiment.start, "start")
+    with _naming("start"):
+        start.point(problem.dimension, Draws(experiment.seed, 0))
+    default_workers = max(1, ranks.size - 1)
+    runs = [_plan_run(run, problem, default_workers, f"runs.{i}") for i, run in enumerate(experiment.runs)]
+    return Plan(experiment, problem, start, runs)
+
+
+def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
+    workers = run.workers or default_workers
+    method = METHODS.make(run.method, path, kind="method")
+    step = STEPS.make(run.step, f"{path}.step")
+    oracle = ORACLES.make(run.oracle, f"{path}.oracle")
+    with _naming(f"{path}.oracle"):
+        source = oracle.plan(problem, workers)
+    with _naming(f"{path}.step"):
+        alpha = step.plan(problem.samples)
+    return PlannedRun(run, method, source, alpha, workers)
+
+
+class _naming:
+    """Complaints raised inside name their key below `path`."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BadInput):
+            raise error.inside(self._path) from None
+
+
+def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
+    """Run everything and write the trajectory file at `output`, on rank 0, over what may be there."""
+    with threadpool_limits(limits=1):  # more BLAS threads would add in another order
+        writer = _open(planned, ranks, output) if ranks.root else None
+        minimum = planned.problem.minimum() if ranks.root else None
+        total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
+        with Progress(total, quiet=not ranks.root) as progress:
+            for run in planned.runs:
+                if writer is not None and minimum is not None:
+                    writer.run(run.settings.label, _attributes(planned, run, minimum))
+                for number in repeats:
+                    progress.at(f"{run.settings.label}, repeat {number}")
+                    _repeat(planned, run, number, ranks, writer)
+                    progress.add(run.settings.iterations)
+        if writer is not None:
+            writer.close()
+
+
+def _repeat(
+    planned: Plan, run: PlannedRun, number: int, ranks: Ranks, writer: TrajectoryWriter | None
+) -> None:
+    problem, log = planned.problem, planned.experiment.log
+    draws = Draws(planned.experiment.seed, number)
+    x = planned.start.point(problem.dimension, draws)
+    ks = schedule(log, run.settings.iterations)
+    sink = None
+    if writer is not None:
+        sink = writer.repeat(run.settings.label, number, ks, problem.dimension, log.iterates)
+    server = SERVERS[run.method.message](ranks, run.workers, problem.dimension, run.method.zeros, draws)
+    recorder = Recorder(problem, ranks, ks, sink, log.iterates)
+    diverged_at = loop.iterate(
+        loop.Repeat(run.method, run.source, run.step, run.settings.iterations, server, draws, recorder), x
+    )
+    if sink is not None:
+        sink.finish(x, diverged_at)
+
+
+def _open(planned: Plan, ranks: Ranks, output: Path) -> TrajectoryWriter:
+    experiment = planned.experiment
+    return TrajectoryWriter(output, experiment.text, experiment.overrides, provenance(ranks))
+
+
+def _attributes(planned: Plan, run: PlannedRun, minimum: Minimum) -> dict[str, Any]:
+    """Every resolved setting of a run, flat, with dots; f* and the constants with how each is known."""
+    experiment, settings = planned.experiment, run.settings
+    tables = {
+        "problem": experiment.problem,
+        "start": experiment.start,
+        "oracle": settings.oracle,
+        "step": settings.step,
+    }
+    flat = dict(_flatten(tables))
+    flat |= {"iterations": settings.iterations, "workers": run.workers, "seed": experiment.seed}
+    flat |= {"method": settings.method["method"]}
+    for key in getattr(run.method, "__dataclass_fields__", {}):
+        flat[key] = getattr(run.method, key)
+    flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
+    flat |= {"f_star": minimum.value, "f_star_error": minimum.error}
+    for name, constant in planned.problem.constants().items():
+        flat |= {name: constant.value, f"{name}_known": constant.how}
+    return flat
+
+
+def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -37,7 +37,8 @@ def iterate(repeat: Repeat, x: Floats) -> int | None:
     shared = method.shared(len(x))
     recorder.start()
     for k in range(iterations):
-        server.k, alpha = k, step(k)
+        server.begin(k)
+        alpha = step(k)
         for worker in server.hosted:
             point = method.query(x, memory[worker])
             source(point, worker, draws.at(Purpose.ORACLE, worker, k), gradient)
@@ -46,6 +47,7 @@ def iterate(repeat: Repeat, x: Floats) -> int | None:
         if not math.isfinite(reply.number):
             return recorder.stop(k, x)
         if k == recorder.due:
-            recorder.record(k, x, alpha, reply, server)
+            recorder.record(k, x, alpha, reply)
         method.step(x, alpha, reply, shared)
+    server.begin(iterations)
     return recorder.stop(iterations, x)

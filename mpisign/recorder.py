@@ -43,10 +43,12 @@ class Recorder:
     due: the next k to record. sink: None except on the root.
     """
 
-    def __init__(self, problem: Problem, ranks: Ranks, ks: Indices, sink: Sink | None, iterates: bool):
-        self._evaluation = Evaluation(problem, ranks)
+    def __init__(
+        self, evaluation: "Evaluation", server: Server, ks: Indices, sink: Sink | None, iterates: bool
+    ):
+        self._evaluation, self._server = evaluation, server
         self._ks, self._sink, self._iterates = ks, sink, iterates
-        self._signs: Signs = np.zeros((len(self._evaluation.points), problem.dimension), dtype=np.int8)
+        self._signs: Signs = np.zeros(evaluation.points.shape, dtype=np.int8)
         self._rows: list[dict[str, float]] = []
         self._recorded = 0
         self._clock = 0.0
@@ -60,11 +62,10 @@ class Recorder:
         """Start the clock."""
         self._clock = time.perf_counter()
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message, server: Server) -> None:
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
         """Keep x_k and what was known at k; evaluate and write when the block is full."""
         reply.signs(self._signs[len(self._rows)])
         self._keep(x, k=k, scale=reply.number, step=alpha)
-        self._rows[-1] |= self._bits
         if len(self._rows) == len(self._signs):
             self.flush()
 
@@ -72,7 +73,6 @@ class Recorder:
         """Record the last iterate; returns k if it is not finite or lies before K: the repeat diverged."""
         self._signs[len(self._rows)] = 0
         self._keep(x, k=k, scale=np.nan, step=np.nan)
-        self._rows[-1] |= self._bits
         self.flush()
         finished = k == self._ks[-1] and bool(np.isfinite(x).all())
         return None if finished else k
@@ -80,7 +80,8 @@ class Recorder:
     def _keep(self, x: Floats, **known: float) -> None:
         self._evaluation.points[len(self._rows)] = x
         elapsed = time.perf_counter() - self._clock
-        self._rows.append(known | {"seconds": self._seconds + elapsed})
+        bits = {"bits_up": self._server.sent_up, "bits_down": self._server.sent_down}
+        self._rows.append(known | bits | {"seconds": self._seconds + elapsed})
         self._recorded += 1
 
     def flush(self) -> None:

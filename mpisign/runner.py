@@ -15,7 +15,7 @@ from mpisign.problems import PROBLEMS, Minimum, Problem
 from mpisign.progress import Progress
 from mpisign.provenance import provenance
 from mpisign.randomness import Draws
-from mpisign.recorder import Recorder, schedule
+from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.server import SERVERS
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS, Start
@@ -108,7 +108,7 @@ def _repeat(
     if writer is not None:
         sink = writer.repeat(run.settings.label, number, ks, problem.dimension, log.iterates)
     server = SERVERS[run.method.message](ranks, run.workers, problem.dimension, run.method.zeros, draws)
-    recorder = Recorder(problem, ranks, ks, sink, log.iterates)
+    recorder = Recorder(Evaluation(problem, ranks), server, ks, sink, log.iterates)
     diverged_at = loop.iterate(
         loop.Repeat(run.method, run.source, run.step, run.settings.iterations, server, draws, recorder), x
     )

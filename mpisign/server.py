@@ -7,7 +7,6 @@ is computed here, in that order: the reply does not depend on how many ranks the
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +28,6 @@ class Server(ABC):
     bits_up, bits_down: bits sent so far by all workers together, and to all of them.
     """
 
-    kinds: ClassVar[dict[str, type["Server"]]] = {}
     reply: Message
     _messages: Sequence[Message]
 
@@ -41,7 +39,11 @@ class Server(ABC):
         self._table = ranks.table(self._per_rank, columns)
         self._reply_row = np.zeros(columns, dtype=np.uint64)
         self.bits_up = self.bits_down = 0
-        self.k = 0
+        self.begin(0)
+
+    def begin(self, k: int) -> None:
+        """Iteration k begins: `sent_up` and `sent_down` are the bits that were spent to reach x_k."""
+        self.k, self.sent_up, self.sent_down = k, self.bits_up, self.bits_down
 
     def message(self, worker: int) -> Message:
         """The outgoing message of a worker hosted here."""

@@ -20,7 +20,7 @@ def text(trajectory: Trajectory) -> str:
 
 def _row(run: RunRecord) -> tuple[str, ...]:
     name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
-    ended = [repeat for repeat in run.repeats if repeat.status == "complete"]
+    ended = run.finished()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])
     if not ended:

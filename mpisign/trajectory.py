@@ -85,6 +85,7 @@ class TrajectoryWriter:
     def __init__(self, path: Path, experiment: str, overrides: list[str], provenance: Mapping[str, str]):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(path, "w")
+        self._file.create_group("runs", track_order=True)  # in the order of the job file
         self._file.attrs.update({"schema": SCHEMA, "experiment": experiment})
         self._file.attrs["overrides"] = json.dumps(overrides)
         self._file.attrs["provenance"] = json.dumps(dict(provenance), indent=1)

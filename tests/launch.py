@@ -1,0 +1,58 @@
+"""Run mpisign as a user does: in a process of its own, alone or under a launcher."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+_LAUNCHER_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_LOCAL")
+_MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}
+
+
+def environment(**extra):
+    """This environment without what a launcher put into it, with the settings for more ranks than cores."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHER_PREFIXES)}
+    shared_cores = {
+        "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
+    }
+    return kept | shared_cores | extra
+
+
+def programs(mpi):
+    """The folder with `python` and `mpiexec` of an MPI; skips the test, saying so, where it is not there."""
+    folder = _MPIS[mpi]
+    if not (folder / "mpiexec").exists():
+        pytest.skip(f"no {mpi} environment; `bash tests/run.sh` makes both")
+    return folder
+
+
+def call(command, *, timeout=240, cwd=ROOT, **extra):
+    """Run a command to its end; returns the finished process with its text output."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment(**extra),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def mpisign(*arguments, **options):
+    """`mpisign ARGUMENTS` in one process."""
+    return call([sys.executable, "-m", "mpisign", *arguments], **options)
+
+
+def mpirun(mpi, ranks, *arguments, **options):
+    """`mpiexec -n RANKS python -m mpi4py -m mpisign ARGUMENTS`."""
+    folder = programs(mpi)
+    command = [folder / "mpiexec", "-n", ranks, folder / "python", "-m", "mpi4py", "-m", "mpisign", *arguments]
+    return call(command, **options)

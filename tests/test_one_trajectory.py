@@ -1,0 +1,118 @@
+"""One job, one trajectory: in one process, under mpiexec, on fewer ranks than workers, with either MPI."""
+
+import hashlib
+
+import h5py
+import numpy as np
+import pytest
+from launch import mpirun, mpisign
+
+from mpisign.methods import METHODS
+
+ZEROS = ("exact", "coin", "plus")
+WORKERS = (1, 2, 3, 4, 7)
+
+
+def job():
+    """Every method, every zeros policy, odd and even M; raw counts with many zero pixels, so that zeros occur."""
+    lines = [
+        "seed = 7",
+        "repeats = 2",
+        "iterations = 12",
+        'problem = { kind = "logistic", data = "digits", scaling = "raw" }',
+        'oracle = { kind = "minibatch", batch = 2 }',
+        'start = { kind = "zeros" }',
+        "log = { every = 4, iterates = true }",
+    ]
+    for method in METHODS:
+        for zeros in ZEROS if METHODS[method].message == "signs" else ("exact",):
+            for workers in WORKERS:
+                lines += [
+                    "[[runs]]",
+                    f'label = "{method} {zeros} {workers}"',
+                    f'method = "{method}"',
+                    f"workers = {workers}",
+                    'step = { kind = "constant", alpha = 1e-3 }',
+                ]
+                lines += [f'zeros = "{zeros}"'] if METHODS[method].message == "signs" else []
+    return "\n".join(lines)
+
+
+def digests(path):
+    """Every dataset except `seconds`, and every sha256, by their place in the file."""
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and not name.endswith("/seconds"):
+            found[name] = hashlib.sha256(np.ascontiguousarray(item[()]).tobytes()).hexdigest()
+        elif "sha256" in item.attrs:
+            found[name] = item.attrs["sha256"]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+@pytest.fixture(scope="module")
+def job_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("one") / "job.toml"
+    path.write_text(job())
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(job_file):
+    output = job_file.with_name("alone.h5")
+    done = mpisign("run", job_file, "-o", output)
+    assert done.returncode == 0, done.stderr
+    return digests(output)
+
+
+def test_the_job_meets_zeros_and_ties(job_file, alone):
+    """Otherwise the equalities below would say little: the second plane travelled, and the policies differ."""
+    with h5py.File(job_file.with_name("alone.h5")) as file:
+        one_plane = 12 * 128 * 2
+        assert file["runs/sign exact 2/repeats/0000/bits_up"][-1] > one_plane
+        assert file["runs/sign exact 3/repeats/0000/bits_up"][-1] > 12 * 128 * 3
+        assert file["runs/sign coin 2/repeats/0000/bits_up"][-1] == one_plane
+    for workers in WORKERS:
+        ends = {alone[f"runs/scaled-sign {zeros} {workers}/repeats/0000"] for zeros in ZEROS}
+        assert len(ends) == 3
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+def test_same_bits_under_mpi(mpi, ranks, job_file, alone):
+    output = job_file.with_name(f"{mpi}-{ranks}.h5")
+    done = mpirun(mpi, ranks, "run", job_file, "-o", output)
+    assert done.returncode == 0, done.stderr
+    assert digests(output) == alone
+
+
+def test_same_bits_with_a_rank_to_spare(job_file, alone):
+    output = job_file.with_name("spare.h5")
+    done = mpirun("mpich", 5, "run", job_file, "-o", output, "--repeats", "1:2")
+    assert done.returncode == 0, done.stderr
+    assert digests(output) == {name: value for name, value in alone.items() if "/0001" in name}
+
+
+def test_same_bits_with_more_blas_threads(job_file, alone):
+    output = job_file.with_name("threads.h5")
+    done = mpisign("run", job_file, "-o", output, OPENBLAS_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+    assert digests(output) == alone
+
+
+def test_one_process_does_not_import_mpi4py(job_file):
+    import subprocess
+    import sys
+
+    from launch import environment
+
+    code = (
+        "import sys; from mpisign.cli import main; "
+        f"status = main(['run', {str(job_file)!r}, '-o', {str(job_file.with_name('lone.h5'))!r}, "
+        "'--set', 'iterations=2', '--set', 'repeats=1']); "
+        "sys.exit(status or ('mpi4py' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0

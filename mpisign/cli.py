@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mpisign import __version__
 from mpisign.settings import BadInput
@@ -23,29 +25,52 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status: 0, or 2 for bad input."""
-    options = _parser().parse_args(arguments)
+    """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted."""
     try:
-        return int(options.command(options) or 0)
+        options = _parse(arguments)
+        options.command(options)
     except BadInput as error:
-        from mpisign.exchange import first_process
-
-        if first_process():
-            print(f"mpisign: {error}", file=sys.stderr)
-        return 2
+        return _complain(str(error), status=2)
+    except KeyboardInterrupt:
+        return _complain("interrupted", status=130)
     except BrokenPipeError:
         return 1
+    return 0
+
+
+def _complain(message: str, status: int) -> int:
+    """Say it once, not once per rank."""
+    from mpisign.exchange import first_process
+
+    if first_process():
+        print(f"mpisign: {message}", file=sys.stderr)
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are BadInput."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput("", f"{message}; see {self.prog} --help")
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options; --help and --version are printed once, whatever the number of ranks."""
+    from mpisign.exchange import first_process
+
+    with redirect_stdout(sys.stdout if first_process() else StringIO()):
+        return _parser().parse_args(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mpisign",
         description="Scaled sign gradient descent over MPI: run a job file, look at the result.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mpisign {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_run(commands)
     listing = commands.add_parser("list", help="the methods, problems, oracles, steps and data sets there are")
     listing.set_defaults(command=_list)
@@ -55,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     run = commands.add_parser(
         "run",
         help="run a job file and write its trajectories",

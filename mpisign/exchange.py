@@ -5,6 +5,7 @@ rows: a rank's own rows, and on the root every rank's, in the order of the ranks
 """
 
 import os
+import platform
 import sys
 import traceback
 from abc import ABC, abstractmethod
@@ -44,6 +45,10 @@ class Ranks(ABC):
         """Overwrite `row` on every rank with the root's."""
 
     @abstractmethod
+    def hosts(self) -> list[str]:
+        """The machine of each rank, in their order; every rank calls it."""
+
+    @abstractmethod
     def agree(self, complaint: BadInput | None) -> None:
         """Raise on every rank the first complaint that any rank has; return when none has one."""
 
@@ -67,6 +72,9 @@ class Alone(Ranks):
 
     def broadcast(self, row: Words) -> None:
         pass
+
+    def hosts(self) -> list[str]:
+        return [platform.node()]
 
     def agree(self, complaint: BadInput | None) -> None:
         if complaint is not None:
@@ -96,6 +104,9 @@ class World(Ranks):
 
     def broadcast(self, row: Words) -> None:
         self._communicator.Bcast(_bytes(row), root=0)
+
+    def hosts(self) -> list[str]:
+        return self._communicator.allgather(platform.node())
 
     def agree(self, complaint: BadInput | None) -> None:
         failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
@@ -133,7 +144,8 @@ def connect() -> Ranks:
     Raises BadInput where a launcher started several processes and the MPI library believes that each is alone:
     all of them would compute the same and write the same file.
     """
-    started = max((int(os.environ.get(name) or 1) for name in _SIZE_VARIABLES), default=1)
+    sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
+    started = max(int(size) if size.isdecimal() else 1 for size in sizes)
     if started == 1 and "mpi4py" not in sys.modules:
         return Alone()
     ranks = _world(started)
@@ -148,9 +160,8 @@ def connect() -> Ranks:
 
 def _world(started: int) -> Ranks:
     try:
-        import mpi4py
-
-        mpi4py.rc.thread_level = "funneled"
+        # At mpi4py's own thread level, MPI_THREAD_MULTIPLE: at a lower one MPICH's waiting ranks spin without yielding,
+        # which makes an iteration a hundred times slower where ranks share cores.
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise BadInput("launcher", f"it started {started} processes, but mpi4py cannot load MPI: {error}") from None

@@ -10,11 +10,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mpisign.settings import BadInput, Count, closest, make, settings
 
 Table = dict[str, Any]
+
+
+def _group_name(label: str) -> str:
+    """A run's label names a group of the trajectory file."""
+    if not label.strip(". ") or not label.isprintable() or "/" in label:
+        raise ValueError("a printable label, more than dots and without /")
+    return label
+
+
+Label = Annotated[str, AfterValidator(_group_name)]
 
 
 @settings
@@ -33,7 +43,7 @@ class Run:
     workers None: as many as there are ranks besides rank 0, or 1 in one process.
     """
 
-    label: Annotated[str, Field(min_length=1, pattern=r"^[^/]+$")]
+    label: Label
     method: Table
     step: Table
     oracle: Table
@@ -87,13 +97,15 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
         _override(document, override)
     _refuse_unknown(document, sorted(_TOP), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
+    if not tables["problem"]:
+        raise BadInput("problem", "missing; expected a table with the key kind")
     return make(
         Experiment,
         {
             "name": document.get("name", name),
             "seed": document.get("seed", 1),
             "repeats": document.get("repeats", 1),
-            "problem": tables["problem"] or _missing("problem", "a table with the key kind"),
+            "problem": tables["problem"],
             "start": tables["start"] or {"kind": "normal"},
             "log": _log(tables["log"]),
             "runs": _runs(document, tables["oracle"]),
@@ -104,10 +116,6 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     )
 
 
-def _missing(key: str, expected: str) -> None:
-    raise BadInput(key, f"missing; expected {expected}")
-
-
 def _table(document: Table, key: str) -> Table:
     table = document.get(key, {})
     if not isinstance(table, dict):
@@ -116,7 +124,7 @@ def _table(document: Table, key: str) -> Table:
 
 
 def _log(table: Table) -> Log:
-    _refuse_unknown(table, [field.name for field in fields(Log)], "log")  # type: ignore[arg-type]
+    _refuse_unknown(table, [field.name for field in fields(Log)], "log")
     return make(Log, table, "log")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mpisign.arrays import Floats
 from mpisign.methods import Method
 from mpisign.oracles import Source
+from mpisign.progress import Progress
 from mpisign.randomness import Draws, Purpose
 from mpisign.recorder import Recorder
 from mpisign.server import Server
@@ -24,6 +25,7 @@ class Repeat(NamedTuple):
     server: Server
     draws: Draws
     recorder: Recorder
+    progress: Progress
 
 
 def iterate(repeat: Repeat, x: Floats) -> int | None:
@@ -31,12 +33,12 @@ def iterate(repeat: Repeat, x: Floats) -> int | None:
 
     Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends.
     """
-    method, source, step, iterations, server, draws, recorder = repeat
+    method, source, step, iterations, server, draws, recorder, progress = repeat
     gradient = np.empty(len(x))
     memory = {worker: method.memory(len(x)) for worker in server.hosted}
     shared = method.shared(len(x))
     recorder.start()
-    for k in range(iterations):
+    for k in progress.over(iterations):
         server.begin(k)
         alpha = step(k)
         for worker in server.hosted:

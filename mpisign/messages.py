@@ -21,7 +21,12 @@ needed); "coin", a keyed fair coin decides, which has the same expectation; "plu
 
 
 class Message(ABC):
-    """A vector and a number >= 0, as views of a row that is about to travel or has just arrived."""
+    """A vector and a number >= 0, as views of a row that is about to travel or has just arrived.
+
+    ties: of a vote, on the root: the coordinates where the workers' signs added up to zero.
+    """
+
+    ties: int = 0
 
     @property
     @abstractmethod

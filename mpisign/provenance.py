@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, library, host, command, git, date."""
+"""Where a result comes from: versions, library, hosts, command, git, date."""
 
 import platform
 import subprocess
@@ -14,14 +14,14 @@ _PACKAGES = ("numpy", "numba", "scipy", "h5py", "mpi4py", "scikit-learn")
 
 
 def provenance(ranks: Ranks) -> dict[str, str]:
-    """What is needed to run it again, as text."""
+    """What is needed to run it again, as text; every rank calls it."""
     return {
         "mpisign": __version__,
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "mpi": ranks.library,
         "ranks": str(ranks.size),
-        "host": platform.node(),
+        "hosts": " ".join(ranks.hosts()),
         "machine": platform.machine(),
         "command": " ".join(sys.argv),
         "git": _git(),

@@ -43,9 +43,7 @@ class Recorder:
     due: the next k to record. sink: None except on the root.
     """
 
-    def __init__(
-        self, evaluation: "Evaluation", server: Server, ks: Indices, sink: Sink | None, iterates: bool
-    ):
+    def __init__(self, evaluation: "Evaluation", server: Server, ks: Indices, sink: Sink | None, iterates: bool):
         self._evaluation, self._server = evaluation, server
         self._ks, self._sink, self._iterates = ks, sink, iterates
         self._signs: Signs = np.zeros(evaluation.points.shape, dtype=np.int8)
@@ -65,14 +63,14 @@ class Recorder:
     def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
         """Keep x_k and what was known at k; evaluate and write when the block is full."""
         reply.signs(self._signs[len(self._rows)])
-        self._keep(x, k=k, scale=reply.number, step=alpha)
+        self._keep(x, k=k, scale=reply.number, step=alpha, ties=reply.ties)
         if len(self._rows) == len(self._signs):
             self.flush()
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Record the last iterate; returns k if it is not finite or lies before K: the repeat diverged."""
         self._signs[len(self._rows)] = 0
-        self._keep(x, k=k, scale=np.nan, step=np.nan)
+        self._keep(x, k=k, scale=np.nan, step=np.nan, ties=-1)
         self.flush()
         finished = k == self._ks[-1] and bool(np.isfinite(x).all())
         return None if finished else k

@@ -68,9 +68,7 @@ class Registry(Generic[T]):
             raise BadInput("", f"cannot load {name!r}: {error}") from None
 
 
-def _refuse_unknown(
-    maker: Callable[..., object], name: str, arguments: Mapping[str, object], path: str
-) -> None:
+def _refuse_unknown(maker: Callable[..., object], name: str, arguments: Mapping[str, object], path: str) -> None:
     known = list(inspect.signature(maker).parameters)
     for key in arguments:
         if key not in known:

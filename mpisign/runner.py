@@ -1,6 +1,7 @@
 """An experiment, run: everything is made and checked first, then each run's repeats go through the loop."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,23 +83,27 @@ class _naming:
 def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
     """Run everything and write the trajectory file at `output`, on rank 0, over what may be there."""
     with threadpool_limits(limits=1):  # more BLAS threads would add in another order
-        writer = _open(planned, ranks, output) if ranks.root else None
-        minimum = planned.problem.minimum() if ranks.root else None
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
-        with Progress(total, quiet=not ranks.root) as progress:
+        origin = provenance(ranks)
+        minimum = planned.problem.minimum() if ranks.root else None
+        with ExitStack() as stack:
+            progress = stack.enter_context(Progress(total, quiet=not ranks.root))
+            writer = stack.enter_context(_create(planned, output, origin)) if ranks.root else None
             for run in planned.runs:
                 if writer is not None and minimum is not None:
                     writer.run(run.settings.label, _attributes(planned, run, minimum))
                 for number in repeats:
                     progress.at(f"{run.settings.label}, repeat {number}")
-                    _repeat(planned, run, number, ranks, writer)
-                    progress.add(run.settings.iterations)
-        if writer is not None:
-            writer.close()
+                    _repeat(planned, run, number, ranks, writer, progress)
 
 
 def _repeat(
-    planned: Plan, run: PlannedRun, number: int, ranks: Ranks, writer: TrajectoryWriter | None
+    planned: Plan,
+    run: PlannedRun,
+    number: int,
+    ranks: Ranks,
+    writer: TrajectoryWriter | None,
+    progress: Progress,
 ) -> None:
     problem, log = planned.problem, planned.experiment.log
     draws = Draws(planned.experiment.seed, number)
@@ -109,16 +114,17 @@ def _repeat(
         sink = writer.repeat(run.settings.label, number, ks, problem.dimension, log.iterates)
     server = SERVERS[run.method.message](ranks, run.workers, problem.dimension, run.method.zeros, draws)
     recorder = Recorder(Evaluation(problem, ranks), server, ks, sink, log.iterates)
-    diverged_at = loop.iterate(
-        loop.Repeat(run.method, run.source, run.step, run.settings.iterations, server, draws, recorder), x
-    )
+    iterations = run.settings.iterations
+    repeat = loop.Repeat(run.method, run.source, run.step, iterations, server, draws, recorder, progress)
+    diverged_at = loop.iterate(repeat, x)
     if sink is not None:
         sink.finish(x, diverged_at)
 
 
-def _open(planned: Plan, ranks: Ranks, output: Path) -> TrajectoryWriter:
+def _create(planned: Plan, output: Path, origin: dict[str, str]) -> TrajectoryWriter:
     experiment = planned.experiment
-    return TrajectoryWriter(output, experiment.text, experiment.overrides, provenance(ranks))
+    data = {"data_sha256": planned.problem.data_sha256()}
+    return TrajectoryWriter(output, experiment.text, experiment.overrides, origin | data)
 
 
 def _attributes(planned: Plan, run: PlannedRun, minimum: Minimum) -> dict[str, Any]:

@@ -142,6 +142,7 @@ class VoteServer(Server):
     def _vote(self, mean: float, weak_rows: Words) -> None:
         rows = self._arrived(self._table)
         ties = planes.vote(rows, weak_rows, self.reply.strict, self._weak_reply)
+        self.reply.ties = planes.differing(self.reply.strict, self._weak_reply) if ties else 0
         self.reply.settle(mean, ties)
 
     def _coin(self, purpose: Purpose, worker: int) -> Words:

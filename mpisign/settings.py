@@ -6,7 +6,7 @@ give it are its keyword arguments, checked against their annotations by pydantic
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Annotated, TypeVar, dataclass_transform
+from typing import Annotated, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 from pydantic.dataclasses import dataclass
@@ -16,6 +16,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STRICT_CALL = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -41,14 +42,12 @@ class BadInput(ValueError):
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """A frozen dataclass with keyword arguments only, checked strictly when it is made."""
-    return dataclass(cls, frozen=True, kw_only=True, config=_STRICT)
+    return cast(type[T], dataclass(cls, frozen=True, kw_only=True, config=_STRICT))
 
 
 def checked(function: F) -> F:
     """A function whose keyword arguments are checked strictly when it is called."""
-    return validate_call(config=ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True))(
-        function
-    )
+    return validate_call(config=_STRICT_CALL)(function)
 
 
 def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:

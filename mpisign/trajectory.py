@@ -9,7 +9,8 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
     "scale": (np.float64, "M_k, mean over the workers of the number each sent; NaN where no step was made"),
     "step": (np.float64, "alpha_k; NaN where no step was made"),
     "agreement": (np.float64, "share of coordinates where the reply has the sign of the exact gradient"),
+    "ties": (np.int64, "coordinates where the signs that were voted on add up to zero; -1 where no step was made"),
     "seconds": (np.float64, "seconds on rank 0 without evaluation and logging"),
     "bits_up": (np.int64, "bits sent by all workers together for the steps up to x_k"),
     "bits_down": (np.int64, "bits sent to all workers together for the steps up to x_k"),
@@ -100,28 +102,35 @@ class TrajectoryWriter:
         group = self._file.create_group(f"runs/{label}/repeats/{number:04d}")
         return RepeatWriter(group, ks, dimension, iterates)
 
-    def close(self) -> None:
-        """Flush and close the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Flush and close the file, also after an error."""
         self._file.close()
 
 
 class Repeat:
     """One repeat, read: attributes and columns up to the last valid record."""
 
-    def __init__(self, group: h5py.Group):
+    def __init__(self, group: h5py.Group, iterates: bool):
         self.status = str(group.attrs["status"])
         self.sha256 = str(group.attrs.get("sha256", ""))
         self.diverged_at = group.attrs.get("diverged_at")
         records = int(group.attrs["records"])
-        self.columns: dict[str, np.ndarray] = {name: group[name][:records] for name in group}
+        names = [name for name in (*COLUMNS, "x") if name in group and (iterates or name != "x")]
+        self.columns: dict[str, np.ndarray] = {name: group[name][:records] for name in names}
 
 
 class RunRecord:
     """One run, read: its label, its settings and its repeats."""
 
-    def __init__(self, label: str, group: h5py.Group):
+    def __init__(self, label: str, group: h5py.Group, iterates: bool):
         self.label, self.attributes = label, dict(group.attrs)
-        self.repeats = [Repeat(group[f"repeats/{number}"]) for number in sorted(group["repeats"])]
+        numbers = sorted(group["repeats"], key=int)
+        self.repeats = [Repeat(group[f"repeats/{number}"], iterates) for number in numbers]
 
     def gap(self, repeat: Repeat) -> Floats:
         """f(x_k) - f*, shape (records,)."""
@@ -134,12 +143,12 @@ class RunRecord:
 
 
 class Trajectory:
-    """A trajectory file, read whole.
+    """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
 
     Raises BadInput when the file cannot be opened or is something else.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, iterates: bool = False):
         self.path = path
         try:
             with h5py.File(path, "r") as file:
@@ -147,8 +156,8 @@ class Trajectory:
                     raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
                 self.experiment = str(file.attrs["experiment"])
                 self.provenance: dict[str, str] = json.loads(file.attrs["provenance"])
-                self.runs = [RunRecord(label, group) for label, group in file.get("runs", {}).items()]
-        except (OSError, KeyError) as error:
+                self.runs = [RunRecord(label, group, iterates) for label, group in file.get("runs", {}).items()]
+        except (OSError, KeyError, ValueError) as error:
             raise BadInput(str(path), f"cannot read this trajectory file: {error}") from None
 
     def __iter__(self) -> Iterator[RunRecord]:

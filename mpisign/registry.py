@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -11,7 +11,7 @@ from mpisign.settings import BadInput, closest, make
 T = TypeVar("T")
 
 
-class Registry(Generic[T]):
+class Registry(Collection[str], Generic[T]):
     """The kinds of one sort: name -> maker, in the order in which they were added.
 
     sort: the plural word used in messages and as the entry point group ``mpisign.<sort>``.
@@ -23,6 +23,12 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._makers, **{point.name: None for point in self._installed()}})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(iter(self))
 
     def __getitem__(self, name: str) -> Callable[..., T]:
         """The maker called `name`; raises BadInput when there is none."""

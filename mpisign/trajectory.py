@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[type, str]] = {
 """A repeat's columns: dtype and unit."""
 
 _FLUSH_SECONDS = 2.0
+"""What a killed run can lose, and the evaluation of a block besides."""
 
 
 class RepeatWriter:
@@ -42,24 +43,21 @@ class RepeatWriter:
 
     def __init__(self, group: h5py.Group, ks: Indices, dimension: int, iterates: bool):
         self._group, self._records, self._flushed = group, 0, time.monotonic()
+        self._blocks: list[dict[str, np.ndarray]] = []
         group.attrs["status"], group.attrs["records"] = "running", 0
         for name, (dtype, unit) in COLUMNS.items():
             fill = np.nan if dtype is np.float64 else -1
             group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill).attrs["units"] = unit
+        _add_scale(group, "k", ks, [name for name in COLUMNS if name != "k"], axis=0)
         if iterates:
             group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
-        group["k"][:] = ks
-        group["k"].make_scale("k")
-        for name in group:
-            if name != "k":
-                group[name].dims[0].attach_scale(group["k"])
+            group.create_dataset("coordinate", shape=(dimension,), dtype=np.int64)
+            _add_scale(group, "k", ks, ["x"], axis=0)
+            _add_scale(group, "coordinate", np.arange(dimension), ["x"], axis=1)
 
     def append(self, block: dict[str, np.ndarray]) -> None:
-        """Write a block of records, and flush if the last flush is some seconds ago."""
-        stop = self._records + len(block["k"])
-        for name, values in block.items():
-            self._group[name][self._records : stop] = values
-        self._records = stop
+        """Take a block of records, and write what was taken if the last writing is some seconds ago."""
+        self._blocks.append(block)
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self._commit()
 
@@ -74,11 +72,24 @@ class RepeatWriter:
         self._group.file.flush()
 
     def _commit(self) -> None:
+        start = self._records
+        self._records += sum(len(block["k"]) for block in self._blocks)
+        for name in self._blocks[0] if self._blocks else ():
+            self._group[name][start : self._records] = np.concatenate([block[name] for block in self._blocks])
+        self._blocks.clear()
         # Rows first, then their count: a reader of a cut-off file trusts the count.
         self._group.file.flush()
         self._group.attrs["records"] = self._records
         self._group.file.flush()
         self._flushed = time.monotonic()
+
+
+def _add_scale(group: h5py.Group, scale: str, values: Indices, names: list[str], axis: int) -> None:
+    """Make `scale` the coordinates of an axis of the datasets `names`, as xarray reads them."""
+    group[scale][:] = values
+    group[scale].make_scale(scale)
+    for name in names:
+        group[name].dims[axis].attach_scale(group[scale])
 
 
 class TrajectoryWriter:
@@ -150,6 +161,10 @@ class Trajectory:
 
     def __init__(self, path: Path, iterates: bool = False):
         self.path = path
+        if not path.is_file():
+            raise BadInput(str(path), "no such file; expected a trajectory file made by mpisign run")
+        if not h5py.is_hdf5(path):
+            raise BadInput(str(path), "expected an HDF5 file made by mpisign run; this is none, or it was cut off")
         try:
             with h5py.File(path, "r") as file:
                 if file.attrs.get("schema") != SCHEMA:

@@ -1,0 +1,14 @@
+"""Run a job from its text, in this process."""
+
+from textwrap import dedent
+
+from mpisign import experiment, runner
+from mpisign.exchange import Alone
+
+
+def run_alone(folder, text, *overrides):
+    """Run a job's text; returns the path of its trajectory file."""
+    job = experiment.parse(dedent(text), list(overrides))
+    output = folder / "out.h5"
+    runner.run(runner.plan(job, Alone()), Alone(), output, range(job.repeats))
+    return output

@@ -1,0 +1,92 @@
+"""What must hold on every rank. Run under mpiexec by test_under_mpiexec.py, at several sizes."""
+
+import numpy as np
+import pytest
+
+from mpisign import exchange
+from mpisign.exchange import Alone
+from mpisign.randomness import Draws
+from mpisign.server import SERVERS
+from mpisign.settings import BadInput
+
+pytestmark = pytest.mark.mpi
+
+ZEROS = ("exact", "coin", "plus")
+
+
+@pytest.fixture(scope="module")
+def ranks():
+    return exchange.connect()
+
+
+def test_this_is_the_world_that_was_launched(ranks):
+    from mpi4py import MPI
+
+    assert (ranks.rank, ranks.size) == (MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size)
+    assert len(ranks.hosts()) == ranks.size
+    assert ranks.library != Alone.library
+
+
+def test_gather_brings_the_rows_in_the_order_of_the_ranks(ranks):
+    table = ranks.table(2, 3)
+    table[:2] = 10 * ranks.rank + np.arange(2)[:, None]
+    ranks.gather(table)
+    if ranks.root:
+        assert (table[:, 0] == [10 * rank + row for rank in range(ranks.size) for row in range(2)]).all()
+        assert (table == table[:, :1]).all()
+
+
+def test_broadcast_overwrites_with_the_roots_row(ranks):
+    row = np.full(5, ranks.rank, dtype=np.uint64)
+    row[-1] = 2**64 - 1 if ranks.root else 0
+    ranks.broadcast(row)
+    assert list(row) == [0, 0, 0, 0, 2**64 - 1]
+
+
+def test_a_complaint_of_any_rank_is_everyones(ranks):
+    ranks.agree(None)
+    for unhappy in range(ranks.size):
+        with pytest.raises(BadInput) as caught:
+            ranks.agree(BadInput("key", f"rank {unhappy}") if ranks.rank == unhappy else None)
+        assert (caught.value.key, caught.value.complaint) == ("key", f"rank {unhappy}")
+
+
+def test_of_several_complaints_the_first_ranks_is_raised(ranks):
+    with pytest.raises(BadInput, match="rank 0"):
+        ranks.agree(BadInput("key", f"rank {ranks.rank}"))
+
+
+@pytest.mark.parametrize("zeros", ZEROS)
+@pytest.mark.parametrize("workers", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("message", SERVERS)
+@pytest.mark.parametrize("with_zeros", [False, True])
+def test_every_rank_gets_the_reply_of_one_process(ranks, message, workers, zeros, with_zeros):
+    d = 130
+    rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
+    rows = rows if with_zeros else np.where(rows == 0, 0.5, rows)
+    alone, here = (SERVERS[message](who, workers, d, zeros, Draws(1, 0)) for who in (Alone(), ranks))
+    assert list(alone.hosted) == list(range(workers))
+    for k in range(len(rows)):
+        for server in (alone, here):
+            server.begin(k)
+            for worker in server.hosted:
+                server.message(worker).put(rows[k, worker])
+        expected, reply = alone.round(), here.round()
+        x, y = np.zeros(d), np.zeros(d)
+        expected.subtract_from(x, 1.0)
+        reply.subtract_from(y, 1.0)
+        assert (x == y).all()
+        assert reply.number == expected.number
+        assert (here.bits_up, here.bits_down) == (alone.bits_up, alone.bits_down)
+        if ranks.root:
+            assert reply.ties == expected.ties
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 20])
+def test_every_worker_is_hosted_once(ranks, workers):
+    from mpi4py import MPI
+
+    server = SERVERS["signs"](ranks, workers, 3, "exact", Draws(1, 0))
+    hosted = MPI.COMM_WORLD.allgather(list(server.hosted))
+    assert [worker for there in hosted for worker in there] == list(range(workers))
+    assert ranks.size == 1 or hosted[0] == []

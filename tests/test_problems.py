@@ -1,0 +1,425 @@
+"""Every problem against finite differences, brute force, high precision and other optimisers."""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import lsq_linear
+from sklearn.linear_model import LogisticRegression
+
+from mpisign.datasets import BUNDLED, load
+from mpisign.problems import PROBLEMS
+from mpisign.problems.logistic import Logistic
+from mpisign.settings import BadInput
+
+few = settings(max_examples=40, deadline=None, derandomize=True)
+seeds = st.integers(0, 2**32 - 1)
+ROUNDING = 1e-14
+
+
+def origin(problem, table):
+    return np.zeros(problem.dimension)
+
+
+def fitted(problem, table):
+    """scikit-learn's minimiser; its objective with C = 1 is n f."""
+    model = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-11, max_iter=1000)
+    return model.fit(*load(table["data"], table.get("scaling"))).coef_[0]
+
+
+class Example(NamedTuple):
+    """What a job file says, a minimiser found elsewhere, and the constants that must be known."""
+
+    table: dict
+    minimiser: Callable = origin
+    constants: tuple = ("L", "mu")
+
+
+HILBERT = [[1 / (i + j + 1) for j in range(4)] for i in range(4)]
+EXAMPLES = {
+    "separable": [
+        Example({"eigenvalues": [3.0, 0.5, 1.0]}),
+        Example({"eigenvalues": [0.0, 2.0]}),
+        Example({"eigenvalues": [7.0]}),
+    ],
+    "quadratic": [
+        Example({"matrix": [[2.0, -1.0, 0.5], [-1.0, 3.0, 1.0], [0.5, 1.0, 1.0]]}),
+        Example({"matrix": HILBERT}),
+        Example({"matrix": [[1.0, 1.0], [1.0, 1.0]]}, constants=("L",)),
+    ],
+    "toy": [Example({}, constants=("L", "mu_PL"))],
+    "logistic": [
+        Example({"data": "wine"}, fitted),
+        Example({"data": "wine", "scaling": "standardised"}, fitted),
+    ],
+}
+CASES = [(name, index) for name in EXAMPLES for index in range(len(EXAMPLES[name]))]
+CONVEX = [(name, index) for name, index in CASES if "mu" in EXAMPLES[name][index].constants]
+every_example = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@cache
+def made(case):
+    name, index = case
+    return PROBLEMS.make({"kind": name, **EXAMPLES[name][index].table}, "problem")
+
+
+@cache
+def best(case):
+    name, index = case
+    example = EXAMPLES[name][index]
+    return made(case).minimum(), example.minimiser(made(case), example.table)
+
+
+def gradient(problem, x):
+    out = np.full(problem.dimension, np.nan)
+    problem.gradient(x, out)
+    return out
+
+
+def evaluated(problem, points):
+    """The sum of all parts at `points`; every part must fill its output."""
+    total = np.zeros((len(points), 1 + problem.dimension))
+    for segment in range(problem.segments):
+        out = np.full_like(total, np.nan)
+        problem.part(points, segment, out)
+        total += out
+    return total
+
+
+def somewhere(problem, seed, count=1):
+    rng = np.random.default_rng(seed)
+    return 10 ** rng.uniform(-2, 1) * rng.standard_normal((count, problem.dimension))
+
+
+def pair(problem, seed):
+    """Two points, near or far; they differ by a Gaussian, a sign vector or one coordinate."""
+    rng = np.random.default_rng(seed)
+    x = somewhere(problem, seed)[0]
+    d = problem.dimension
+    moves = (rng.standard_normal(d), rng.choice([-1.0, 1.0], d), np.eye(d)[rng.integers(d)])
+    return x, x + 10 ** rng.uniform(-3, 1) * moves[rng.integers(3)]
+
+
+def test_every_problem_has_an_example():
+    assert set(EXAMPLES) == set(PROBLEMS)
+    assert all(EXAMPLES.values())
+
+
+@every_example
+def test_the_known_constants(case):
+    constants = made(case).constants()
+    assert set(constants) == set(EXAMPLES[case[0]][case[1]].constants)
+    assert constants["L"].how in ("exact", "upper")
+    assert all(constants[name].how in ("exact", "lower") for name in constants if name != "L")
+
+
+@every_example
+@few
+@given(seed=seeds)
+def test_gradient_is_the_derivative(case, seed):
+    problem = made(case)
+    x = somewhere(problem, seed)[0]
+    h = 1e-5
+    differences = [(problem.value(x + h * e) - problem.value(x - h * e)) / (2 * h) for e in np.eye(problem.dimension)]
+    found = gradient(problem, x)
+    assert found == pytest.approx(np.array(differences), abs=1e-8 * (1 + problem.value(x) + np.abs(found).max()))
+
+
+@every_example
+@few
+@given(seed=seeds, count=st.integers(1, 4))
+def test_the_parts_add_up(case, seed, count):
+    problem = made(case)
+    points = somewhere(problem, seed, count)
+    for point, (value, *slope) in zip(points, evaluated(problem, points), strict=True):
+        expected = gradient(problem, point)
+        assert value == pytest.approx(problem.value(point), rel=1e-13)
+        assert slope == pytest.approx(expected, rel=1e-12, abs=1e-13 * (1 + np.abs(expected).max()))
+
+
+@every_example
+@few
+@given(seed=seeds, distance=st.sampled_from([1e-8, 1e-6, 1e-4, 1.0]))
+def test_no_value_is_below_the_minimum(case, seed, distance):
+    problem = made(case)
+    minimum, lowest = best(case)
+    x = lowest + distance * somewhere(problem, seed)[0]
+    assert problem.value(x) >= minimum.value - minimum.error - ROUNDING
+
+
+@every_example
+def test_the_minimum_is_the_value_at_a_minimiser(case):
+    problem = made(case)
+    minimum, lowest = best(case)
+    assert 0 <= minimum.error <= 1e-10
+    assert abs(problem.value(lowest) - minimum.value) <= minimum.error + ROUNDING
+    assert np.abs(gradient(problem, lowest)).max() <= 1e-9
+
+
+@every_example
+@few
+@given(seed=seeds)
+def test_smooth_in_the_infinity_norm(case, seed):
+    problem = made(case)
+    x, y = pair(problem, seed)
+    bound = problem.constants()["L"].value * np.abs(x - y).max()
+    slack = ROUNDING * np.abs(gradient(problem, x)).sum()
+    assert np.abs(gradient(problem, x) - gradient(problem, y)).sum() <= bound * (1 + 1e-9) + slack
+
+
+@pytest.mark.parametrize("case", CONVEX, ids=str)
+@few
+@given(seed=seeds)
+def test_strongly_convex_in_the_infinity_norm(case, seed):
+    problem = made(case)
+    x, y = pair(problem, seed)
+    above = problem.value(x) - problem.value(y) - gradient(problem, y) @ (x - y)
+    slack = ROUNDING * (problem.value(x) + problem.value(y) + np.abs(gradient(problem, y)) @ np.abs(x - y))
+    assert above >= problem.constants()["mu"].value / 2 * np.abs(x - y).max() ** 2 * (1 - 1e-9) - slack
+
+
+@every_example
+@few
+@given(seed=seeds)
+def test_the_pl_inequality(case, seed):
+    problem, minimum = made(case), best(case)[0]
+    x = somewhere(problem, seed)[0]
+    constants = [constant.value for name, constant in problem.constants().items() if name != "L"]
+    gap = problem.value(x) - minimum.value - ROUNDING
+    assert np.abs(gradient(problem, x)).sum() ** 2 >= 2 * max(constants, default=0) * gap * (1 - 1e-9)
+
+
+def brute_force(hessian):
+    """max of v'Hv over the sign vectors."""
+    return max(float(np.array(v) @ hessian @ v) for v in product((-1.0, 1.0), repeat=len(hessian)))
+
+
+def assert_limits_smoothness(constant, hessian):
+    truth = brute_force(hessian)
+    if constant.how == "exact":
+        assert constant.value == pytest.approx(truth, rel=1e-12)
+    else:
+        assert constant.how == "upper"
+        assert constant.value >= truth * (1 - 1e-12)
+
+
+def random_hessian(seed, d, rank):
+    factor = np.random.default_rng(seed).standard_normal((rank, d))
+    product = factor.T @ factor
+    return (product + product.T) / 2
+
+
+@few
+@given(values=st.lists(st.floats(0, 1e3), min_size=1, max_size=6).filter(any))
+def test_constants_of_a_separable_quadratic(values):
+    constants = PROBLEMS["separable"](eigenvalues=values).constants()
+    assert_limits_smoothness(constants["L"], np.diag(values))
+    assert constants["mu"] == (min(values), "exact")
+
+
+@few
+@given(seed=seeds, d=st.integers(1, 6), rank=st.integers(1, 8))
+def test_L_of_a_quadratic(seed, d, rank):
+    hessian = random_hessian(seed, d, rank)
+    assert_limits_smoothness(PROBLEMS["quadratic"](matrix=hessian.tolist()).constants()["L"], hessian)
+
+
+@few
+@given(seed=seeds, d=st.integers(1, 6))
+def test_L_of_a_quadratic_with_balanced_signs_is_attained(seed, d):
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], d)
+    hessian = np.abs(random_hessian(seed, d, d)) * np.outer(signs, signs) + 100 * np.eye(d)
+    constant = PROBLEMS["quadratic"](matrix=hessian.tolist()).constants()["L"]
+    assert constant.value == pytest.approx(brute_force(hessian), rel=1e-12)
+
+
+@few
+@given(seed=seeds, d=st.integers(1, 6))
+def test_mu_of_a_quadratic_is_its_least_value_on_the_faces_of_the_unit_cube(seed, d):
+    hessian = random_hessian(seed, d, d) + 0.01 * np.eye(d)
+    root = np.linalg.cholesky(hessian).T
+    lowest = []
+    for face in range(d):
+        others = np.delete(root, face, axis=1)
+        rest = root[:, face]
+        if d > 1:  # the least |R v| with v_face = 1 and the others in [-1, 1], by an active-set method
+            rest = rest + others @ lsq_linear(others, -rest, (-1, 1), method="bvls", tol=1e-14).x
+        lowest.append(float(rest @ rest))
+    mu = PROBLEMS["quadratic"](matrix=hessian.tolist()).constants()["mu"]
+    assert mu == (pytest.approx(min(lowest), rel=1e-8), "exact")
+
+
+def test_constants_of_the_toy():
+    constants = PROBLEMS["toy"]().constants()
+    grid = np.linspace(1e-3, 20, 400_001)  # beyond 20, (2x - 3)^2 / (2 (x^2 + 3)) > 1.6
+    ratio = (2 * grid + 3 * np.sin(2 * grid)) ** 2 / (2 * (grid**2 + 3 * np.sin(grid) ** 2))
+    with mpmath.workdps(40):
+
+        def log_ratio(x):
+            return 2 * mpmath.log(2 * x + 3 * mpmath.sin(2 * x)) - mpmath.log(2 * (x**2 + 3 * mpmath.sin(x) ** 2))
+
+        where = mpmath.findroot(lambda x: mpmath.diff(log_ratio, x), grid[ratio.argmin()])
+        least = mpmath.exp(log_ratio(where))
+        assert abs(where - grid[ratio.argmin()]) < 1e-4
+        assert 0 <= least - constants["mu_PL"].value < 1e-12
+        curvature = [abs(mpmath.diff(lambda x: x**2 + 3 * mpmath.sin(x) ** 2, x, 2)) for x in grid[:80_000:200]]
+        curvature.append(abs(mpmath.diff(lambda x: x**2 + 3 * mpmath.sin(x) ** 2, 0, 2)))
+        assert constants["L"].how == "exact"
+        assert float(max(curvature)) == pytest.approx(constants["L"].value, rel=1e-12)
+
+
+def small_logistic(seed, n=7, d=4):
+    rng = np.random.default_rng(seed)
+    features, labels = rng.standard_normal((n, d)), rng.permutation(np.resize([-1.0, 1.0], n))
+    return features, labels, Logistic(features, labels)
+
+
+@few
+@given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 6))
+def test_L_of_logistic_regression(seed, n, d):
+    features, _, problem = small_logistic(seed, n, d)
+    # The Hessian is largest at 0, where each s(1 - s) is 1/4.
+    assert_limits_smoothness(problem.constants()["L"], features.T @ features / (4 * n) + np.eye(d) / n)
+
+
+def test_L_of_logistic_regression_is_attained_with_one_direction_of_data():
+    features = np.array([[1.0, -2.0, 3.0], [-2.0, 4.0, -6.0]])
+    constant = Logistic(features, np.array([1.0, -1.0])).constants()["L"]
+    assert constant.value == pytest.approx(brute_force(features.T @ features / 8 + np.eye(3) / 2), rel=1e-14)
+
+
+@few
+@given(seed=seeds)
+def test_mu_of_logistic_regression_is_not_above_the_curvature_far_away(seed):
+    _, _, problem = small_logistic(seed)
+    far = 1e6 * np.random.default_rng(seed).standard_normal(4)
+    for axis in np.eye(4):
+        curvature = (gradient(problem, far + 1e3 * axis) - gradient(problem, far)) @ axis / 1e3
+        assert problem.constants()["mu"].value <= curvature * (1 + 1e-6)
+
+
+@few
+@given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 40))
+def test_logistic_regression_is_its_formula(seed, n, d):
+    """Few points and more, so that some of the segments are empty; d below and above 16 and 32, the lanes of the dot."""
+    features, labels, problem = small_logistic(seed, n, d)
+    x = somewhere(problem, seed)[0]
+    margins = labels * (features @ x)
+    value = np.log(1 + np.exp(-margins)).mean() + x @ x / (2 * n)
+    slope = x / n - (labels / (1 + np.exp(margins))) @ features / n
+    assert problem.value(x) == pytest.approx(value, rel=1e-12)
+    assert gradient(problem, x) == pytest.approx(slope, rel=1e-11, abs=1e-12)
+    assert evaluated(problem, x[None])[0] == pytest.approx(np.array([value, *slope]), rel=1e-11, abs=1e-12)
+
+
+@few
+@given(seed=seeds, samples=st.lists(st.integers(0, 6), min_size=1, max_size=12))
+def test_a_minibatch_is_the_mean_over_its_samples(seed, samples):
+    _, _, problem = small_logistic(seed)
+    x = somewhere(problem, seed)[0]
+    single = np.full((7, 4), np.nan)
+    for sample, out in enumerate(single):
+        problem.minibatch(x, np.array([sample]), out)
+    mean = np.full(4, np.nan)
+    problem.minibatch(x, np.array(samples), mean)
+    assert mean == pytest.approx(single[samples].mean(axis=0), rel=1e-12, abs=1e-13)
+    problem.minibatch(x, np.random.default_rng(seed).permutation(7), mean)
+    assert mean == pytest.approx(gradient(problem, x), rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("margin", [-1e4, -745.2, -40.0, 1e-9, 40.0, 745.2, 1e4])
+def test_logistic_regression_at_large_margins(margin):
+    problem = Logistic(np.array([[1.0], [-2.0]]), np.array([1.0, -1.0]))
+    x = np.array([margin])
+    with mpmath.workdps(30):
+        t = mpmath.mpf(margin)
+        value = (mpmath.log1p(mpmath.exp(-t)) + mpmath.log1p(mpmath.exp(-2 * t))) / 2 + t**2 / 4
+        slope = t / 2 - (1 / (1 + mpmath.exp(t)) + 2 / (1 + mpmath.exp(2 * t))) / 2
+        value, slope = float(value), float(slope)
+    with warnings.catch_warnings(action="error"):
+        assert problem.value(x) == pytest.approx(value, rel=1e-14)
+        assert gradient(problem, x)[0] == pytest.approx(slope, rel=1e-13)
+        assert evaluated(problem, x[None])[0] == pytest.approx(np.array([value, slope]), rel=1e-13)
+
+
+def test_logistic_gradient_keeps_its_small_digits():
+    """Without cancellation: at x = 0 with a tiny feature, and where the weight exp(-40) is all there is."""
+    problem = Logistic(np.array([[40.0, 1.0], [40.0, 3.0]]), np.array([1.0, -1.0]))
+    out = np.full(2, np.nan)
+    problem.minibatch(np.array([1.0, 0.0]), np.array([0]), out)
+    assert out[1] == pytest.approx(-float(1 / (1 + mpmath.exp(40))), rel=1e-13)
+
+
+@pytest.mark.parametrize("scaling", ["unit-rows", "standardised", "raw"])
+@pytest.mark.parametrize("data", list(BUNDLED))
+def test_the_minimum_of_logistic_regression(data, scaling):
+    """f* of scikit-learn, its point polished and evaluated in long double: an error far below the certified one."""
+    table = {"data": data, "scaling": scaling}
+    problem = PROBLEMS.make({"kind": "logistic", **table}, "problem")
+    features, labels = load(data, scaling)
+    x = fitted(problem, table).astype(np.longdouble)
+    rows = (features * labels[:, None]).astype(np.longdouble)
+    n = len(rows)
+    value = np.log1p(np.exp(-(rows @ x))).mean() + x @ x / (2 * n)
+    slope = x / n - (1 / (1 + np.exp(rows @ x))) @ rows / n
+    assert slope @ slope * n / 2 < 1e-15  # value is f* to 1e-15, by strong convexity
+    minimum = problem.minimum()
+    assert abs(minimum.value - value) <= minimum.error + ROUNDING
+    assert minimum.error <= 1e-10 or scaling == "raw"
+
+
+def test_the_sha256_is_of_the_signed_rows():
+    features, labels, problem = small_logistic(1)
+    assert problem.data_sha256() == hashlib.sha256((features * labels[:, None]).tobytes()).hexdigest()
+    assert PROBLEMS["toy"]().data_sha256() == ""
+
+
+REFUSED = [
+    ({"kind": "separable", "eigenvalues": []}, "eigenvalues"),
+    ({"kind": "separable", "eigenvalues": [0.0, 0.0]}, "eigenvalues"),
+    ({"kind": "separable", "eigenvalues": [1.0, -1.0]}, "eigenvalues"),
+    ({"kind": "separable", "eigenvalues": [float("nan")]}, "eigenvalues"),
+    ({"kind": "separable"}, "eigenvalues"),
+    ({"kind": "quadratic", "matrix": []}, "matrix"),
+    ({"kind": "quadratic", "matrix": [[1.0, 2.0], [2.0]]}, "matrix"),
+    ({"kind": "quadratic", "matrix": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]}, "matrix"),
+    ({"kind": "quadratic", "matrix": [[3.0, 1.0], [0.0, 3.0]]}, "matrix"),
+    ({"kind": "quadratic", "matrix": [[1.0, 2.0], [2.0, 1.0]]}, "matrix"),
+    ({"kind": "quadratic", "matrix": [[0.0]]}, "matrix"),
+    ({"kind": "quadratic", "matrix": [[float("inf")]]}, "matrix"),
+    ({"kind": "toy", "dimension": 2}, "dimension"),
+    ({"kind": "logistic"}, "data"),
+    ({"kind": "logistic", "data": "wine", "scaling": "unit"}, "scaling"),
+    ({"kind": "nothing"}, "kind"),
+]
+
+
+@pytest.mark.parametrize(("table", "key"), REFUSED, ids=str)
+def test_what_cannot_be_is_refused_by_its_key(table, key):
+    with pytest.raises(BadInput) as refused:
+        PROBLEMS.make(table, "problem")
+    assert refused.value.key.startswith(f"problem.{key}")
+
+
+@pytest.mark.parametrize(
+    ("features", "labels"),
+    [
+        ([[np.nan], [1.0]], [1.0, -1.0]),
+        ([[np.inf], [1.0]], [1.0, -1.0]),
+        ([[1.0], [2.0]], [1.0, 1.0]),
+        ([[1.0], [2.0]], [1.0, 0.0]),
+        ([[1.0], [2.0], [3.0]], [1.0, -1.0, 0.0]),
+    ],
+)
+def test_logistic_regression_needs_finite_features_and_signs(features, labels):
+    with pytest.raises(BadInput, match="data"):
+        Logistic(np.array(features), np.array(labels))

@@ -1,0 +1,128 @@
+"""The server's reply against a plain count, for every method's messages, every zeros policy, odd and even M."""
+
+import numpy as np
+import pytest
+
+from mpisign.exchange import Alone
+from mpisign.methods import METHODS
+from mpisign.randomness import Draws, Purpose
+from mpisign.server import SERVERS
+
+ZEROS = ("exact", "coin", "plus")
+WORKERS = (1, 2, 3, 4, 7, 16)
+DIMENSIONS = (1, 63, 64, 65, 200)
+
+
+def vectors(workers, d, with_zeros, seed=0):
+    """One vector a worker, small whole numbers, so that every sum of them is exact."""
+    rows = np.random.default_rng([seed, workers, d]).integers(-2, 3, (workers, d)).astype(float)
+    return rows if with_zeros else np.where(rows == 0, 1.0, rows)
+
+
+def plan(message, workers, d, zeros="exact", draws=None):
+    return SERVERS[message](Alone(), workers, d, zeros, draws or Draws(1, 0))
+
+
+def reply_to(server, rows):
+    for worker, row in enumerate(rows):
+        server.message(worker).put(row)
+    return server.round()
+
+
+def direction(reply, d):
+    """The vector that a step subtracts, read off a step from the origin."""
+    x = np.zeros(d)
+    reply.subtract_from(x, 1.0)
+    return -x
+
+
+def coin(draws, purpose, worker, k, d):
+    words = draws.at(purpose, worker, k).integers(0, 2**64, size=-(-d // 64), dtype=np.uint64)
+    bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:d]
+    return np.where(bits, 1.0, -1.0)
+
+
+def counted(rows, zeros, draws, k):
+    """The vote, coordinate by coordinate, and the number of ties, as DESIGN says they are."""
+    signs = np.sign(rows)
+    if zeros == "plus":
+        signs[signs == 0] = 1
+    if zeros == "coin":
+        for worker, row in enumerate(signs):
+            row[row == 0] = coin(draws, Purpose.ZERO_SIGN, worker, k, len(row))[row == 0]
+    vote = np.sign(signs.sum(axis=0))
+    tied = vote == 0
+    if zeros == "plus":
+        vote[tied] = 1
+    if zeros == "coin":
+        vote[tied] = coin(draws, Purpose.TIE, 0, k, len(vote))[tied]
+    return vote, int(tied.sum())
+
+
+@pytest.mark.parametrize("zeros", ZEROS)
+@pytest.mark.parametrize("with_zeros", [False, True])
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("d", DIMENSIONS)
+def test_votes_as_counted(zeros, with_zeros, workers, d):
+    draws = Draws(5, 3)
+    server = plan("signs", workers, d, zeros, draws)
+    for k in (0, 1):
+        server.begin(k)
+        rows = vectors(workers, d, with_zeros, seed=k)
+        reply = reply_to(server, rows)
+        vote, ties = counted(rows, zeros, draws, k)
+        assert (direction(reply, d) == vote).all()
+        assert reply.ties == ties
+        assert reply.number == np.abs(rows).sum(axis=1).sum() / workers
+        signs = np.zeros(d, dtype=np.int8)
+        reply.signs(signs)
+        assert (signs == vote).all()
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("d", DIMENSIONS)
+def test_averages_dense_messages_in_the_order_of_the_workers(workers, d):
+    server = plan("dense", workers, d)
+    rows = np.random.default_rng([workers, d]).standard_normal((workers, d))
+    total = np.zeros(d)
+    for row in rows:
+        total = total + row
+    assert (direction(reply_to(server, rows), d) == total / workers).all()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_counts_the_bits_that_travel(workers):
+    d, words = 130, 3
+    ones, zero_in_one = np.ones((workers, d)), np.ones((workers, d))
+    zero_in_one[0, 7] = 0.0
+    server = plan("signs", workers, d)
+    reply_to(server, ones)
+    one_plane = 64 * (1 + words) * workers
+    assert (server.bits_up, server.bits_down) == (one_plane, one_plane)
+    reply_to(server, zero_in_one)
+    # Every worker's second plane goes up; down go the question, the reply and a tied one's.
+    tied = 64 * words * workers * (workers == 1)
+    assert server.bits_up == 2 * one_plane + 64 * words * workers
+    assert server.bits_down == 3 * one_plane + tied
+
+
+def test_a_dense_message_is_d_numbers_and_one():
+    server = plan("dense", 3, 10)
+    reply_to(server, np.ones((3, 10)))
+    assert server.bits_up == server.bits_down == 3 * 64 * 11
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_that_is_not_finite_is_noticed(method):
+    server = plan(METHODS[method].message, 3, 5)
+    rows = np.ones((3, 5))
+    rows[1, 2] = np.nan
+    assert not np.isfinite(reply_to(server, rows).number)
+
+
+@pytest.mark.parametrize("message", SERVERS)
+def test_a_step_on_the_reply_changes_nothing_else(message):
+    """A method may step again and again on one reply: it is read, not used up."""
+    server = plan(message, 2, 70)
+    reply = reply_to(server, vectors(2, 70, with_zeros=True))
+    assert (direction(reply, 70) == direction(reply, 70)).all()

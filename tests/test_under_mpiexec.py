@@ -1,0 +1,29 @@
+"""The tests in tests/mpi, under mpiexec at several sizes, with either MPI."""
+
+import re
+
+import pytest
+from launch import call, programs
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+def test_on_every_rank(mpi, ranks):
+    folder = programs(mpi)
+    # -x: a failing rank leaves at once, and `-m mpi4py` then ends the others, who would wait for it.
+    options = [
+        "-x",
+        "--with-mpi",
+        "--timeout=120",
+        "--timeout-method=thread",
+        "-p",
+        "no:cacheprovider",
+        "--color=no",
+        "-q",
+    ]
+    done = call(
+        [folder / "mpiexec", "-n", ranks, folder / "python", "-m", "mpi4py", "-m", "pytest", *options, "tests/mpi"]
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^\d+ passed in", done.stdout, re.MULTILINE)) == ranks, done.stdout
+    assert "skipped" not in done.stdout

@@ -77,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what a trajectory file holds")
     info.add_argument("file", type=Path, metavar="FILE")
     info.set_defaults(command=_info)
+    bench = commands.add_parser("bench", help="the speed of the kernels and the loop, as ratios to numpy; a minute")
+    bench.set_defaults(command=_bench)
     return parser
 
 
@@ -157,3 +159,10 @@ def _info(options: argparse.Namespace) -> None:
     from mpisign.trajectory import Trajectory
 
     print(summary.text(Trajectory(options.file)))
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from mpisign import bench
+
+    for line in bench.table(bench.measure()):
+        print(line, flush=True)

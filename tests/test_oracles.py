@@ -1,0 +1,313 @@
+"""Every oracle: unbiased, of the law that it states, and a pure function of (seed, repeat, worker, k)."""
+
+from collections import Counter
+from itertools import combinations, product
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mpisign.oracles import ORACLES
+from mpisign.problems import PROBLEMS, Minimum, Problem
+from mpisign.problems.logistic import Logistic
+from mpisign.randomness import Draws, Purpose
+from mpisign.settings import BadInput
+
+MODES = {
+    "full": [{}],
+    "minibatch": [{"batch": 5}, {"batch": 5, "sampling": "iid"}, {"batch": 5, "sampling": "shard"}],
+    "additive": [
+        {"size": 0.7},
+        {"size": 0.7, "noise": "normal"},
+        {"size": 0.7, "noise": "uniform"},
+        {"size": 0.7, "noise": "three-point", "q": 0.3},
+    ],
+}
+CASES = [(name, mode) for name in MODES for mode in MODES[name]]
+NOISES = [mode for mode in MODES["additive"] if "noise" in mode]
+FALSE_ALARM = 1e-6  # of each statistical test, over the choice of its seed; the seeds are fixed
+SIGMAS = stats.norm.isf(FALSE_ALARM / 2)
+WORKERS = 3
+EVERYWHERE = [
+    (seed, repeat, worker, k)
+    for seed, repeat, worker, k in product((1, 2), (0, 1), range(WORKERS), (0, 1, 2, 10**6, 2**40))
+]
+
+
+def planned(name, mode, problem, workers=WORKERS):
+    return ORACLES.make({"kind": name, **mode}, "oracle").plan(problem, workers)
+
+
+def asked(source, x, draws, worker, k):
+    out = np.full(len(x), np.nan)
+    source(x, worker, draws.at(Purpose.ORACLE, worker, k), out)
+    return out
+
+
+def logistic(n=300, d=40):
+    rng = np.random.default_rng(0)
+    return Logistic(rng.standard_normal((n, d)), np.resize([-1.0, 1.0], n))
+
+
+def gradient(problem, x):
+    out = np.full(problem.dimension, np.nan)
+    problem.gradient(x, out)
+    return out
+
+
+def over(problem, x, samples):
+    out = np.full(problem.dimension, np.nan)
+    problem.minibatch(x, np.array(samples), out)
+    return out
+
+
+class Census(Problem):
+    """Its minibatch gradient says how often each data point is among the samples."""
+
+    def __init__(self, samples):
+        self.samples = self.dimension = samples
+
+    def value(self, x):
+        return 0.0
+
+    def gradient(self, x, out):
+        out[:] = 1 / self.samples
+
+    def minibatch(self, x, samples, out):
+        out[:] = np.bincount(samples, minlength=self.samples)
+
+    def minimum(self):
+        return Minimum(0.0, 0.0)
+
+
+def drawn(mode, samples, workers, worker, count):
+    """How often each data point is in the batches that `worker` draws for k = 0, ..., count - 1."""
+    source = planned("minibatch", mode, Census(samples), workers)
+    draws = Draws(seed=20, repeat=0)
+    return np.array([asked(source, np.zeros(samples), draws, worker, k) for k in range(count)])
+
+
+def assert_uniform(outcomes, cells):
+    """By a chi-squared test, with more than 100 outcomes expected in each cell."""
+    found = Counter(outcomes)
+    assert set(found) <= set(cells)
+    assert len(outcomes) > 100 * len(cells)
+    assert stats.chisquare([found[cell] for cell in cells]).pvalue > FALSE_ALARM
+
+
+def test_every_oracle_and_every_mode_has_an_example():
+    assert set(MODES) == set(ORACLES)
+    for name, key in (("minibatch", "sampling"), ("additive", "noise")):
+        choices = get_args(get_type_hints(ORACLES[name])[key])
+        assert choices
+        assert {mode[key] for mode in MODES[name] if key in mode} == set(choices)
+
+
+@pytest.mark.parametrize(("name", "mode"), CASES, ids=str)
+def test_the_same_bits_in_any_order(name, mode):
+    x = np.linspace(-1, 1, 40)
+    forwards = planned(name, mode, logistic())
+    found = {place: asked(forwards, x, Draws(*place[:2]), *place[2:]) for place in EVERYWHERE}
+    backwards = planned(name, mode, logistic())
+    repeats = {place[:2]: Draws(*place[:2]) for place in EVERYWHERE}
+    for place in reversed(EVERYWHERE):
+        assert (asked(backwards, x, repeats[place[:2]], *place[2:]) == found[place]).all()
+
+
+@pytest.mark.parametrize(("name", "mode"), [case for case in CASES if case[0] != "full"], ids=str)
+def test_other_numbers_at_every_seed_repeat_worker_and_k(name, mode):
+    source = planned(name, mode, logistic())
+    found = {asked(source, np.zeros(40), Draws(*place[:2]), *place[2:]).tobytes() for place in EVERYWHERE}
+    assert len(found) == len(EVERYWHERE)
+
+
+@pytest.mark.parametrize("mode", [{"sampling": "iid", "batch": 5}, *NOISES], ids=str)
+def test_a_worker_s_numbers_do_not_depend_on_how_many_workers_there_are(mode):
+    name = "minibatch" if "batch" in mode else "additive"
+    x, draws = np.linspace(-1, 1, 40), Draws(seed=3, repeat=0)
+    few, many = (planned(name, mode, logistic(), workers) for workers in (2, 50))
+    assert (asked(few, x, draws, 1, 7) == asked(many, x, draws, 1, 7)).all()
+
+
+@pytest.mark.parametrize("make", [logistic, lambda: PROBLEMS["separable"](eigenvalues=[1.0, 2.0])])
+def test_full_is_the_gradient_on_every_worker(make):
+    problem = make()
+    x = np.linspace(-1, 1, problem.dimension)
+    source = planned("full", {}, problem)
+    for worker in range(WORKERS):
+        assert (asked(source, x, Draws(1, 0), worker, worker) == gradient(problem, x)).all()
+
+
+@pytest.mark.parametrize("mode", [{"batch": 1, "sampling": "iid"}, {"batch": 4, "sampling": "shard"}], ids=str)
+def test_minibatch_is_the_problem_s_own_on_the_points_drawn(mode):
+    problem = logistic(n=12)
+    x = np.linspace(-1, 1, 40)
+    source = planned("minibatch", mode, problem)
+    for k, counts in enumerate(drawn(mode, 12, WORKERS, 1, 20)):
+        samples = np.flatnonzero(counts)
+        found = asked(source, x, Draws(seed=20, repeat=0), 1, k)
+        assert found == pytest.approx(over(problem, x, samples), rel=1e-12, abs=1e-14)
+
+
+def test_iid_is_unbiased():
+    """Each point is as likely as the others, and the mean over all of them is the gradient."""
+    counts = drawn({"batch": 1}, samples=10, workers=WORKERS, worker=2, count=4000)
+    assert (counts.sum(axis=1) == 1).all()
+    assert_uniform(counts.argmax(axis=1).tolist(), range(10))
+    problem = logistic(n=10)
+    x = np.linspace(-1, 1, 40)
+    mean = np.mean([over(problem, x, [sample]) for sample in range(10)], axis=0)
+    assert mean == pytest.approx(gradient(problem, x), rel=1e-12, abs=1e-14)
+
+
+def test_iid_draws_with_replacement_and_independently():
+    """Of 4 x 4 ordered pairs, 4 repeat a point; each other unordered pair counts twice."""
+    counts = drawn({"batch": 2}, samples=4, workers=1, worker=0, count=6000)
+    assert (counts.sum(axis=1) == 2).all()
+    pairs = Counter(tuple(np.repeat(np.arange(4), row.astype(int))) for row in counts)
+    cells = [(i, j) for i in range(4) for j in range(i, 4)]
+    expected = [6000 / 16 * (1 if i == j else 2) for i, j in cells]
+    assert stats.chisquare([pairs[cell] for cell in cells], expected).pvalue > FALSE_ALARM
+
+
+def test_iid_takes_a_batch_larger_than_the_data():
+    assert drawn({"batch": 50}, samples=4, workers=3, worker=0, count=1).sum() == 50
+
+
+@pytest.mark.parametrize(("samples", "workers"), [(11, 3), (12, 4), (5, 1), (7, 7)])
+def test_the_shards_cover_every_point_once(samples, workers):
+    batch = samples // workers
+    seen = [
+        drawn({"batch": batch, "sampling": "shard"}, samples, workers, worker, 50).any(axis=0)
+        for worker in range(workers)
+    ]
+    # A point of a shard of 4 is missed by 50 batches of 3 with probability 4^-50.
+    assert (np.sum(seen, axis=0) == 1).all()
+
+
+@pytest.mark.parametrize(("worker", "batch"), [(0, 1), (0, 2), (1, 3), (2, 1), (2, 2)])
+def test_a_worker_draws_every_set_of_its_own_points_equally_often(worker, batch):
+    counts = drawn({"batch": batch, "sampling": "shard"}, 11, 3, worker, 1000)
+    assert set(np.unique(counts)) <= {0, 1}
+    batches = [tuple(np.flatnonzero(row).tolist()) for row in counts]
+    assert_uniform(batches, list(combinations(range(worker, 11, 3), batch)))
+
+
+def test_each_shard_is_unbiased_for_its_own_part_and_equal_shards_for_the_whole():
+    problem = logistic(n=12)
+    x = np.linspace(-1, 1, 40)
+    parts = []
+    for worker in range(3):
+        own = range(worker, 12, 3)
+        parts.append(np.mean([over(problem, x, samples) for samples in combinations(own, 2)], axis=0))
+        assert parts[-1] == pytest.approx(over(problem, x, own), rel=1e-12, abs=1e-14)
+    assert np.mean(parts, axis=0) == pytest.approx(gradient(problem, x), rel=1e-12, abs=1e-14)
+
+
+D = 20_000
+
+
+def noise(mode, worker=0, k=0, x=None, seed=5):
+    """The stochastic gradient less the gradient, on a problem with D coordinates."""
+    problem = PROBLEMS["separable"](eigenvalues=[1.0] * D)
+    x = np.zeros(D) if x is None else x
+    return asked(planned("additive", mode, problem), x, Draws(seed, 0), worker, k) - gradient(problem, x)
+
+
+LAWS = {
+    "normal": lambda size, q: stats.norm(scale=size),
+    "uniform": lambda size, q: stats.uniform(-size, 2 * size),
+    "three-point": lambda size, q: stats.rv_discrete(values=([-1, 0, 1], [q, 1 - 2 * q, q])),
+}
+
+
+@pytest.mark.parametrize("mode", NOISES, ids=str)
+@pytest.mark.parametrize("size", [0.7, 3.0])
+def test_mean_and_variance_of_the_noise(mode, size):
+    """Each within SIGMAS standard errors, which the law's own moments give."""
+    found = noise({**mode, "size": size}, seed=6)
+    law = LAWS[mode["noise"]](size, mode.get("q"))
+    unit = size if mode["noise"] == "three-point" else 1.0
+    variance, fourth = law.var() * unit**2, law.moment(4) * unit**4
+    assert abs(found.mean()) < SIGMAS * np.sqrt(variance / D)
+    assert abs((found**2).mean() - variance) < SIGMAS * np.sqrt((fourth - variance**2) / D)
+
+
+@pytest.mark.parametrize("name", ["normal", "uniform"])
+def test_the_law_of_continuous_noise(name):
+    """By a Kolmogorov-Smirnov test."""
+    found = noise({"size": 0.7, "noise": name})
+    assert stats.kstest(found, LAWS[name](0.7, None).cdf).pvalue > FALSE_ALARM
+    assert name == "normal" or np.abs(found).max() <= 0.7
+
+
+@pytest.mark.parametrize("q", [0.001, 0.2, 0.45, 0.5])
+def test_the_law_of_three_point_noise(q):
+    """By exact binomial tests of the two signs, each at half the rate."""
+    found = noise({"size": 0.7, "noise": "three-point", "q": q})
+    assert set(np.unique(found)) <= {-0.7, 0.0, 0.7}
+    for value in (-0.7, 0.7):
+        assert stats.binomtest(int((found == value).sum()), D, q).pvalue > FALSE_ALARM / 2
+    assert q < 0.5 or found.all()
+
+
+@pytest.mark.parametrize("mode", NOISES, ids=str)
+def test_noise_is_uncorrelated_across_coordinates_workers_and_iterations(mode):
+    """The mean of the products of two independent samples, within SIGMAS of its standard error at 1/3 of the rate."""
+    here, worker, later = (noise(mode, *place) for place in ((0, 0), (1, 0), (0, 1)))
+    scale = stats.norm.isf(FALSE_ALARM / 6) * (here**2).mean() / np.sqrt(D)
+    assert abs((here[1:] * here[:-1]).mean()) < scale
+    assert abs((here * worker).mean()) < scale
+    assert abs((here * later).mean()) < scale
+
+
+@pytest.mark.parametrize("mode", NOISES, ids=str)
+def test_noise_is_the_same_at_every_point(mode):
+    x = np.random.default_rng(0).standard_normal(D)
+    assert noise(mode, x=x) == pytest.approx(noise(mode), abs=1e-14)
+
+
+REFUSED = [
+    ({"kind": "full", "batch": 1}, "batch"),
+    ({"kind": "minibatch"}, "batch"),
+    ({"kind": "minibatch", "batch": 0}, "batch"),
+    ({"kind": "minibatch", "batch": 1.5}, "batch"),
+    ({"kind": "minibatch", "batch": 1, "sampling": "epoch"}, "sampling"),
+    ({"kind": "additive"}, "size"),
+    ({"kind": "additive", "size": 0.0}, "size"),
+    ({"kind": "additive", "size": float("inf")}, "size"),
+    ({"kind": "additive", "size": 1.0, "noise": "cauchy"}, "noise"),
+    ({"kind": "additive", "size": 1.0, "noise": "three-point", "q": 0.0}, "q"),
+    ({"kind": "additive", "size": 1.0, "noise": "three-point", "q": 0.6}, "q"),
+]
+
+
+@pytest.mark.parametrize(("table", "key"), REFUSED, ids=str)
+def test_what_cannot_be_is_refused_by_its_key(table, key):
+    with pytest.raises(BadInput) as refused:
+        ORACLES.make(table, "oracle")
+    assert refused.value.key == f"oracle.{key}"
+
+
+@pytest.mark.parametrize(("samples", "workers", "largest"), [(11, 3, 3), (12, 3, 4), (5, 1, 5)])
+def test_a_batch_too_large_for_a_shard_is_refused(samples, workers, largest):
+    def plan(batch):
+        return planned("minibatch", {"batch": batch, "sampling": "shard"}, Census(samples), workers)
+
+    plan(largest)
+    with pytest.raises(BadInput) as refused:
+        plan(largest + 1)
+    assert refused.value.key == "batch"
+
+
+@pytest.mark.parametrize("mode", MODES["minibatch"], ids=str)
+def test_minibatch_on_a_problem_without_data_is_refused(mode):
+    with pytest.raises(BadInput, match="data points") as refused:
+        planned("minibatch", mode, PROBLEMS["toy"]())
+    assert refused.value.key == "kind"
+
+
+def test_a_problem_without_data_has_no_minibatch():
+    with pytest.raises(BadInput, match="data points"):
+        over(PROBLEMS["toy"](), np.zeros(1), [0])

@@ -1,0 +1,191 @@
+"""Learning rates, first points, and the random numbers behind them."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from mpisign.randomness import Draws, Purpose
+from mpisign.settings import BadInput
+from mpisign.starts import STARTS
+from mpisign.steps import STEPS
+
+few = settings(max_examples=60, deadline=None, derandomize=True)
+
+# kind -> (its keys, n, k -> alpha_k)
+STEP_EXAMPLES = {
+    "constant": [
+        ({"alpha": 0.25}, None, lambda k: Fraction(1, 4)),
+        ({"alpha": 2}, 569, lambda k: Fraction(2)),
+    ],
+    "harmonic": [
+        ({"c": "6n"}, 569, lambda k: Fraction(6 * 569, k + 1)),
+        ({"c": "0.5n"}, 7, lambda k: Fraction(7, 2) / (k + 1)),
+        ({"c": ".5n"}, 7, lambda k: Fraction(7, 2) / (k + 1)),
+        ({"c": "n"}, 7, lambda k: Fraction(7, k + 1)),
+        ({"c": "1e3n"}, 7, lambda k: Fraction(7000, k + 1)),
+        ({"c": 3}, None, lambda k: Fraction(3, k + 1)),
+        ({"c": 0.75}, 7, lambda k: Fraction(3, 4) / (k + 1)),
+        ({"c": "6n", "k0": 24}, 10, lambda k: Fraction(60, k + 24)),
+        ({"c": 3.0, "k0": 0.5}, None, lambda k: Fraction(3) / (k + Fraction(1, 2))),
+    ],
+}
+STEP_CASES = [(name, *example) for name in STEP_EXAMPLES for example in STEP_EXAMPLES[name]]
+
+# kind -> (its keys, d)
+START_EXAMPLES = {
+    "normal": [({}, 1), ({"size": 3.0}, 65), ({"size": 0.0}, 3)],
+    "point": [({"x": [1.0, -2.5]}, 2), ({"x": [0]}, 1)],
+    "zeros": [({}, 1), ({}, 65)],
+}
+START_CASES = [(name, *example) for name in START_EXAMPLES for example in START_EXAMPLES[name]]
+
+
+def step(name, table, samples):
+    return STEPS.make({"kind": name, **table}, "step").plan(samples)
+
+
+def start(name, table, dimension, draws):
+    return STARTS.make({"kind": name, **table}, "start").point(dimension, draws)
+
+
+def test_every_step_and_every_start_has_an_example():
+    assert set(STEP_EXAMPLES) == set(STEPS)
+    assert set(START_EXAMPLES) == set(STARTS)
+
+
+@pytest.mark.parametrize(("name", "table", "samples", "formula"), STEP_CASES, ids=str)
+@pytest.mark.parametrize("k", [0, 1, 2, 99, 10**6])
+def test_alpha(name, table, samples, formula, k):
+    assert step(name, table, samples)(k) == pytest.approx(float(formula(k)), rel=1e-15)
+
+
+BAD_CONSTANT = [0.0, -1.0, float("nan"), float("inf"), "1", True, None]
+BAD_C = [0, -1, -0.5, float("nan"), float("inf"), True, None, "", "6", "0n", "-6n", "+6n", "6 n", "6m", "6nn", "6N"]
+
+
+@pytest.mark.parametrize("alpha", BAD_CONSTANT, ids=repr)
+def test_a_bad_alpha_is_refused(alpha):
+    with pytest.raises(BadInput) as refused:
+        STEPS.make({"kind": "constant", "alpha": alpha}, "step")
+    assert refused.value.key == "step.alpha"
+
+
+@pytest.mark.parametrize("c", BAD_C, ids=repr)
+def test_a_bad_c_is_refused(c):
+    with pytest.raises(BadInput, match=r"\bc\b"):
+        STEPS.make({"kind": "harmonic", "c": c}, "step")
+
+
+@pytest.mark.parametrize("k0", [0, -1.0, float("nan"), "1"], ids=repr)
+def test_a_bad_k0_is_refused(k0):
+    with pytest.raises(BadInput) as refused:
+        STEPS.make({"kind": "harmonic", "c": 1.0, "k0": k0}, "step")
+    assert refused.value.key == "step.k0"
+
+
+def test_a_multiple_of_n_needs_data():
+    with pytest.raises(BadInput, match="data") as refused:
+        step("harmonic", {"c": "6n"}, None)
+    assert refused.value.key == "c"
+
+
+@pytest.mark.parametrize(("name", "table", "dimension"), START_CASES, ids=str)
+def test_a_start_is_a_finite_vector(name, table, dimension):
+    x = start(name, table, dimension, Draws(1, 0))
+    assert x.shape == (dimension,)
+    assert x.dtype == np.float64
+    assert x.flags.c_contiguous
+    assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize(("name", "table", "dimension"), START_CASES, ids=str)
+def test_every_run_of_a_repeat_starts_at_the_same_point(name, table, dimension):
+    """By other instances, after other numbers were drawn, and after an earlier run moved its x in place."""
+    rule, draws = STARTS.make({"kind": name, **table}, "start"), Draws(5, 2)
+    first = rule.point(dimension, draws)
+    expected = first.copy()
+    first += 1.0
+    draws.at(Purpose.ORACLE, 3, 17).standard_normal(5)
+    assert (rule.point(dimension, draws) == expected).all()
+    assert (start(name, table, dimension, Draws(5, 2)) == expected).all()
+
+
+def test_a_normal_start_is_another_in_each_repeat_and_for_each_seed():
+    places = [(seed, repeat) for seed in range(3) for repeat in range(5)]
+    assert len({start("normal", {}, 4, Draws(*place)).tobytes() for place in places}) == len(places)
+
+
+def test_a_normal_start_is_normal():
+    """By a Kolmogorov-Smirnov test with a false-alarm rate of 1e-6 over the choice of the seed, which is fixed."""
+    assert stats.kstest(start("normal", {"size": 3.0}, 20_000, Draws(8, 0)) / 3.0, "norm").pvalue > 1e-6
+
+
+def test_a_point_is_itself_in_each_repeat_and_zeros_are_zero():
+    for repeat in range(3):
+        assert (start("point", {"x": [1.0, -2.5]}, 2, Draws(repeat, repeat)) == [1.0, -2.5]).all()
+        assert not start("zeros", {}, 5, Draws(repeat, repeat)).any()
+        assert not start("normal", {"size": 0.0}, 5, Draws(repeat, repeat)).any()
+
+
+@pytest.mark.parametrize("x", [[], [1.0], [1.0, 2.0, 3.0]], ids=str)
+def test_a_point_of_the_wrong_length_is_refused(x):
+    with pytest.raises(BadInput, match="expected 2 numbers") as refused:
+        start("point", {"x": x}, 2, Draws(1, 0))
+    assert refused.value.key == "x"
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ({"kind": "normal", "size": -1.0}, "size"),
+        ({"kind": "normal", "size": float("inf")}, "size"),
+        ({"kind": "point"}, "x"),
+        ({"kind": "point", "x": 1.0}, "x"),
+        ({"kind": "point", "x": [1.0, float("nan")]}, "x.1"),
+        ({"kind": "zeros", "x": [1.0]}, "x"),
+    ],
+    ids=str,
+)
+def test_a_bad_start_is_refused_by_its_key(table, key):
+    with pytest.raises(BadInput) as refused:
+        STARTS.make(table, "start")
+    assert refused.value.key == f"start.{key}"
+
+
+@few
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    repeat=st.integers(0, 2**31),
+    purpose=st.sampled_from(Purpose),
+    worker=st.integers(0, 2**31),
+    k=st.integers(0, 2**53),
+)
+def test_draws_are_philox_at_its_key_and_counter(seed, repeat, purpose, worker, k):
+    draws = Draws(seed, repeat)
+    draws.at(Purpose.TIE, 1, 1).integers(0, 10, 3, dtype=np.uint32)  # leaves half a word behind, and a buffer
+    found = draws.at(purpose, worker, k)
+    key, counter = ([seed, int(purpose)], [0, k, worker, repeat])
+    expected = np.random.Generator(np.random.Philox(key=key, counter=counter))
+    for draw in (
+        lambda generator: generator.integers(0, 10, 3, dtype=np.uint32),
+        lambda generator: generator.random(7),
+        lambda generator: generator.standard_normal(4),
+    ):
+        assert (draw(found) == draw(expected)).all()
+
+
+def test_streams_differ_by_seed_repeat_purpose_worker_and_k():
+    """The places share no word among their first 8: by chance, two of 2^64 words agree here once in 10^12."""
+    words = [
+        Draws(seed, repeat).at(purpose, worker, k).bit_generator.random_raw(8)
+        for seed in (0, 1)
+        for repeat in (0, 1)
+        for purpose in Purpose
+        for worker in range(4)
+        for k in range(4)
+    ]
+    assert len(np.unique(words)) == np.size(words)

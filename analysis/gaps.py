@@ -48,15 +48,17 @@ def draw_run(run: RunRecord, axes: list[Axes]) -> None:
 
 def draw(trajectory: Trajectory) -> plt.Figure:
     """The figure: three panels that share the gap axis, one legend above them."""
+    finished = [run for run in trajectory if run.finished()]
+    if not finished:
+        raise BadInput(str(trajectory.path), "expected a run with a complete repeat; there is none")
     figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
-    for run in trajectory:
-        if run.finished():
-            draw_run(run, list(axes))
+    for run in finished:
+        draw_run(run, list(axes))
     for axes_, label in zip(axes, AXES.values(), strict=True):
         axes_.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("gap f(x_k) - f*")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, max(1, len(labels))))
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)))
     return figure
 
 
@@ -66,13 +68,12 @@ def main() -> int:
     parser.add_argument("file", type=Path, metavar="FILE.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
     options = parser.parse_args()
+    plt.style.use(STYLE)
     try:
-        trajectory = Trajectory(options.file)
+        figure = draw(Trajectory(options.file))
     except BadInput as error:
         print(f"gaps.py: {error}", file=sys.stderr)
         return 2
-    plt.style.use(STYLE)
-    figure = draw(trajectory)
     options.output.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".pdf"):
         path = options.output / f"{options.file.stem}-gaps{suffix}"

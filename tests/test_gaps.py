@@ -1,0 +1,76 @@
+"""The figure of gaps, from a trajectory file alone, on a laptop without MPI."""
+
+import sys
+
+import pytest
+from alone import run_alone
+from launch import ROOT, call
+from matplotlib import image
+
+from mpisign.trajectory import Trajectory
+
+JOB = """
+    repeats = 3
+    iterations = 30
+    problem = { kind = "separable", eigenvalues = [1, 2] }
+    oracle = { kind = "additive", size = 0.01 }
+    [[runs]]
+    label = "converges"
+    method = "gd"
+    step = { kind = "constant", alpha = 0.1 }
+    [[runs]]
+    label = "blows up"
+    method = "gd"
+    iterations = 3000
+    step = { kind = "constant", alpha = 1e3 }
+    """
+
+
+def gaps(*arguments):
+    return call([sys.executable, "analysis/gaps.py", *arguments])
+
+
+def test_draws_what_finished_as_png_and_pdf(tmp_path):
+    path = run_alone(tmp_path, JOB)
+    assert [len(run.finished()) for run in Trajectory(path)] == [3, 0]
+    done = gaps(path, "-o", tmp_path / "figures")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    pixels = image.imread(tmp_path / "figures" / "out-gaps.png")
+    assert pixels.shape[1] > 1000
+    assert pixels.std() > 0.01
+    assert (tmp_path / "figures" / "out-gaps.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_curves_are_the_medians_of_the_gaps(tmp_path, monkeypatch):
+    import numpy as np
+
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    import gaps as script
+
+    trajectory = Trajectory(run_alone(tmp_path, JOB))
+    run = trajectory.runs[0]
+    figure = script.draw(trajectory)
+    columns = [repeat.columns for repeat in run.repeats]
+    bits = columns[0]["bits_up"] + columns[0]["bits_down"]
+    seconds = np.median([column["seconds"] for column in columns], axis=0)
+    for axes, x in zip(figure.axes, (columns[0]["k"], bits, seconds), strict=True):
+        (line,) = axes.get_lines()
+        assert np.array_equal(line.get_xdata(), x)
+        assert np.array_equal(line.get_ydata(), np.median([column["value"] for column in columns], axis=0))
+
+
+@pytest.mark.parametrize("argument", ["README.md", "nowhere.h5"])
+def test_what_is_no_trajectory_file_is_refused_in_one_line(argument, tmp_path):
+    done = gaps(argument, "-o", tmp_path / "figures")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"gaps.py: {argument}: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "figures").exists()
+
+
+def test_nothing_finished_is_said(tmp_path):
+    path = run_alone(tmp_path, JOB, "runs.0.step.alpha=1e3", "iterations=3000")
+    done = gaps(path, "-o", tmp_path / "figures")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "complete repeat" in done.stderr

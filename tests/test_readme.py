@@ -1,0 +1,79 @@
+"""Each command that the README shows, run as it stands there; and that what it names is there."""
+
+import os
+import re
+import shlex
+import shutil
+
+import pytest
+from launch import ROOT, call, programs
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+]
+TOUR = [command for command in COMMANDS if not command.startswith("bash ")]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A place with what the commands read, so that they write nothing into this checkout."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("jobs", "analysis"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("command", TOUR)
+def test_the_tour(command, checkout):
+    """In their order: a later command may read what an earlier one wrote."""
+    path = f"{programs('mpich')}{os.pathsep}{os.environ['PATH']}"
+    words = ["env", *shlex.split(command)]
+    done = call(words, cwd=checkout, PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_quickstart(checkout):
+    """The first command, with the environment that runs these tests in place of a new one."""
+    folder = programs("mpich").parent
+    (checkout / "environment.sh").write_text(f". jobs/environment.sh\nenvironment() {{ BIN={folder}/bin; }}\n")
+    script = (checkout / "jobs" / "quickstart.sh").read_text().replace(". jobs/environment.sh", ". ./environment.sh")
+    (checkout / "jobs" / "quickstart.sh").write_text(script)
+    done = call(["bash", "jobs/quickstart.sh"], cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    assert (checkout / "figures" / "quickstart-gaps.png").stat().st_size > 10_000
+    assert re.search(r"scaled signSGD, M = 3 +scaled-sign +3 +5 +3000 ", done.stdout)
+    assert "figures/quickstart-gaps.png" in done.stdout
+
+
+def test_the_two_commands_are_what_ci_and_these_tests_run():
+    assert COMMANDS[:2] == ["bash jobs/quickstart.sh", "bash tests/run.sh"]
+    assert "\nbash tests/run.sh\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_file_it_names_is_there():
+    named = set(re.findall(r"`((?:mpisign|jobs|tests|analysis)/[\w./-]*)", README)) | {"CHANGELOG.md", "CITATION.cff"}
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_kind_is_named():
+    from mpisign.datasets import BUNDLED
+    from mpisign.methods import METHODS
+    from mpisign.oracles import ORACLES
+    from mpisign.problems import PROBLEMS
+    from mpisign.starts import STARTS
+    from mpisign.steps import STEPS
+
+    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, BUNDLED):
+        assert [name for name in registry if name not in README] == []
+
+
+def test_every_dependency_has_its_reason():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.split(r"[>=<]", line)[0] for group in groups for line in group}
+    assert [name for name in names if name not in README] == []

@@ -1,0 +1,79 @@
+"""The walls of the house: who may import what, and that no import runs in a circle."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import mpisign
+
+PACKAGE = Path(mpisign.__file__).parent
+MODULES = sorted(path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    """Every module that a file imports, also inside functions; not what only the type checker sees."""
+    tree = ast.parse((PACKAGE.parent / path).read_text())
+    seen_by_checker = [
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    ]
+    for node in ast.walk(tree):
+        if node in seen_by_checker:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(package):
+    return {str(path) for path in MODULES if any(name.split(".")[0] == package for name in imports(path))}
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("mpi4py", {"mpisign/exchange.py"}),
+        ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py"}),
+        ("tomllib", {"mpisign/experiment.py"}),
+        ("argparse", {"mpisign/cli.py"}),
+        ("tqdm", {"mpisign/progress.py"}),
+        ("numba", {"mpisign/planes.py"}),
+        ("sklearn", {"mpisign/datasets.py"}),
+    ],
+)
+def test_a_library_stays_in_its_rooms(package, rooms):
+    assert importers(package) == rooms
+
+
+def test_the_theory_does_no_input_or_output():
+    allowed = {"numpy", "scipy", "typing", "collections", "math", "mpisign"}
+    for path in MODULES:
+        if path.parts[:2] == ("mpisign", "theory"):
+            found = set(imports(path))
+            assert {name.split(".")[0] for name in found} <= allowed
+            assert all(name.startswith(("mpisign.arrays", "mpisign.theory")) for name in found if "mpisign" in name)
+
+
+def test_no_circle_of_imports():
+    names = {str(path.with_suffix("")).replace("/", ".").removesuffix(".__init__"): path for path in MODULES}
+    graph = {name: {other for other in imports(path) if other in names} - {name} for name, path in names.items()}
+    # What importing a submodule runs besides, its package's __init__, is left out: `graph` holds what is written.
+    assert len(list(TopologicalSorter(graph).static_order())) == len(names)
+
+
+def test_the_loop_knows_neither_method_nor_mpi():
+    text = (PACKAGE / "loop.py").read_text()
+    assert "mpi4py" not in text
+    assert not any(name in text for name in ("ScaledSign", "GD(", '"sign"', "Logistic"))
+
+
+def test_no_module_is_long():
+    for path in MODULES:
+        assert len((PACKAGE.parent / path).read_text().splitlines()) <= 300, path

@@ -20,7 +20,7 @@ def _bundled(loader: str, positive: Callable[[Floats], Floats]) -> Callable[[], 
         import sklearn.datasets
 
         features, target = getattr(sklearn.datasets, loader)(return_X_y=True)
-        return np.asarray(features, dtype=np.float64), np.where(positive(target), 1.0, -1.0)
+        return np.ascontiguousarray(features, dtype=np.float64), np.where(positive(target), 1.0, -1.0)
 
     return load
 
@@ -46,17 +46,22 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     if not path.is_file():
         raise BadInput("data", f"no file and no bundled data set {name!r}; {closest(name, list(BUNDLED))}")
     features, labels = _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
-    if not np.isfinite(features).all():
-        raise BadInput("data", f"{name}: expected finite features, found a NaN or an infinity")
-    return _scaled(features, scaling or "raw"), _as_signs(labels, name)
+    if not (np.isfinite(features).all() and np.isfinite(labels).all()):
+        raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
+    signs = _as_signs(labels, name)
+    return _scaled(features, scaling or "raw"), signs
 
 
 def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
     try:
         with h5py.File(path, "r") as file:
-            return np.asarray(file["features"], dtype=np.float64), np.asarray(file["labels"], dtype=np.float64)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            features, labels = (np.asarray(file[name][()], dtype=np.float64) for name in ("features", "labels"))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput("data", f"{path}: expected the numeric datasets features and labels: {error}") from None
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not features.size:
+        shapes = f"{features.shape} and {labels.shape}"
+        raise BadInput("data", f"{path}: expected features of shape (n, d) and labels of shape (n,), got {shapes}")
+    return features, labels
 
 
 def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
@@ -65,7 +70,7 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
     try:
         features, labels = load_svmlight_file(str(path))
         return features.toarray(), labels
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise BadInput("data", f"{path}: expected LIBSVM text or HDF5: {error}") from None
 
 
@@ -79,8 +84,8 @@ def _as_signs(labels: Floats, name: str) -> Floats:
 def _scaled(features: Floats, scaling: Scaling) -> Floats:
     if scaling == "raw":
         return features
-    spread = features.std(axis=0)
-    scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    varies = np.ptp(features, axis=0) > 0
+    scaled = np.where(varies, features - features.mean(axis=0), 0.0) / np.where(varies, features.std(axis=0), 1.0)
     if scaling == "unit-rows":
         lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
         scaled = scaled / np.where(lengths > 0, lengths, 1.0)

@@ -89,7 +89,11 @@ class Additive(Oracle):
 
     noise: Literal["normal", "uniform", "three-point"] = "normal"
     size: Positive
-    q: Annotated[float, Field(gt=0, le=0.5)] = 0.5
+    q: Annotated[float, Field(gt=0, le=0.5)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.q is None) == (self.noise == "three-point"):
+            raise BadInput("q", 'expected with noise = "three-point", and only with it')
 
     def plan(self, problem: Problem, workers: int) -> Source:
         noise = np.empty(problem.dimension)
@@ -115,7 +119,7 @@ class Additive(Oracle):
         # (u - 1/2) / (1/2 - q), cut towards 0, is 0 between q and 1 - q and at least 1 in size beyond: no temporary.
         generator.random(out=noise)
         np.subtract(noise, 0.5, out=noise)
-        np.divide(noise, 0.5 - self.q if self.q < 0.5 else np.finfo(float).tiny, out=noise)
+        np.divide(noise, max(0.5 - (self.q or 0.0), np.finfo(float).tiny), out=noise)
         np.clip(np.trunc(noise, out=noise), -1.0, 1.0, out=noise)
         np.multiply(noise, self.size, out=noise)
 

@@ -74,6 +74,9 @@ def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
 def _first(error: ValidationError) -> tuple[str, str]:
     detail: ErrorDetails = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in detail["loc"])
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, BadInput):  # raised by __post_init__, where pydantic knows no key
+        return cause.key, cause.complaint
     match detail["type"]:
         case "unexpected_keyword_argument" | "unexpected_positional_argument":
             return key, "unknown key"

@@ -1,8 +1,12 @@
 """The learning rates alpha_k."""
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import PlainValidator
 
 from mpisign.registry import Registry
 from mpisign.settings import BadInput, Positive, settings
@@ -26,6 +30,19 @@ class Constant(Step):
         return lambda k: self.alpha
 
 
+def _factor(c: float | str) -> float:
+    """6 of "6n", 1 of "n", and a number itself."""
+    return float(c.removesuffix("n") or 1) if isinstance(c, str) else float(c)
+
+
+def _multiple(c: object) -> float | str:
+    if isinstance(c, float | int) and not isinstance(c, bool) and 0 < c < math.inf:
+        return c
+    if isinstance(c, str) and re.fullmatch(r"((\d+\.?\d*|\.\d+)(e[+-]?\d+)?)?n", c) and 0 < _factor(c) < math.inf:
+        return c
+    raise ValueError('a number > 0 or a multiple of n such as "6n"')
+
+
 @settings
 class Harmonic(Step):
     """alpha_k = c / (k + k0) (Theorem 2(2); Figure 2(b) with c = "6n" and k0 = 1)
@@ -33,18 +50,8 @@ class Harmonic(Step):
     c: a number, or a multiple of the number of samples such as "6n".
     """
 
-    c: float | str
+    c: Annotated[float | str, PlainValidator(_multiple)]
     k0: Positive = 1.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.c, float | int):
-            if not self.c > 0:
-                raise BadInput("c", f"expected a number > 0, got {self.c!r}")
-        elif not re.fullmatch(r"\d*\.?\d*(e[+-]?\d+)?n", self.c) or self._factor() == 0:
-            raise BadInput("c", f'expected a number > 0 or a multiple of n such as "6n", got {self.c!r}')
-
-    def _factor(self) -> float:
-        return float(str(self.c).removesuffix("n") or 1)
 
     def plan(self, samples: int | None) -> Callable[[int], float]:
         c, k0 = self._constant(samples), self.k0
@@ -55,7 +62,7 @@ class Harmonic(Step):
             return float(self.c)
         if samples is None:
             raise BadInput("c", f"{self.c!r} needs a problem with data, and this one has none")
-        return self._factor() * samples
+        return _factor(self.c) * samples
 
 
 STEPS: Registry[Step] = Registry("steps", constant=Constant, harmonic=Harmonic)

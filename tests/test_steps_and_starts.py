@@ -57,7 +57,9 @@ def test_every_step_and_every_start_has_an_example():
     assert set(START_EXAMPLES) == set(STARTS)
 
 
-@pytest.mark.parametrize(("name", "table", "samples", "formula"), STEP_CASES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "table", "samples", "formula"), STEP_CASES, ids=[f"{case[0]} {case[1]}" for case in STEP_CASES]
+)
 @pytest.mark.parametrize("k", [0, 1, 2, 99, 10**6])
 def test_alpha(name, table, samples, formula, k):
     assert step(name, table, samples)(k) == pytest.approx(float(formula(k)), rel=1e-15)
@@ -117,6 +119,12 @@ def test_every_run_of_a_repeat_starts_at_the_same_point(name, table, dimension):
 def test_a_normal_start_is_another_in_each_repeat_and_for_each_seed():
     places = [(seed, repeat) for seed in range(3) for repeat in range(5)]
     assert len({start("normal", {}, 4, Draws(*place)).tobytes() for place in places}) == len(places)
+
+
+def test_a_normal_start_draws_from_its_own_stream():
+    expected = np.random.Generator(np.random.Philox(key=[7, 0], counter=[0, 0, 0, 4])).standard_normal(5)
+    assert (start("normal", {"size": 3.0}, 5, Draws(7, 4)) == 3.0 * expected).all()
+    assert Purpose.START == 0
 
 
 def test_a_normal_start_is_normal():

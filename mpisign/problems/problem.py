@@ -11,7 +11,7 @@ from mpisign.theory.constants import Constant
 
 
 class Minimum(NamedTuple):
-    """f*: `value` - `error` <= f* <= `value`, with error = ||g||^2 / (2 mu) at the point found."""
+    """f* to within `error`: ||g||^2 / (2 mu) at the point found, and a limit for the rounding of its value."""
 
     value: float
     error: float

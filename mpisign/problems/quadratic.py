@@ -19,7 +19,7 @@ class Separable(Problem):
             raise BadInput("eigenvalues", f"expected numbers >= 0, not all zero, got {eigenvalues}")
 
     def value(self, x: Floats) -> float:
-        return 0.5 * float(np.dot(self._eigenvalues, x * x))
+        return 0.5 * float(np.dot(self._eigenvalues * x, x))
 
     def gradient(self, x: Floats, out: Floats) -> None:
         np.multiply(self._eigenvalues, x, out=out)

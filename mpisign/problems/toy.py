@@ -13,10 +13,12 @@ class Toy(Problem):
     dimension = 1
 
     def value(self, x: Floats) -> float:
-        return float(x[0]) ** 2 + 3.0 * math.sin(x[0]) ** 2 if math.isfinite(x[0]) else math.inf
+        t = float(x[0])
+        return t * t + 3.0 * math.sin(t) ** 2 if math.isfinite(t) else math.inf
 
     def gradient(self, x: Floats, out: Floats) -> None:
-        out[0] = 2.0 * x[0] + 3.0 * math.sin(2.0 * x[0]) if math.isfinite(x[0]) else math.nan
+        t = float(x[0])
+        out[0] = 2.0 * t + 6.0 * math.sin(t) * math.cos(t) if math.isfinite(t) else math.nan
 
     def minimum(self) -> Minimum:
         return Minimum(0.0, 0.0)

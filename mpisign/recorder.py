@@ -96,9 +96,8 @@ class Recorder:
         gradients = results[:count, 1:]
         block = {name: np.array([row[name] for row in self._rows]) for name in self._rows[0]}
         block["value"] = results[:count, 0]
-        with np.errstate(invalid="ignore", over="ignore"):
-            block["gradient_l1"] = np.abs(gradients).sum(axis=1)
-            block["agreement"] = np.array(list(self._agreement(gradients)))
+        block["gradient_l1"] = np.abs(gradients).sum(axis=1)
+        block["agreement"] = np.array(list(self._agreement(gradients)))
         if self._iterates:
             block["x"] = self._evaluation.points[:count].copy()
         return block
@@ -129,11 +128,10 @@ class Evaluation:
     def run(self) -> Floats:
         """(f, gradient) at every point, shape (r, 1 + d), on the root; elsewhere of no meaning."""
         parts = self._table.view(np.float64).reshape(len(self._table), len(self.points), -1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for i, segment in enumerate(self._mine):
-                self._problem.part(self.points, segment, parts[i])
-            self._ranks.gather(self._table)
-            total: Floats = np.zeros_like(parts[0])
-            for part in parts[: self._problem.segments]:
-                total += part
+        for i, segment in enumerate(self._mine):
+            self._problem.part(self.points, segment, parts[i])
+        self._ranks.gather(self._table)
+        total: Floats = np.zeros_like(parts[0])
+        for part in parts[: self._problem.segments]:
+            total += part
         return total

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign import loop
@@ -82,7 +83,8 @@ class _naming:
 
 def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
     """Run everything and write the trajectory file at `output`, on rank 0, over what may be there."""
-    with threadpool_limits(limits=1):  # more BLAS threads would add in another order
+    # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
+    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
         origin = provenance(ranks)
         minimum = planned.problem.minimum() if ranks.root else None

@@ -169,7 +169,6 @@ DIVERGING = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 @pytest.mark.parametrize("name", DIVERGING)
 def test_a_diverging_run_ends_where_it_is_no_longer_finite(name, folder, capsys):
     eigenvalues, alpha, iterations = DIVERGING[name]

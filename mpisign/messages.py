@@ -1,7 +1,7 @@
 """What travels: one contiguous row per message, a 64-bit number in front and the payload behind it.
 
-Two kinds. `SignMessage`: a sign a coordinate, packed. `DenseMessage`: float64 coordinates. A worker's message and
-the server's reply have the same form, so whoever holds one can do the same things with it.
+Two forms. `SignMessage`: a sign a coordinate, packed. `DenseMessage`: float64 coordinates. A worker's message and the
+server's reply have one of them, so whoever holds one can do the same things with it.
 """
 
 import math
@@ -31,7 +31,11 @@ class Message(ABC):
     @property
     @abstractmethod
     def number(self) -> float:
-        """The number in front, by default the l1 norm of what was put; a reply's is the mean, M_k."""
+        """The number in front, by default the l1 norm of what was put; a reply's is the mean, M_k. It can be set."""
+
+    @number.setter
+    @abstractmethod
+    def number(self, number: float) -> None: ...
 
     @abstractmethod
     def put(self, vector: Floats, number: float | None = None) -> None:
@@ -40,6 +44,10 @@ class Message(ABC):
     @abstractmethod
     def subtract_from(self, x: Floats, c: float) -> None:
         """x <- x - c * (the vector that is held) in place, shape (d,)."""
+
+    @abstractmethod
+    def squares(self) -> float:
+        """The squared 2-norm of the vector that is held; of signs, how many are not zero."""
 
     @abstractmethod
     def signs(self, out: Signs) -> None:
@@ -52,17 +60,21 @@ class SignMessage(Message):
     row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the strict plane [v > 0]. A norm's sign bit is
     free, so it says whether the weak plane [v >= 0] differs and has to be asked for.
     weak: uint64, shape (W,), the weak plane; its content counts only when `ternary` is true.
-    coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
+    dimension: d. coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
     """
 
-    def __init__(self, row: Words, weak: Words, zeros: Zeros, coin: Callable[[], Words]):
+    def __init__(self, dimension: int, row: Words, weak: Words, zeros: Zeros, coin: Callable[[], Words]):
         self._number = row[:1].view(np.float64)
         self.strict, self.weak = row[1:], weak
-        self._zeros, self._coin = zeros, coin
+        self._dimension, self._zeros, self._coin = dimension, zeros, coin
 
     @property
     def number(self) -> float:
         return abs(float(self._number[0]))
+
+    @number.setter
+    def number(self, number: float) -> None:
+        self._number[0] = math.copysign(number, self._number[0])
 
     @property
     def ternary(self) -> bool:
@@ -90,6 +102,10 @@ class SignMessage(Message):
         else:
             planes.subtract(x, c, self.strict)
 
+    def squares(self) -> float:
+        zeros = planes.differing(self.strict, self.weak) if self.ternary else 0
+        return float(self._dimension - zeros)
+
     def signs(self, out: Signs) -> None:
         planes.unpack(self.strict, self.weak if self.ternary else self.strict, out)
 
@@ -107,12 +123,19 @@ class DenseMessage(Message):
     def number(self) -> float:
         return float(self._row[0])
 
+    @number.setter
+    def number(self, number: float) -> None:
+        self._row[0] = number
+
     def put(self, vector: Floats, number: float | None = None) -> None:
         norm = _copy_with_norm(vector, self.vector)
         self._row[0] = norm if number is None else number
 
     def subtract_from(self, x: Floats, c: float) -> None:
         _subtract_multiple(x, c, self.vector)
+
+    def squares(self) -> float:
+        return float(self.vector @ self.vector)
 
     def signs(self, out: Signs) -> None:
         np.sign(self.vector, out=out, casting="unsafe")

@@ -4,6 +4,7 @@ A method is pure: it knows neither the problem, nor the step rule, nor how messa
 class with `encode` (if it sends something else than its gradient) and `step`, and name it in METHODS.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
@@ -12,26 +13,27 @@ import numpy as np
 from mpisign.arrays import Floats
 from mpisign.messages import Message, Zeros
 from mpisign.registry import Registry
-from mpisign.settings import settings
+from mpisign.settings import NonNegative, Share, settings
 
 
 class Method(ABC):
     """An update rule.
 
-    message: "signs" (a sign a coordinate and a number come and go; the reply is the majority vote and the
-    mean number) or "dense" (float64 vectors and a number; the reply holds their means).
+    message: what workers send and what comes back. "signs": a sign a coordinate and a number; the reply is the
+    majority vote and the mean number. "scaled-signs": the same comes in; the reply is the mean of signs times number.
+    "dense": float64 vectors and a number; the reply holds their means.
     zeros: what a zero sign and a tied vote become; see `mpisign.messages.Zeros`.
     """
 
-    message: ClassVar[Literal["signs", "dense"]]
+    message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
-        """What one worker, or everyone together, keeps from one iteration to the next: zeros at the start."""
+        """What a worker keeps from one iteration to the next, as it is at the start."""
         return np.zeros(0)
 
     def shared(self, dimension: int) -> Floats:
-        """What all ranks keep, the same everywhere."""
+        """What all ranks keep, the same everywhere, as it is at the start."""
         return np.zeros(0)
 
     def query(self, x: Floats, memory: Floats) -> Floats:
@@ -84,4 +86,138 @@ class ScaledSign(Method):
         reply.subtract_from(x, alpha * scale)
 
 
-METHODS: Registry[Method] = Registry("methods", gd=GD, sign=Sign, scaled_sign=ScaledSign)
+@settings
+class Signum(Method):
+    """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g: SIGNUM, the paper's SIGNGDM and SIGNSGDM
+
+    Each worker keeps its own momentum m, which starts at 0.
+    """
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+    beta: Share = 0.9
+
+    def memory(self, dimension: int) -> Floats:
+        return np.zeros(dimension)
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        memory *= self.beta
+        gradient *= 1 - self.beta
+        memory += gradient
+        message.put(memory)
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        reply.subtract_from(x, alpha)
+
+
+@settings
+class EFSign(Method):
+    """x <- x - mean of (||p||_1 / d) sign(p), p = alpha g + e, e <- p - what was sent: EF-SIGNGD (12)
+
+    Each worker keeps its own error e; alpha is the paper's lambda. One bit a coordinate and a scale go up, the dense
+    mean of the scaled signs comes back; for one worker it is (12) as printed.
+    """
+
+    message: ClassVar[Literal["scaled-signs"]] = "scaled-signs"
+    zeros: Zeros = "exact"
+
+    def memory(self, dimension: int) -> Floats:
+        return np.zeros((1, dimension))
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        error = memory[0]
+        gradient *= alpha
+        error += gradient
+        message.put(error)
+        message.number /= len(error)
+        message.subtract_from(error, message.number)
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        reply.subtract_from(x, 1.0)
+
+
+@settings
+class EFSignShifted(EFSign):
+    """(12) with the gradient asked at x - e: (13), for which x - e moves as GD does
+
+    The identity z = x - e, z <- z - alpha g(z) is that of one worker; several ask each at x less its own error.
+    """
+
+    def memory(self, dimension: int) -> Floats:
+        return np.zeros((2, dimension))  # e, and room for x - e
+
+    def query(self, x: Floats, memory: Floats) -> Floats:
+        shifted: Floats = memory[1]
+        np.subtract(x, memory[0], out=shifted)
+        return shifted
+
+
+@settings
+class AdaGradNorm(Method):
+    """b^2 <- b^2 + ||g||^2, x <- x - (alpha / b) g, g the mean of the workers' gradients: AdaGrad-Norm (5)
+
+    alpha is the paper's eta; b starts at b0. Where b is 0 so is g, and x stays.
+    """
+
+    message: ClassVar[Literal["dense"]] = "dense"
+    b0: NonNegative = 0.0
+
+    def shared(self, dimension: int) -> Floats:
+        return np.array([self.b0**2])
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        _step_over_b(x, alpha, reply, shared, reply.squares())
+
+
+@settings
+class SignAdaGradNorm(Method):
+    """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6)"""
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+    b0: NonNegative = 0.0
+
+    def shared(self, dimension: int) -> Floats:
+        return np.array([self.b0**2])
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        message.put(gradient, float(gradient @ gradient))
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        _step_over_b(x, alpha, reply, shared, reply.number)
+
+
+@settings
+class SignAdaGradCount(Method):
+    """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9)"""
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+    b0: NonNegative = 0.0
+
+    def shared(self, dimension: int) -> Floats:
+        return np.array([self.b0**2])
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        _step_over_b(x, alpha, reply, shared, reply.squares())
+
+
+def _step_over_b(x: Floats, alpha: float, reply: Message, shared: Floats, squares: float) -> None:
+    """b^2 <- b^2 + squares, x <- x - (alpha / b) reply; `shared` holds b^2."""
+    shared += squares
+    if shared[0] > 0:
+        reply.subtract_from(x, alpha / math.sqrt(shared[0]))
+
+
+METHODS: Registry[Method] = Registry(
+    "methods",
+    gd=GD,
+    sign=Sign,
+    scaled_sign=ScaledSign,
+    signum=Signum,
+    ef_sign=EFSign,
+    ef_sign_shifted=EFSignShifted,
+    adagrad_norm=AdaGradNorm,
+    sign_adagrad_norm=SignAdaGradNorm,
+    sign_adagrad_count=SignAdaGradCount,
+)

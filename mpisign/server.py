@@ -24,20 +24,20 @@ _SEND_WEAK = np.uint64(2**64 - 1)
 class Server(ABC):
     """One round of messages an iteration, planned for one repeat.
 
-    hosted: the workers of this rank. reply: what every rank holds after a round.
-    bits_up, bits_down: bits sent so far by all workers together, and to all of them.
+    up, down: the words of a worker's row and of the reply's. hosted: the workers of this rank. reply: what every rank
+    holds after a round. bits_up, bits_down: bits sent so far by all workers together, and to all of them.
     """
 
     reply: Message
     _messages: Sequence[Message]
 
-    def __init__(self, ranks: Ranks, workers: int, columns: int):
+    def __init__(self, ranks: Ranks, workers: int, up: int, down: int):
         self._ranks, self._workers = ranks, workers
         self._per_rank = workers if ranks.size == 1 else -(-workers // (ranks.size - 1))
         first = 0 if ranks.size == 1 else (ranks.rank - 1) * self._per_rank
         self.hosted = range(max(first, 0), max(min(first + self._per_rank, workers), 0))
-        self._table = ranks.table(self._per_rank, columns)
-        self._reply_row = np.zeros(columns, dtype=np.uint64)
+        self._table = ranks.table(self._per_rank, up)
+        self._reply_row = np.zeros(down, dtype=np.uint64)
         self.bits_up = self.bits_down = 0
         self.begin(0)
 
@@ -54,10 +54,13 @@ class Server(ABC):
         first = 0 if self._ranks.size == 1 else self._per_rank
         return table[first : first + self._workers]
 
-    def _count(self, up: int, down: int) -> None:
-        """Add the bits of one row of `up` words from each worker and one of `down` words to each."""
-        self.bits_up += 64 * up * self._workers
-        self.bits_down += 64 * down * self._workers
+    def _gather(self, table: Words) -> None:
+        self._ranks.gather(table)
+        self.bits_up += 64 * table.shape[1] * self._workers
+
+    def _broadcast(self, row: Words) -> None:
+        self._ranks.broadcast(row)
+        self.bits_down += 64 * len(row) * self._workers
 
     @abstractmethod
     def round(self) -> Message:
@@ -68,89 +71,121 @@ class MeanServer(Server):
     """Dense gradients: the reply is their mean, and the mean of their numbers."""
 
     def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
-        super().__init__(ranks, workers, 1 + dimension)
+        super().__init__(ranks, workers, up=1 + dimension, down=1 + dimension)
         rows = self._table.view(np.float64)
         self._messages = [DenseMessage(row) for row in rows[: len(self.hosted)]]
         self.reply = DenseMessage(self._reply_row.view(np.float64))
 
     def round(self) -> Message:
-        self._ranks.gather(self._table)
+        self._gather(self._table)
         if self._ranks.root:
             rows = self._arrived(self._table).view(np.float64)
             _mean(rows, self._reply_row.view(np.float64))
-        self._ranks.broadcast(self._reply_row)
-        self._count(up=len(self._reply_row), down=len(self._reply_row))
+        self._broadcast(self._reply_row)
         return self.reply
 
 
-class VoteServer(Server):
-    """Signs: the reply is their majority vote, and the mean of their numbers.
+class SignServer(Server):
+    """Signs come in, with their weak planes where they are needed.
 
-    With zeros = "exact" a worker whose vector has zeros says so by the sign of its number. Then the first reply
-    asks for everyone's weak planes; each worker casts two ballots, [v > 0] and [v >= 0], and the majority of
-    the 2 M ballots is the sign of the sum of the ternary signs. A tied reply says so in the same
-    way, and its weak plane follows.
+    With zeros = "exact" a worker whose vector has zeros says so by the sign of its number. Then the first reply holds
+    nothing but the question for everyone's weak planes, and the second one is the reply.
     """
 
-    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws, down: int):
         width = planes.words(dimension)
-        super().__init__(ranks, workers, 1 + width)
+        super().__init__(ranks, workers, up=1 + width, down=down)
+        self._dimension, self._zeros, self._draws = dimension, zeros, draws
         self._weak_table = ranks.table(self._per_rank, width)
-        self._weak_reply = np.zeros(width, dtype=np.uint64)
-        self._draws = draws
-
-        def message(row: Words, weak: Words, purpose: Purpose, worker: int) -> SignMessage:
-            return SignMessage(row, weak, zeros, lambda: self._coin(purpose, worker))
-
+        own = zip(self._table, self._weak_table, self.hosted, strict=False)
         self._messages: list[SignMessage] = [
-            message(self._table[i], self._weak_table[i], Purpose.ZERO_SIGN, worker)
-            for i, worker in enumerate(self.hosted)
+            self._sign_message(row, weak, Purpose.ZERO_SIGN, worker) for row, weak, worker in own
         ]
-        self.reply: SignMessage = message(self._reply_row, self._weak_reply, Purpose.TIE, 0)
+
+    def _sign_message(self, row: Words, weak: Words, purpose: Purpose, worker: int) -> SignMessage:
+        return SignMessage(self._dimension, row, weak, self._zeros, lambda: self._coin(purpose, worker, len(weak)))
+
+    def _coin(self, purpose: Purpose, worker: int, width: int) -> Words:
+        generator = self._draws.at(purpose, worker, self.k)
+        return generator.integers(0, 2**64, size=width, dtype=np.uint64)
 
     def round(self) -> Message:
-        self._ranks.gather(self._table)
+        self._gather(self._table)
         if self._ranks.root:
-            self._vote_or_ask()
-        self._ranks.broadcast(self._reply_row)
-        self._count(up=len(self._reply_row), down=len(self._reply_row))
+            mean, someone_has_zeros = _mean_number(self._arrived(self._table).view(np.float64))
+            if someone_has_zeros:
+                self._reply_row[0] = _SEND_WEAK
+            else:
+                self._combine(mean, self._weak_table[:0])
+        self._broadcast(self._reply_row)
         if self._reply_row[0] == _SEND_WEAK:
-            self._vote_with_weak_planes()
-        if self.reply.ternary:
-            self._ranks.broadcast(self._weak_reply)
-            self._count(up=0, down=len(self._weak_reply))
+            self._round_with_weak_planes()
         return self.reply
 
-    def _vote_or_ask(self) -> None:
-        mean, someone_has_zeros = _mean_number(self._arrived(self._table).view(np.float64))
-        if someone_has_zeros:
-            self._reply_row[0] = _SEND_WEAK
-        else:
-            self._vote(mean, self._weak_table[:0])
-
-    def _vote_with_weak_planes(self) -> None:
+    def _round_with_weak_planes(self) -> None:
         for message in self._messages:
             if not message.ternary:
                 message.weak[:] = message.strict
-        self._ranks.gather(self._weak_table)
+        self._gather(self._weak_table)
         if self._ranks.root:
             mean, _ = _mean_number(self._arrived(self._table).view(np.float64))
-            self._vote(mean, self._arrived(self._weak_table))
-        self._ranks.broadcast(self._reply_row)
-        self._count(up=len(self._weak_reply), down=len(self._reply_row))
+            self._combine(mean, self._arrived(self._weak_table))
+        self._broadcast(self._reply_row)
 
-    def _vote(self, mean: float, weak_rows: Words) -> None:
-        rows = self._arrived(self._table)
-        ties = planes.vote(rows, weak_rows, self.reply.strict, self._weak_reply)
+    @abstractmethod
+    def _combine(self, mean: float, weak_rows: Words) -> None:
+        """Make the reply of the rows that arrived, on the root. `weak_rows`: shape (M, W), or (0, W): no zeros."""
+
+
+class VoteServer(SignServer):
+    """The reply is the majority vote, and the mean of the numbers (Algorithm 3).
+
+    Where weak planes came, each worker casts two ballots, [v > 0] and [v >= 0], and the majority of the 2 M ballots is
+    the sign of the sum of the ternary signs. A tied reply says so by the sign of its number; its weak plane follows.
+    """
+
+    reply: SignMessage
+
+    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+        width = planes.words(dimension)
+        super().__init__(ranks, workers, dimension, zeros, draws, down=1 + width)
+        self._weak_reply = np.zeros(width, dtype=np.uint64)
+        self.reply = self._sign_message(self._reply_row, self._weak_reply, Purpose.TIE, 0)
+
+    def round(self) -> Message:
+        super().round()
+        if self.reply.ternary:
+            self._broadcast(self._weak_reply)
+        return self.reply
+
+    def _combine(self, mean: float, weak_rows: Words) -> None:
+        ties = planes.vote(self._arrived(self._table), weak_rows, self.reply.strict, self._weak_reply)
         self.reply.ties = planes.differing(self.reply.strict, self._weak_reply) if ties else 0
         self.reply.settle(mean, ties)
 
-    def _coin(self, purpose: Purpose, worker: int) -> Words:
-        generator = self._draws.at(purpose, worker, self.k)
-        return generator.integers(0, 2**64, size=len(self._weak_reply), dtype=np.uint64)
+
+class ScaledSignServer(SignServer):
+    """The reply is the mean of the workers' signs, each times its number, added in their order; it is dense."""
+
+    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+        super().__init__(ranks, workers, dimension, zeros, draws, down=1 + dimension)
+        self.reply = DenseMessage(self._reply_row.view(np.float64))
+        arrived = zip(self._arrived(self._table), self._arrived(self._weak_table), range(workers), strict=False)
+        self._ballots = [self._sign_message(row, weak, Purpose.ZERO_SIGN, worker) for row, weak, worker in arrived]
+
+    def _combine(self, mean: float, weak_rows: Words) -> None:
+        vector = self._reply_row[1:].view(np.float64)
+        vector[:] = 0.0
+        for ballot in self._ballots:
+            ballot.subtract_from(vector, -ballot.number / self._workers)
+        self.reply.number = mean
 
 
-SERVERS: dict[str, type[MeanServer] | type[VoteServer]] = {"dense": MeanServer, "signs": VoteServer}
+SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]] = {
+    "dense": MeanServer,
+    "signs": VoteServer,
+    "scaled-signs": ScaledSignServer,
+}
 """The kind of a method's messages -> the server that combines them."""
 
 

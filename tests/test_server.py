@@ -42,13 +42,13 @@ def coin(draws, purpose, worker, k, d):
     return np.where(bits, 1.0, -1.0)
 
 
-def counted(rows, zeros, draws, k):
-    """The vote, coordinate by coordinate, and the number of ties, as DESIGN says they are."""
+def counted(rows, zeros, draws, k, first=0):
+    """The vote, coordinate by coordinate, and the number of ties; the rows are those of the workers from `first` on."""
     signs = np.sign(rows)
     if zeros == "plus":
         signs[signs == 0] = 1
     if zeros == "coin":
-        for worker, row in enumerate(signs):
+        for worker, row in enumerate(signs, first):
             row[row == 0] = coin(draws, Purpose.ZERO_SIGN, worker, k, len(row))[row == 0]
     vote = np.sign(signs.sum(axis=0))
     tied = vote == 0
@@ -88,6 +88,21 @@ def test_averages_dense_messages_in_the_order_of_the_workers(workers, d):
     for row in rows:
         total = total + row
     assert (direction(reply_to(server, rows), d) == total / workers).all()
+
+
+@pytest.mark.parametrize("zeros", ZEROS)
+@pytest.mark.parametrize("with_zeros", [False, True])
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("d", DIMENSIONS)
+def test_averages_scaled_signs_in_the_order_of_the_workers(zeros, with_zeros, workers, d):
+    draws = Draws(5, 3)
+    server = plan("scaled-signs", workers, d, zeros, draws)
+    rows = vectors(workers, d, with_zeros)
+    expected = np.zeros(d)
+    for worker, row in enumerate(rows):
+        expected = expected + np.abs(row).sum() / workers * counted(row[None], zeros, draws, 0, worker)[0]
+    assert (direction(reply_to(server, rows), d) == expected).all()
+    assert server.bits_down == (1 + (zeros == "exact" and (rows == 0).any())) * 64 * (1 + d) * workers
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

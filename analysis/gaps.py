@@ -5,22 +5,15 @@ Solid: the median over the repeats; band: their 10% to 90% quantiles.
     python analysis/gaps.py results/quickstart.h5 -o figures
 """
 
-import argparse
-import sys
-from pathlib import Path
-
-import matplotlib
-import numpy as np
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
+import numpy as np
+from figure import command
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
-STYLE = Path(__file__).with_name("mpisign.mplstyle")
 AXES = {"iterations": "iterations k", "bits": "bits sent, up and down, all workers", "seconds": "seconds"}
 
 
@@ -46,7 +39,7 @@ def draw_run(run: RunRecord, axes: list[Axes]) -> None:
         axes_.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
 
-def draw(trajectory: Trajectory) -> plt.Figure:
+def draw(trajectory: Trajectory) -> Figure:
     """The figure: three panels that share the gap axis, one legend above them."""
     finished = [run for run in trajectory if run.finished()]
     if not finished:
@@ -62,25 +55,5 @@ def draw(trajectory: Trajectory) -> plt.Figure:
     return figure
 
 
-def main() -> int:
-    """Draw the figure of one file as PNG and PDF; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="FILE.h5")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
-    options = parser.parse_args()
-    plt.style.use(STYLE)
-    try:
-        figure = draw(Trajectory(options.file))
-    except BadInput as error:
-        print(f"gaps.py: {error}", file=sys.stderr)
-        return 2
-    options.output.mkdir(parents=True, exist_ok=True)
-    for suffix in (".png", ".pdf"):
-        path = options.output / f"{options.file.stem}-gaps{suffix}"
-        figure.savefig(path)
-        print(f"drew {path}")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command(draw, "gaps", __doc__))

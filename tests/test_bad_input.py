@@ -413,6 +413,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["kind", "x"]), inner, max_size=2),
     max_leaves=5,
 )
+UNIT = st.floats(0.1, 0.9)
 NUMBERS = st.floats(0.1, 2.0) | st.integers(1, 3)
 FITTING = {
     "alpha": NUMBERS,
@@ -446,7 +447,7 @@ def tables(draw, makers, kind="kind"):
     table = {kind: draw(ANYTHING) if rarely(draw) else name}
     for key, parameter in inspect.signature(makers[name]).parameters.items():
         if parameter.default is parameter.empty or draw(st.booleans()):
-            table[key] = draw(ANYTHING if rarely(draw) else FITTING[key])
+            table[key] = draw(ANYTHING if rarely(draw) else FITTING.get(key, UNIT))
     if rarely(draw):
         table[draw(st.sampled_from(list(FITTING)))] = draw(ANYTHING)
     if rarely(draw):

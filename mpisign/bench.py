@@ -148,7 +148,7 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
 
     def run() -> None:
         server = SERVERS[method.message](alone, 1, dimension, method.zeros, draws)
-        recorder = Recorder(Evaluation(problem, alone), server, schedule(Log(points=2), iterations), None, False)
+        recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
         progress = Progress(iterations, quiet=True)
         loop.iterate(
             loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, progress),

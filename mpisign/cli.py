@@ -26,24 +26,30 @@ _EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted."""
-    try:
-        options = _parse(arguments)
-        options.command(options)
-    except BadInput as error:
-        return _complain(str(error), status=2)
-    except KeyboardInterrupt:
-        return _complain("interrupted", status=130)
-    except BrokenPipeError:
-        return 1
-    return 0
+    from mpisign import exchange
+
+    status = 0
+    with redirect_stdout(sys.stdout if exchange.first_process() else StringIO()):
+        try:
+            options = _parser().parse_args(arguments)
+            options.command(options)
+        except BadInput as error:
+            status = _complain(str(error), status=2)
+        except KeyboardInterrupt:
+            return _complain("interrupted", status=130)
+        except BrokenPipeError:
+            return 1
+    exchange.leave()
+    return status
 
 
 def _complain(message: str, status: int) -> int:
-    """Say it once, not once per rank."""
+    """Say it in one line, and once, not once per rank."""
     from mpisign.exchange import first_process
 
     if first_process():
-        print(f"mpisign: {message}", file=sys.stderr)
+        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+        print(f"mpisign: {line}", file=sys.stderr, flush=True)
     return status
 
 
@@ -52,14 +58,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise BadInput("", f"{message}; see {self.prog} --help")
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options; --help and --version are printed once, whatever the number of ranks."""
-    from mpisign.exchange import first_process
-
-    with redirect_stdout(sys.stdout if first_process() else StringIO()):
-        return _parser().parse_args(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,7 +123,7 @@ def _prepare(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range]
     except BadInput as error:
         raise BadInput(str(options.job), str(error)) from None
     if ranks.root:
-        _check_output(options.output, options.overwrite)
+        _check_output(options.output, options.job, options.overwrite)
     return plan, repeats
 
 
@@ -133,19 +131,26 @@ def _slice(text: str | None, repeats: int) -> range:
     if text is None:
         return range(repeats)
     first, colon, last = text.partition(":")
-    if colon and first.isdecimal() and last.isdecimal() and int(first) < int(last) <= repeats:
-        return range(int(first), int(last))
+    if colon and first.isdecimal() and last.isdecimal() and len(first) < 18 and len(last) < 18:
+        chosen = range(int(first), int(last))
+        if chosen and chosen.stop <= repeats:
+            return chosen
     raise BadInput("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
-    if output.is_dir():
-        raise BadInput(str(output), "expected a file name for the output, but this is a folder")
-    if output.exists() and not overwrite:
-        raise BadInput(str(output), "this output exists already; give --overwrite to replace it")
-    parent = output.parent
-    if parent.exists() and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise BadInput(str(parent), "cannot write into this folder")
+def _check_output(output: Path, job: Path, overwrite: bool) -> None:
+    try:
+        if output.is_dir():
+            raise BadInput(str(output), "expected a file name for the output, but this is a folder")
+        if output.exists() and output.samefile(job):
+            raise BadInput(str(output), "expected another output than the job file itself")
+        if output.exists() and not overwrite:
+            raise BadInput(str(output), "this output exists already; give --overwrite to replace it")
+        nearest = next(folder for folder in output.absolute().parents if folder.exists())
+    except OSError as error:
+        raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise BadInput(str(nearest), "expected a folder that can be written into, for the output")
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.rows import signed
 from mpisign.settings import BadInput, closest
+from mpisign.sharing import Opened, copied
 
 Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 """raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
@@ -31,6 +33,11 @@ BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
     "wine": _bundled("load_wine", lambda target: target == 0),
 }
 """name -> features (n, d) and labels (n,): malignant against benign, even against odd, class 0 against the rest."""
+
+
+def opened(name: str, scaling: Scaling | None = None) -> Opened:
+    """The rows b_i a_i of a data set (see `mpisign.rows`), to be shared; what `load` says of its arguments holds."""
+    return copied(signed(*load(name, scaling)).arrays)
 
 
 def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:

@@ -4,11 +4,15 @@ Both give the same four calls, so that nothing above knows which it has. A table
 rows: a rank's own rows, and on the root every rank's, in the order of the ranks.
 """
 
+import itertools
+import math
 import os
 import platform
 import sys
+import time
 import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
@@ -16,6 +20,7 @@ import numpy as np
 
 from mpisign.arrays import Bytes, Words
 from mpisign.settings import BadInput
+from mpisign.sharing import Arrays, Layout, Opened, unshared
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -43,6 +48,10 @@ class Ranks(ABC):
     @abstractmethod
     def broadcast(self, row: Words) -> None:
         """Overwrite `row` on every rank with the root's."""
+
+    @abstractmethod
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        """Arrays that a machine holds once; see `mpisign.sharing.Share`."""
 
     @abstractmethod
     def hosts(self) -> list[str]:
@@ -73,6 +82,9 @@ class Alone(Ranks):
     def broadcast(self, row: Words) -> None:
         pass
 
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        return unshared(opening)
+
     def hosts(self) -> list[str]:
         return [platform.node()]
 
@@ -93,6 +105,7 @@ class World(Ranks):
         from mpi4py import MPI
 
         self._mpi, self._communicator = MPI, communicator
+        self._windows: list[MPI.Win] = []
         self.rank, self.size = communicator.rank, communicator.size
         self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
 
@@ -104,6 +117,42 @@ class World(Ranks):
 
     def broadcast(self, row: Words) -> None:
         self._communicator.Bcast(_bytes(row), root=0)
+
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        """One window of memory a node, filled by its first rank."""
+        self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        node = self._mpi.Intracomm(self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED))
+        layout, fill = self._first_of(node, opening)
+        arrays = self._window(node, layout)
+        complaint = None
+        try:
+            if fill is not None:
+                fill(arrays)
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return arrays
+
+    def _first_of(
+        self, node: "MPI.Intracomm", opening: Callable[[], Opened]
+    ) -> tuple[Layout, Callable[[Arrays], None] | None]:
+        """The layout, on every rank of a node; on its first one also what fills the arrays."""
+        layout, fill, complaint = None, None, None
+        try:
+            if node.rank == 0:
+                layout, fill = opening()
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return node.bcast(layout), fill
+
+    def _window(self, node: "MPI.Intracomm", layout: Layout) -> Arrays:
+        *starts, size = _offsets(layout)
+        window = self._mpi.Win.Allocate_shared(size if node.rank == 0 else 0, 1, comm=node)
+        self._windows.append(window)
+        memory = np.asarray(window.Shared_query(0)[0], dtype=np.uint8)
+        parts = zip(starts, layout.items(), strict=True)
+        return {name: np.ndarray(shape, dtype, memory.data, start) for start, (name, (shape, dtype)) in parts}
 
     def hosts(self) -> list[str]:
         return self._communicator.allgather(platform.node())
@@ -120,7 +169,8 @@ class World(Ranks):
         """An error that not every rank has (anything but BadInput) ends all of them, at once."""
         if error is not None and not isinstance(error, BadInput | SystemExit):
             self._abort(error)
-        self._mpi.Finalize()
+        for window in self._windows:
+            window.Free()
 
     def _abort(self, error: BaseException) -> NoReturn:
         sys.stdout.flush()
@@ -128,6 +178,12 @@ class World(Ranks):
         print(f"mpisign: rank {self.rank} failed: {error}; ending all ranks", file=sys.stderr, flush=True)
         self._communicator.Abort(1)
         raise error
+
+
+def _offsets(layout: Layout) -> list[int]:
+    """Where each array begins, on lines of 64 bytes, and how many bytes they take together."""
+    sizes = (-(-math.prod(shape) * dtype.itemsize // 64) * 64 for shape, dtype in layout.values())
+    return list(itertools.accumulate(sizes, initial=0))
 
 
 def _bytes(words: Words) -> Bytes:
@@ -144,8 +200,7 @@ def connect() -> Ranks:
     Raises BadInput where a launcher started several processes and the MPI library believes that each is alone:
     all of them would compute the same and write the same file.
     """
-    sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
-    started = max(int(size) if size.isdecimal() else 1 for size in sizes)
+    started = _started()
     if started == 1 and "mpi4py" not in sys.modules:
         return Alone()
     ranks = _world(started)
@@ -156,6 +211,26 @@ def connect() -> Ranks:
             "expected the mpirun or srun --mpi type of that same library",
         )
     return ranks
+
+
+def leave() -> None:
+    """Wait for the other ranks and end MPI: a launcher ends all ranks when one of them exits with a status."""
+    if _started() == 1 and "mpi4py.MPI" not in sys.modules:
+        return
+    try:
+        ranks = connect()
+    except BadInput:  # the ranks cannot meet: the first one has a second to speak
+        time.sleep(0 if first_process() else 1)
+    else:
+        ranks.agree(None)
+    if "mpi4py.MPI" in sys.modules:
+        sys.modules["mpi4py.MPI"].Finalize()
+
+
+def _started() -> int:
+    """How many processes the launcher says it started; 1 where there is none."""
+    sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
+    return max(int(size) if size.isdecimal() else 1 for size in sizes)
 
 
 def _world(started: int) -> Ranks:

@@ -31,7 +31,7 @@ Label = Annotated[str, AfterValidator(_group_name)]
 class Log:
     """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`."""
 
-    points: Annotated[int, Field(ge=2)] = 200
+    points: Annotated[int, Field(ge=2, le=10**6)] = 200
     every: Count | None = None
     iterates: bool = False
 
@@ -47,7 +47,7 @@ class Run:
     method: Table
     step: Table
     oracle: Table
-    workers: Count | None = None
+    workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
     iterations: Count
 
 
@@ -69,6 +69,9 @@ class Experiment:
     overrides: list[str]
 
 
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
+"""The keys of a run that are not its method's."""
+
 _TOP = {"name", "seed", "repeats", "iterations", "problem", "oracle", "start", "log", "runs"}
 
 
@@ -78,7 +81,7 @@ def read(path: Path, overrides: list[str] | None = None) -> Experiment:
     Raises BadInput, naming the file and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return parse(text, overrides or [], name=path.stem)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -91,7 +94,7 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     """The experiment in a job file's text; raises BadInput, naming the key."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput("", f"not valid TOML: {error}") from None
     for override in overrides:
         _override(document, override)
@@ -145,10 +148,9 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
 
 def _run(table: Table, shared: Table, path: str) -> Run:
     """What a run's table says of the run itself; its other keys are its method's."""
-    own = {"label", "step", "oracle", "workers", "iterations"}
-    arguments = shared | {key: value for key, value in table.items() if key in own}
-    arguments["method"] = {key: value for key, value in table.items() if key not in own}
-    arguments.setdefault("label", str(table.get("method", "")))
+    arguments = shared | {key: value for key, value in table.items() if key in RUN_KEYS}
+    arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
+    arguments.setdefault("label", str(table.get("method", path)))  # a missing one is refused by the registry
     return make(Run, arguments, path)
 
 
@@ -163,7 +165,7 @@ def _override(document: Table, override: str) -> None:
         node = _child(node, part, override)
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value.strip()
     _child(node, last, override)
     node[int(last) if isinstance(node, list) else last] = parsed

@@ -13,7 +13,7 @@ import numpy as np
 
 from mpisign import planes
 from mpisign.arrays import Floats, Signs, Words
-from mpisign.planes import kernel
+from mpisign.kernels import kernel
 
 Zeros: TypeAlias = Literal["exact", "coin", "plus"]
 """What a zero sign and a tied vote become: "exact", zero, as in the paper (a second plane travels when it is

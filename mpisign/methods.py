@@ -211,6 +211,7 @@ def _step_over_b(x: Floats, alpha: float, reply: Message, shared: Floats, square
 
 METHODS: Registry[Method] = Registry(
     "methods",
+    Method,
     gd=GD,
     sign=Sign,
     scaled_sign=ScaledSign,

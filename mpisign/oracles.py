@@ -124,4 +124,4 @@ class Additive(Oracle):
         np.multiply(noise, self.size, out=noise)
 
 
-ORACLES: Registry[Oracle] = Registry("oracles", full=Full, minibatch=Minibatch, additive=Additive)
+ORACLES: Registry[Oracle] = Registry("oracles", Oracle, full=Full, minibatch=Minibatch, additive=Additive)

@@ -3,18 +3,12 @@
 A vector of length d has W = ceil(d / 64) words: bit j of word w is coordinate 64 w + j. Two planes say
 what its signs are: the *strict* plane [v > 0] and the *weak* plane [v >= 0]; sign = strict + weak - 1. They
 differ where v is zero; where nothing is, the strict plane says it all. Padding bits are 0.
-No kernel uses fast-math: what it computes depends neither on the width of the processor's vectors nor on alignment.
 """
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
 
 from mpisign.arrays import Floats, Signs, Words
-
-F = TypeVar("F", bound=Callable[..., object])
+from mpisign.kernels import kernel, part_of_kernels
 
 _BLOCK = 256
 """Words that are counted at a time: sixteen counters of them fit the first-level cache."""
@@ -23,17 +17,12 @@ _CARRY = 15
 """The row of the counters that holds what is carried on; the others are the counter's bits."""
 
 
-def kernel(signature: str) -> Callable[[F], F]:
-    """Compile a function for exactly these types, when it is defined, and keep the result on disk."""
-    return cast(Callable[[F], F], numba.njit(signature, cache=True, nogil=True))
-
-
 def words(dimension: int) -> int:
     """W = ceil(d / 64), the words of a plane."""
     return -(-dimension // 64)
 
 
-@kernel("Tuple((uint64, boolean))(float64[::1], float64[::1])")
+@part_of_kernels
 def _pack_word(chunk: Floats, lanes: Floats) -> tuple[np.uint64, bool]:
     bits = np.uint64(0)
     zeros = False
@@ -123,7 +112,7 @@ def unpack(strict: Words, weak: Words, signs: Signs) -> None:
         signs[i] = np.int8((strict[i // 64] >> bit) & one) + np.int8((weak[i // 64] >> bit) & one) - np.int8(1)
 
 
-@kernel("int64(uint64)")
+@part_of_kernels
 def _ones(word: np.uint64) -> int:
     """The set bits of a word, counted in pairs, fours and eights; the product adds the eight bytes."""
     pairs = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -141,7 +130,7 @@ def differing(strict: Words, weak: Words) -> int:
     return total
 
 
-@kernel("UniTuple(uint64, 2)(uint64, uint64, uint64)")
+@part_of_kernels
 def _add3(a: np.uint64, b: np.uint64, c: np.uint64) -> tuple[np.uint64, np.uint64]:
     """A full adder on 64 coordinates at once: (sum, carry)."""
     half = a ^ b
@@ -151,7 +140,7 @@ def _add3(a: np.uint64, b: np.uint64, c: np.uint64) -> tuple[np.uint64, np.uint6
 _ROW = "uint64[::1], "
 
 
-@kernel("void(uint64[:, ::1], " + 8 * _ROW + "int64)")
+@part_of_kernels
 def _add8(
     counter: Words, r0: Words, r1: Words, r2: Words, r3: Words, r4: Words, r5: Words, r6: Words, r7: Words, n: int
 ) -> None:
@@ -167,12 +156,12 @@ def _add8(
         counter[0, j], counter[1, j], counter[2, j], counter[_CARRY, j] = ones, twos, fours, carry
 
 
-@kernel("uint64[::1](uint64[:, ::1], uint64[::1], int64, int64, int64)")
+@part_of_kernels
 def _ballot(rows: Words, nothing: Words, m: int, start: int, stop: int) -> Words:
     return rows[m, start:stop] if m < rows.shape[0] else nothing[: stop - start]
 
 
-@kernel("void(uint64[:, ::1], int64, uint64[:, ::1], int64, int64, uint64[::1])")
+@part_of_kernels
 def _tally(counter: Words, top: int, rows: Words, start: int, stop: int, nothing: Words) -> None:
     """Count the words start..stop of every row; past the last row there is `nothing`."""
     for m in range(0, rows.shape[0], 8):
@@ -195,7 +184,7 @@ def _tally(counter: Words, top: int, rows: Words, start: int, stop: int, nothing
                 counter[_CARRY, j] &= old
 
 
-@kernel("void(uint64[:, ::1], int64, int64, int64)")
+@part_of_kernels
 def _preset(counter: Words, bits: int, value: int, n: int) -> None:
     """The counters of n words all start at `value`."""
     for k in range(bits):
@@ -204,7 +193,7 @@ def _preset(counter: Words, bits: int, value: int, n: int) -> None:
             counter[k, j] = fill
 
 
-@kernel("uint64(uint64[:, ::1], int64, uint64[::1], uint64[::1], uint64)")
+@part_of_kernels
 def _decide(counter: Words, top: int, strict: Words, weak: Words, even: np.uint64) -> np.uint64:
     """Read the vote off the counters: the majority and, all ones below it, the ties; returns all ties, or-ed."""
     tied = counter[_CARRY]

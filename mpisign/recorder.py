@@ -15,9 +15,10 @@ from mpisign.exchange import Ranks
 from mpisign.experiment import Log
 from mpisign.messages import Message
 from mpisign.problems import Problem
+from mpisign.segments import Segments
 from mpisign.server import Server
 
-_BLOCK = 16
+_BLOCK = 64
 """Records that are evaluated together; fewer where that many points would take more than 32 MiB."""
 
 
@@ -112,26 +113,21 @@ class Recorder:
 class Evaluation:
     """f and its gradient at a block of points.
 
-    points: float64, shape (r, d), the same on every rank. Always all r are evaluated, stale ones too, so that the
-    matrix products have the same shapes, and their results the same bits, however full the block is.
+    records: how many there will be. points: float64, shape (r, d), the same on every rank. Always all r are evaluated,
+    stale ones too, so that the matrix products have the same shapes, and their results the same bits, however full
+    the block is.
     """
 
-    def __init__(self, problem: Problem, ranks: Ranks):
-        self._problem, self._ranks = problem, ranks
-        count = max(1, min(_BLOCK, 2**25 // (8 * problem.dimension)))
+    def __init__(self, problem: Problem, ranks: Ranks, records: int):
+        self._problem = problem
+        most = max(1, min(_BLOCK, 2**25 // (8 * problem.dimension)))
+        count = -(-records // -(-records // most))  # the fewest blocks, and those as equal as can be
         self.points: Floats = np.zeros((count, problem.dimension))
-        per_rank = -(-problem.segments // ranks.size)
-        first = ranks.rank * per_rank
-        self._mine = range(min(first, problem.segments), min(first + per_rank, problem.segments))
-        self._table = ranks.table(per_rank, count * (1 + problem.dimension))
+        self._results = Segments(problem.segments, ranks, count * (1 + problem.dimension))
 
     def run(self) -> Floats:
         """(f, gradient) at every point, shape (r, 1 + d), on the root; elsewhere of no meaning."""
-        parts = self._table.view(np.float64).reshape(len(self._table), len(self.points), -1)
-        for i, segment in enumerate(self._mine):
-            self._problem.part(self.points, segment, parts[i])
-        self._ranks.gather(self._table)
-        total: Floats = np.zeros_like(parts[0])
-        for part in parts[: self._problem.segments]:
-            total += part
-        return total
+        return self._results.sum(self._part).reshape(len(self.points), -1)
+
+    def _part(self, segment: int, out: Floats) -> None:
+        self._problem.part(self.points, segment, out.reshape(len(self.points), -1))

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -15,10 +15,11 @@ class Registry(Collection[str], Generic[T]):
     """The kinds of one sort: name -> maker, in the order in which they were added.
 
     sort: the plural word used in messages and as the entry point group ``mpisign.<sort>``.
+    base: what every maker makes.
     """
 
-    def __init__(self, sort: str, **makers: Callable[..., T]):
-        self.sort = sort
+    def __init__(self, sort: str, base: type[object], **makers: Callable[..., T]):
+        self.sort, self._base = sort, base
         self._makers = {name.replace("_", "-"): maker for name, maker in makers.items()}
 
     def __iter__(self) -> Iterator[str]:
@@ -41,8 +42,13 @@ class Registry(Collection[str], Generic[T]):
             return self._from_path(name)
         raise BadInput("", f"no {self.sort} called {name!r}; {closest(name, list(self))}")
 
-    def make(self, table: Mapping[str, object], path: str, kind: str = "kind") -> T:
+    def make(
+        self, table: Mapping[str, object], path: str, kind: str = "kind", also: Iterable[str] = (), **given: object
+    ) -> T:
         """The object that `table` describes: its key `kind` names the maker, the others are its arguments.
+
+        also: keys that may stand beside these, for the hint after an unknown one. given: what a maker gets that asks
+        for it, and that no table may hold.
 
         Raises BadInput, naming the key below `path`.
         """
@@ -55,8 +61,12 @@ class Registry(Collection[str], Generic[T]):
         except BadInput as error:
             raise BadInput(f"{path}.{kind}", error.complaint) from None
         arguments = {key: value for key, value in table.items() if key != kind}
-        _refuse_unknown(maker, name, arguments, path)
-        return make(maker, arguments, path)
+        asked = inspect.signature(maker).parameters
+        _refuse_unknown([*(key for key in asked if key not in given), *also], name, arguments, path)
+        made = make(maker, arguments | {key: value for key, value in given.items() if key in asked}, path)
+        if not isinstance(made, self._base):
+            raise BadInput(f"{path}.{kind}", f"expected {name!r} to make a {self._base.__name__}")
+        return made
 
     def describe(self) -> Iterator[tuple[str, str]]:
         """Each name with the first line of its maker's docstring."""
@@ -69,13 +79,14 @@ class Registry(Collection[str], Generic[T]):
     def _from_path(self, name: str) -> Callable[..., T]:
         module, _, attribute = name.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
-        except (ImportError, AttributeError) as error:
-            raise BadInput("", f"cannot load {name!r}: {error}") from None
+            maker: Callable[..., T] = getattr(importlib.import_module(module), attribute)
+            inspect.signature(maker)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise BadInput("", f"expected package.module:Name of a class or function; {name!r}: {error}") from None
+        return maker
 
 
-def _refuse_unknown(maker: Callable[..., object], name: str, arguments: Mapping[str, object], path: str) -> None:
-    known = list(inspect.signature(maker).parameters)
+def _refuse_unknown(known: list[str], name: str, arguments: Mapping[str, object], path: str) -> None:
     for key in arguments:
         if key not in known:
             hint = closest(key, known) if known else f"{name} takes no keys"

@@ -10,8 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from mpisign import loop
 from mpisign.exchange import Ranks
-from mpisign.experiment import Experiment, Run
+from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
+from mpisign.optimum import optimum
 from mpisign.oracles import ORACLES, Source
 from mpisign.problems import PROBLEMS, Minimum, Problem
 from mpisign.progress import Progress
@@ -46,7 +47,7 @@ class Plan(NamedTuple):
 
 def plan(experiment: Experiment, ranks: Ranks) -> Plan:
     """Make the problem, the start and every run; raises BadInput, naming the key."""
-    problem = PROBLEMS.make(experiment.problem, "problem")
+    problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
     start = STARTS.make(experiment.start, "start")
     with _naming("start"):
         start.point(problem.dimension, Draws(experiment.seed, 0))
@@ -57,7 +58,7 @@ def plan(experiment: Experiment, ranks: Ranks) -> Plan:
 
 def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
     workers = run.workers or default_workers
-    method = METHODS.make(run.method, path, kind="method")
+    method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
     step = STEPS.make(run.step, f"{path}.step")
     oracle = ORACLES.make(run.oracle, f"{path}.oracle")
     with _naming(f"{path}.oracle"):
@@ -87,7 +88,7 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
         origin = provenance(ranks)
-        minimum = planned.problem.minimum() if ranks.root else None
+        minimum = optimum(planned.problem, ranks)
         with ExitStack() as stack:
             progress = stack.enter_context(Progress(total, quiet=not ranks.root))
             writer = stack.enter_context(_create(planned, output, origin)) if ranks.root else None
@@ -115,7 +116,7 @@ def _repeat(
     if writer is not None:
         sink = writer.repeat(run.settings.label, number, ks, problem.dimension, log.iterates)
     server = SERVERS[run.method.message](ranks, run.workers, problem.dimension, run.method.zeros, draws)
-    recorder = Recorder(Evaluation(problem, ranks), server, ks, sink, log.iterates)
+    recorder = Recorder(Evaluation(problem, ranks, len(ks)), server, ks, sink, log.iterates)
     iterations = run.settings.iterations
     repeat = loop.Repeat(run.method, run.source, run.step, iterations, server, draws, recorder, progress)
     diverged_at = loop.iterate(repeat, x)

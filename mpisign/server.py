@@ -13,8 +13,8 @@ import numpy as np
 from mpisign import planes
 from mpisign.arrays import Floats, Words
 from mpisign.exchange import Ranks
+from mpisign.kernels import kernel
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
-from mpisign.planes import kernel
 from mpisign.randomness import Draws, Purpose
 
 _SEND_WEAK = np.uint64(2**64 - 1)

@@ -48,4 +48,4 @@ class Zeros(Start):
         return np.zeros(dimension)
 
 
-STARTS: Registry[Start] = Registry("starts", normal=Normal, point=Point, zeros=Zeros)
+STARTS: Registry[Start] = Registry("starts", Start, normal=Normal, point=Point, zeros=Zeros)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated
@@ -36,7 +37,7 @@ def _factor(c: float | str) -> float:
 
 
 def _multiple(c: object) -> float | str:
-    if isinstance(c, float | int) and not isinstance(c, bool) and 0 < c < math.inf:
+    if isinstance(c, float | int) and not isinstance(c, bool) and 0 < c <= sys.float_info.max:
         return c
     if isinstance(c, str) and re.fullmatch(r"((\d+\.?\d*|\.\d+)(e[+-]?\d+)?)?n", c) and 0 < _factor(c) < math.inf:
         return c
@@ -65,4 +66,4 @@ class Harmonic(Step):
         return _factor(self.c) * samples
 
 
-STEPS: Registry[Step] = Registry("steps", constant=Constant, harmonic=Harmonic)
+STEPS: Registry[Step] = Registry("steps", Step, constant=Constant, harmonic=Harmonic)

@@ -10,8 +10,9 @@ _HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "sec
 def text(trajectory: Trajectory) -> str:
     """Where the file comes from, and a table with a line a run."""
     origin = trajectory.provenance
+    by = f"mpisign {origin.get('mpisign')} on {origin.get('date')}, {origin.get('ranks')} rank(s)"
     lines = [
-        f"{trajectory.path}: written by mpisign {origin['mpisign']} on {origin['date']}, {origin['ranks']} rank(s)",
+        f"{trajectory.path}: written by {by}",
         "",
         *_aligned([_HEADER, *(_row(run) for run in trajectory)]),
     ]

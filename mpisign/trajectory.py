@@ -172,6 +172,8 @@ class Trajectory:
                 self.experiment = str(file.attrs["experiment"])
                 self.provenance: dict[str, str] = json.loads(file.attrs["provenance"])
                 self.runs = [RunRecord(label, group, iterates) for label, group in file.get("runs", {}).items()]
+        except BadInput:
+            raise
         except (OSError, KeyError, ValueError) as error:
             raise BadInput(str(path), f"cannot read this trajectory file: {error}") from None
 

@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from test_problems import assert_limits_smoothness, brute_force, evaluated, few, fitted, gradient, seeds, somewhere
 
 from mpisign.datasets import BUNDLED, load
+from mpisign.exchange import Alone
+from mpisign.objective import Objective
 from mpisign.problems import PROBLEMS
 from mpisign.problems.logistic import Logistic
+from mpisign.rows import signed
 from mpisign.settings import BadInput
 
 
 def small_logistic(seed, n=7, d=4):
     rng = np.random.default_rng(seed)
     features, labels = rng.standard_normal((n, d)), rng.permutation(np.resize([-1.0, 1.0], n))
-    return features, labels, Logistic(features, labels)
+    return features, labels, Logistic(signed(features, labels))
 
 
 @few
@@ -32,7 +35,7 @@ def test_L_of_logistic_regression(seed, n, d):
 
 def test_L_of_logistic_regression_is_attained_with_one_direction_of_data():
     features = np.array([[1.0, -2.0, 3.0], [-2.0, 4.0, -6.0]])
-    constant = Logistic(features, np.array([1.0, -1.0])).constants()["L"]
+    constant = Logistic(signed(features, np.array([1.0, -1.0]))).constants()["L"]
     assert constant.value == pytest.approx(brute_force(features.T @ features / 8 + np.eye(3) / 2), rel=1e-14)
 
 
@@ -85,7 +88,7 @@ def test_a_minibatch_is_the_mean_over_its_samples(seed, samples):
 
 @pytest.mark.parametrize("margin", [-1e4, -745.2, -40.0, 1e-9, 40.0, 745.2, 1e4])
 def test_logistic_regression_at_large_margins(margin):
-    problem = Logistic(np.array([[1.0], [-2.0]]), np.array([1.0, -1.0]))
+    problem = Logistic(signed(np.array([[1.0], [-2.0]]), np.array([1.0, -1.0])))
     x = np.array([margin])
     with mpmath.workdps(30):
         t = mpmath.mpf(margin)
@@ -100,7 +103,7 @@ def test_logistic_regression_at_large_margins(margin):
 
 def test_logistic_gradient_keeps_a_weight_below_rounding():
     """exp(-40) is lost beside 1, and is all there is in the second coordinate."""
-    problem = Logistic(np.array([[40.0, 1.0], [40.0, 3.0]]), np.array([1.0, -1.0]))
+    problem = Logistic(signed(np.array([[40.0, 1.0], [40.0, 3.0]]), np.array([1.0, -1.0])))
     out = np.full(2, np.nan)
     problem.minibatch(np.array([1.0, 0.0]), np.array([0]), out)
     assert out[1] == pytest.approx(-float(1 / (1 + mpmath.exp(40))), rel=1e-13)
@@ -119,7 +122,7 @@ def test_the_minimum_of_logistic_regression(data, scaling):
     value = np.log1p(np.exp(-(rows @ x))).mean() + x @ x / (2 * n)
     slope = x / n - (1 / (1 + np.exp(rows @ x))) @ rows / n
     assert slope @ slope * n / 2 < 1e-15  # value is f* to 1e-15, by strong convexity
-    minimum = problem.minimum()
+    minimum = problem.minimum(Objective(problem, Alone()))
     assert abs(minimum.value - value) <= minimum.error <= 1e-10
 
 
@@ -141,4 +144,4 @@ def test_the_sha256_is_of_the_signed_rows():
 )
 def test_logistic_regression_needs_finite_features_and_signs(features, labels):
     with pytest.raises(BadInput, match="data"):
-        Logistic(np.array(features), np.array(labels))
+        signed(np.array(features), np.array(labels))

@@ -12,6 +12,7 @@ from mpisign.oracles import ORACLES
 from mpisign.problems import PROBLEMS, Minimum, Problem
 from mpisign.problems.logistic import Logistic
 from mpisign.randomness import Draws, Purpose
+from mpisign.rows import signed
 from mpisign.settings import BadInput
 
 MODES = {
@@ -47,7 +48,7 @@ def asked(source, x, draws, worker, k):
 
 def logistic(n=300, d=40):
     rng = np.random.default_rng(0)
-    return Logistic(rng.standard_normal((n, d)), np.resize([-1.0, 1.0], n))
+    return Logistic(signed(rng.standard_normal((n, d)), np.resize([-1.0, 1.0], n)))
 
 
 def gradient(problem, x):

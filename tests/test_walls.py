@@ -44,7 +44,8 @@ def importers(package):
         ("tomllib", {"mpisign/experiment.py"}),
         ("argparse", {"mpisign/cli.py"}),
         ("tqdm", {"mpisign/progress.py"}),
-        ("numba", {"mpisign/planes.py"}),
+        ("numba", {"mpisign/kernels.py"}),
+        ("llvmlite", {"mpisign/kernels.py"}),
         ("sklearn", {"mpisign/datasets.py"}),
     ],
 )

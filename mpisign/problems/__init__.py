@@ -6,6 +6,8 @@ from mpisign.problems.quadratic import Quadratic, Separable
 from mpisign.problems.toy import Toy
 from mpisign.registry import Registry
 
-PROBLEMS: Registry[Problem] = Registry("problems", separable=Separable, quadratic=Quadratic, toy=Toy, logistic=logistic)
+PROBLEMS: Registry[Problem] = Registry(
+    "problems", Problem, separable=Separable, quadratic=Quadratic, toy=Toy, logistic=logistic
+)
 
 __all__ = ["PROBLEMS", "Minimum", "Problem"]

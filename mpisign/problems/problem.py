@@ -1,4 +1,4 @@
-"""What a problem is to everything else."""
+"""What a problem is to everything else: an objective that is at least 0, unless it says how its minimum is found."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
+from mpisign.objective import Objective
 from mpisign.settings import BadInput
 from mpisign.theory.constants import Constant
 
@@ -50,9 +51,13 @@ class Problem(ABC):
         """The sha256 of the data as it is used, or "" where there is none."""
         return ""
 
-    @abstractmethod
-    def minimum(self) -> Minimum:
-        """f* with a certified error."""
+    def curvature_part(self, x: Floats, directions: Floats, segment: int, out: Floats) -> None:
+        """out[i] = the part `segment` of the Hessian at x times directions[i]; shapes (r, d)."""
+        raise NotImplementedError
+
+    def minimum(self, objective: Objective) -> Minimum:
+        """f* with a certified error, by `objective` where it has to be solved; on the root."""
+        return Minimum(0.0, 0.0)
 
     def constants(self) -> dict[str, Constant]:
         """L and mu with respect to the infinity norm (Assumptions 1 to 3), as far as they are known."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.problems.problem import Minimum, Problem, finite_vector
+from mpisign.problems.problem import Problem, finite_vector
 from mpisign.settings import BadInput, checked
 from mpisign.theory.constants import Constant
 
@@ -23,9 +23,6 @@ class Separable(Problem):
 
     def gradient(self, x: Floats, out: Floats) -> None:
         np.multiply(self._eigenvalues, x, out=out)
-
-    def minimum(self) -> Minimum:
-        return Minimum(0.0, 0.0)
 
     def constants(self) -> dict[str, Constant]:
         """L = sum lambda_i, mu = min lambda_i (0: not strongly convex)."""
@@ -58,9 +55,6 @@ class Quadratic(Problem):
 
     def gradient(self, x: Floats, out: Floats) -> None:
         np.dot(self._matrix, x, out=out)
-
-    def minimum(self) -> Minimum:
-        return Minimum(0.0, 0.0)
 
     def constants(self) -> dict[str, Constant]:
         """L <= sum |H_ij|; mu = 1 / max_i (H^-1)_ii for a definite H."""

@@ -3,7 +3,7 @@
 import math
 
 from mpisign.arrays import Floats
-from mpisign.problems.problem import Minimum, Problem
+from mpisign.problems.problem import Problem
 from mpisign.theory.constants import Constant
 
 
@@ -19,9 +19,6 @@ class Toy(Problem):
     def gradient(self, x: Floats, out: Floats) -> None:
         t = float(x[0])
         out[0] = 2.0 * t + 6.0 * math.sin(t) * math.cos(t) if math.isfinite(t) else math.nan
-
-    def minimum(self) -> Minimum:
-        return Minimum(0.0, 0.0)
 
     def constants(self) -> dict[str, Constant]:
         """L = max |f''| = 8; the PL constant is the least f'^2 / (2 f), at |x| = 2.2017 (MATH.md, Ex. 4)."""

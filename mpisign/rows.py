@@ -1,0 +1,191 @@
+"""The data of a linear model: rows c_i = b_i a_i, a label times its features; dense or sparse, float32 or float64.
+
+c_i'x is the margin of data point i. Whatever the rows are stored in, products are summed in float64. The block
+operations serve many points at once and run at the speed of matrix products; `subtract_pulls` serves
+a mini-batch and reads each row once.
+"""
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from mpisign.arrays import Floats, Indices
+from mpisign.kernels import kernel, part_of_kernels, prefetch
+from mpisign.settings import BadInput
+from mpisign.sharing import Arrays
+
+
+class Rows(ABC):
+    """n rows of length d.
+
+    samples: n. dimension: d. arrays: what they are stored in, to be read only.
+    """
+
+    samples: int
+    dimension: int
+    arrays: Arrays
+
+    @abstractmethod
+    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+        """out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
+
+    @abstractmethod
+    def margins(self, points: Floats, start: int, stop: int) -> Floats:
+        """c_i'x for start <= i < stop and each of `points`, shape (r, d); shape (stop - start, r)."""
+
+    @abstractmethod
+    def combine(self, weights: Floats, start: int, stop: int) -> Floats:
+        """sum of weights[i, j] c_i over start <= i < stop; weights of shape (stop - start, r), result (r, d)."""
+
+    @abstractmethod
+    def absolute(self) -> "Rows":
+        """|c_i|, entry by entry: for norms and limits of rounding."""
+
+    def sha256(self) -> str:
+        """The sha256 of the arrays, one after the other."""
+        digest = hashlib.sha256()
+        for array in self.arrays.values():
+            digest.update(array.data)
+        return digest.hexdigest()
+
+
+class DenseRows(Rows):
+    """arrays: rows, float32 or float64, shape (n, d)."""
+
+    def __init__(self, arrays: Arrays):
+        self.arrays, self._rows = arrays, arrays["rows"]
+        self.samples, self.dimension = self._rows.shape
+        self._subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
+
+    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+        self._subtract(self._rows, x, samples, out)
+
+    def margins(self, points: Floats, start: int, stop: int) -> Floats:
+        margins: Floats = self._rows[start:stop].astype(np.float64, copy=False) @ points.T
+        return margins
+
+    def combine(self, weights: Floats, start: int, stop: int) -> Floats:
+        combined: Floats = weights.T @ self._rows[start:stop].astype(np.float64, copy=False)
+        return combined
+
+    def absolute(self) -> Rows:
+        return DenseRows({"rows": np.abs(self._rows)})
+
+
+class SparseRows(Rows):
+    """CSR. arrays: data, float32 or float64, and indices, int32, shape (nnz,); indptr, int64, shape (n + 1,);
+    dimension, int64, shape (1,)."""
+
+    def __init__(self, arrays: Arrays):
+        self.arrays = arrays
+        data, indices, indptr = arrays["data"], arrays["indices"], arrays["indptr"]
+        self.samples, self.dimension = len(indptr) - 1, int(arrays["dimension"][0])
+        self._parts = data, indices, indptr
+        self._subtract = _subtract_sparse32 if data.dtype == np.float32 else _subtract_sparse64
+
+    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+        self._subtract(*self._parts, x, samples, out)
+
+    def margins(self, points: Floats, start: int, stop: int) -> Floats:
+        margins: Floats = self._block(start, stop) @ np.ascontiguousarray(points.T)
+        return margins
+
+    def combine(self, weights: Floats, start: int, stop: int) -> Floats:
+        combined: Floats = (self._block(start, stop).T @ weights).T
+        return combined
+
+    def absolute(self) -> Rows:
+        return SparseRows(self.arrays | {"data": np.abs(self.arrays["data"])})
+
+    def _block(self, start: int, stop: int) -> scipy.sparse.csr_array:
+        data, indices, indptr = self._parts
+        first, last = indptr[start], indptr[stop]
+        columns = indices[first:last].astype(np.int64, copy=False)
+        parts = data[first:last].astype(np.float64, copy=False), columns, indptr[start : stop + 1] - first
+        return scipy.sparse.csr_array(parts, shape=(stop - start, self.dimension))
+
+
+def stored(arrays: Arrays) -> Rows:
+    """The rows that are stored in `arrays`, dense or sparse by what is there."""
+    return DenseRows(arrays) if "rows" in arrays else SparseRows(arrays)
+
+
+def signed(features: Floats, labels: Floats) -> Rows:
+    """The rows b_i a_i of dense features, shape (n, d), and labels -1 or +1, shape (n,), kept in their dtype.
+
+    Raises BadInput for a NaN or an infinity, or for labels that are not -1 and +1.
+    """
+    if not np.isfinite(features).all():
+        raise BadInput("data", "expected finite features, found a NaN or an infinity")
+    if set(np.unique(labels)) != {-1.0, 1.0}:
+        raise BadInput("data", f"expected the two labels -1 and +1, found {np.unique(labels)[:5]}")
+    return DenseRows({"rows": np.ascontiguousarray(features * labels.astype(features.dtype)[:, None])})
+
+
+@kernel("float64(float64, int64)")
+def _pull(margin: float, count: int) -> float:
+    """1 / (1 + exp(margin)) / count, by exp of a number <= 0 only: no margin overflows."""
+    small = math.exp(-abs(margin))
+    return (small if margin >= 0 else 1.0) / (1.0 + small) / count
+
+
+@part_of_kernels
+def _margin(row: Any, x: Floats, lanes: Floats, following: Any) -> float:
+    """row'x in 64 lanes that are added in a fixed tree; half of the next row is on its way meanwhile."""
+    lanes[:] = 0.0
+    many = x.size - x.size % 64
+    for start in range(0, many, 64):
+        for ahead in range(0, 32, 64 // row.itemsize):
+            prefetch(following, start + ahead)
+        for lane in range(64):
+            lanes[lane] += row[start + lane] * x[start + lane]
+    for lane in range(x.size - many):
+        lanes[lane] += row[many + lane] * x[many + lane]
+    width = 32
+    while width:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return float(lanes[0])
+
+
+@part_of_kernels
+def _subtract_row(row: Any, weight: float, out: Floats, following: Any) -> None:
+    """out -= weight row; the other half of the next row is on its way meanwhile."""
+    whole = out.size - out.size % 64
+    for start in range(0, whole, 64):
+        for ahead in range(32, 64, 64 // row.itemsize):
+            prefetch(following, start + ahead)
+        for lane in range(64):
+            out[start + lane] -= weight * row[start + lane]
+    for j in range(whole, out.size):
+        out[j] -= weight * row[j]
+
+
+def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:
+    lanes = np.empty(64)
+    for i in range(samples.size):
+        row, following = rows[samples[i]], rows[samples[min(i + 1, samples.size - 1)]]
+        weight = _pull(_margin(row, x, lanes, following), samples.size)
+        _subtract_row(row, weight, out, following)
+
+
+def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:
+    for i in samples:
+        margin = 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            margin += data[p] * x[indices[p]]
+        weight = _pull(margin, samples.size)
+        for p in range(indptr[i], indptr[i + 1]):
+            out[indices[p]] -= weight * data[p]
+
+
+_VECTORS = "float64[::1], int64[::1], float64[::1])"
+_subtract_dense32 = kernel(f"void(float32[:, ::1], {_VECTORS}")(_subtract_dense)
+_subtract_dense64 = kernel(f"void(float64[:, ::1], {_VECTORS}")(_subtract_dense)
+_subtract_sparse32 = kernel(f"void(float32[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)
+_subtract_sparse64 = kernel(f"void(float64[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)

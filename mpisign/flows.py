@@ -2,8 +2,8 @@
 
 Pure functions of arrays. On a quadratic f = x'Hx/2, H symmetric positive semidefinite, both are exact up to rounding.
 (23) has a discontinuous right-hand side and is solved in the sense of Filippov, where x slides along g_i = 0: each
-velocity is in the interval of its coordinate, v_i in -beta Sign(g_i), with Sign(0) = [-1, 1]. For other f there is (22)
-in any dimension, by a Runge-Kutta method, and (23) on the line; (23) for other f in the plane and beyond is not covered.
+velocity is in the interval of its coordinate, v_i in -beta Sign(g_i), with Sign(0) = [-1, 1]. For other f there is
+(22) in any dimension, by a Runge-Kutta method, and (23) on the line; (23) for other f beyond the line is not covered.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Path:
     matrix: H, (d, d); x0: (d,). Between events the velocity v is constant: coordinates with g_i != 0, g = Hx, have
     v_i = -beta sign(g_i), and the others minimise v'Hv/2 in |v_i| <= beta, whose optimality is Filippov's inclusion for
     g' = Hv. An event is a g_i that reaches 0. There the box widens, so that v'Hv = V'' falls from event to event: no
-    velocity comes twice, and there are finitely many. Where H is singular v is not unique (Hv is): the shortest is taken.
+    velocity comes twice, and there are finitely many. Where H is singular v is not unique (Hv is): one is taken.
 
     Raises ValueError when H is not symmetric positive semidefinite.
     """
@@ -105,6 +105,42 @@ def _until_zero(g: Floats, rate: Floats) -> float:
     return float((-g[approaching] / rate[approaching]).min())
 
 
+def normalised_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> tuple[Floats, Floats]:
+    """x' = -beta g / ||g|| on x'Hx/2, the flow of normalised GD: the path of (22) in the time that its length takes.
+
+    times: (n,), increasing from 0, of (22) with beta = 1. Returns when normalised GD is there, (n,), and x, (n, d).
+    By Gauss and Legendre's rule between one time and the next: exact where ||g|| is nearly a polynomial there.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    half = np.diff(times)[:, None] / 2
+    inner = times[:-1, None] + half * (1 + nodes)
+    g = gradient_flow(matrix, x0, inner.ravel(), beta=1.0) @ matrix
+    lengths = (half * np.linalg.norm(g, axis=1).reshape(inner.shape)) @ weights
+    elapsed = np.concatenate([[0.0], np.cumsum(lengths)]) / beta
+    return elapsed, gradient_flow(matrix, x0, times, beta=1.0)
+
+
+class Constants(NamedTuple):
+    """What the bounds on x'Hx/2 with H definite need: D_1 and D_2 of Propositions 1 and 2, mu, and the last time T."""
+
+    D1: float
+    D2: float
+    mu: float
+    extinction: float
+
+
+def constants(matrix: Floats, gap0: float, *, beta: float) -> Constants:
+    """D_1 = sqrt(2 V_0 / lambda_min), mu = 1 / max_i (H^-1)_ii, D_2 = sqrt(2 V_0 / mu), T = D_2 / beta.
+
+    By the PL inequality V' = -beta ||g||_1 <= -beta sqrt(2 mu V), so that sqrt(V(t)) <= sqrt(V_0) - beta t sqrt(mu/2):
+    (23) is at the minimum by T = sqrt(2 V_0 / mu) / beta, where the bound of Proposition 2 is still V_0 / e.
+    """
+    mu = 1.0 / float(np.linalg.inv(matrix).diagonal().max())
+    D1 = float(np.sqrt(2 * gap0 / scipy.linalg.eigvalsh(matrix)[0]))
+    D2 = float(np.sqrt(2 * gap0 / mu))
+    return Constants(D1, D2, mu, D2 / beta)
+
+
 def smooth_gradient_flow(
     gradient: Callable[[Floats], Floats], x0: Floats, times: Floats, *, beta: float, tolerance: float = 1e-12
 ) -> Floats:
@@ -130,8 +166,8 @@ def smooth_gradient_flow(
 def sign_flow_on_line(derivative: Callable[[float], float], x0: float, *, beta: float, step: float = 1e-3) -> Path:
     """(23) on the line: at speed beta downhill to the first zero of f' that is met, and there it stays.
 
-    step: how finely the first change of the sign of f' is looked for; it is then found to rounding. Zeros of f' that lie
-    closer together than that are missed. For an f that attains its minimum; otherwise the search does not end.
+    step: how finely the first change of the sign of f' is looked for; it is then found to rounding. Zeros of f' that
+    lie closer together are missed. For an f that attains its minimum; otherwise the search does not end.
     """
     slope = derivative(x0)
     if slope == 0:

@@ -57,7 +57,9 @@ def draw_gaps(axes: Axes, known: Constants) -> None:
     axes.plot(t23, values(CHAIN, path.at(t23)), "-", color="C0", label="(23), signs")
     axes.plot(t, v22, "--", color="C1", label="(22), gradient")
     axes.plot(elapsed, values(CHAIN, points), "-.", color="C2", label="normalised GD")
-    axes.plot(t, proposition2(t, gap0, D2=known.D2, beta=BETA), color="C0", ls=":", lw=1.2, label="Prop. 2")
+    axes.plot(
+        t, proposition2(t, gap0, D2=known.D2, beta=BETA), color="C0", ls=(0, (6, 2, 1, 2)), lw=1.0, label="Prop. 2"
+    )
     axes.plot(t, proposition1(t, gap0, D1=known.D1, beta=BETA), color="C1", ls=":", lw=1.2, label="Prop. 1")
     finite = (np.sqrt(gap0) - BETA * t_finite * np.sqrt(known.mu / 2)) ** 2
     axes.plot(t_finite, finite, "-", color="0.35", lw=0.8, label="finite time, by PL")

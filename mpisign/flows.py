@@ -49,7 +49,7 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Path:
     g' = Hv. An event is a g_i that reaches 0. There the box widens, so that v'Hv = V'' falls from event to event: no
     velocity comes twice, and there are finitely many. Where H is singular v is not unique (Hv is): one is taken.
 
-    Raises ValueError when H is not symmetric positive semidefinite.
+    Raises ValueError when H is not symmetric positive semidefinite, RuntimeError after 1000 d events: rounding has won.
     """
     root = _root(matrix)
     x, time = x0.astype(np.float64), 0.0
@@ -58,6 +58,8 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Path:
     g = _snapped(matrix @ x, rounding)
     times, points = [time], [x]
     while g.any():
+        if len(times) > 1000 * len(x):
+            raise RuntimeError(f"(23) has not ended after {len(times)} events")
         v = _velocity(root, np.sign(g))
         rate = matrix @ v
         step = _until_zero(g, rate)

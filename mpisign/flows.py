@@ -61,11 +61,9 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Path:
         if len(times) > 1000 * len(x):
             raise RuntimeError(f"(23) has not ended after {len(times)} events")
         v = _velocity(root, np.sign(g))
-        rate = matrix @ v
-        step = _until_zero(g, rate)
-        sliding = (g == 0) & (np.abs(rate) * step <= rounding)
+        step = _until_zero(g, matrix @ v)
         time, x = time + step, x + step * v
-        g = np.where(sliding, 0.0, _snapped(matrix @ x, rounding))
+        g = _snapped(matrix @ x, rounding)
         times.append(time)
         points.append(x)
     return Path(np.array(times) / beta, np.array(points))

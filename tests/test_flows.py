@@ -152,6 +152,13 @@ def test_sliding_by_hand():
     assert matrix[1] @ [-1.0, -1.0] < 0 < matrix[1] @ [-1.0, 1.0]
 
 
+def test_without_sliding_there_is_no_end(monkeypatch):
+    """With v_i = 0 where g_i = 0, events accumulate and never end; that is noticed."""
+    monkeypatch.setattr(flows, "_velocity", lambda root, signs: -signs)
+    with pytest.raises(RuntimeError, match="has not ended after 2001 events"):
+        flows.sign_flow(np.array([[1.0, 0.6], [0.6, 1.6]]), np.array([2.2, -0.5]), beta=1.0)
+
+
 def test_crossing_by_hand():
     """Where |H_12| > H_11 the flow crosses g_1 = 0 and slides along g_2 = 0 only."""
     matrix, x0 = np.array([[1.0, 3.0], [3.0, 10.0]]), np.array([-2.0, 1.0])
@@ -256,7 +263,7 @@ def test_a_minimiser_stays(matrix, x0):
 def test_a_gradient_that_is_zero_at_the_start_slides_at_once():
     """x_0 = (1, -0.5): g = (0.75, 0) for H = [[1, 0.5], [0.5, 1]], also when rounding leaves a speck of it."""
     matrix = np.array([[1.0, 0.5], [0.5, 1.0]])
-    for speck in (0.0, 1e-17, -1e-17):
+    for speck in (0.0, 2.0**-53, -(2.0**-53)):
         path = flows.sign_flow(matrix, np.array([1.0, -0.5 + speck]), beta=1.0)
         assert path.times == pytest.approx(np.array([0.0, 1.0]))
         assert pieces(path)[1][0] == pytest.approx(np.array([-1.0, 0.5]))

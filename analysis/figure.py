@@ -13,10 +13,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.settings import BadInput
-from mpisign.trajectory import Trajectory
+from mpisign.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
 
@@ -40,6 +41,24 @@ def command(draw: Callable[[Trajectory], Figure], name: str, documentation: str 
     return 0
 
 
+def chosen(trajectory: Trajectory, method: str, **settings: float) -> RunRecord:
+    """The first run of `method` with these settings that has x_k of every k and a complete repeat.
+
+    A setting's underscore stands for a dot: step_alpha=0.5. Raises BadInput when there is no such run.
+    """
+    wanted = {"method": method} | {key.replace("_", "."): value for key, value in settings.items()}
+    for run in trajectory:
+        repeats = run.finished()
+        if all(run.attributes.get(key) == value for key, value in wanted.items()) and repeats:
+            columns = repeats[0].columns
+            if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1:
+                return run
+    described = ", ".join(f"{key} = {value}" for key, value in wanted.items())
+    raise BadInput(
+        str(trajectory.path), f"expected a complete run of {described} with log = {{ every = 1, iterates = true }}"
+    )
+
+
 def save(figure: Figure, stem: Path) -> None:
     """Write `figure` as stem.png and stem.pdf, and say so."""
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -48,3 +67,20 @@ def save(figure: Figure, stem: Path) -> None:
         figure.savefig(path)
         print(f"drew {path}")
     plt.close(figure)
+
+
+def above(axes: Axes, **keywords: float) -> None:
+    """The legend above a panel, where it covers nothing."""
+    spacing = {"columnspacing": 0.8, "handlelength": 1.7, "handletextpad": 0.5, "borderaxespad": 0.2}
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.04, 1.0), fontsize=8, **spacing, **keywords)
+
+
+def remark(figure: Figure, text: str) -> None:
+    """A short remark below the panels, left-aligned."""
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8)
+
+
+def report(*findings: str) -> None:
+    """Print what was found, one line each."""
+    for finding in findings:
+        print(finding)

@@ -20,7 +20,7 @@ class Purpose(IntEnum):
 
 
 class Draws:
-    """The random numbers of one repeat.
+    """The random numbers of one repeat, the one numbered `repeat`.
 
     >>> draws = Draws(seed=1, repeat=0)
     >>> a = draws.at(Purpose.ORACLE, worker=2, k=7).integers(0, 100, 3)
@@ -30,6 +30,7 @@ class Draws:
     """
 
     def __init__(self, seed: int, repeat: int):
+        self.repeat = repeat
         self._philox = np.random.Philox(key=[seed, 0], counter=[0, 0, 0, repeat])
         self._generator = np.random.Generator(self._philox)
         # The state of a generator that has drawn nothing: its buffer is empty and stays so in this copy.

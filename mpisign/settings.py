@@ -5,6 +5,7 @@ give it are its keyword arguments, checked against their annotations by pydantic
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar, cast, dataclass_transform
 
@@ -74,7 +75,8 @@ def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
 
 def _first(error: ValidationError) -> tuple[str, str]:
     detail: ErrorDetails = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in detail["loc"])
+    # A part in brackets is no key: it is the tag of one member of a union.
+    key = ".".join(str(part) for part in detail["loc"] if not re.fullmatch(r"\[.*\]", str(part)))
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, BadInput):  # raised by __post_init__, where pydantic knows no key
         return cause.key, cause.complaint

@@ -1,8 +1,10 @@
 """Where a repeat starts: x_0, the same for every run of the experiment."""
 
 from abc import ABC, abstractmethod
+from typing import Annotated, cast
 
 import numpy as np
+from pydantic import Discriminator, Tag
 
 from mpisign.arrays import Floats
 from mpisign.randomness import Draws, Purpose
@@ -28,16 +30,31 @@ class Normal(Start):
         return self.size * draws.at(Purpose.START, 0, 0).standard_normal(dimension)
 
 
+def _one_or_many(x: object) -> str:
+    return "[many]" if isinstance(x, list) and x and isinstance(x[0], list) else "[one]"
+
+
+OneOrMany = Annotated[
+    Annotated[list[float], Tag("[one]")] | Annotated[list[list[float]], Tag("[many]")], Discriminator(_one_or_many)
+]
+"""A point, or a list of points; its first entry tells which, so that a complaint names the key that the user wrote."""
+
+
 @settings
 class Point(Start):
-    """x_0 = x, the same in each repeat"""
+    """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number]"""
 
-    x: list[float]
+    x: OneOrMany
 
     def point(self, dimension: int, draws: Draws) -> Floats:
-        if len(self.x) != dimension:
-            raise BadInput("x", f"expected {dimension} numbers, one a coordinate, got {len(self.x)}")
-        return np.array(self.x, dtype=np.float64)
+        """Raises BadInput unless every point has d numbers, also those that no repeat reaches."""
+        many = _one_or_many(self.x) == "[many]"
+        points = cast(list[list[float]], self.x if many else [self.x])
+        for i, point in enumerate(points):
+            if len(point) != dimension:
+                key = f"x.{i}" if many else "x"
+                raise BadInput(key, f"expected {dimension} numbers, one a coordinate, got {len(point)}")
+        return np.array(points[draws.repeat % len(points)], dtype=np.float64)
 
 
 @settings

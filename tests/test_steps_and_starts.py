@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from alone import run_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -12,6 +13,7 @@ from mpisign.randomness import Draws, Purpose
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS
 from mpisign.steps import STEPS
+from mpisign.trajectory import Trajectory
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -38,7 +40,7 @@ STEP_CASES = [(name, *example) for name in STEP_EXAMPLES for example in STEP_EXA
 # kind -> (its keys, d)
 START_EXAMPLES = {
     "normal": [({}, 1), ({"size": 3.0}, 65), ({"size": 0.0}, 3)],
-    "point": [({"x": [1.0, -2.5]}, 2), ({"x": [0]}, 1)],
+    "point": [({"x": [1.0, -2.5]}, 2), ({"x": [0]}, 1), ({"x": [[1, 2.5], [3.0, 4]]}, 2)],
     "zeros": [({}, 1), ({}, 65)],
 }
 START_CASES = [(name, *example) for name in START_EXAMPLES for example in START_EXAMPLES[name]]
@@ -139,6 +141,34 @@ def test_a_point_is_itself_in_each_repeat_and_zeros_are_zero():
         assert not start("normal", {"size": 0.0}, 5, Draws(repeat, repeat)).any()
 
 
+def test_of_a_list_of_points_each_repeat_takes_the_next():
+    points = [[3.0, 0.0], [-1, 4.5], [0.25, -2.0]]
+    taken = [start("point", {"x": points}, 2, Draws(9, repeat)).tolist() for repeat in range(7)]
+    assert taken == [points[repeat % 3] for repeat in range(7)]
+    assert start("point", {"x": [[2.0]]}, 1, Draws(9, 5)).tolist() == [2.0]
+
+
+def test_a_job_starts_its_repeats_at_its_points(tmp_path):
+    job = """
+        repeats = 5
+        iterations = 2
+        problem = { kind = "toy" }
+        start = { kind = "point", x = [[3.0], [-1.7]] }
+        log = { every = 1, iterates = true }
+        runs = [{ method = "gd", step = { kind = "constant", alpha = 0.05 } }]
+        """
+    (run,) = Trajectory(run_alone(tmp_path, job), iterates=True)
+    assert [repeat.columns["x"][0, 0] for repeat in run.repeats] == [3.0, -1.7, 3.0, -1.7, 3.0]
+    assert run.attributes["start.x"].tolist() == [[3.0], [-1.7]]
+
+
+@pytest.mark.parametrize(("points", "key"), [([[1.0, 2.0], [1.0]], "x.1"), ([[]], "x.0"), ([[1.0], [2.0, 3.0]], "x.0")])
+def test_every_point_of_a_list_is_checked_when_the_job_is_planned(points, key):
+    with pytest.raises(BadInput, match="expected 2 numbers") as refused:
+        start("point", {"x": points}, 2, Draws(1, 0))
+    assert refused.value.key == key
+
+
 @pytest.mark.parametrize("x", [[], [1.0], [1.0, 2.0, 3.0]], ids=str)
 def test_a_point_of_the_wrong_length_is_refused(x):
     with pytest.raises(BadInput, match="expected 2 numbers") as refused:
@@ -154,6 +184,10 @@ def test_a_point_of_the_wrong_length_is_refused(x):
         ({"kind": "point"}, "x"),
         ({"kind": "point", "x": 1.0}, "x"),
         ({"kind": "point", "x": [1.0, float("nan")]}, "x.1"),
+        ({"kind": "point", "x": [1.0, [2.0]]}, "x.1"),
+        ({"kind": "point", "x": [[1.0], 2.0]}, "x.1"),
+        ({"kind": "point", "x": [[1.0], [float("inf")]]}, "x.1.0"),
+        ({"kind": "point", "x": [[1.0], ["2"]]}, "x.1.0"),
         ({"kind": "zeros", "x": [1.0]}, "x"),
     ],
     ids=str,

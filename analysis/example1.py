@@ -1,0 +1,70 @@
+"""Example 1: the orbits of signGD (2) and of GD on f(x) = x_1^2 + x_2^2, from the starts of jobs/example1.toml.
+
+python analysis/example1.py results/example1.h5 -o figures
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from figure import chosen, command, remark, report
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.trajectory import RunRecord, Trajectory
+
+STYLES = {"marker": "o", "markersize": 4}
+
+
+def fate(x: np.ndarray, alpha: float) -> str:
+    """What becomes of an orbit of (2), in words; x: (K + 1, 2)."""
+    if (x[-1] == 0).all():
+        return f"reaches the minimum exactly, at k = {int((x == 0).all(axis=1).argmax())}"
+    if (x[-1] == x[-3]).all() and (x[-1] != x[-2]).all():
+        return f"ends in a cycle of two points, max |x_i| = {np.abs(x[-2:]).max() / alpha:.4g} alpha"
+    return f"is {np.abs(x[-1]).max() / alpha:.3g} alpha from the minimum at its end"
+
+
+def parity(x: np.ndarray) -> str:
+    """Whether x_{2l} = x_0 and x_{2l+1} = -x_0, and what (4) prints."""
+    holds = (x[::2] == x[0]).all() and (x[1::2] == -x[0]).all()
+    return f"x_2l = x_0 = +(alpha/2, alpha/2), x_2l+1 = -x_0: {holds}; (4) prints the opposite parity, which is not x_0"
+
+
+def draw_plane(axes: Axes, run: RunRecord, alpha: float) -> None:
+    for repeat in run.finished():
+        x = repeat.columns["x"] / alpha
+        axes.plot(x[:, 0], x[:, 1], label=f"from ({x[0, 0]:.3g}, {x[0, 1]:.3g}) alpha", **STYLES)
+    axes.plot(0, 0, "k+", markersize=10)
+    axes.set(xlabel="$x_1$ / alpha", ylabel="$x_2$ / alpha", aspect="equal", adjustable="datalim", title=run.label)
+
+
+def draw_distance(axes: Axes, sign: RunRecord, gd: RunRecord, alpha: float) -> None:
+    for repeat in sign.finished():
+        axes.plot(repeat.columns["k"], np.abs(repeat.columns["x"]).max(axis=1) / alpha, **STYLES)
+    columns = gd.finished()[-1].columns
+    axes.plot(
+        columns["k"], np.abs(columns["x"]).max(axis=1) / alpha, color="black", ls="-", lw=1, label="GD, third start"
+    )
+    axes.set(xlabel="iterations k", ylabel="max $|x_i|$ / alpha", title="distance to the minimum")
+
+
+def draw(trajectory: Trajectory) -> Figure:
+    """The plane, and the distance against k."""
+    sign, gd = chosen(trajectory, "sign"), chosen(trajectory, "gd")
+    alpha = float(sign.attributes["step.alpha"])
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.8))
+    draw_plane(axes[0], sign, alpha)
+    draw_distance(axes[1], sign, gd, alpha)
+    figure.legend(loc="outside upper center", ncols=4)
+    orbits = [repeat.columns["x"] for repeat in sign.finished()]
+    remark(
+        figure,
+        "The paper's start (alpha/2, alpha/2) returns at even k: (4) has the parity swapped.\n"
+        "A start on the lattice alpha Z^2 does converge, in finitely many steps; others end in a cycle of two.",
+    )
+    report(parity(orbits[0]), *(f"signGD from {x[0] / alpha} alpha {fate(x, alpha)}" for x in orbits))
+    report(f"GD from the same starts: f(x_K) = {max(gd.gap(repeat)[-1] for repeat in gd.finished()):.3g} at most")
+    return figure
+
+
+if __name__ == "__main__":
+    raise SystemExit(command(draw, "orbits", __doc__, iterates=True))

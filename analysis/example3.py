@@ -1,0 +1,80 @@
+"""Example 3: the second sign variant of AdaGrad-Norm, (9), on f(x) = x^2: formula (10) beside the dynamics (11).
+
+float64 (the trajectory file) beside the same recursion with 120 digits.
+
+    python analysis/example3.py results/example3.h5 -o figures
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from example2 import draw_parting, first, left_at, zero_at
+from figure import above, chosen, command, remark, report
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.recursions import limit_of_printed_formula, printed_formula, subgradient_of_modulus
+from mpisign.trajectory import Trajectory
+
+SHOWN = 60
+
+
+def parting(formula: np.ndarray, exact: np.ndarray) -> int:
+    """The first k at which (10) and (11) differ by more than rounding."""
+    return first(np.abs(formula - exact) > 1e-9)
+
+
+def draw_formula(axes: Axes, formula: np.ndarray, exact: np.ndarray, limit: float) -> None:
+    k = np.arange(SHOWN + 1)
+    axes.plot(k, exact[: SHOWN + 1], "o-", ms=3, lw=0.8, color="C0", label="dynamics (11)")
+    axes.plot(k, formula[: SHOWN + 1], "x", ms=4, color="C1", label="formula (10)")
+    axes.axhline(limit, color="0.3", lw=1, ls="--", label=f"limit of (10): {limit:.5f}")
+    axes.axvline(parting(formula, exact), color="0.6", lw=1, ls=":")
+    axes.set(xlabel="iterations k", ylabel="$x_k$", ylim=(-0.62, 0.62))
+    above(axes, ncols=2)
+
+
+def draw_bounds(axes: Axes, exact: np.ndarray, eta: float) -> None:
+    k = np.arange(1, len(exact) - 1)
+    larger = np.maximum(np.abs(exact[1:-1]), np.abs(exact[2:]))
+    axes.plot(k, np.abs(exact[1:-1]), ls="", marker=".", ms=1, color="0.6", rasterized=True, label="$|x_k|$")
+    axes.plot(k, larger, ls="", marker=".", ms=1, color="C0", rasterized=True, label="max$(|x_k|, |x_{k+1}|)$")
+    axes.plot(k, eta / np.sqrt(k), "k-", lw=1, label=r"$\eta / \sqrt{k}$")
+    axes.plot(k, eta / (2 * np.sqrt(k + 1)), "k--", lw=1, label=r"$\eta / (2\sqrt{k+1})$")
+    axes.set(xscale="log", yscale="log", xlabel="iterations k", ylabel="$|x_k|$", ylim=(1e-7, 2))
+    above(axes, ncols=2, markerscale=8)
+
+
+def draw(trajectory: Trajectory) -> Figure:
+    """Formula and dynamics, bounds, and where float64 leaves."""
+    run = chosen(trajectory, "sign-adagrad-count")
+    eta, x = float(run.attributes["step.alpha"]), run.finished()[0].columns["x"][:, 0]
+    exact, formula = subgradient_of_modulus(x[0], eta, len(x) - 1), printed_formula(eta, len(x) - 1)
+    figure, axes = plt.subplots(1, 3, figsize=(11.0, 4.0))
+    draw_formula(axes[0], formula, exact, limit_of_printed_formula(eta))
+    draw_bounds(axes[1], exact, eta)
+    draw_parting(axes[2], x, exact)
+    remark(
+        figure,
+        f"(10) takes sign(x_k) = (-1)^k, which ends at k = {parting(formula, exact) - 1}; (11) is what (9) "
+        "does, and f is of the order 1/k along a subsequence: sublinear.",
+    )
+    findings(x, exact, formula, eta)
+    return figure
+
+
+def findings(x: np.ndarray, exact: np.ndarray, formula: np.ndarray, eta: float) -> None:
+    k = np.arange(1, len(exact) - 1)
+    larger = np.maximum(np.abs(exact[1:-1]), np.abs(exact[2:]))
+    upper, lower = (np.abs(exact[1:-1]) * np.sqrt(k)).max() / eta, (larger * np.sqrt(k + 1)).min() * 2 / eta
+    report(
+        "paper: x_k is (10), and (9) amounts to (11), which is sublinear",
+        f"(10) and (11) differ from k = {parting(formula, exact)}",
+        f"limit of (10): {limit_of_printed_formula(eta):.15f}, not 0; (10) at k = {len(x) - 1}: {formula[-1]:.6f}",
+        f"largest |x_k| / (eta / sqrt(k)) = {upper:.6f}; at most 1, as proved: {upper <= 1 + 1e-12}",
+        f"least max(|x_k|, |x_k+1|) / (eta / (2 sqrt(k+1))) = {lower:.6f}; at least 1, as proved: {lower >= 1}",
+        f"float64: signs differ from the true ones from k = {left_at(x, exact)}, x_k = 0 from k = {zero_at(x)}",
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(command(draw, "formula", __doc__, iterates=True))

@@ -1,0 +1,89 @@
+"""Figure 1 (Example 4): the gap of five methods on f(x) = x^2 + 3 sin^2 x, and of SIGNUM for several beta.
+
+Thick: the first start; thin: the others.
+
+    python analysis/figure1.py results/figure1.h5 -o figures
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from figure import chosen, command, remark, report
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.trajectory import RunRecord, Trajectory
+
+ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")
+"""In one dimension ||g||_1 sign(g) = g, and what error feedback keeps is 0: these are the same."""
+
+STYLES = (
+    {"color": "0.75", "ls": "-", "lw": 5.0},
+    {"color": "C0", "ls": "-", "lw": 1.6},
+    {"color": "C1", "ls": (0, (2, 3)), "lw": 2.2},
+    {"color": "C2", "ls": "-.", "lw": 1.2},
+    {"color": "black", "ls": "-", "lw": 0.8},
+)
+
+
+def draw_run(axes: Axes, run: RunRecord, style: dict[str, object]) -> None:
+    for i, repeat in enumerate(run.finished()):
+        faint = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": run.label}
+        gap = run.gap(repeat)
+        axes.plot(repeat.columns["k"], np.where(gap > 0, gap, np.nan), **(style | faint))
+
+
+def same(trajectory: Trajectory) -> list[bool]:
+    """For each start, whether x_k of the three methods is the same, bit for bit, for every k."""
+    runs = [chosen(trajectory, method).finished() for method in ONE_ITERATION]
+    return [len({repeat.columns["x"].tobytes() for repeat in repeats}) == 1 for repeats in zip(*runs, strict=True)]
+
+
+def five(trajectory: Trajectory) -> list[RunRecord]:
+    return [chosen(trajectory, method) for method in (*ONE_ITERATION, "sign", "signum")]
+
+
+def sweep(trajectory: Trajectory) -> list[RunRecord]:
+    runs = [run for run in trajectory if run.attributes["method"] == "signum" and run.finished()]
+    return sorted(runs, key=lambda run: run.attributes["beta"])
+
+
+def verdict(trajectory: Trajectory) -> str:
+    agree = same(trajectory)
+    return f"GD, scaled signGD and EF-signGD are the same iteration: bit for bit in {sum(agree)} of {len(agree)} starts"
+
+
+def draw(trajectory: Trajectory) -> Figure:
+    """Five methods, and the sweep over the momentum."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.0, 4.2), sharey=True)
+    for run, style in zip(five(trajectory), STYLES, strict=True):
+        draw_run(axes[0], run, style)
+    for i, run in enumerate(sweep(trajectory)):
+        draw_run(axes[1], run, {"color": f"C{i}", "ls": ("-", "--", "-.", ":")[i % 4], "lw": 1.2})
+    for panel, title in zip(axes, ("five methods", "SIGNUM, by its momentum"), strict=True):
+        panel.set(yscale="log", ylim=(1e-18, 1e3), xlabel="iterations k", title=title)
+        panel.legend(loc="center right")
+    axes[0].set_ylabel("gap $f(x_k) - f^*$")
+    remark(figure, f"In one dimension {verdict(trajectory)}.")
+    findings(trajectory)
+    return figure
+
+
+def findings(trajectory: Trajectory) -> None:
+    gd = chosen(trajectory, "gd")
+    alpha = float(gd.attributes["step.alpha"])
+    factors = [(run := gd.gap(repeat))[100] / run[99] for repeat in gd.finished()]
+    mu, smooth = float(gd.attributes["mu_PL"]), float(gd.attributes["L"])
+    report(
+        "paper: scaled signGD has the linear rate of GD and EF-signGD; signGD and SIGNUM oscillate",
+        verdict(trajectory),
+        f"gap's factor an iteration at k = 100: {min(factors):.6f} to {max(factors):.6f}; near 0 f is 4 x^2: "
+        f"(1 - 8 alpha)^2 = {(1 - 8 * alpha) ** 2:.6f}; Theorem 1's zeta = "
+        f"{1 - 2 * mu * alpha * (1 - smooth * alpha / 2):.6f}",
+    )
+    for run in (chosen(trajectory, "sign"), *sweep(trajectory)):
+        late = np.concatenate([run.gap(repeat)[-50:] for repeat in run.finished()])
+        report(f"{run.label}: the last 50 gaps of every start lie in {late.min():.2e} to {late.max():.2e}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(command(draw, "gaps", __doc__, iterates=True))

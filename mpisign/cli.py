@@ -1,7 +1,6 @@
 """The command line: parses, wires and prints; no mathematics."""
 
 import argparse
-import os
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mpisign import __version__
+from mpisign.output import check_output
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _prepare(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range]
     except BadInput as error:
         raise BadInput(str(options.job), str(error)) from None
     if ranks.root:
-        _check_output(options.output, options.overwrite)
+        check_output(options.output, options.overwrite)
     return plan, repeats
 
 
@@ -136,16 +136,6 @@ def _slice(text: str | None, repeats: int) -> range:
     if colon and first.isdecimal() and last.isdecimal() and int(first) < int(last) <= repeats:
         return range(int(first), int(last))
     raise BadInput("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    if output.is_dir():
-        raise BadInput(str(output), "expected a file name for the output, but this is a folder")
-    if output.exists() and not overwrite:
-        raise BadInput(str(output), "this output exists already; give --overwrite to replace it")
-    parent = output.parent
-    if parent.exists() and not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise BadInput(str(parent), "cannot write into this folder")
 
 
 def _list(options: argparse.Namespace) -> None:

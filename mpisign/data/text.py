@@ -1,0 +1,106 @@
+"""LIBSVM text, in chunks: lines `label index:value index:value ...`, read by scikit-learn.
+
+A chunk is the lines that start in its CHUNK_BYTES of the file, whoever reads it, so that the number of ranks changes
+nothing. What is refused is named by its line number in the whole file, counted from 1.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+
+from mpisign.arrays import Floats
+from mpisign.settings import BadInput
+
+CHUNK_BYTES = 2**23
+_COUNT_BYTES = 2**24
+
+
+class Parsed(NamedTuple):
+    """A chunk: labels float64, shape (rows,), and features, whose columns are the indices as they are written."""
+
+    labels: Floats
+    features: "scipy.sparse.csr_array[Any]"
+
+
+class Text:
+    """A LIBSVM text file. name: what to call it in a complaint; dtype: float32 or float64, of the features."""
+
+    def __init__(self, path: Path, name: str, dtype: str):
+        self._path, self._name, self._dtype = path, name, dtype
+        self.chunks = -(-path.stat().st_size // CHUNK_BYTES)
+
+    def parse(self, chunk: int) -> Parsed:
+        """Raises BadInput, key the name, with the number of the first line that is broken or not finite."""
+        block = self._read(chunk)
+        parsed, fault = _parse(block, self._dtype)
+        if parsed is None:
+            lines = block.splitlines(keepends=True)
+            bad = _first_bad(lines, self._dtype)
+            raise self._refusal(chunk, bad, f"{fault}: {_shortened(lines[bad])}")
+        return parsed
+
+    def refuse_row(self, chunk: int, row: int, complaint: str) -> BadInput:
+        """A complaint about a row of a chunk, counted from 0; comments and empty lines are no rows."""
+        lines = self._read(chunk).splitlines()
+        rows = [number for number, line in enumerate(lines) if line.split(b"#")[0].strip()]
+        return self._refusal(chunk, rows[row], complaint)
+
+    def _refusal(self, chunk: int, line: int, complaint: str) -> BadInput:
+        return BadInput(self._name, f"line {self._lines_before(chunk) + line + 1}: {complaint}")
+
+    def _read(self, chunk: int) -> bytes:
+        start, stop = chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES
+        with self._path.open("rb") as file:
+            _to_line_start(file, start)
+            block = file.read(max(0, stop - file.tell()))
+            return block if block.endswith(b"\n") else block + file.readline() if block else b""
+
+    def _lines_before(self, chunk: int) -> int:
+        count = 0
+        with self._path.open("rb") as file:
+            _to_line_start(file, chunk * CHUNK_BYTES)
+            left = file.tell()
+            file.seek(0)
+            while left:
+                block = file.read(min(left, _COUNT_BYTES))
+                count, left = count + block.count(b"\n"), left - len(block)
+        return count
+
+
+def _to_line_start(file: io.BufferedReader, position: int) -> None:
+    """Go to the first line that starts at the position or after it."""
+    file.seek(max(position - 1, 0), os.SEEK_SET)
+    if position:
+        file.readline()
+
+
+def _parse(block: bytes, dtype: str) -> tuple[Parsed | None, str]:
+    """The rows, or what is wrong with one of them."""
+    from sklearn.datasets import load_svmlight_file
+
+    try:
+        features, labels = load_svmlight_file(io.BytesIO(block), zero_based=True, dtype=np.dtype(dtype).type)
+    except (ValueError, OverflowError) as error:
+        return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({error})"
+    if not (np.isfinite(labels).all() and np.isfinite(features.data).all()):
+        return None, f"expected numbers that are finite in {dtype}"
+    return Parsed(labels.astype(np.float64), scipy.sparse.csr_array(features)), ""
+
+
+def _first_bad(lines: list[bytes], dtype: str) -> int:
+    """By halves: lines are right or wrong each by itself."""
+    low, high = 0, len(lines)
+    while high - low > 1:
+        middle = (low + high) // 2
+        wrong = _parse(b"".join(lines[low:middle]), dtype)[0] is None
+        low, high = (low, middle) if wrong else (middle, high)
+    return low
+
+
+def _shortened(line: bytes) -> str:
+    text = line.decode(errors="replace").strip()
+    return repr(text if len(text) <= 40 else text[:40] + "...")

@@ -1,0 +1,17 @@
+"""The file that a command writes: what is checked before any work."""
+
+import os
+from pathlib import Path
+
+from mpisign.settings import BadInput
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Raises BadInput for a folder, for a file that exists unless `overwrite`, and where nothing can be written."""
+    if output.is_dir():
+        raise BadInput(str(output), "expected a file name for the output, but this is a folder")
+    if output.exists() and not overwrite:
+        raise BadInput(str(output), "this output exists already; give --overwrite to replace it")
+    parent = output.parent
+    if parent.exists() and not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise BadInput(str(parent), "cannot write into this folder")

@@ -85,11 +85,10 @@ def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:
 
 def _parse(text: Text, work: Work, chunk: int) -> None:
     """A chunk: rows, entries, lowest and highest index; labels, norms, indptr, indices, values."""
-    labels, features = text.parse(chunk)
-    indices, indptr = features.indices, features.indptr.astype(np.int64)
+    labels, (values, indices, indptr) = text.parse(chunk)
     ends = (indices.min(), indices.max()) if indices.size else (1, -1)
     head = np.array([len(labels), indices.size, *ends])
-    work.save(chunk, head, labels, row_norms(features.data, indptr), indptr, indices.astype(np.int32), features.data)
+    work.save(chunk, head, labels, row_norms(values, indptr), indptr, indices, values)
 
 
 def _assemble(work: Work, text: Text, tally: Tally, layout: Layout, origin: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Rows of features as they are handed around: dense or CSR."""
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse
@@ -13,6 +13,14 @@ Values: TypeAlias = NDArray[np.floating[Any]]
 
 Matrix: TypeAlias = Values | scipy.sparse.csr_array[Any]
 """Features, shape (n, d): a C-contiguous array, or CSR with sorted indices."""
+
+
+class Csr(NamedTuple):
+    """The arrays of CSR while its width is not known: row i has values[indptr[i]:indptr[i + 1]] at those indices."""
+
+    values: Values
+    indices: NDArray[np.int32]
+    indptr: Indices
 
 
 def row_norms(values: Values, indptr: Indices) -> Floats:

@@ -1,7 +1,5 @@
 """What the chunks of a text add up to, taken in the order of the file: sizes, classes, the first index."""
 
-from typing import Any
-
 import numpy as np
 
 from mpisign.arrays import Floats, Signs
@@ -66,7 +64,7 @@ class Tally:
     def _check_dimension(self, chunk: int) -> None:
         if self._dimension is None or self._highest[chunk] < self._dimension + self.base:
             return
-        features: Any = self._text.parse(chunk).features
+        features = self._text.parse(chunk)[1]
         limit = self._dimension + self.base - 1
         entry = int(np.argmax(features.indices > limit))
         row = int(np.searchsorted(features.indptr, entry, side="right")) - 1

@@ -1,4 +1,6 @@
-"""LIBSVM text, in chunks: lines `label index:value index:value ...`, read by scikit-learn.
+"""LIBSVM text, in chunks: lines `label index:value index:value ...`.
+
+Lines that are plainly right are read by `scan`; whatever is not goes to scikit-learn's reader, which has the last word.
 
 A chunk is the lines that start in its CHUNK_BYTES of the file, whoever reads it, so that the number of ranks changes
 nothing. What is refused is named by its line number in the whole file, counted from 1.
@@ -7,23 +9,16 @@ nothing. What is refused is named by its line number in the whole file, counted 
 import io
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 from mpisign.arrays import Floats
+from mpisign.data.rows import Csr
+from mpisign.data.scan import scan
 from mpisign.settings import BadInput
 
 CHUNK_BYTES = 2**23
 _COUNT_BYTES = 2**24
-
-
-class Parsed(NamedTuple):
-    """A chunk: labels float64, shape (rows,), and features, whose columns are the indices as they are written."""
-
-    labels: Floats
-    features: "scipy.sparse.csr_array[Any]"
 
 
 class Text:
@@ -33,19 +28,22 @@ class Text:
         self._path, self._name, self._dtype = path, name, dtype
         self.chunks = -(-path.stat().st_size // CHUNK_BYTES)
 
-    def parse(self, chunk: int) -> Parsed:
-        """Raises BadInput, key the name, with the number of the first line that is broken or not finite."""
+    def parse(self, chunk: int) -> tuple[Floats, Csr]:
+        """Labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
+
+        Raises BadInput, key the name, with the number of the first line that is broken or not finite.
+        """
         block = self._read(chunk)
         parsed, fault = _parse(block, self._dtype)
         if parsed is None:
-            lines = block.splitlines(keepends=True)
+            lines = [line + b"\n" for line in block.split(b"\n")[:-1]]
             bad = _first_bad(lines, self._dtype)
             raise self._refusal(chunk, bad, f"{fault}: {_shortened(lines[bad])}")
         return parsed
 
     def refuse_row(self, chunk: int, row: int, complaint: str) -> BadInput:
         """A complaint about a row of a chunk, counted from 0; comments and empty lines are no rows."""
-        lines = self._read(chunk).splitlines()
+        lines = self._read(chunk).split(b"\n")
         rows = [number for number, line in enumerate(lines) if line.split(b"#")[0].strip()]
         return self._refusal(chunk, rows[row], complaint)
 
@@ -57,7 +55,8 @@ class Text:
         with self._path.open("rb") as file:
             _to_line_start(file, start)
             block = file.read(max(0, stop - file.tell()))
-            return block if block.endswith(b"\n") else block + file.readline() if block else b""
+            block += file.readline() if block and not block.endswith(b"\n") else b""
+        return block if block.endswith(b"\n") or not block else block + b"\n"
 
     def _lines_before(self, chunk: int) -> int:
         count = 0
@@ -78,17 +77,24 @@ def _to_line_start(file: io.BufferedReader, position: int) -> None:
         file.readline()
 
 
-def _parse(block: bytes, dtype: str) -> tuple[Parsed | None, str]:
+def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
     """The rows, or what is wrong with one of them."""
-    from sklearn.datasets import load_svmlight_file
-
     try:
-        features, labels = load_svmlight_file(io.BytesIO(block), zero_based=True, dtype=np.dtype(dtype).type)
+        labels, features = scan(block) or _by_scikit_learn(block)
     except (ValueError, OverflowError) as error:
         return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({error})"
-    if not (np.isfinite(labels).all() and np.isfinite(features.data).all()):
+    with np.errstate(over="ignore"):
+        values = features.values.astype(dtype, copy=False)
+    if not (np.isfinite(labels).all() and np.isfinite(values).all()):
         return None, f"expected numbers that are finite in {dtype}"
-    return Parsed(labels.astype(np.float64), scipy.sparse.csr_array(features)), ""
+    return (labels, features._replace(values=values)), ""
+
+
+def _by_scikit_learn(block: bytes) -> tuple[Floats, Csr]:
+    from sklearn.datasets import load_svmlight_file
+
+    features, labels = load_svmlight_file(io.BytesIO(block), zero_based=True)
+    return labels, Csr(features.data, features.indices.astype(np.int32), features.indptr.astype(np.int64))
 
 
 def _first_bad(lines: list[bytes], dtype: str) -> int:

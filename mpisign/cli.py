@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mpisign import __version__
+from mpisign.data import command as data
 from mpisign.output import check_output
 from mpisign.settings import BadInput
 
@@ -20,6 +21,7 @@ _EXAMPLES = """examples:
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
   mpisign info results/quickstart.h5
+  mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
   mpisign list
 """
 
@@ -77,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what a trajectory file holds")
     info.add_argument("file", type=Path, metavar="FILE")
     info.set_defaults(command=_info)
+    data.add(commands)
     bench = commands.add_parser("bench", help="the speed of the kernels and the loop, as ratios to numpy; a minute")
     bench.set_defaults(command=_bench)
     return parser

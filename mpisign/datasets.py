@@ -6,9 +6,13 @@ from typing import Literal, TypeAlias
 
 import h5py
 import numpy as np
+import scipy.sparse
 
 from mpisign.arrays import Floats
+from mpisign.data.file import DataFile, is_data_file
 from mpisign.settings import BadInput, closest
+
+_VERIFIED_BYTES = 10**9
 
 Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 """raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
@@ -36,8 +40,10 @@ BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
 def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
 
-    name: a bundled set, an HDF5 file with the datasets `features` and `labels`, or a LIBSVM text file. scaling
-    None: "unit-rows" for a bundled set, "raw" for a file. Raises BadInput, naming the key or the file.
+    name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
+    `labels`, or a LIBSVM text file. scaling None: "unit-rows" for a bundled set, "raw" for a file. A data file of up to 1 GB is
+    checked against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key or the
+    file.
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()
@@ -45,11 +51,26 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     path = Path(name)
     if not path.is_file():
         raise BadInput("data", f"no file and no bundled data set {name!r}; {closest(name, list(BUNDLED))}")
-    features, labels = _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
+    features, labels = _read(path)
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
     signs = _as_signs(labels, name)
     return _scaled(features, scaling or "raw"), signs
+
+
+def _read(path: Path) -> tuple[Floats, Floats]:
+    if is_data_file(path):
+        return _read_data_file(path)
+    return _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
+
+
+def _read_data_file(path: Path) -> tuple[Floats, Floats]:
+    file = DataFile(path)
+    if path.stat().st_size <= _VERIFIED_BYTES:
+        file.verify()
+    features = file.features()
+    dense = features.toarray() if isinstance(features, scipy.sparse.csr_array) else features
+    return np.ascontiguousarray(dense, dtype=np.float64), file.labels().astype(np.float64)
 
 
 def _read_hdf5(path: Path) -> tuple[Floats, Floats]:

@@ -35,8 +35,8 @@ class Wanted(NamedTuple):
 def convert(source: Path, output: Path, wanted: Wanted, ranks: Ranks) -> None:
     """Make the data file `output` from LIBSVM text, plain or compressed by bzip2, xz or gzip.
 
-    Raises BadInput, on every rank, where the output cannot be written or the source is refused; the unfinished work of a
-    refused source is removed, that of a full disk is kept for the next time.
+    Raises BadInput, on every rank, where the output cannot be written or the source is refused; the unfinished work of
+    a refused source is removed, that of a full disk is kept for the next time.
     """
     work = Work(output)
     try:

@@ -43,8 +43,13 @@ class Layout(NamedTuple):
 
     def arrays(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """Shape and dtype of each array, in the order in which they are hashed."""
+        features: dict[str, tuple[tuple[int, ...], str]]
         if self.sparse:
-            csr = {"data": ((self.nnz,), self.dtype), "indices": ((self.nnz,), "int32"), "indptr": ((self.n + 1,), "int64")}
+            csr = {
+                "data": ((self.nnz,), self.dtype),
+                "indices": ((self.nnz,), "int32"),
+                "indptr": ((self.n + 1,), "int64"),
+            }
             features = {f"csr/{name}": array for name, array in csr.items()}
         else:
             features = {"features": ((self.n, self.d), self.dtype)}
@@ -118,8 +123,8 @@ class DataWriter:
 class DataFile:
     """A complete data file, to read.
 
-    Raises BadInput, key "data", naming the file, when it cannot be opened, is of another schema, is not complete, or has
-    not the arrays that it says. The arrays are read when asked for.
+    Raises BadInput, key "data", naming the file, when it cannot be opened, is of another schema, is not complete, or
+    has not the arrays that it says. The arrays are read when asked for.
     """
 
     def __init__(self, path: Path):
@@ -131,7 +136,9 @@ class DataFile:
                 self.layout = _layout(file)
                 self._check_arrays(file)
         except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-            raise error if isinstance(error, BadInput) else self._refusal(f"cannot read this data file: {error}") from None
+            raise (
+                error if isinstance(error, BadInput) else self._refusal(f"cannot read this data file: {error}")
+            ) from None
 
     def rows(self, start: int, stop: int) -> Matrix:
         """Rows start to stop - 1: an array or a csr_array, of the file's dtype. Raises BadInput for a broken CSR."""

@@ -1,7 +1,7 @@
 """LIBSVM text that is plainly right, read at memory speed; of anything else it says nothing.
 
-A number of at most 18 digits, m 10^e with m <= 2^53 and |e| <= 22, is one exact product or quotient rounded once (Clinger,
-"How to read floating point numbers accurately", PLDI 1990); any other number is left to Python's float.
+A number of at most 18 digits, m 10^e with m <= 2^53 and |e| <= 22, is one product or quotient of exact numbers, rounded
+once (Clinger, "How to read floating point numbers accurately", PLDI 1990); any other is left to Python's float.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def _exponent(text: Bytes, at: int) -> tuple[int, int]:
     at += minus or text[at] == 43
     start, exponent = at, 0
     while 48 <= text[at] <= 57:
-        exponent = min(10 * exponent + (np.int64(text[at]) - 48), 10**6)
+        exponent = min(10 * exponent + int(text[at] - 48), 10**6)
         at += 1
     return -exponent if minus else exponent, at if at > start else -1
 
@@ -56,7 +56,7 @@ def _number(text: Bytes, at: int) -> tuple[float, int, int]:
             exponent -= point
             digits += mantissa > 0 or text[at] > 48
             if digits <= 18:
-                mantissa = 10 * mantissa + (np.int64(text[at]) - 48)
+                mantissa = 10 * mantissa + int(text[at] - 48)
         at += 1
     if seen == 0:
         return 0.0, at, _NONE
@@ -89,10 +89,16 @@ def _ends(character: int) -> bool:
 
 
 @kernel(
-    "UniTuple(int64, 2)(Array(uint8, 1, 'C', readonly=True), float64[::1], int64[::1], int32[::1], float64[::1], int64[:, ::1])"
+    "UniTuple(int64, 2)(Array(uint8, 1, 'C', readonly=True), float64[::1], int64[::1], int32[::1], float64[::1], "
+    "int64[:, ::1])"
 )
 def _scan(
-    text: Bytes, labels: Floats, indptr: Indices, indices: "np.ndarray[tuple[int], np.dtype[np.int32]]", values: Floats, long: Indices
+    text: Bytes,
+    labels: Floats,
+    indptr: Indices,
+    indices: "np.ndarray[tuple[int], np.dtype[np.int32]]",
+    values: Floats,
+    long: Indices,
 ) -> tuple[int, int]:
     """Fill the arrays; returns the rows, -1 when a line is not plainly right, and how many numbers are left to float.
 
@@ -111,7 +117,7 @@ def _scan(
         while text[at] != 10:
             index, start = 0, at
             while 48 <= text[at] <= 57 and index < 2**31:
-                index = 10 * index + (np.int64(text[at]) - 48)
+                index = 10 * index + int(text[at] - 48)
                 at += 1
             if at == start or index <= previous or index >= 2**31 or text[at] != 58:
                 return -1, 0

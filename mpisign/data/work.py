@@ -75,7 +75,9 @@ class Work:
             complaint = error
         except OSError as error:
             reason = error.strerror or str(error)
-            complaint = BadInput(str(self.output), f"{reason}; what is done is kept in {self.folder}, run it again to go on")
+            complaint = BadInput(
+                str(self.output), f"{reason}; what is done is kept in {self.folder}, run it again to go on"
+            )
         ranks.agree(complaint)
 
     def rounds(

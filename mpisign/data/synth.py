@@ -1,7 +1,7 @@
 """Synthetic data files, the same from a seed on any number of ranks: block b of rows is a function of (seed, b)."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -60,11 +60,12 @@ def _make(maker: Maker, recipe: Recipe, work: Work, block: int) -> None:
     """A block: entries; labels, norms, then values, and for a sparse one indices and indptr."""
     rows = min(maker.block_rows, recipe.n - block * maker.block_rows)
     labels, features = maker.block(block)
+    places: list[np.ndarray[Any, Any]] = []
     if isinstance(features, scipy.sparse.csr_array):
         indptr = features.indptr[: rows + 1].astype(np.int64)
-        values, *places = features.data[: indptr[-1]].astype(recipe.dtype), features.indices[: indptr[-1]], indptr
+        values, places = features.data[: indptr[-1]].astype(recipe.dtype), [features.indices[: indptr[-1]], indptr]
     else:
-        indptr, places = np.arange(rows + 1) * recipe.d, []
+        indptr = np.arange(rows + 1) * recipe.d
         values = features[:rows].astype(recipe.dtype)
     norms = row_norms(values.ravel(), indptr)
     work.save(block, np.array([values.size]), labels[:rows], norms, values, *places)

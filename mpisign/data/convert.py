@@ -15,7 +15,7 @@ from mpisign.data import compression
 from mpisign.data.file import DataWriter, Layout
 from mpisign.data.rows import row_norms
 from mpisign.data.tally import Tally
-from mpisign.data.text import CHUNK_BYTES, Text
+from mpisign.data.text import Text
 from mpisign.data.work import Work
 from mpisign.exchange import Ranks
 from mpisign.output import check_output
@@ -39,6 +39,7 @@ def convert(source: Path, output: Path, wanted: Wanted, ranks: Ranks) -> None:
     a refused source is removed, that of a full disk is kept for the next time.
     """
     work = Work(output)
+    work.together(ranks, lambda: _check(source, output, wanted) if ranks.root else None)
     try:
         _convert(source, work, wanted, ranks)
     except BadInput as error:
@@ -67,14 +68,19 @@ def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
     work.together(ranks, lambda: assemble() if ranks.root else None)
 
 
-def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:
-    """Before anything is read: what can be refused, the hash of the source, and its text when it is compressed."""
-    check_output(work.output, wanted.overwrite)
+def _check(source: Path, output: Path, wanted: Wanted) -> None:
+    check_output(output, wanted.overwrite)
     if not source.is_file():
         raise BadInput(str(source), "no such file; expected LIBSVM text, plain or compressed")
+    if output.exists() and output.samefile(source):
+        raise BadInput(str(output), "the output is the source")
+
+
+def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:
+    """Before anything is parsed: the hash of the source, and its text when it is compressed."""
     with source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    work.take_up(f"{sha256} {wanted.dtype} {CHUNK_BYTES}")
+    work.take_up(f"{sha256} {wanted.dtype} {Text.chunk_bytes}")
     text = work.folder / "text"
     if compression.opener(source) and not text.exists():
         with Progress(source.stat().st_size >> 20, quiet=False, unit="MB") as progress:
@@ -99,5 +105,5 @@ def _assemble(work: Work, text: Text, tally: Tally, layout: Layout, origin: dict
             csr = (values, indices - np.int32(tally.base), indptr)
             features = scipy.sparse.csr_array(csr, shape=(len(labels), layout.d))
             writer.append(features, tally.signs(labels), norms)
-        writer.finish({**origin, "label_values": sorted(tally.classes)})
+        writer.finish({**origin, "label_values": sorted(tally.classes), "first_index": tally.base})
     work.finish(unfinished)

@@ -7,6 +7,7 @@
         labels      (n,) int8, -1 or +1
         row_norms   (n,) float64, 2-norms
 
+A converted file has the attribute `first_index` too, 0 or 1, the source's first index.
 `status` is "complete" only in a file that is. `sha256` is of the arrays' bytes, one array after the other in the
 order above; `label_values` are the source's labels that became -1 and +1.
 """

@@ -10,7 +10,7 @@ from mpisign.data.file import DataFile
 def line(path: Path) -> str:
     """Name, sizes and classes in one line."""
     file = DataFile(path)
-    return f"{path}: n = {file.layout.n}, d = {file.layout.d}, {_form(file)}; {_classes(file)}"
+    return f"{path}: n = {file.layout.n}, d = {file.layout.d}, {_form(file)}; {_classes(file)}{_indices(file)}"
 
 
 def text(file: DataFile) -> str:
@@ -24,7 +24,7 @@ def text(file: DataFile) -> str:
         "density": f"{attributes['density']:.6g} ({layout.nnz} entries)",
         "labels": _classes(file),
         "row norms": f"{smallest:.6g} to {largest:.6g}, median {median:.6g}",
-        "source": attributes["source"],
+        "source": f"{attributes['source']}{_indices(file)}",
         "source's sha256": attributes["source_sha256"] or "-",
         "content's sha256": attributes["sha256"],
         "written": f"{attributes['created']} by mpisign {attributes['mpisign']}",
@@ -35,6 +35,11 @@ def text(file: DataFile) -> str:
 
 def _form(file: DataFile) -> str:
     return f"{'sparse (CSR)' if file.layout.sparse else 'dense'}, {file.layout.dtype}"
+
+
+def _indices(file: DataFile) -> str:
+    first = file.attributes.get("first_index")
+    return "" if first is None else f"; its indices start at {first}"
 
 
 def _classes(file: DataFile) -> str:

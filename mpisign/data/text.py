@@ -2,7 +2,7 @@
 
 Lines that are plainly right are read by `scan`; whatever is not goes to scikit-learn's reader, which has the last word.
 
-A chunk is the lines that start in its CHUNK_BYTES of the file, whoever reads it, so that the number of ranks changes
+A chunk is the lines that start in its `chunk_bytes` of the file, whoever reads it, so that the number of ranks changes
 nothing. What is refused is named by its line number in the whole file, counted from 1.
 """
 
@@ -17,16 +17,17 @@ from mpisign.data.rows import Csr
 from mpisign.data.scan import scan
 from mpisign.settings import BadInput
 
-CHUNK_BYTES = 2**23
 _COUNT_BYTES = 2**24
 
 
 class Text:
     """A LIBSVM text file. name: what to call it in a complaint; dtype: float32 or float64, of the features."""
 
+    chunk_bytes = 2**22
+
     def __init__(self, path: Path, name: str, dtype: str):
         self._path, self._name, self._dtype = path, name, dtype
-        self.chunks = -(-path.stat().st_size // CHUNK_BYTES)
+        self.chunks = -(-path.stat().st_size // self.chunk_bytes)
 
     def parse(self, chunk: int) -> tuple[Floats, Csr]:
         """Labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
@@ -51,7 +52,7 @@ class Text:
         return BadInput(self._name, f"line {self._lines_before(chunk) + line + 1}: {complaint}")
 
     def _read(self, chunk: int) -> bytes:
-        start, stop = chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES
+        start, stop = chunk * self.chunk_bytes, (chunk + 1) * self.chunk_bytes
         with self._path.open("rb") as file:
             _to_line_start(file, start)
             block = file.read(max(0, stop - file.tell()))
@@ -61,7 +62,7 @@ class Text:
     def _lines_before(self, chunk: int) -> int:
         count = 0
         with self._path.open("rb") as file:
-            _to_line_start(file, chunk * CHUNK_BYTES)
+            _to_line_start(file, chunk * self.chunk_bytes)
             left = file.tell()
             file.seek(0)
             while left:

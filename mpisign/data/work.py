@@ -42,7 +42,9 @@ class Work:
         unfinished = self._path(chunk).with_suffix(".tmp")
         with unfinished.open("wb") as file:
             for array in arrays:
-                np.save(file, array, allow_pickle=False)
+                # What numpy.save does, but a full disk is told by its error number.
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                file.write(np.ascontiguousarray(array).data)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._path(chunk))
@@ -74,10 +76,9 @@ class Work:
         except BadInput as error:
             complaint = error
         except OSError as error:
-            reason = error.strerror or str(error)
-            complaint = BadInput(
-                str(self.output), f"{reason}; what is done is kept in {self.folder}, run it again to go on"
-            )
+            reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+            kept = f"; what is done is kept in {self.folder}, the same command goes on" if self.folder.exists() else ""
+            complaint = BadInput(str(error.filename or self.output), f"{reason}{kept}")
         ranks.agree(complaint)
 
     def rounds(

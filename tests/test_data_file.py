@@ -174,7 +174,8 @@ def test_a_changed_content_is_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "array"), [("csr/indices", [0, 9, 0, 2, 1]), ("csr/indices", [0, -1, 0, 2, 1]), ("csr/indptr", [0, 4, 2, 4, 5])]
+    ("name", "array"),
+    [("csr/indices", [0, 9, 0, 2, 1]), ("csr/indices", [0, -1, 0, 2, 1]), ("csr/indptr", [0, 4, 2, 4, 5])],
 )
 def test_a_broken_csr_is_refused_also_without_the_hash(tmp_path, name, array):
     path = write(tmp_path / "data.h5", sparse=True)

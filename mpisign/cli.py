@@ -1,7 +1,6 @@
 """The command line: parses, wires and prints; no mathematics."""
 
 import argparse
-import os
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mpisign import __version__
+from mpisign.data import command as data
+from mpisign.output import check_output
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _EXAMPLES = """examples:
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
   mpisign info results/quickstart.h5
+  mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
   mpisign list
 """
 
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what a trajectory file holds")
     info.add_argument("file", type=Path, metavar="FILE")
     info.set_defaults(command=_info)
+    data.add(commands)
     bench = commands.add_parser("bench", help="the speed of the kernels and the loop, as ratios to numpy; a minute")
     bench.set_defaults(command=_bench)
     return parser
@@ -123,7 +126,9 @@ def _prepare(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range]
     except BadInput as error:
         raise BadInput(str(options.job), str(error)) from None
     if ranks.root:
-        _check_output(options.output, options.job, options.overwrite)
+        check_output(options.output, options.overwrite)
+        if options.output.exists() and options.output.samefile(options.job):
+            raise BadInput(str(options.output), "expected another output than the job file itself")
     return plan, repeats
 
 
@@ -136,21 +141,6 @@ def _slice(text: str | None, repeats: int) -> range:
         if chosen and chosen.stop <= repeats:
             return chosen
     raise BadInput("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
-
-
-def _check_output(output: Path, job: Path, overwrite: bool) -> None:
-    try:
-        if output.is_dir():
-            raise BadInput(str(output), "expected a file name for the output, but this is a folder")
-        if output.exists() and output.samefile(job):
-            raise BadInput(str(output), "expected another output than the job file itself")
-        if output.exists() and not overwrite:
-            raise BadInput(str(output), "this output exists already; give --overwrite to replace it")
-        nearest = next(folder for folder in output.absolute().parents if folder.exists())
-    except OSError as error:
-        raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise BadInput(str(nearest), "expected a folder that can be written into, for the output")
 
 
 def _list(options: argparse.Namespace) -> None:

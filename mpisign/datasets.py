@@ -6,11 +6,16 @@ from typing import Literal, TypeAlias
 
 import h5py
 import numpy as np
+import scipy.sparse
 
 from mpisign.arrays import Floats
+from mpisign.data.file import DataFile, is_data_file
+from mpisign.data.opening import opened_file
 from mpisign.rows import signed
 from mpisign.settings import BadInput, closest
 from mpisign.sharing import Opened, copied
+
+_VERIFIED_BYTES = 10**9
 
 Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 """raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
@@ -36,15 +41,26 @@ BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
 
 
 def opened(name: str, scaling: Scaling | None = None) -> Opened:
-    """The rows b_i a_i of a data set (see `mpisign.rows`), to be shared; what `load` says of its arguments holds."""
+    """The rows b_i a_i of a data set (see `mpisign.rows`), to be shared; what `load` says of its arguments holds.
+
+    A data file as it is, scaling "raw", keeps its dtype and stays sparse; everything else becomes dense float64.
+    """
+    if name not in BUNDLED and is_data_file(Path(name)):
+        file = _checked(Path(name))
+        if (scaling or "raw") == "raw":
+            return opened_file(file)
+        if file.layout.sparse:
+            raise BadInput("scaling", f'expected "raw" for sparse data, got {scaling!r}: scaled it would be dense')
     return copied(signed(*load(name, scaling)).arrays)
 
 
 def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
 
-    name: a bundled set, an HDF5 file with the datasets `features` and `labels`, or a LIBSVM text file. scaling
-    None: "unit-rows" for a bundled set, "raw" for a file. Raises BadInput, naming the key or the file.
+    name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
+    `labels`, or a LIBSVM text file. scaling None: "unit-rows" for a bundled set, "raw" for a file. A data file of up to
+    1 GB is checked against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key
+    or the file.
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()
@@ -52,11 +68,31 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     path = Path(name)
     if not path.is_file():
         raise BadInput("data", f"no file and no bundled data set {name!r}; {closest(name, list(BUNDLED))}")
-    features, labels = _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
+    features, labels = _read(path)
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
     signs = _as_signs(labels, name)
     return _scaled(features, scaling or "raw"), signs
+
+
+def _read(path: Path) -> tuple[Floats, Floats]:
+    if is_data_file(path):
+        return _read_data_file(path)
+    return _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
+
+
+def _checked(path: Path) -> DataFile:
+    file = DataFile(path)
+    if path.stat().st_size <= _VERIFIED_BYTES:
+        file.verify()
+    return file
+
+
+def _read_data_file(path: Path) -> tuple[Floats, Floats]:
+    file = _checked(path)
+    features = file.features()
+    dense = features.toarray() if isinstance(features, scipy.sparse.csr_array) else features
+    return np.ascontiguousarray(dense, dtype=np.float64), file.labels().astype(np.float64)
 
 
 def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
@@ -79,6 +115,8 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
         return features.toarray(), labels
     except (OSError, ValueError, OverflowError) as error:
         raise BadInput("data", f"{path}: expected LIBSVM text or HDF5: {error}") from None
+    except MemoryError:
+        raise BadInput("data", f"{path}: too large to be read as dense text; mpisign data convert first") from None
 
 
 def _as_signs(labels: Floats, name: str) -> Floats:

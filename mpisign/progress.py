@@ -13,11 +13,11 @@ _LOOK_SECONDS = 0.1
 
 
 class Progress:
-    """Counts iterations out of `total`; says nothing when quiet."""
+    """Counts iterations, or another unit, out of `total`; says nothing when quiet."""
 
-    def __init__(self, total: int, quiet: bool):
-        self._terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total, disable=quiet or not self._terminal, unit="it", unit_scale=True)
+    def __init__(self, total: int, quiet: bool, unit: str = "iterations"):
+        self._terminal, self._unit = sys.stderr.isatty(), unit
+        self._bar = tqdm(total=total, disable=quiet or not self._terminal, unit=f" {unit}", unit_scale=True)
         self._total, self._quiet, self._before, self._length, self._what = total, quiet, 0, 0, ""
         self._spoke = time.monotonic()
 
@@ -37,15 +37,16 @@ class Progress:
         while k < iterations:
             yield from range(k, min(k + stride, iterations))
             k = min(k + stride, iterations)
-            self._show(self._before + k)
+            self.show(self._before + k)
             now = time.monotonic()
             stride, looked = (2 * stride if now - looked < _LOOK_SECONDS else stride), now
 
-    def _show(self, done: int) -> None:
+    def show(self, done: int) -> None:
+        """So many are done."""
         self._bar.update(done - self._bar.n)
         if not (self._quiet or self._terminal) and time.monotonic() - self._spoke > _LOG_SECONDS:
             self._spoke = time.monotonic()
-            print(f"mpisign: {done} of {self._total} iterations; {self._what}", file=sys.stderr, flush=True)
+            print(f"mpisign: {done} of {self._total} {self._unit}; {self._what}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     ORACLE = 1
     ZERO_SIGN = 2
     TIE = 3
+    DATA = 4
 
 
 class Draws:

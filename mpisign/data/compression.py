@@ -1,0 +1,47 @@
+"""Compressed sources, known by their first bytes."""
+
+import bz2
+import gzip
+import lzma
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mpisign.progress import Progress
+from mpisign.settings import BadInput
+
+_MAGIC: dict[bytes, Callable[[Any], Any]] = {b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open}
+_BLOCK_BYTES = 2**20
+
+
+def opener(path: Path) -> Callable[[Any], Any] | None:
+    """What reads the file when it is compressed by bzip2, xz or gzip; None when it is not."""
+    with path.open("rb") as file:
+        first = file.read(6)
+    return next((reader for magic, reader in _MAGIC.items() if first.startswith(magic)), None)
+
+
+def decompress(source: Path, target: Path, progress: Progress) -> None:
+    """Write the content of a compressed source; `target` is there when it is whole, and never before.
+
+    Raises BadInput, key `source`, when the source is cut off or damaged, OSError when the target cannot be written.
+    """
+    unfinished = target.with_suffix(".tmp")
+    open_source = opener(source)
+    assert open_source is not None
+    with source.open("rb") as raw, open_source(raw) as reader, unfinished.open("wb") as writer:
+        while block := _read(reader, source):
+            writer.write(block)
+            progress.show(raw.tell() >> 20)
+        os.fsync(writer.fileno())
+    unfinished.replace(target)
+
+
+def _read(reader: Any, source: Path) -> bytes:
+    try:
+        block: bytes = reader.read(_BLOCK_BYTES)
+        return block
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        raise BadInput(str(source), f"this compressed file is cut off or damaged: {error}") from None

@@ -1,0 +1,437 @@
+"""LIBSVM text becomes a data file: the same arrays, whatever the chunks, the ranks and the compression."""
+
+import bz2
+import errno
+import gzip
+import hashlib
+import lzma
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse
+import sklearn.datasets
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from launch import ROOT, environment, mpirun, mpisign, programs
+
+from mpisign.cli import main
+from mpisign.data import convert as convert_module
+from mpisign.data import text as text_module
+from mpisign.data import work as work_module
+from mpisign.data.convert import Wanted, convert
+from mpisign.data.file import DataFile
+from mpisign.data.scan import scan
+from mpisign.data.text import Text
+from mpisign.exchange import Alone
+from mpisign.settings import BadInput
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+MANY = "".join(f"{'+1' if i % 3 else '-1'} 1:{i}.5 {2 + i % 7}:-{i}e-3 9:0.{i:017d}\n" for i in range(400))
+
+
+def converted(folder, text, *, chunk=4_000_000, name="source.txt", **wanted):
+    """Convert a text, in chunks of so many bytes; returns the data file."""
+    source = folder / name
+    source.write_bytes(text if isinstance(text, bytes) else text.encode())
+    before, Text.chunk_bytes = Text.chunk_bytes, chunk
+    try:
+        convert(source, folder / "out.h5", Wanted(overwrite=True, **wanted), Alone())
+    finally:
+        Text.chunk_bytes = before
+    assert not (folder / "out.h5.part").exists()
+    return DataFile(folder / "out.h5")
+
+
+def lines(features, labels, first=1):
+    """LIBSVM text of the entries that a CSR matrix stores, with every digit."""
+    rows = []
+    for i, label in enumerate(labels):
+        entries = slice(features.indptr[i], features.indptr[i + 1])
+        pairs = zip(features.indices[entries].tolist(), features.data[entries].tolist(), strict=True)
+        rows.append(" ".join([f"{label:g}", *(f"{index + first}:{value!r}" for index, value in pairs)]) + "\n")
+    return "".join(rows)
+
+
+@st.composite
+def matrices(draw):
+    """A CSR matrix with sorted indices, whose last column and, for indices from 0, whose first is used."""
+    n, d = draw(st.integers(2, 8)), draw(st.integers(1, 9))
+    rows = [draw(st.lists(st.integers(0, d - 1), unique=True).map(sorted)) for _ in range(n)]
+    rows[0] = sorted({*rows[0], 0, d - 1})
+    indptr = np.cumsum([0, *map(len, rows)])
+    values = draw(st.lists(FINITE, min_size=int(indptr[-1]), max_size=int(indptr[-1])))
+    return scipy.sparse.csr_array((np.array(values), np.concatenate(rows).astype(np.int32), indptr), shape=(n, d))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_any_matrix_comes_back(tmp_path, dtype, sparse, first):
+    @settings(max_examples=15, deadline=None)
+    @given(matrices(), st.data(), st.sampled_from([1, 7, 50, 10**6]))
+    def check(matrix, data, chunk):
+        n = matrix.shape[0]
+        labels = np.array(data.draw(st.lists(st.sampled_from([-1, 1]), min_size=n - 2, max_size=n - 2)) + [1, -1])
+        file = converted(tmp_path, lines(matrix, labels, first), chunk=chunk, dtype=dtype, sparse=sparse)
+        found = file.features()
+        assert file.layout[:3] == (*matrix.shape, matrix.nnz)
+        assert found.dtype == dtype
+        if sparse:
+            assert (found.data == matrix.data).all()
+            assert (np.signbit(found.data) == np.signbit(matrix.data)).all()
+            assert (found.indices == matrix.indices).all()
+            assert (found.indptr == matrix.indptr).all()
+        else:
+            assert (found == matrix.toarray()).all()
+        assert (file.labels() == labels).all()
+        assert file.row_norms() == pytest.approx(np.linalg.norm(matrix.toarray().astype(dtype), axis=1), rel=1e-6)
+        file.verify()
+
+    check()
+
+
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.floats(-1e3, 1e3).map(lambda x: f"{x:.6g}"),
+    st.from_regex(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,2})?", fullmatch=True),
+    st.from_regex(r"[+-]?\.[0-9]{1,20}", fullmatch=True),
+)
+STRANGE = st.sampled_from(["nan", "inf", "1_0", "", ".", "1e", "e5", "0x1", "--1", "1..2", "1:2", "qid:3", "+", "1,2"])
+PLACES = st.one_of(
+    st.integers(0, 12).map(str), st.sampled_from(["007", "2147483647", "2147483648", "-1", "+1", "x", ""])
+)
+BLANKS = st.sampled_from([" ", "  ", "\t", " \x0b\x0c"])
+ENDS = st.sampled_from(["\n", " \n", "\r\n", "# a comment 1:2\n", " #\n", "\n\n", "\n  \n", "\n# 3:4\n"])
+
+
+@st.composite
+def any_text(draw):
+    text = ""
+    for _ in range(draw(st.integers(1, 4))):
+        text += draw(st.sampled_from(["1", "-1", "+1", "2.5", "0"]) | STRANGE)
+        places = sorted(draw(st.lists(st.integers(0, 99), max_size=5, unique=True)))
+        for place in places:
+            odd = draw(st.integers(0, 30)) == 0
+            text += draw(BLANKS) + (draw(PLACES) if odd else str(place)) + ":" + draw(STRANGE if odd else NUMBERS)
+        text += draw(ENDS)
+    return text.encode()
+
+
+@settings(max_examples=500, deadline=None)
+@given(any_text())
+def test_the_kernel_reads_what_scikit_learn_reads_bit_for_bit_or_says_nothing(block):
+    found = scan(block)
+    try:
+        labels, features = text_module._by_scikit_learn(block)
+    except (ValueError, OverflowError):
+        assert found is None
+        return
+    if found is not None:
+        assert found[0].tobytes() == labels.tobytes()
+        for mine, theirs in zip(found[1], features, strict=True):
+            assert mine.dtype == theirs.dtype
+            assert mine.tobytes() == theirs.tobytes()
+
+
+def test_the_kernel_reads_plain_lines_itself():
+    assert scan(MANY.encode()) is not None
+    assert scan(b"1 1:.5 2:-3 4:1e-300 # comment\r\n\n-1.0\n") is not None
+
+
+def test_a_whole_file_is_what_scikit_learn_reads(tmp_path):
+    file = converted(tmp_path, MANY, chunk=1000)
+    features, labels = sklearn.datasets.load_svmlight_file(str(tmp_path / "source.txt"))
+    assert (file.features() == features.toarray()).all()
+    assert (file.labels() == labels).all()
+    assert file.attributes["source"] == "source.txt"
+    assert file.attributes["source_sha256"] == hashlib.sha256(MANY.encode()).hexdigest()
+
+
+def test_the_chunks_change_nothing(tmp_path):
+    chunks = [1, 17, 40, 41, 1000, 10**6]
+    assert len({converted(tmp_path, MANY, chunk=chunk).attributes["sha256"] for chunk in chunks}) == 1
+
+
+@pytest.mark.parametrize("module", [bz2, gzip, lzma])
+@pytest.mark.parametrize("name", ["source.bz2", "source"])
+def test_every_compression_is_known_by_its_content(tmp_path, module, name):
+    plain = converted(tmp_path, MANY).attributes["sha256"]
+    text = MANY.encode()
+    packed = module.compress(text[:5000]) + module.compress(text[5000:])
+    file = converted(tmp_path, packed, chunk=1000, name=name)
+    assert file.attributes["sha256"] == plain
+    assert file.attributes["source_sha256"] == hashlib.sha256(packed).hexdigest()
+    with pytest.raises(BadInput, match="cut off or damaged"):
+        converted(tmp_path, packed[:-20], name=name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"out.h5", "source.txt", name})
+
+
+def test_a_plain_text_with_a_suffix_of_compression_is_read(tmp_path):
+    assert converted(tmp_path, MANY, name="source.bz2").layout.n == 400
+
+
+@pytest.mark.parametrize("low_high", [("0", "1"), ("1", "2"), ("-1", "+1"), ("2.5", "7"), ("-3", "-2")], ids=str)
+@pytest.mark.parametrize("chunk", [5, 1000])
+def test_the_larger_label_is_plus(tmp_path, low_high, chunk):
+    order = [1, 0, 0, 1, 1]
+    file = converted(tmp_path, "".join(f"{low_high[k]} 1:2\n" for k in order), chunk=chunk)
+    assert file.labels().tolist() == [1, -1, -1, 1, 1]
+    assert file.attributes["label_values"].tolist() == sorted(map(float, low_high))
+    assert file.attributes["positive"] == 3
+
+
+@pytest.mark.parametrize("chunk", [8, 1000])
+def test_one_index_0_anywhere_makes_all_indices_start_at_0(tmp_path, chunk):
+    file = converted(tmp_path, "1 1:2\n-1 2:3\n1 2:1\n", chunk=chunk, sparse=False)
+    assert file.features().tolist() == [[2, 0], [0, 3], [0, 1]]
+    assert file.attributes["first_index"] == 1
+    file = converted(tmp_path, "1 1:2\n-1 2:3\n1 0:1\n", chunk=chunk, sparse=False)
+    assert file.features().tolist() == [[0, 2, 0], [0, 0, 3], [1, 0, 0]]
+    assert file.attributes["first_index"] == 0
+
+
+def test_dense_or_sparse_by_the_density_unless_told(tmp_path):
+    quarter, more = "1 4:2\n-1 1:3\n", "1 4:2\n-1 1:3 2:1\n"
+    assert converted(tmp_path, quarter).layout.sparse
+    assert not converted(tmp_path, more).layout.sparse
+    assert not converted(tmp_path, quarter, sparse=False).layout.sparse
+    assert converted(tmp_path, more, sparse=True).layout.sparse
+
+
+def test_a_dimension_above_the_highest_index(tmp_path):
+    assert converted(tmp_path, "1 4:2\n-1 1:3\n", dimension=7).layout[:3] == (2, 7, 2)
+    assert converted(tmp_path, "1 4:2\n-1 1:3\n", dimension=4).layout[:3] == (2, 4, 2)
+
+
+def test_rows_without_entries_comments_and_a_last_line_without_its_end(tmp_path):
+    file = converted(tmp_path, "# a\n\n1\n-1 qid:3 2:5 # b\n  \n+1 1:1", chunk=6, sparse=False)
+    assert file.features().tolist() == [[0, 0], [0, 5], [1, 0]]
+    assert file.labels().tolist() == [1, -1, 1]
+    assert converted(tmp_path, "1\n-1\n").layout[:3] == (2, 1, 0)
+
+
+GOOD = "# a comment\n1 1:2 3:4\n\n-1 2:1\n1 1:1\n"
+# what is wrong -> text appended to five good lines, its line's number, a word of the complaint, further settings
+REFUSED = {
+    "a value that is no number": ("-1 1:1\n1 1:x\n-1 1:1\n", 7, "could not convert", {}),
+    "no value": ("1 3:\n", 6, "expected", {}),
+    "no colon": ("1 3\n", 6, "expected", {}),
+    "words": ("-1 1:1\n\nhello world\n", 8, "hello world", {}),
+    "indices out of order": ("1 2:2 1:1\n", 6, "increasing", {}),
+    "an index twice": ("1 2:2 2:1\n", 6, "increasing", {}),
+    "a negative index": ("1 -2:2\n", 6, "-2", {}),
+    "an index beyond 32 bits": ("1 99999999999:2\n", 6, "99999999999", {}),
+    "a NaN": ("-1 1:1\n1 1:2 2:nan\n", 7, "finite", {}),
+    "an infinity": ("1 1:-inf\n", 6, "finite", {}),
+    "a number beyond float64": ("1 1:1e999\n", 6, "finite in float64", {}),
+    "a number beyond float32": ("1 1:1e39\n", 6, "finite in float32", {"dtype": "float32"}),
+    "a NaN as label": ("nan 1:1\n", 6, "finite", {}),
+    "an infinite label": ("inf 1:1\n", 6, "finite", {}),
+    "a third class": ("-1 1:1\n# c\n2 1:1\n3 1:1\n2 1:5\n", 8, "found 2", {}),
+    "a fourth class": ("0 1:1\n3 1:1\n", 6, "-1 and 1 so far, found 0", {}),
+    "several labels": ("1,2 1:1\n", 6, "1,2", {}),
+    "a carriage return within": ("1 1:1\r1 1:2\n1 1:x\n", 6, "increasing", {}),
+    "bytes": ("\x00\x01\n", 6, "expected", {}),
+    "an index above --dimension": (
+        "-1 2:1\n1 2:1 4:1 5:1\n",
+        7,
+        "from 1 to 3 (--dimension), found 4",
+        {"dimension": 3},
+    ),
+    "an index above it from 0": ("1 0:1\n", 2, "from 0 to 2 (--dimension), found 3", {"dimension": 3}),
+}
+
+
+@pytest.mark.parametrize("chunk", [3, 20, 10**6])
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_a_broken_line_is_refused_by_its_number(tmp_path, wrong, chunk):
+    added, number, word, wanted = REFUSED[wrong]
+    with pytest.raises(BadInput) as refused:
+        converted(tmp_path, GOOD + added, chunk=chunk, **wanted)
+    said = str(refused.value)
+    assert said.startswith(f"{tmp_path / 'source.txt'}: line {number}: ")
+    assert word in said
+    assert len(said.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("", "no line with data"), ("# only\n\n", "no line with data"), ("1 1:2\n1 1:3\n", "two classes, all are 1")],
+)
+def test_no_data_and_one_class_are_refused(tmp_path, text, word):
+    with pytest.raises(BadInput, match=word):
+        converted(tmp_path, text)
+    assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
+
+
+def arguments(folder, *more):
+    (folder / "source.txt").write_text(MANY)
+    (folder / "there.h5").write_text("precious")
+    (folder / "empty").touch()
+    (folder / "broken.txt").write_text("1 1:1\n-1 x\n")
+    return ["data", "convert", *(str(folder / word) if "." in word or word == "empty" else word for word in more)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["missing.txt", "out.h5"], "no such file"),
+        (["empty", "out.h5"], "no line with data"),
+        (["broken.txt", "out.h5"], "line 2"),
+        (["source.txt", "there.h5"], "--overwrite"),
+        (["source.txt", "source.txt", "--overwrite"], "the output is the source"),
+        (["source.txt", "out.h5", "--dimension", "0"], "--dimension"),
+        (["source.txt", "out.h5", "--dimension", "2"], "line 2: expected indices from 1 to 2"),
+        (["source.txt", "out.h5", "--dense", "--sparse"], "not allowed with"),
+        (["source.txt", "out.h5", "--dtype", "float16"], "--dtype"),
+        (["source.txt"], "DST.h5"),
+    ],
+)
+def test_the_command_refuses_in_one_line(tmp_path, capsys, words, said):
+    assert main(arguments(tmp_path, *words)) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert len(printed.splitlines()) == 1
+    assert (tmp_path / "there.h5").read_text() == "precious"
+    assert (tmp_path / "source.txt").read_text() == MANY
+    assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+def test_under_mpirun_it_is_refused_once_and_is_the_same_file(tmp_path, mpi):
+    done = mpirun(mpi, 3, *arguments(tmp_path, "broken.txt", "out.h5"))
+    assert done.returncode == 2, done.stderr
+    assert len([line for line in done.stderr.splitlines() if "mpisign: " in line]) == 1
+    alone = converted(tmp_path, MANY).attributes["sha256"]
+    done = launched(mpi, 3, *arguments(tmp_path, "source.txt", "three.h5")).communicate(timeout=60)
+    assert DataFile(tmp_path / "three.h5").attributes["sha256"] == alone, done
+
+
+def launched(mpi, ranks, *words, pause=0.0):
+    """Start mpisign with chunks of 500 bytes, alone or under mpiexec, with a pause before each chunk."""
+    change = f"import time; from mpisign.data import convert; from mpisign.data.text import Text; Text.chunk_bytes = 500; p = convert._parse; convert._parse = lambda *a: (time.sleep({pause}), p(*a))"
+    code = f"{change}; import sys; from mpisign.cli import main; sys.exit(main({[*map(str, words)]!r}))"
+    folder = programs(mpi) if mpi else None
+    start = [folder / "mpiexec", "-n", str(ranks), folder / "python", "-m", "mpi4py"] if mpi else [sys.executable]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    return subprocess.Popen([*start, "-c", code], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, **pipes)
+
+
+@pytest.mark.parametrize("mpi", [None, "mpich"])
+def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
+    packed = bz2.compress(MANY.encode())
+    expected = converted(tmp_path, packed, name="source.bz2").attributes["sha256"]
+    (tmp_path / "out.h5").unlink()
+    words = ["data", "convert", tmp_path / "source.bz2", tmp_path / "out.h5"]
+    running, part = launched(mpi, 2, *words, pause=0.2), tmp_path / "out.h5.part"
+    limit = time.monotonic() + 60
+    while not (part / "000003").exists() and running.poll() is None and time.monotonic() < limit:
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    done = {path.name: path.stat().st_mtime_ns for path in part.iterdir() if path.name.isdecimal()}
+    assert 4 <= len(done) < len(MANY) // 500
+    assert not (tmp_path / "out.h5").exists()
+    # Another number of ranks goes on.
+    before, Text.chunk_bytes = Text.chunk_bytes, 500
+    made = []
+    original = convert_module._parse
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(convert_module, "_parse", lambda *given: (made.append(given[2]), original(*given)))
+            convert(words[2], words[3], Wanted(), Alone())
+    finally:
+        Text.chunk_bytes = before
+    assert not {int(name) for name in done} & set(made)
+    assert DataFile(tmp_path / "out.h5").attributes["sha256"] == expected
+    assert not part.exists()
+
+
+def interrupted(folder, **wanted):
+    """Unfinished work: all chunks of MANY, but no file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert_module, "_assemble", fail)
+        with pytest.raises(KeyboardInterrupt):
+            converted(folder, MANY, **wanted)
+    return folder / "out.h5.part"
+
+
+def fail(*given):
+    raise KeyboardInterrupt
+
+
+def test_work_on_something_else_is_not_taken_up(tmp_path):
+    expected = converted(tmp_path, "1 1:1.5\n-1 1:2\n", dtype="float32").attributes["sha256"]
+    assert (interrupted(tmp_path) / "000000").exists()
+    assert converted(tmp_path, "1 1:1.5\n-1 1:2\n", dtype="float32").attributes["sha256"] == expected
+    interrupted(tmp_path)
+    assert converted(tmp_path, MANY, dtype="float32").features().dtype == np.float32
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "out.h5.part").mkdir()
+    (tmp_path / "out.h5.part" / "letter.txt").write_text("dear")
+    with pytest.raises(BadInput, match="expected a folder with unfinished work"):
+        converted(tmp_path, MANY)
+    assert (tmp_path / "out.h5.part" / "letter.txt").read_text() == "dear"
+
+
+def test_an_unfinished_file_is_none(tmp_path):
+    part = interrupted(tmp_path)
+    assert not (tmp_path / "out.h5").exists()
+    assert main(["data", "info", str(part)]) == 2
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder with room for so many bytes."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("no right to mount a small file system")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("cannot mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("room", [20, 88, 120])
+def test_a_full_disk_is_told_and_the_work_goes_on_later(tmp_path, full_disk, room):
+    """Room for nothing, for the chunks, and for a part of the file."""
+    text = "".join(f"{2 * (i % 2) - 1} " + " ".join(f"{j}:{i * j}" for j in range(1, 51)) + "\n" for i in range(100))
+    (tmp_path / "source.txt").write_text(text)
+    expected = converted(tmp_path, text).attributes["sha256"]
+    words = ["data", "convert", tmp_path / "source.txt", full_disk / "x.h5"]
+    subprocess.run(["mount", "-o", f"remount,size={room}k", full_disk], check=True)
+    done = mpisign(*words)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space left on device" in done.stderr
+    assert not (full_disk / "x.h5").exists()
+    subprocess.run(["mount", "-o", "remount,size=1m", full_disk], check=True)
+    assert mpisign(*words).returncode == 0
+    assert DataFile(full_disk / "x.h5").attributes["sha256"] == expected
+    assert [path.name for path in full_disk.iterdir()] == ["x.h5"]
+
+
+@pytest.mark.parametrize("step", ["save", "finish"])
+def test_a_failing_disk_is_told_in_one_line(tmp_path, monkeypatch, capsys, step):
+    def refuse(*given):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work_module.Work, step, refuse)
+        assert main(arguments(tmp_path, "source.txt", "out.h5")) == 2
+    printed = capsys.readouterr().err
+    assert "Input/output error; what is done is kept in" in printed
+    assert len(printed.splitlines()) == 1
+    assert not (tmp_path / "out.h5").exists()
+    assert main(arguments(tmp_path, "source.txt", "out.h5")) == 0
+    DataFile(tmp_path / "out.h5").verify()

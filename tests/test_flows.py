@@ -152,12 +152,13 @@ def test_sliding_by_hand():
     assert matrix[1] @ [-1.0, -1.0] < 0 < matrix[1] @ [-1.0, 1.0]
 
 
-def test_a_narrow_valley_takes_no_more_pieces_than_coordinates():
-    """Where g_2 = 0 is met, at t = 1.678 / 1.99, a flow that did not slide would cross it again and again."""
+def test_without_sliding_there_is_no_end(monkeypatch):
+    """With sliding at most three pieces; with v_i = 0 where g_i = 0, thousands of events, which is noticed."""
     matrix, x0 = np.array([[1.0, 0.99], [0.99, 1.0]]), np.array([2.2, -0.5])
-    path = flows.sign_flow(matrix, x0, beta=1.0)
-    assert len(path.times) == 3
-    assert path.points[-1] == pytest.approx(np.zeros(2), abs=1e-12)
+    assert len(flows.sign_flow(matrix, x0, beta=1.0).times) <= 4
+    monkeypatch.setattr(flows, "_velocity", lambda root, signs: -signs)
+    with pytest.raises(RuntimeError, match="has not ended after 2001 events"):
+        flows.sign_flow(matrix, x0, beta=1.0)
 
 
 def test_crossing_by_hand():

@@ -1,6 +1,7 @@
 """The data file: what is written is read, and nothing unfinished, changed or foreign passes."""
 
 import hashlib
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -24,7 +25,7 @@ dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 def write(path, sparse, dtype="float64", pieces=(0, 1, 4), finish=True):
     """A data file of the four rows, appended in pieces; returns its path."""
     with DataWriter(path, Layout(4, 3, 5, sparse, dtype)) as writer:
-        for start, stop in zip(pieces, pieces[1:], strict=False):
+        for start, stop in pairwise(pieces):
             rows = FEATURES[start:stop].astype(dtype)
             writer.append(scipy.sparse.csr_array(rows) if sparse else rows, LABELS[start:stop], NORMS[start:stop])
         if finish:

@@ -40,13 +40,13 @@ def importers(package):
     ("package", "rooms"),
     [
         ("mpi4py", {"mpisign/exchange.py"}),
-        ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py"}),
+        ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py", "mpisign/data/file.py"}),
         ("tomllib", {"mpisign/experiment.py"}),
-        ("argparse", {"mpisign/cli.py"}),
+        ("argparse", {"mpisign/cli.py", "mpisign/data/command.py"}),
         ("tqdm", {"mpisign/progress.py"}),
         ("numba", {"mpisign/kernels.py"}),
         ("llvmlite", {"mpisign/kernels.py"}),
-        ("sklearn", {"mpisign/datasets.py"}),
+        ("sklearn", {"mpisign/datasets.py", "mpisign/data/text.py"}),
     ],
 )
 def test_a_library_stays_in_its_rooms(package, rooms):

@@ -13,6 +13,7 @@ order above; `label_values` are the source's labels that became -1 and +1.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from mpisign.settings import BadInput
 
 SCHEMA = "mpisign-data/1"
 _BLOCK_BYTES = 2**24
+_METADATA_BYTES = 2**15
 
 
 class Layout(NamedTuple):
@@ -62,10 +64,20 @@ class DataWriter:
 
     def __init__(self, path: Path, layout: Layout):
         self._layout, self._row, self._entry, self._positive = layout, 0, 0, 0
-        self._file = h5py.File(path, "w")
+        # HDF5 may crash where it meets a full disk, so that the room is taken before it writes. What comes later goes
+        # into the arrays, or into its first block of metadata.
+        arrays = layout.arrays().items()
+        with path.open("wb") as room:
+            size = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, (shape, dtype) in arrays)
+            os.posix_fallocate(room.fileno(), 0, size + 2 * _METADATA_BYTES)
+        self._file = h5py.File(path, "w", meta_block_size=_METADATA_BYTES)
         self._file.attrs.update({"schema": SCHEMA, "status": "writing"})
-        for name, (shape, dtype) in layout.arrays().items():
-            self._file.create_dataset(name, shape=shape, dtype=dtype, fill_time="never")
+        early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        for name, (shape, dtype) in arrays:
+            self._file.create_dataset(name, shape=shape, dtype=dtype, fill_time="never", dcpl=early)
+        self._file.flush()
+        os.posix_fallocate(self._file.id.get_vfd_handle(), 0, os.fstat(self._file.id.get_vfd_handle()).st_size)
         if layout.sparse:
             self._file["csr/indptr"][0] = 0
 

@@ -34,8 +34,8 @@ def _sparse_layout(file: DataFile) -> Layout:
 def _read_dense(file: DataFile, arrays: Arrays) -> None:
     signs = file.labels().astype(file.layout.dtype)[:, None]
     for start, stop in _blocks(file):
-        block = file.rows(start, stop)
-        _refuse_not_finite(file, np.asarray(block))
+        block = np.asarray(file.rows(start, stop))
+        _refuse_not_finite(file, block)
         np.multiply(block, signs[start:stop], out=arrays["rows"][start:stop])
 
 

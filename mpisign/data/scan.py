@@ -8,7 +8,7 @@ import numpy as np
 
 from mpisign.arrays import Bytes, Floats, Indices
 from mpisign.data.rows import Csr
-from mpisign.planes import kernel
+from mpisign.kernels import kernel
 
 _POWERS = np.array([float(f"1e{e}") for e in range(23)])
 _EXACT, _LONG, _NONE = 0, 1, 2

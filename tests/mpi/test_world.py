@@ -90,3 +90,70 @@ def test_every_worker_is_hosted_once(ranks, workers):
     hosted = MPI.COMM_WORLD.allgather(list(server.hosted))
     assert [worker for there in hosted for worker in there] == list(range(workers))
     assert ranks.size == 1 or hosted[0] == []
+
+
+@pytest.fixture(scope="module")
+def node(ranks):
+    """Arrays that rank 0 of the machine fills, and how often this rank filled them."""
+    calls = []
+
+    def opening():
+        def fill(arrays):
+            calls.append(1)
+            arrays["a"][:] = np.arange(5)
+            arrays["b"][...] = 0.5
+
+        return {"a": ((5,), np.dtype(np.int64)), "b": ((3, 7), np.dtype(np.float32))}, fill
+
+    return ranks.share(opening), len(calls)
+
+
+def test_shared_arrays_are_filled_once_a_node_and_read_by_all(ranks, node):
+    from mpi4py import MPI
+
+    arrays, filled = node
+    assert arrays["a"].tolist() == list(range(5))
+    assert (arrays["b"] == np.full((3, 7), 0.5, dtype=np.float32)).all()
+    assert all(array.ctypes.data % 64 == 0 for array in arrays.values())
+    assert MPI.COMM_WORLD.allreduce(filled) == len(set(ranks.hosts()))
+
+
+def test_shared_memory_is_one_memory(ranks, node):
+    """What one rank writes the others see: all ranks of these tests are on one machine."""
+    from mpi4py import MPI
+
+    arrays, _ = node
+    MPI.COMM_WORLD.Barrier()
+    if ranks.rank == ranks.size - 1:
+        arrays["a"][0] = 41
+    MPI.COMM_WORLD.Barrier()
+    assert arrays["a"][0] == 41
+
+
+@pytest.mark.parametrize("when", ["open", "fill"])
+def test_what_cannot_be_shared_is_refused_on_every_rank(ranks, when):
+    def refuse(*arguments):
+        raise BadInput("data", f"cannot {when}")
+
+    def opening():
+        return (refuse() if when == "open" else {"a": ((1,), np.dtype(np.int64))}), refuse
+
+    with pytest.raises(BadInput, match=f"cannot {when}"):
+        ranks.share(opening)
+
+
+def test_f_star_is_the_same_on_any_number_of_ranks(ranks):
+    from mpisign.objective import Objective
+    from mpisign.problems.logistic import Logistic
+    from mpisign.rows import signed
+
+    rng = np.random.default_rng(5)
+    for d in (6, 520):  # the whole Hessian, and conjugate gradients
+        problem = Logistic(signed(rng.standard_normal((50, d)), np.resize([1.0, -1.0], 50)))
+        objective = Objective(problem, ranks)
+        if not ranks.root:
+            objective.serve()
+            continue
+        found = problem.minimum(objective)
+        objective.finish()
+        assert found == problem.minimum(Objective(problem, Alone()))

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mpisign import experiment, loop, planes, runner
 from mpisign.arrays import Floats, Words
 from mpisign.exchange import Alone
 from mpisign.experiment import Log
 from mpisign.methods import METHODS
+from mpisign.problems.logistic import Logistic
 from mpisign.problems.quadratic import Separable
 from mpisign.progress import Progress
 from mpisign.randomness import Draws
 from mpisign.recorder import Evaluation, Recorder, schedule
+from mpisign.rows import DenseRows
 from mpisign.server import SERVERS
 from mpisign.trajectory import RepeatWriter
 
@@ -29,6 +32,9 @@ _SLICE = 0.005
 """Seconds that a timed slice lasts at least."""
 
 _ROUNDS = 15
+
+_SHAPE = 20000, 2000
+"""n and d of the data on which passes and mini-batches are timed, in float32."""
 
 _JOB = """
 iterations = 20000
@@ -59,6 +65,7 @@ def measure() -> Iterator[Ratio]:
     for name in METHODS:
         yield _iteration(name, dimension=2000)
     yield from _logging()
+    yield from _data(*_SHAPE)
 
 
 def table(ratios: Iterator[Ratio]) -> Iterator[str]:
@@ -173,6 +180,41 @@ def _shares() -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder, evaluating, recording, writing:
         total = _seconds(lambda: runner.run(planned, Alone(), Path(folder) / "run.h5", range(1)), 1)
     return (recording.seconds + writing.seconds - evaluating.seconds) / total, evaluating.seconds / total
+
+
+def _data(samples: int, dimension: int) -> Iterator[Ratio]:
+    """A mini-batch against copying its rows, and a pass for many points at once against a pass for each."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((samples, dimension), dtype=np.float32)
+    problem, x, out = Logistic(DenseRows({"rows": rows})), np.zeros(dimension), np.zeros(dimension)
+    drawn = [rng.integers(0, samples, 256) for _ in range(20)]
+    copy = np.empty((256, dimension), dtype=np.float32)
+
+    def gradients() -> None:
+        for batch in drawn:
+            problem.minibatch(x, batch, out)
+
+    def copies() -> None:
+        for batch in drawn:
+            np.take(rows, batch, axis=0, out=copy, mode="clip")
+
+    yield compare(f"a mini-batch gradient / copying its 256 float32 rows, d = {dimension}", gradients, copies, "<= 1")
+    yield _passes(problem, rng.standard_normal((100, dimension)))
+
+
+def _passes(problem: Logistic, points: Floats) -> Ratio:
+    """A pass over the data for each point, of which three are timed, against one pass for all."""
+    values = np.empty((len(points), 1 + problem.dimension))
+
+    def evaluate(count: int) -> None:
+        for segment in range(problem.segments):
+            problem.part(points[:count], segment, values[:count])
+
+    what = f"f and gradient at {len(points)} points, each alone / all at once, n = {problem.samples}"
+    with threadpool_limits(limits=1):
+        each = [_seconds(lambda: evaluate(1), 3) for _ in range(5)]
+        at_once = [_seconds(lambda: evaluate(len(points)), 1) for _ in range(5)]
+    return _summary(what, [len(points) * a / b for a, b in zip(each, at_once, strict=True)], ">= 15")
 
 
 class _Stopwatch:

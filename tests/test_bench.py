@@ -8,6 +8,7 @@ from mpisign import bench
 def test_bench_gives_every_ratio(monkeypatch):
     monkeypatch.setattr(bench, "_SLICE", 1e-6)
     monkeypatch.setattr(bench, "_ROUNDS", 2)
+    monkeypatch.setattr(bench, "_SHAPE", (300, 100))
     monkeypatch.setattr(bench, "_JOB", bench._JOB.replace("20000", "50"))
     ratios = list(bench.measure())
     assert len({ratio.what for ratio in ratios}) == len(ratios) >= 10

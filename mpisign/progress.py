@@ -17,7 +17,8 @@ class Progress:
 
     def __init__(self, total: int, quiet: bool, unit: str = "iterations"):
         self._terminal, self._unit = sys.stderr.isatty(), unit
-        self._bar = tqdm(total=total, disable=quiet or not self._terminal, unit=f" {unit}", unit_scale=True)
+        short = "it" if unit == "iterations" else f" {unit}"
+        self._bar = tqdm(total=total, disable=quiet or not self._terminal, unit=short, unit_scale=True)
         self._total, self._quiet, self._before, self._length, self._what = total, quiet, 0, 0, ""
         self._spoke = time.monotonic()
 

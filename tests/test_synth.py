@@ -1,6 +1,6 @@
 """Synthetic data: the same bits from a seed, with the statistics that its docstrings state.
 
-Each statistical tolerance is at least five standard deviations wide: a false alarm has a chance below 1e-6.
+The seeds are fixed, so that there is no false alarm; what a tolerance covers besides chance is said where it is used.
 """
 
 import numpy as np
@@ -71,8 +71,7 @@ def test_the_rows_are_a_function_of_the_seed_and_n_only_says_where_they_end(tmp_
     assert not (blocks[:20] == blocks[20:40]).all()
 
 
-@every_kind
-@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+@pytest.mark.parametrize(("like", "mpi"), [("epsilon", "mpich"), ("rcv1", "openmpi")])
 def test_the_same_bits_on_three_ranks(tmp_path, like, mpi):
     n, d = (3 * 2**21 // 2000, 2000) if like == "epsilon" else (3 * 4096, 500)
     n -= 7
@@ -129,7 +128,7 @@ def test_rcv1_has_the_published_shape(rcv1):
     assert lengths.mean() == pytest.approx(74, rel=0.05)
     assert lengths.min() >= 1
     assert lengths.std() > 20
-    assert (labels == 1).mean() == pytest.approx(0.52, abs=0.04)
+    assert (labels == 1).mean() == pytest.approx(0.52, abs=0.02)
     assert (features.data > 0).all()
     assert features.has_canonical_format
 
@@ -153,8 +152,8 @@ def test_rcv1_can_be_learnt(rcv1):
     from sklearn.linear_model import LogisticRegression
 
     labels, features = rcv1
-    found = LogisticRegression(C=100.0, max_iter=100).fit(features[:10_000], labels[:10_000])
-    assert found.score(features[10_000:], labels[10_000:]) > 0.6
+    found = LogisticRegression(C=100.0, max_iter=30).fit(features[:10_000], labels[:10_000])
+    assert found.score(features[10_000:], labels[10_000:]) > 0.8
 
 
 @pytest.mark.parametrize(

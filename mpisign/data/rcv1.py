@@ -26,7 +26,8 @@ class Rcv1(Maker):
     The word of rank j has a probability proportional to 1 / (j + 10), at a random column. A document's length is
     lognormal (0.5), its mean such that a row has 74 different words on average, d/4 when that is less. A value is
     (1 + log count) log(1 + 1 / share of documents with the word). P(label = +1) = 1 / (1 + exp(-10 (u - t))), u the
-    row's product with a normal vector; t, found on a pilot block, makes 52 % positive.
+    row's product with a normal vector whose variances are the words' shares, so that frequent words decide. A pilot
+    block gives u its variance 1, and t such that 52 % are positive.
     """
 
     n, d, sparse, block_rows = 20_242, 47_236, True, 4096
@@ -38,11 +39,15 @@ class Rcv1(Maker):
         chances = np.minimum(weights / weights.sum(), 1 - 1e-9)
         self._cumulated, self._columns = np.cumsum(chances), draws.permutation(d)
         self._length = _mean_length(chances)
-        self._rarity = np.empty(d)
-        self._rarity[self._columns] = np.log1p(1 / _share(chances, self._length))
-        self._planted, self._threshold = draws.standard_normal(d), 0.0
-        scores = self._scores(self._documents(Draws(seed, 0).at(Purpose.DATA, worker=_PILOT, k=0)))
-        self._threshold = brentq(lambda t: expit(_SLOPE * (scores - t)).mean() - _POSITIVE, -100, 100)
+        share, self._rarity, self._planted = _share(chances, self._length), np.empty(d), np.empty(d)
+        self._rarity[self._columns] = np.log1p(1 / share)
+        self._planted[self._columns] = draws.standard_normal(d) * np.sqrt(share)
+        pilot = self._documents(Draws(seed, 0).at(Purpose.DATA, worker=_PILOT, k=0))
+        self._planted /= max(float(self._scores(pilot).std()), 1e-6)
+        scores = self._scores(pilot)
+        self._threshold = brentq(
+            lambda t: expit(_SLOPE * (scores - t)).mean() - _POSITIVE, scores.min() - 1, scores.max() + 1
+        )
 
     def block(self, number: int) -> tuple[Signs, "scipy.sparse.csr_array[Any]"]:
         """Block `number`: labels, shape (block_rows,), and features in float64."""

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Every example and figure of the paper at laptop scale: runs the jobs, draws, and prints the findings. Results that
+# are there are kept: remove results/NAME.h5 to run NAME again.
+#
+#   bash jobs/reproduce.sh                 about ten minutes on two cores
+#   BATCHES="1 64 1024" bash jobs/reproduce.sh      Figure 2 at these batch sizes (default: 64)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. jobs/environment.sh
+
+environment "${MPI:-mpich}"
+PATH=$BIN:$PATH
+data=results/epsilon-small.h5
+
+# run NAME JOB [OPTIONS]: the job, unless its result is there; an unfinished one is not left under that name.
+run() {
+    local result=results/$1.h5 job=$2
+    shift 2
+    if [ ! -e "$result" ]; then
+        mpisign run "$job" -o "$result.unfinished" --overwrite "$@"
+        mv "$result.unfinished" "$result"
+    fi
+}
+
+mkdir -p results
+[ -e "$data" ] || mpisign data synth --like epsilon "$data" --n 20000 --d 200
+for name in example1 example2 example3 figure1 figure3; do
+    run "$name" "jobs/$name.toml"
+    python "analysis/$name.py" "results/$name.h5" -o figures
+done
+python analysis/flows.py -o figures
+for batch in ${BATCHES:-64}; do
+    run "figure2-batch$batch" jobs/figure2.toml --set "oracle.batch=$batch"
+    python analysis/figure2.py "results/figure2-batch$batch.h5" -o figures
+done

@@ -1,0 +1,108 @@
+"""Figures 2 and 3: the ratio of final gaps and its verdict against numbers worked apart, and the scripts' words."""
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.stats
+from launch import ROOT, call
+
+from mpisign.cli import main
+from mpisign.trajectory import Repeat, RunRecord
+
+
+class Made(RunRecord):
+    """A run with these final gaps, one a repeat; None for a repeat that diverged."""
+
+    def __init__(self, label, gaps):
+        self.label, self.attributes = label, {"f_star": 0.25}
+        self.repeats = [self.made(gap) for gap in gaps]
+
+    @staticmethod
+    def made(gap):
+        repeat = Repeat.__new__(Repeat)
+        repeat.status = "diverged" if gap is None else "complete"
+        value = 0.25 + np.array([99.0, 99.0, *([0.5 * gap, 1.5 * gap] if gap else [np.nan, np.nan])])
+        repeat.columns = {"k": np.array([0, 50, 90, 100]), "value": value}
+        return repeat
+
+
+@pytest.fixture
+def claims(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    import claims
+
+    return claims
+
+
+def test_the_final_gap_is_the_mean_over_the_last_tenth(claims):
+    assert claims.final_gaps(Made("one", [1.0, 3.0])) == pytest.approx(np.array([1.0, 3.0]))
+
+
+def test_the_interval_is_students_on_paired_logarithms(claims):
+    rng = np.random.default_rng(1)
+    a, b = np.exp(rng.standard_normal((2, 8)))
+    found = claims.ratio(Made("a", a), Made("b", b))
+    low, high = scipy.stats.ttest_rel(np.log(a), np.log(b)).confidence_interval(0.95)
+    assert found[:3] == pytest.approx((np.exp(np.log(a / b).mean()), np.exp(low), np.exp(high)))
+
+
+def test_the_interval_covers_as_often_as_it_says(claims):
+    """400 draws with true ratio 1: at most 3 % to 8 % may miss it, but for a false alarm of 1 in 1000."""
+    rng = np.random.default_rng(7)
+    missed = 0
+    for _ in range(400):
+        found = claims.ratio(*(Made("x", np.exp(rng.standard_normal(6))) for _ in range(2)))
+        missed += not found.low <= 1 <= found.high
+    low, high = scipy.stats.binom.ppf([0.0005, 0.9995], 400, 0.05)
+    assert low <= missed <= high
+
+
+@pytest.mark.parametrize(
+    ("ratio", "better", "similar"),
+    [
+        (0.1, "holds", "does not hold"),
+        (0.9, "holds", "holds"),
+        (1.1, "does not hold", "holds"),
+        (9, "does", "does not"),
+    ],
+)
+def test_verdicts(claims, ratio, better, similar):
+    other = np.array([1.0, 2.0, 3.0])
+    one = Made("one", ratio * other * [0.999, 1.0, 1.001])
+    assert claims.better(one, Made("other", other)).startswith(better)
+    assert claims.similar(one, Made("other", other)).startswith(similar)
+
+
+def test_what_is_not_clear_stays_open(claims):
+    one, other = Made("one", [0.1, 10.0, 1.0]), Made("other", [1.0, 1.0, 1.0])
+    assert claims.better(one, other).startswith("open")
+    assert claims.similar(one, other).startswith("open")
+    assert claims.better(Made("one", [1.0]), Made("other", [2.0])) == "open: one repeat only"
+
+
+def test_a_run_that_diverged_is_not_better(claims):
+    said = claims.better(Made("fast", [1.0, None]), Made("slow", [2.0, 2.0]))
+    assert said == "does not hold: fast diverged"
+
+
+def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
+    """Both jobs, small: every claim has a line; M = 33 beats M = 15."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "synth", "--like", "epsilon", "results/epsilon-small.h5", "--n", "2000", "--d", "50"]) == 0
+    for name, iterations in (("figure2", 2000), ("figure3", 200)):
+        job = str(ROOT / "jobs" / f"{name}.toml")
+        options = ["--repeats", "0:3", "--set", f"iterations={iterations}"]
+        assert main(["run", job, "-o", f"{name}.h5", *options]) == 0
+    done = call([sys.executable, ROOT / "analysis" / "figure2.py", "figure2.h5", "-o", "figures"], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "(a) EF-signSGD similar to SGD holds" in done.stdout
+    assert "(b) scaled signSGD, as printed similar to SGD does not hold" in done.stdout
+    assert done.stdout.count("better than diminishing") == 6
+    done = call([sys.executable, ROOT / "analysis" / "figure3.py", "figure3.h5", "-o", "figures"], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "M = 3 better than M = 1" not in done.stdout
+    assert "M = 33 better than M = 15 holds" in done.stdout
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        f"{stem}{suffix}" for stem in ("figure2-gaps", "figure3-workers") for suffix in (".png", ".pdf")
+    }

@@ -38,7 +38,7 @@ def final_gaps(run: RunRecord) -> np.ndarray:
 
 def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
     """final gap of `one` over that of `other`; None when a repeat of either is not complete or there is one only."""
-    if any(len(run.finished()) < len(run.repeats) for run in (one, other)) or len(one.repeats) < 2:
+    if _lost(one) or _lost(other) or len(one.repeats) < 2:
         return None
     logs = np.log(final_gaps(one) / final_gaps(other))
     spread = scipy.stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
@@ -50,7 +50,7 @@ def better(one: RunRecord, other: RunRecord) -> str:
     """Whether `one` ends lower than `other`: holds, does not hold, or open, with the evidence."""
     found = ratio(one, other)
     if found is None:
-        return _not_comparable(one, other)
+        return f"holds: {other.label} diverged" if _lost(other) and not _lost(one) else _not_comparable(one, other)
     return _said("holds" if found.high < 1 else "does not hold" if found.low > 1 else "open", found)
 
 
@@ -68,6 +68,10 @@ def _said(verdict: str, found: Ratio) -> str:
     return f"{verdict}: ratio of final gaps {found}, {found.pairs} repeats"
 
 
+def _lost(run: RunRecord) -> bool:
+    return len(run.finished()) < len(run.repeats)
+
+
 def _not_comparable(one: RunRecord, other: RunRecord) -> str:
-    lost = [run.label for run in (one, other) if len(run.finished()) < len(run.repeats)]
+    lost = [run.label for run in (one, other) if _lost(run)]
     return f"does not hold: {' and '.join(lost)} diverged" if lost else "open: one repeat only"

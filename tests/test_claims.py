@@ -82,8 +82,10 @@ def test_what_is_not_clear_stays_open(claims):
 
 
 def test_a_run_that_diverged_is_not_better(claims):
-    said = claims.better(Made("fast", [1.0, None]), Made("slow", [2.0, 2.0]))
-    assert said == "does not hold: fast diverged"
+    fast, slow = Made("fast", [1.0, None]), Made("slow", [2.0, 2.0])
+    assert claims.better(fast, slow) == claims.similar(fast, slow) == "does not hold: fast diverged"
+    assert claims.better(slow, fast) == "holds: fast diverged"
+    assert claims.better(fast, fast) == "does not hold: fast and fast diverged"
 
 
 def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):

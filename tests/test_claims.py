@@ -92,7 +92,7 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
     """Both jobs, small: every claim has a line; M = 33 beats M = 15."""
     monkeypatch.chdir(tmp_path)
     assert main(["data", "synth", "--like", "epsilon", "results/epsilon-small.h5", "--n", "2000", "--d", "50"]) == 0
-    for name, iterations in (("figure2", 2000), ("figure3", 200)):
+    for name, iterations in (("figure2", 300), ("figure3", 200)):
         job = str(ROOT / "jobs" / f"{name}.toml")
         options = ["--repeats", "0:3", "--set", f"iterations={iterations}"]
         assert main(["run", job, "-o", f"{name}.h5", *options]) == 0

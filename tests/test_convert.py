@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -445,3 +446,18 @@ def test_a_failing_disk_is_told_in_one_line(tmp_path, monkeypatch, capsys, step)
     assert not (tmp_path / "out.h5").exists()
     assert main(arguments(tmp_path, "source.txt", "out.h5")) == 0
     DataFile(tmp_path / "out.h5").verify()
+
+
+def test_more_than_the_disk_has_is_refused_before_it_is_taken(tmp_path, full_disk):
+    """On a small file system of its own: a reservation that fails could keep everything that was left."""
+    subprocess.run(["mount", "-o", "remount,size=1m", full_disk], check=True)
+    (tmp_path / "source.txt").write_text("1 1:1\n-1 2000000:2\n")
+    before = shutil.disk_usage(full_disk).free
+    with pytest.MonkeyPatch.context() as patch:
+        for known in (True, False):  # free room may be known, or not (a quota)
+            if not known:
+                patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**15))
+            done = main(["data", "convert", str(tmp_path / "source.txt"), str(full_disk / "x.h5"), "--dense"])
+            assert done == 2
+            assert not (full_disk / "x.h5").exists()
+            assert before - os.statvfs(full_disk).f_bavail * os.statvfs(full_disk).f_frsize < 100_000

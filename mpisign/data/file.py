@@ -12,9 +12,11 @@ A converted file has the attribute `first_index` too, 0 or 1, the source's first
 order above; `label_values` are the source's labels that became -1 and +1.
 """
 
+import errno
 import hashlib
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,22 +66,29 @@ class DataWriter:
 
     def __init__(self, path: Path, layout: Layout):
         self._layout, self._row, self._entry, self._positive = layout, 0, 0, 0
-        # HDF5 may crash where it meets a full disk, so that the room is taken before it writes. What comes later goes
-        # into the arrays, or into its first block of metadata.
         arrays = layout.arrays().items()
-        with path.open("wb") as room:
-            size = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, (shape, dtype) in arrays)
-            os.posix_fallocate(room.fileno(), 0, size + 2 * _METADATA_BYTES)
+        size = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, (shape, dtype) in arrays)
+        _find_room(path, size + 2 * _METADATA_BYTES)
         self._file = h5py.File(path, "w", meta_block_size=_METADATA_BYTES)
         self._file.attrs.update({"schema": SCHEMA, "status": "writing"})
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         for name, (shape, dtype) in arrays:
             self._file.create_dataset(name, shape=shape, dtype=dtype, fill_time="never", dcpl=early)
-        self._file.flush()
-        os.posix_fallocate(self._file.id.get_vfd_handle(), 0, os.fstat(self._file.id.get_vfd_handle()).st_size)
+        self._keep_room(path)
         if layout.sparse:
             self._file["csr/indptr"][0] = 0
+
+    def _keep_room(self, path: Path) -> None:
+        """Take the room of all arrays and of the first block of metadata, into which everything goes from here on."""
+        self._file.flush()
+        handle = self._file.id.get_vfd_handle()
+        try:
+            os.posix_fallocate(handle, 0, os.fstat(handle).st_size)
+        except OSError:  # somebody else took it in between: give back what there is
+            path.unlink()
+            self._file.close()
+            raise
 
     def append(self, features: Matrix, labels: Signs, norms: Floats) -> None:
         """The next rows, shape (m, d), with their labels and 2-norms, shape (m,)."""
@@ -217,6 +226,21 @@ def is_data_file(path: Path) -> bool:
             return str(file.attrs.get("schema", "")).startswith("mpisign-data/")
     except OSError:
         return False
+
+
+def _find_room(path: Path, size: int) -> None:
+    """Make sure of room on the disk before HDF5 writes, which may crash where it meets a full one.
+
+    Raises OSError, and leaves nothing: a reservation that fails keeps what it got, which would be all that was left.
+    """
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            path.unlink()
+            raise
 
 
 def _layout(file: h5py.File) -> Layout:

@@ -1,7 +1,8 @@
 """LIBSVM text that is plainly right, read at memory speed; of anything else it says nothing.
 
 A number of at most 18 digits, m 10^e with m <= 2^53 and |e| <= 22, is one product or quotient of exact numbers, rounded
-once (Clinger, "How to read floating point numbers accurately", PLDI 1990); any other is left to Python's float.
+once (Clinger, "How to read floating point numbers accurately", PLDI 1990). With a larger m it is a quotient in twice
+the digits, where that settles the rounding. Any other number is left to Python's float.
 """
 
 import numpy as np
@@ -42,6 +43,31 @@ def _exponent(text: Bytes, at: int) -> tuple[int, int]:
     return -exponent if minus else exponent, at if at > start else -1
 
 
+@kernel("Tuple((float64, float64))(float64)")
+def _halves(x: float) -> tuple[float, float]:
+    """x as a sum of two numbers of 26 bits (Veltkamp)."""
+    wide = 134217729.0 * x
+    high = wide - (wide - x)
+    return high, x - high
+
+
+@kernel("Tuple((float64, boolean))(int64, float64)")
+def _quotient(mantissa: int, power: float) -> tuple[float, bool]:
+    """mantissa / power, rounded once, and whether that is sure (Ziv's test).
+
+    The quotient and a correction from its exact remainder (Dekker) have together some 100 bits, which are enough unless
+    the number lies next to the middle of two others.
+    """
+    near = float(mantissa)
+    quotient = near / power
+    (a, b), (c, d), product = _halves(quotient), _halves(power), quotient * power
+    below = ((a * c - product) + a * d + b * c) + b * d
+    correction = (((near - product) - below) + float(mantissa - int(near))) / power
+    total = quotient + correction
+    rest = correction - (total - quotient)
+    return total, total == total + rest * (1 + 1e-9)
+
+
 @kernel("Tuple((float64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64)")
 def _number(text: Bytes, at: int) -> tuple[float, int, int]:
     """The number that starts at `at`, where it ends, and whether it is exact, left to float, or no number."""
@@ -65,8 +91,11 @@ def _number(text: Bytes, at: int) -> tuple[float, int, int]:
         exponent += shift
         if at < 0:
             return 0.0, at, _NONE
-    if digits > 18 or mantissa > 2**53 or abs(exponent) > 22:
+    if digits > 18 or abs(exponent) > 22 or (mantissa > 2**53 and exponent > 0):
         return 0.0, at, _LONG
+    if mantissa > 2**53:
+        size, sure = _quotient(mantissa, _POWERS[-exponent])
+        return -size if minus else size, at, _EXACT if sure else _LONG
     size = mantissa * _POWERS[exponent] if exponent >= 0 else mantissa / _POWERS[-exponent]
     return -size if minus else size, at, _EXACT
 

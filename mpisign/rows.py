@@ -42,8 +42,8 @@ class Rows(ABC):
         """sum of weights[i, j] c_i over start <= i < stop; weights of shape (stop - start, r), result (r, d)."""
 
     @abstractmethod
-    def absolute(self) -> "Rows":
-        """|c_i|, entry by entry: for norms and limits of rounding."""
+    def absolute(self, start: int, stop: int) -> "Rows":
+        """|c_i| for start <= i < stop, entry by entry, as rows of their own: for norms and limits of rounding."""
 
     def sha256(self) -> str:
         """The sha256 of the arrays, one after the other."""
@@ -72,8 +72,8 @@ class DenseRows(Rows):
         combined: Floats = weights.T @ self._rows[start:stop].astype(np.float64, copy=False)
         return combined
 
-    def absolute(self) -> Rows:
-        return DenseRows({"rows": np.abs(self._rows)})
+    def absolute(self, start: int, stop: int) -> Rows:
+        return DenseRows({"rows": np.abs(self._rows[start:stop])})
 
 
 class SparseRows(Rows):
@@ -98,8 +98,11 @@ class SparseRows(Rows):
         combined: Floats = (self._block(start, stop).T @ weights).T
         return combined
 
-    def absolute(self) -> Rows:
-        return SparseRows(self.arrays | {"data": np.abs(self.arrays["data"])})
+    def absolute(self, start: int, stop: int) -> Rows:
+        data, indices, indptr = self._parts
+        first, last = indptr[start], indptr[stop]
+        parts = {"data": np.abs(data[first:last]), "indices": indices[first:last]}
+        return SparseRows(self.arrays | parts | {"indptr": indptr[start : stop + 1] - first})
 
     def _block(self, start: int, stop: int) -> scipy.sparse.csr_array:
         data, indices, indptr = self._parts

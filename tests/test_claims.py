@@ -108,3 +108,12 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{stem}{suffix}" for stem in ("figure2-gaps", "figure3-workers") for suffix in (".png", ".pdf")
     }
+
+
+@pytest.mark.parametrize("name", ["epsilon-figure2", "epsilon-figure3"])
+def test_the_jobs_at_full_scale_run_too(name, tmp_path, monkeypatch):
+    """On small data of the same shape, for a few iterations."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "synth", "--like", "epsilon", "epsilon.h5", "--n", "200", "--d", "20"]) == 0
+    job = str(ROOT / "jobs" / f"{name}.toml")
+    assert main(["run", job, "-o", "out.h5", "--repeats", "0:1", "--set", "iterations=3"]) == 0

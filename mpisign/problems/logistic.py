@@ -32,8 +32,12 @@ class Logistic(Problem):
         self._edges = np.linspace(0, rows.samples, _SEGMENTS + 1).astype(int)
 
     def value(self, x: Floats) -> float:
-        margins = self.rows.margins(x[None], 0, self.rows.samples)
-        return float(np.logaddexp(0.0, -margins).mean() + x @ x / (2 * self.rows.samples))
+        out = np.empty((1, 1 + self.dimension))
+        total = 0.0
+        for segment in range(self.segments):
+            self.part(x[None], segment, out)
+            total += float(out[0, 0])
+        return total
 
     def gradient(self, x: Floats, out: Floats) -> None:
         self.minibatch(x, self._everyone, out)
@@ -78,13 +82,20 @@ class Logistic(Problem):
     def _rounding(self, x: Floats, value: float) -> float:
         """A limit for the error of f's value at x: margins are sums of d products, f one of n values >= 0."""
         n, d = self.rows.samples, self.rows.dimension
-        margins = self.rows.absolute().margins(np.abs(x)[None], 0, n).mean()
+        margins = self._absolute_margins(np.abs(x)).mean()
         return float(sys.float_info.epsilon * ((d + 1) * margins + (_SEGMENTS + 16 + math.log2(n)) * value))
+
+    def _absolute_margins(self, x: Floats) -> Floats:
+        """|c_i|'x, shape (n,), block by block: large data is never copied whole."""
+        blocks = [block for segment in range(self.segments) for block in self._blocks(segment)]
+        parts = (self.rows.absolute(*block).margins(x[None], 0, block[1] - block[0]) for block in blocks)
+        margins: Floats = np.concatenate([part[:, 0] for part in parts])
+        return margins
 
     def constants(self) -> dict[str, Constant]:
         """L <= sum_i ||a_i||_1^2 / (4n) + d/n, mu >= 1/n: limits in one pass over the data."""
         n, d = self.rows.samples, self.rows.dimension
-        norms = self.rows.absolute().margins(np.ones((1, d)), 0, n)
+        norms = self._absolute_margins(np.ones(d))
         upper = float(np.square(norms).sum()) / (4 * n) + d / n
         return {"L": Constant(upper, "upper"), "mu": Constant(1 / n, "lower")}
 

@@ -348,7 +348,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     done = {path.name: path.stat().st_mtime_ns for path in part.iterdir() if path.name.isdecimal()}
-    assert 4 <= len(done) < len(MANY) // 500
+    assert 3 <= len(done) < len(MANY) // 500
     assert not (tmp_path / "out.h5").exists()
     # Another number of ranks goes on.
     before, Text.chunk_bytes = Text.chunk_bytes, 500

@@ -84,7 +84,7 @@ class DataWriter:
         self._file.flush()
         handle = self._file.id.get_vfd_handle()
         try:
-            os.posix_fallocate(handle, 0, os.fstat(handle).st_size)
+            _reserve(handle, os.fstat(handle).st_size)
         except OSError:  # somebody else took it in between: give back what there is
             path.unlink()
             self._file.close()
@@ -237,10 +237,16 @@ def _find_room(path: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with path.open("wb") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            _reserve(file.fileno(), size)
         except OSError:
             path.unlink()
             raise
+
+
+def _reserve(handle: int, size: int) -> None:
+    """Take the room, where the system has a call for it; macOS has none, and there it is only looked for."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
 
 
 def _layout(file: h5py.File) -> Layout:

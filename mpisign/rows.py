@@ -1,14 +1,13 @@
 """The data of a linear model: rows c_i = b_i a_i, a label times its features; dense or sparse, float32 or float64.
 
-c_i'x is the margin of data point i. Whatever the rows are stored in, products are summed in float64. The block
-operations serve many points at once and run at the speed of matrix products; `subtract_pulls` serves
-a mini-batch and reads each row once.
+c_i'x is the margin of data point i. Whatever the rows are stored in, products are summed in float64. A `block` serves
+many points at once, at the speed of matrix products; `subtract_pulls` serves a mini-batch and reads each row once.
 """
 
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse
@@ -17,6 +16,9 @@ from mpisign.arrays import Floats, Indices
 from mpisign.kernels import kernel, part_of_kernels, prefetch
 from mpisign.settings import BadInput
 from mpisign.sharing import Arrays
+
+Matrix: TypeAlias = Any
+"""A float64 array or scipy.sparse.csr_array: what products are written the same for."""
 
 
 class Rows(ABC):
@@ -34,16 +36,8 @@ class Rows(ABC):
         """out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
 
     @abstractmethod
-    def margins(self, points: Floats, start: int, stop: int) -> Floats:
-        """c_i'x for start <= i < stop and each of `points`, shape (r, d); shape (stop - start, r)."""
-
-    @abstractmethod
-    def combine(self, weights: Floats, start: int, stop: int) -> Floats:
-        """sum of weights[i, j] c_i over start <= i < stop; weights of shape (stop - start, r), result (r, d)."""
-
-    @abstractmethod
-    def absolute(self, start: int, stop: int) -> "Rows":
-        """|c_i| for start <= i < stop, entry by entry, as rows of their own: for norms and limits of rounding."""
+    def block(self, start: int, stop: int) -> Matrix:
+        """c_i for start <= i < stop as a float64 matrix to multiply with, shape (stop - start, d), dense or CSR."""
 
     def sha256(self) -> str:
         """The sha256 of the arrays, one after the other."""
@@ -64,16 +58,8 @@ class DenseRows(Rows):
     def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._subtract(self._rows, x, samples, out)
 
-    def margins(self, points: Floats, start: int, stop: int) -> Floats:
-        margins: Floats = self._rows[start:stop].astype(np.float64, copy=False) @ points.T
-        return margins
-
-    def combine(self, weights: Floats, start: int, stop: int) -> Floats:
-        combined: Floats = weights.T @ self._rows[start:stop].astype(np.float64, copy=False)
-        return combined
-
-    def absolute(self, start: int, stop: int) -> Rows:
-        return DenseRows({"rows": np.abs(self._rows[start:stop])})
+    def block(self, start: int, stop: int) -> Matrix:
+        return self._rows[start:stop].astype(np.float64, copy=False)
 
 
 class SparseRows(Rows):
@@ -90,25 +76,10 @@ class SparseRows(Rows):
     def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._subtract(*self._parts, x, samples, out)
 
-    def margins(self, points: Floats, start: int, stop: int) -> Floats:
-        margins: Floats = self._block(start, stop) @ np.ascontiguousarray(points.T)
-        return margins
-
-    def combine(self, weights: Floats, start: int, stop: int) -> Floats:
-        combined: Floats = (self._block(start, stop).T @ weights).T
-        return combined
-
-    def absolute(self, start: int, stop: int) -> Rows:
+    def block(self, start: int, stop: int) -> Matrix:
         data, indices, indptr = self._parts
         first, last = indptr[start], indptr[stop]
-        parts = {"data": np.abs(data[first:last]), "indices": indices[first:last]}
-        return SparseRows(self.arrays | parts | {"indptr": indptr[start : stop + 1] - first})
-
-    def _block(self, start: int, stop: int) -> scipy.sparse.csr_array:
-        data, indices, indptr = self._parts
-        first, last = indptr[start], indptr[stop]
-        columns = indices[first:last].astype(np.int64, copy=False)
-        parts = data[first:last].astype(np.float64, copy=False), columns, indptr[start : stop + 1] - first
+        parts = data[first:last].astype(np.float64, copy=False), indices[first:last], indptr[start : stop + 1] - first
         return scipy.sparse.csr_array(parts, shape=(stop - start, self.dimension))
 
 

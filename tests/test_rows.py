@@ -54,12 +54,12 @@ def test_every_form_gives_the_same_to_rounding(seed, n, d):
     weights = rng.standard_normal((n, 2))
     for form in forms(rows):
         assert (form.samples, form.dimension) == (n, d)
-        assert form.margins(points, 0, n) == pytest.approx(margins, rel=1e-12, abs=1e-12)
         half = n // 2
-        assert form.margins(points, half, n) == pytest.approx(margins[half:], rel=1e-12, abs=1e-12)
-        assert form.combine(weights[:half], 0, half) == pytest.approx(weights[:half].T @ rows[:half], abs=1e-11)
-        norms = form.absolute(half, n).margins(np.ones((1, d)), 0, n - half)
-        assert norms[:, 0] == pytest.approx(np.abs(rows[half:]).sum(axis=1))
+        block = form.block(half, n)
+        assert block.dtype == np.float64
+        assert block @ points.T == pytest.approx(margins[half:], rel=1e-12, abs=1e-12)
+        assert pytest.approx(weights[half:].T @ rows[half:], abs=1e-11) == (block.T @ weights[half:]).T
+        assert abs(block) @ np.ones(d) == pytest.approx(np.abs(rows[half:]).sum(axis=1))
         out = np.ones(d)
         form.subtract_pulls(points[0], samples, out)
         assert out == pytest.approx(1 - pulls @ rows[samples] / 7, rel=1e-12, abs=1e-12)

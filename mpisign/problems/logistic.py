@@ -11,7 +11,7 @@ from mpisign.arrays import Floats, Indices
 from mpisign.datasets import Scaling, opened
 from mpisign.objective import Objective, newton
 from mpisign.problems.problem import Minimum, Problem
-from mpisign.rows import Rows, stored
+from mpisign.rows import Matrix, Rows, stored
 from mpisign.settings import checked
 from mpisign.sharing import Share, unshared
 from mpisign.theory.constants import Constant
@@ -53,23 +53,22 @@ class Logistic(Problem):
         if segment == 0:
             out[:, 0] = np.einsum("ij,ij->i", points, points) / (2 * n)
             np.divide(points, n, out=out[:, 1:])
-        for start, stop in self._blocks(segment):
-            margins = self.rows.margins(points, start, stop)
+        for block in self._blocks(segment):
+            margins = block @ points.T
             out[:, 0] += np.logaddexp(0.0, -margins).sum(axis=0) / n
-            out[:, 1:] -= self.rows.combine(scipy.special.expit(-margins), start, stop) / n
+            out[:, 1:] -= (block.T @ scipy.special.expit(-margins)).T / n
 
     def curvature_part(self, x: Floats, directions: Floats, segment: int, out: Floats) -> None:
         n = self.rows.samples
         np.divide(directions, n, out=out) if segment == 0 else out.fill(0.0)
-        for start, stop in self._blocks(segment):
-            pull = scipy.special.expit(self.rows.margins(x[None], start, stop))
-            weights = pull * (1 - pull) * self.rows.margins(directions, start, stop)
-            out += self.rows.combine(weights, start, stop) / n
+        for block in self._blocks(segment):
+            pull = scipy.special.expit(block @ x)[:, None]
+            out += (block.T @ (pull * (1 - pull) * (block @ directions.T))).T / n
 
-    def _blocks(self, segment: int) -> Iterator[tuple[int, int]]:
+    def _blocks(self, segment: int) -> Iterator[Matrix]:
         first, last = self._edges[segment], self._edges[segment + 1]
         for start in range(first, last, _BLOCK):
-            yield start, min(start + _BLOCK, last)
+            yield self.rows.block(start, min(start + _BLOCK, last))
 
     def data_sha256(self) -> str:
         return self.rows.sha256()
@@ -87,9 +86,8 @@ class Logistic(Problem):
 
     def _absolute_margins(self, x: Floats) -> Floats:
         """|c_i|'x, shape (n,), block by block: large data is never copied whole."""
-        blocks = [block for segment in range(self.segments) for block in self._blocks(segment)]
-        parts = (self.rows.absolute(*block).margins(x[None], 0, block[1] - block[0]) for block in blocks)
-        margins: Floats = np.concatenate([part[:, 0] for part in parts])
+        blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
+        margins: Floats = np.concatenate([abs(block) @ x for block in blocks])
         return margins
 
     def constants(self) -> dict[str, Constant]:

@@ -229,4 +229,4 @@ def test_a_bar_in_a_terminal(folder):
     os.close(ours)
     assert process.returncode == 0
     assert b"\rsecond, repeat 3: 100%|" in shown
-    assert b"iterations/s]" in shown
+    assert b"it/s]" in shown

@@ -45,8 +45,14 @@ def unstated(run: RunRecord) -> str:
     a = run.attributes
     return (
         f"n = {a['samples']}, d = {a['dimension']}, batch = {a.get('oracle.batch', 'full')}, "
-        f"{len(run.repeats)} repeats, {a['iterations']} iterations; beta = 0.9, EF's lambda = the step"
+        f"{len(run.repeats)} repeats, {a['iterations']} iterations"
     )
+
+
+def momentum(runs: list[RunRecord]) -> str:
+    """beta of SIGNSGDM and lambda of EF-SIGNSGD, as they were chosen."""
+    betas = sorted({float(run.attributes["beta"]) for run in of(runs, "signum")})
+    return f"beta = {', '.join(map(str, betas)) or 'none'}, EF's lambda = the step"
 
 
 def draw(trajectory: Trajectory) -> Figure:
@@ -59,7 +65,7 @@ def draw(trajectory: Trajectory) -> Figure:
         axes_.set(xscale="symlog", yscale="log", xlabel="iterations k", title=title)
         axes_.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8)
     axes[0].set_ylabel("gap $f(x_k) - f^*$")
-    figure.suptitle(unstated(runs["constant"][0]), fontsize=9)
+    figure.suptitle(f"{unstated(runs['constant'][0])}; {momentum(runs['constant'])}", fontsize=9)
     for line in verdicts(runs):
         print(line)
     return figure
@@ -72,7 +78,7 @@ def of(runs: list[RunRecord], method: str) -> list[RunRecord]:
 
 def verdicts(runs: dict[str, list[RunRecord]]) -> list[str]:
     """Each claim of section V on Figure 2, for every reading of the step that was run."""
-    lines = [unstated(runs["constant"][0])]
+    lines = [f"{unstated(runs['constant'][0])}; {momentum(runs['constant'])}"]
     for kind in PANELS:
         sgd = of(runs[kind], "gd")[0]
         lines += [f"{run.label} similar to SGD {similar(run, sgd)}" for run in of(runs[kind], "scaled-sign")]

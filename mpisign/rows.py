@@ -7,6 +7,7 @@ many points at once, at the speed of matrix products; `subtract_pulls` serves a 
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,6 +40,7 @@ class Rows(ABC):
     def block(self, start: int, stop: int) -> Matrix:
         """c_i for start <= i < stop as a float64 matrix to multiply with, shape (stop - start, d), dense or CSR."""
 
+    @cached_property
     def sha256(self) -> str:
         """The sha256 of the arrays, one after the other."""
         digest = hashlib.sha256()

@@ -89,12 +89,13 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
         origin = provenance(ranks)
         minimum = optimum(planned.problem, ranks)
+        constants = dict(_constants(planned.problem)) if ranks.root else {}
         with ExitStack() as stack:
             progress = stack.enter_context(Progress(total, quiet=not ranks.root))
             writer = stack.enter_context(_create(planned, output, origin)) if ranks.root else None
             for run in planned.runs:
                 if writer is not None and minimum is not None:
-                    writer.run(run.settings.label, _attributes(planned, run, minimum))
+                    writer.run(run.settings.label, _attributes(planned, run, minimum) | constants)
                 for number in repeats:
                     progress.at(f"{run.settings.label}, repeat {number}")
                     _repeat(planned, run, number, ranks, writer, progress)
@@ -131,7 +132,7 @@ def _create(planned: Plan, output: Path, origin: dict[str, str]) -> TrajectoryWr
 
 
 def _attributes(planned: Plan, run: PlannedRun, minimum: Minimum) -> dict[str, Any]:
-    """Every resolved setting of a run, flat, with dots; f* and the constants with how each is known."""
+    """Every resolved setting of a run, flat, with dots; and f* with its error."""
     experiment, settings = planned.experiment, run.settings
     tables = {
         "problem": experiment.problem,
@@ -146,9 +147,14 @@ def _attributes(planned: Plan, run: PlannedRun, minimum: Minimum) -> dict[str, A
         flat[key] = getattr(run.method, key)
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     flat |= {"f_star": minimum.value, "f_star_error": minimum.error}
-    for name, constant in planned.problem.constants().items():
-        flat |= {name: constant.value, f"{name}_known": constant.how}
     return flat
+
+
+def _constants(problem: Problem) -> Iterator[tuple[str, Any]]:
+    """L and mu, each with how it is known."""
+    for name, constant in problem.constants().items():
+        yield name, constant.value
+        yield f"{name}_known", constant.how
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

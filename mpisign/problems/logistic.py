@@ -71,7 +71,7 @@ class Logistic(Problem):
             yield self.rows.block(start, min(start + _BLOCK, last))
 
     def data_sha256(self) -> str:
-        return self.rows.sha256()
+        return self.rows.sha256
 
     def minimum(self, objective: Objective) -> Minimum:
         """f is 1/n-strongly convex in the 2-norm, so that ||g||^2 n / 2 limits the gap."""

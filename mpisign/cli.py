@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", type=Path, metavar="FILE")
     info.set_defaults(command=_info)
     data.add(commands)
-    bench = commands.add_parser("bench", help="the speed of the kernels and the loop, as ratios to numpy; a minute")
+    bench = commands.add_parser("bench", help="the speed of the kernels and the loop, as ratios to numpy; two minutes")
     bench.set_defaults(command=_bench)
     return parser
 
@@ -157,7 +157,8 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from mpisign import bench
+    from mpisign.bench import measure, table
+    from mpisign.bench.timing import Effort
 
-    for line in bench.table(bench.measure()):
+    for line in table(measure(Effort())):
         print(line, flush=True)

@@ -38,13 +38,14 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         kind_of_call = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         name = "llvm.prefetch.p0i8"
         call = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
-        builder.call(call, [address, number(0), number(3), number(1)])  # to read, keep in all caches, data
+        builder.call(call, [address, number(0), number(2), number(1)])  # to read, to the second cache, data
         return context.get_dummy_value()
 
     return numba.void(array, numba.int64), generate
 
 
 prefetch = cast(Callable[[Any, int], None], intrinsic(_prefetch))
-"""prefetch(array, index), in a kernel: ask the memory for array[index], one-dimensional, without waiting for it.
+"""prefetch(array, index), in a kernel: ask for array[index], one-dimensional, to be brought to the second-level
+cache, without waiting for it. Further up, it would wait for the loads of the moment.
 
 The index may lie beyond the end: nothing is read."""

@@ -110,18 +110,20 @@ def _pull(margin: float, count: int) -> float:
 
 
 @part_of_kernels
-def _margin(row: Any, x: Floats, lanes: Floats, following: Any) -> float:
-    """row'x in 64 lanes that are added in a fixed tree; half of the next row is on its way meanwhile."""
+def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
+    """out -= weight row, and following'x in 32 lanes that are added in a fixed tree; `later` is fetched meanwhile."""
     lanes[:] = 0.0
-    many = x.size - x.size % 64
-    for start in range(0, many, 64):
-        for ahead in range(0, 32, 64 // row.itemsize):
-            prefetch(following, start + ahead)
-        for lane in range(64):
-            lanes[lane] += row[start + lane] * x[start + lane]
+    many = x.size - x.size % 32
+    for start in range(0, many, 32):
+        for ahead in range(0, 32, 8):
+            prefetch(later, start + ahead)
+        for lane in range(32):
+            out[start + lane] -= weight * row[start + lane]
+            lanes[lane] += following[start + lane] * x[start + lane]
     for lane in range(x.size - many):
-        lanes[lane] += row[many + lane] * x[many + lane]
-    width = 32
+        out[many + lane] -= weight * row[many + lane]
+        lanes[lane] += following[many + lane] * x[many + lane]
+    width = 16
     while width:
         for lane in range(width):
             lanes[lane] += lanes[lane + width]
@@ -129,25 +131,17 @@ def _margin(row: Any, x: Floats, lanes: Floats, following: Any) -> float:
     return float(lanes[0])
 
 
-@part_of_kernels
-def _subtract_row(row: Any, weight: float, out: Floats, following: Any) -> None:
-    """out -= weight row; the other half of the next row is on its way meanwhile."""
-    whole = out.size - out.size % 64
-    for start in range(0, whole, 64):
-        for ahead in range(32, 64, 64 // row.itemsize):
-            prefetch(following, start + ahead)
-        for lane in range(64):
-            out[start + lane] -= weight * row[start + lane]
-    for j in range(whole, out.size):
-        out[j] -= weight * row[j]
-
-
 def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:
-    lanes = np.empty(64)
-    for i in range(samples.size):
-        row, following = rows[samples[i]], rows[samples[min(i + 1, samples.size - 1)]]
-        weight = _pull(_margin(row, x, lanes, following), samples.size)
-        _subtract_row(row, weight, out, following)
+    """One loop subtracts a row, finds the margin of the next and fetches one further on: memory never waits."""
+    lanes, last = np.empty(32), samples.size - 1
+    weight = 0.0
+    for i in range(-1, samples.size):
+        row, following, later = (
+            rows[samples[max(i, 0)]],
+            rows[samples[min(i + 1, last)]],
+            rows[samples[min(i + 4, last)]],
+        )
+        weight = _pull(_subtract_row(row, weight, out, following, x, lanes, later), samples.size)
 
 
 def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:

@@ -2,16 +2,15 @@
 
 import math
 
-from mpisign import bench
+from mpisign.bench import measure, table
+from mpisign.bench.timing import Effort
+
+SMALL = Effort(slice=1e-6, rounds=2, shape=(300, 100), iterations=50, text=2**16)
 
 
-def test_bench_gives_every_ratio(monkeypatch):
-    monkeypatch.setattr(bench, "_SLICE", 1e-6)
-    monkeypatch.setattr(bench, "_ROUNDS", 2)
-    monkeypatch.setattr(bench, "_SHAPE", (300, 100))
-    monkeypatch.setattr(bench, "_JOB", bench._JOB.replace("20000", "50"))
-    ratios = list(bench.measure())
+def test_bench_gives_every_ratio():
+    ratios = list(measure(SMALL))
     assert len({ratio.what for ratio in ratios}) == len(ratios) >= 10
     assert all(math.isfinite(ratio.median) and ratio.median > 0 for ratio in ratios)
     assert all(ratio.low <= ratio.median <= ratio.high for ratio in ratios)
-    assert len(list(bench.table(iter(ratios)))) == len(ratios) + 1
+    assert len(list(table(iter(ratios)))) == len(ratios) + 1

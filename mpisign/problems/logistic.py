@@ -21,6 +21,12 @@ _BLOCK = 2048
 """Data points that are multiplied at a time."""
 
 
+def _loss_and_pull(margins: Floats) -> tuple[Floats, Floats]:
+    """log(1 + exp(-m)) and 1 / (1 + exp(m)) from one exp(-|m|), which does not overflow."""
+    small = np.exp(-np.abs(margins))
+    return np.maximum(-margins, 0.0) + np.log1p(small), np.where(margins >= 0, small, 1.0) / (1.0 + small)
+
+
 class Logistic(Problem):
     """f(x) = (1/n) sum log(1 + exp(-b_i a_i'x)) + ||x||^2 / (2n), on the rows c_i = b_i a_i."""
 
@@ -54,16 +60,16 @@ class Logistic(Problem):
             out[:, 0] = np.einsum("ij,ij->i", points, points) / (2 * n)
             np.divide(points, n, out=out[:, 1:])
         for block in self._blocks(segment):
-            margins = block @ points.T
-            out[:, 0] += np.logaddexp(0.0, -margins).sum(axis=0) / n
-            out[:, 1:] -= (block.T @ scipy.special.expit(-margins)).T / n
+            losses, pulls = _loss_and_pull(points @ block.T)
+            out[:, 0] += losses.sum(axis=1) / n
+            out[:, 1:] -= pulls @ block / n
 
     def curvature_part(self, x: Floats, directions: Floats, segment: int, out: Floats) -> None:
         n = self.rows.samples
         np.divide(directions, n, out=out) if segment == 0 else out.fill(0.0)
         for block in self._blocks(segment):
-            pull = scipy.special.expit(block @ x)[:, None]
-            out += (block.T @ (pull * (1 - pull) * (block @ directions.T))).T / n
+            pull = scipy.special.expit(block @ x)
+            out += (pull * (1 - pull) * (directions @ block.T)) @ block / n
 
     def _blocks(self, segment: int) -> Iterator[Matrix]:
         first, last = self._edges[segment], self._edges[segment + 1]

@@ -1,0 +1,32 @@
+"""The speed of the kernels and of the loop, as ratios to plain numpy operations taken in the same run.
+
+Each ratio is the median over rounds in which both sides are timed one after the other, after a warm-up, with its
+quartiles; it can be compared between machines where seconds cannot.
+"""
+
+from collections.abc import Iterator
+
+from mpisign.bench import data, iteration, kernels
+from mpisign.bench.timing import Effort, Ratio
+from mpisign.methods import METHODS
+
+
+def measure(effort: Effort) -> Iterator[Ratio]:
+    """Every ratio, one after the other."""
+    yield from kernels.kernels(2**20, effort)
+    for dimension in (2**11, 2**20):
+        yield from kernels.vote(dimension, workers=15, effort=effort)
+    for name in METHODS:
+        yield iteration.iteration(name, dimension=2000, effort=effort)
+    yield from iteration.logging(effort)
+    yield data.minibatch(effort)
+    yield from data.passes(effort)
+    yield from data.conversion(effort)
+
+
+def table(ratios: Iterator[Ratio]) -> Iterator[str]:
+    """One line a ratio, as they come."""
+    yield f"{'ratio':86} {'median':>8}  {'quartiles':>17}  goal"
+    for ratio in ratios:
+        spread = f"{ratio.low:.3g} - {ratio.high:.3g}"
+        yield f"{ratio.what:86} {ratio.median:8.3g}  {spread:>17}  {ratio.goal}"

@@ -1,0 +1,79 @@
+"""How times become ratios: both sides in one run, one after the other, after a warm-up; medians with quartiles."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Effort(NamedTuple):
+    """slice: seconds that a timed slice lasts at least. rounds: slices of each side. shape: n and d of the data.
+    iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are converted."""
+
+    slice: float = 0.005
+    rounds: int = 15
+    shape: tuple[int, int] = (20000, 2000)
+    iterations: int = 20000
+    text: int = 2**28
+
+
+class Ratio(NamedTuple):
+    """`what` was measured, its median with the lower and upper quartile, and what it should reach."""
+
+    what: str
+    median: float
+    low: float
+    high: float
+    goal: str = ""
+
+
+def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:
+    """Time of `one` over time of `other`."""
+    repeats = [_repeats(one, effort), _repeats(other, effort)]
+    pairs = ((seconds(one, repeats[0]), seconds(other, repeats[1])) for _ in range(effort.rounds))
+    return summary(what, [a / b for a, b in pairs], goal)
+
+
+def summary(what: str, values: list[float], goal: str = "") -> Ratio:
+    """The ratio whose measured values are given, at least two."""
+    low, median, high = statistics.quantiles(values, n=4)
+    return Ratio(what, median, low, high, goal)
+
+
+def seconds(call: Callable[[], object], repeats: int = 1) -> float:
+    """Of one call, as the mean over `repeats` in a row."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
+
+
+def _repeats(call: Callable[[], object], effort: Effort) -> int:
+    call()
+    return max(1, int(effort.slice / seconds(call, 3)))
+
+
+class Stopwatch:
+    """Adds up the seconds spent in some methods of a class, while it is entered."""
+
+    def __init__(self, owner: type, *names: str):
+        self._owner, self._originals = owner, {name: getattr(owner, name) for name in names}
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        for name, original in self._originals.items():
+            setattr(self._owner, name, self._timed(original))
+
+    def __exit__(self, *reason: object) -> None:
+        for name, original in self._originals.items():
+            setattr(self._owner, name, original)
+
+    def _timed(self, original: Callable[..., object]) -> Callable[..., object]:
+        def timed(*arguments: object) -> object:
+            start = time.perf_counter()
+            try:
+                return original(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return timed

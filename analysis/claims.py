@@ -4,6 +4,7 @@ The repeats of two runs of one job start at the same points and draw the same sa
 pairs: the mean of log(gap of one / gap of the other), with Student's t interval at 95 %.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ import scipy.stats
 from mpisign.trajectory import RunRecord
 
 _LAST = 0.1
-_SIMILAR = 2.0
+SIMILAR = 2.0
+"""Final gaps are similar within this factor."""
 
 
 class Ratio(NamedTuple):
@@ -25,6 +27,22 @@ class Ratio(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+class Finding(NamedTuple):
+    """verdict: holds, does not hold, or open. evidence: the ratio, or why there is none."""
+
+    verdict: str
+    evidence: Ratio | str
+
+    def __str__(self) -> str:
+        if isinstance(self.evidence, str):
+            return f"{self.verdict}: {self.evidence}"
+        return f"{self.verdict}: ratio of final gaps {self.evidence}, {self.evidence.pairs} repeats"
+
+
+Claim = tuple[str, Finding]
+"""A sentence of the text about two runs, and what was found."""
 
 
 def final_gaps(run: RunRecord) -> np.ndarray:
@@ -46,32 +64,34 @@ def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
     return Ratio(*(float(np.exp(value)) for value in (middle, middle - spread, middle + spread)), len(logs))
 
 
-def better(one: RunRecord, other: RunRecord) -> str:
-    """Whether `one` ends lower than `other`: holds, does not hold, or open, with the evidence."""
+def better(one: RunRecord, other: RunRecord) -> Finding:
+    """Whether `one` ends lower than `other`."""
+    if _lost(other) and not _lost(one):
+        return Finding("holds", f"{other.label} diverged")
+    return _judged(one, other, lambda found: found.high < 1, lambda found: found.low > 1)
+
+
+def similar(one: RunRecord, other: RunRecord) -> Finding:
+    """Whether both end within a factor of two."""
+    return _judged(
+        one,
+        other,
+        lambda found: found.low >= 1 / SIMILAR and found.high <= SIMILAR,
+        lambda found: found.high < 1 / SIMILAR or found.low > SIMILAR,
+    )
+
+
+def _judged(
+    one: RunRecord, other: RunRecord, holds: Callable[[Ratio], bool], fails: Callable[[Ratio], bool]
+) -> Finding:
     found = ratio(one, other)
     if found is None:
-        return f"holds: {other.label} diverged" if _lost(other) and not _lost(one) else _not_comparable(one, other)
-    return _said("holds" if found.high < 1 else "does not hold" if found.low > 1 else "open", found)
-
-
-def similar(one: RunRecord, other: RunRecord) -> str:
-    """Whether both end within a factor of two: holds, does not hold, or open, with the evidence."""
-    found = ratio(one, other)
-    if found is None:
-        return _not_comparable(one, other)
-    inside = found.low >= 1 / _SIMILAR and found.high <= _SIMILAR
-    outside = found.high < 1 / _SIMILAR or found.low > _SIMILAR
-    return _said("holds" if inside else "does not hold" if outside else "open", found)
-
-
-def _said(verdict: str, found: Ratio) -> str:
-    return f"{verdict}: ratio of final gaps {found}, {found.pairs} repeats"
+        lost = [run.label for run in (one, other) if _lost(run)]
+        return (
+            Finding("does not hold", f"{' and '.join(lost)} diverged") if lost else Finding("open", "one repeat only")
+        )
+    return Finding("holds" if holds(found) else "does not hold" if fails(found) else "open", found)
 
 
 def _lost(run: RunRecord) -> bool:
     return len(run.finished()) < len(run.repeats)
-
-
-def _not_comparable(one: RunRecord, other: RunRecord) -> str:
-    lost = [run.label for run in (one, other) if _lost(run)]
-    return f"does not hold: {' and '.join(lost)} diverged" if lost else "open: one repeat only"

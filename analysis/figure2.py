@@ -1,74 +1,41 @@
 """Figure 2: logistic regression, (a) a constant and (b) a diminishing step; and the text's claims about it.
 
-Solid: the median over the repeats; band: their 10% to 90% quantiles. A run whose every repeat diverged is named only.
+Above with each step read per coordinate, below as printed. Lines: the median over the repeats; bands: their 10% to 90%
+quantiles. analysis/example5.py draws what the text claims, over several of these files.
 
     python analysis/figure2.py results/figure2.h5 -o figures
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-from claims import better, similar
+from claims import Claim, better, similar
 from figure import command
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from unstated import tabulate, unstated
 
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
 PANELS = {"constant": "(a) constant step", "harmonic": "(b) diminishing step"}
-
-
-def draw_run(run: RunRecord, axes: Axes) -> None:
-    """One curve with its band; a run without a complete repeat only has its name, with where the first one ended."""
-    name = run.label.removeprefix("(a) ").removeprefix("(b) ")
-    repeats = run.finished()
-    if not repeats:
-        ends = [repeat.diverged_at for repeat in run.repeats]
-        axes.plot([], [], label=f"{name}: diverged, from k = {min(ends)}")
-        return
-    gaps = np.array([run.gap(repeat) for repeat in repeats])
-    low, middle, high = np.quantile(np.where(gaps > 0, gaps, np.nan), [0.1, 0.5, 0.9], axis=0)
-    (line,) = axes.plot(repeats[0].columns["k"], middle, label=name)
-    axes.fill_between(repeats[0].columns["k"], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+READINGS = ("per coordinate", "as printed")
+METHODS = {
+    "gd": "SGD",
+    "scaled-sign": "scaled signSGD",
+    "sign": "signSGD",
+    "signum": "signSGDM",
+    "ef-sign": "EF-signSGD",
+}
+_HIGHEST = 1e9
+"""Gaps above it are not drawn: a run that diverges goes up to 1e308."""
 
 
 def by_step(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
     """The runs of each panel."""
     runs = {kind: [run for run in trajectory if run.attributes["step.kind"] == kind] for kind in PANELS}
-    if not all(runs.values()):
-        raise BadInput(str(trajectory.path), "expected runs with constant and with harmonic steps, as figure2.toml has")
+    if not all(of(some, "gd") for some in runs.values()):
+        raise BadInput(str(trajectory.path), "expected SGD with constant and with harmonic steps, as figure2.toml has")
     return runs
-
-
-def unstated(run: RunRecord) -> str:
-    """What the paper does not state, as it was chosen."""
-    a = run.attributes
-    return (
-        f"n = {a['samples']}, d = {a['dimension']}, batch = {a.get('oracle.batch', 'full')}, "
-        f"{len(run.repeats)} repeats, {a['iterations']} iterations"
-    )
-
-
-def momentum(runs: list[RunRecord]) -> str:
-    """beta of SIGNSGDM and lambda of EF-SIGNSGD, as they were chosen."""
-    betas = sorted({float(run.attributes["beta"]) for run in of(runs, "signum")})
-    return f"beta = {', '.join(map(str, betas)) or 'none'}, EF's lambda = the step"
-
-
-def draw(trajectory: Trajectory) -> Figure:
-    """Two panels, the settings that the paper leaves open below them; prints the verdict on each claim."""
-    runs = by_step(trajectory)
-    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(9.6, 5.0))
-    for axes_, (kind, title) in zip(axes, PANELS.items(), strict=True):
-        for run in runs[kind]:
-            draw_run(run, axes_)
-        axes_.set(xscale="symlog", yscale="log", xlabel="iterations k", title=title)
-        axes_.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8)
-    axes[0].set_ylabel("gap $f(x_k) - f^*$")
-    figure.suptitle(f"{unstated(runs['constant'][0])}; {momentum(runs['constant'])}", fontsize=9)
-    for line in verdicts(runs):
-        print(line)
-    return figure
 
 
 def of(runs: list[RunRecord], method: str) -> list[RunRecord]:
@@ -76,22 +43,69 @@ def of(runs: list[RunRecord], method: str) -> list[RunRecord]:
     return [run for run in runs if run.attributes["method"] == method]
 
 
-def verdicts(runs: dict[str, list[RunRecord]]) -> list[str]:
+def read_as(runs: list[RunRecord], reading: str) -> list[RunRecord]:
+    """The runs with this reading of the step, and those for which there is but one."""
+    return [run for run in runs if run.label.endswith(reading) or not run.label.endswith(READINGS)]
+
+
+def draw_run(run: RunRecord, axes: Axes) -> None:
+    """One curve with its band, as far as every repeat goes; one that diverges leaves through the top, with a word."""
+    style = plt.rcParams["axes.prop_cycle"].by_key()
+    number = list(METHODS).index(run.attributes["method"])
+    color, dashes = style["color"][number], style["linestyle"][number]
+    records = min(len(repeat.columns["k"]) for repeat in run.repeats)
+    gaps = np.array([run.gap(repeat)[:records] for repeat in run.repeats])
+    low, middle, high = np.quantile(np.where((gaps > 0) & (gaps < _HIGHEST), gaps, np.nan), [0.1, 0.5, 0.9], axis=0)
+    k = run.repeats[0].columns["k"][:records]
+    (line,) = axes.plot(k, middle, color=color, ls=dashes, label=METHODS[run.attributes["method"]])
+    axes.fill_between(k, low, high, color=color, alpha=0.18, linewidth=0)
+    if len(run.finished()) < len(run.repeats):
+        ends = [repeat.diverged_at for repeat in run.repeats if repeat.diverged_at is not None]
+        axes.text(0.98, 0.98, f"{line.get_label()} diverges, from k = {min(ends)}", color=color, ha="right", va="top",
+                  transform=axes.transAxes)  # fmt: skip
+
+
+def draw(trajectory: Trajectory) -> Figure:
+    """Two by two panels, the settings that the paper leaves open below them; prints the verdict on each claim."""
+    runs = by_step(trajectory)
+    figure, axes = plt.subplots(3, 2, figsize=(9.6, 8.6), height_ratios=[3, 3, 1.6], sharex=False)
+    for row, reading in zip(axes, READINGS, strict=False):
+        for axes_, (kind, title) in zip(row, PANELS.items(), strict=True):
+            for run in read_as(runs[kind], reading):
+                draw_run(run, axes_)
+            axes_.set(xscale="symlog", yscale="log", xlabel="iterations k", title=f"{title}, alpha {reading}")
+        row[0].set_ylabel("gap $f(x_k) - f^*$")
+    axes[2, 0].axis("off")
+    axes[2, 0].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", handlelength=3.5)
+    settings = unstated(runs["constant"])
+    tabulate(settings, axes[2, 1])
+    for line in (*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))):
+        print(line)
+    return figure
+
+
+def claims(runs: dict[str, list[RunRecord]]) -> list[Claim]:
     """Each claim of section V on Figure 2, for every reading of the step that was run."""
-    lines = [f"{unstated(runs['constant'][0])}; {momentum(runs['constant'])}"]
+    found = []
     for kind in PANELS:
         sgd = of(runs[kind], "gd")[0]
-        lines += [f"{run.label} similar to SGD {similar(run, sgd)}" for run in of(runs[kind], "scaled-sign")]
-        for method in ("sign", "signum"):
-            for run in of(runs[kind], "scaled-sign"):
-                lines += [f"{run.label} better than {x.label} {better(run, x)}" for x in of(runs[kind], method)]
-        lines += [f"{run.label} similar to SGD {similar(run, sgd)}" for run in of(runs[kind], "ef-sign")]
-    pairs = {run.label.removeprefix("(b) "): run for run in runs["harmonic"]}
+        found += [(f"{run.label} similar to SGD", similar(run, sgd)) for run in of(runs[kind], "scaled-sign")]
+        for reading in READINGS:
+            some = read_as(runs[kind], reading)
+            for run in of(some, "scaled-sign"):
+                others = [*of(some, "sign"), *of(some, "signum")]
+                found += [(f"{run.label} better than {name(other)}", better(run, other)) for other in others]
+        found += [(f"{run.label} similar to SGD", similar(run, sgd)) for run in of(runs[kind], "ef-sign")]
+    diminishing = {name(run): run for run in runs["harmonic"]}
     for run in runs["constant"]:
-        other = pairs.get(run.label.removeprefix("(a) "))
-        if other is not None:
-            lines.append(f"{run.label} better than diminishing {better(run, other)}")
-    return lines
+        if name(run) in diminishing:
+            found.append((f"{name(run)}: (a) better than (b)", better(run, diminishing[name(run)])))
+    return found
+
+
+def name(run: RunRecord) -> str:
+    """A run's label without its panel."""
+    return run.label.removeprefix("(a) ").removeprefix("(b) ")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Figure 3: Algorithm 3 with more and more workers; and the claim that more workers are better.
 
-Solid: the median over the repeats. Right: the final gap of each repeat, and their geometric mean.
+Left: the median over the repeats; even M dashed. Right: the final gap of each repeat, and their geometric mean.
 
     python analysis/figure3.py results/figure3.h5 -o figures
 """
@@ -9,10 +9,10 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from claims import better, final_gaps
+from claims import Claim, better, final_gaps
 from figure import command
-from figure2 import unstated
 from matplotlib.figure import Figure
+from unstated import tabulate, unstated
 
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
@@ -21,33 +21,44 @@ from mpisign.trajectory import RunRecord, Trajectory
 def by_workers(trajectory: Trajectory) -> list[RunRecord]:
     """The runs that finished, from one worker to many."""
     runs = sorted((run for run in trajectory if run.finished()), key=lambda run: run.attributes["workers"])
-    if len(runs) < 2:
+    if len({run.attributes["workers"] for run in runs}) < 2:
         raise BadInput(str(trajectory.path), "expected runs with several numbers of workers, as figure3.toml has")
     return runs
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """Two panels: gap against k, and final gap against M; prints the verdict on each step to more workers."""
+    """Gap against k, final gap against M, what is unstated; prints the verdict on each step to more workers."""
     runs = by_workers(trajectory)
-    figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9.6, 4.0))
+    figure, axes = plt.subplot_mosaic("ab;cd", figsize=(9.6, 5.8), height_ratios=[3, 1.5])
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(runs)))
     for run, shade in zip(runs, shades, strict=True):
-        gaps = np.array([run.gap(repeat) for repeat in run.finished()])
-        left.plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls="-", label=run.label)
-        final = final_gaps(run)
-        workers = run.attributes["workers"]
-        right.plot(np.full(len(final), workers), final, ".", color=shade)
-        right.plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
-    left.set(xscale="symlog", yscale="log", xlabel="iterations k", ylabel="gap $f(x_k) - f^*$")
-    left.legend(fontsize=8, ncols=2)
-    right.set(xscale="log", xlabel="workers M", title="final gap, averaged over the last tenth")
-    right.set_xticks([run.attributes["workers"] for run in runs], [str(run.attributes["workers"]) for run in runs])
-    right.minorticks_off()
-    figure.suptitle(unstated(runs[0]), fontsize=9)
-    print(unstated(runs[0]))
-    for fewer, more in itertools.pairwise(runs):
-        print(f"{more.label} better than {fewer.label} {better(more, fewer)}")
+        gaps, workers, final = (
+            [run.gap(repeat) for repeat in run.finished()],
+            run.attributes["workers"],
+            final_gaps(run),
+        )
+        dashes = (0, (3, 3)) if workers % 2 == 0 else "-"
+        axes["a"].plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=run.label)
+        axes["b"].plot(np.full(len(final), workers), final, ".", color=shade)
+        axes["b"].plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
+    axes["a"].set(xscale="symlog", yscale="log", xlabel="iterations k", ylabel="gap $f(x_k) - f^*$")
+    axes["b"].set(xscale="log", yscale="log", xlabel="workers M", title="final gap, averaged over the last tenth")
+    axes["b"].set_xticks([run.attributes["workers"] for run in runs], [str(run.attributes["workers"]) for run in runs])
+    axes["b"].minorticks_off()
+    axes["c"].axis("off")
+    axes["c"].legend(*axes["a"].get_legend_handles_labels(), loc="center", ncols=2, handlelength=3.5)
+    settings = {**unstated(runs), "reading of alpha": "per coordinate, alpha / d (Remark 4)"}
+    tabulate(settings, axes["d"])
+    for line in (*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))):
+        print(line)
     return figure
+
+
+def claims(runs: list[RunRecord]) -> list[Claim]:
+    """More workers are better: each M against the one before."""
+    return [
+        (f"{more.label} better than {fewer.label}", better(more, fewer)) for fewer, more in itertools.pairwise(runs)
+    ]
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 # Every example and figure of the paper at laptop scale: runs the jobs, draws, and prints the findings. Results that
 # are there are kept: remove results/NAME.h5 to run NAME again.
 #
-#   bash jobs/reproduce.sh                 about ten minutes on two cores
-#   BATCHES="1 64 1024" bash jobs/reproduce.sh      Figure 2 at these batch sizes (default: 64)
+#   bash jobs/reproduce.sh                      three to five minutes
+#   BATCHES=64 bash jobs/reproduce.sh           Figure 2 at these batch sizes only (default: 1 64 1024)
+#   bash jobs/reproduce.sh --repeats 0:2        options go to the runs of Example 5
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
@@ -24,12 +25,15 @@ run() {
 
 mkdir -p results
 [ -e "$data" ] || mpisign data synth --like epsilon "$data" --n 20000 --d 200
-for name in example1 example2 example3 figure1 figure3; do
+for name in example1 example2 example3 figure1; do
     run "$name" "jobs/$name.toml"
     python "analysis/$name.py" "results/$name.h5" -o figures
 done
 python analysis/flows.py -o figures
-for batch in ${BATCHES:-64}; do
-    run "figure2-batch$batch" jobs/figure2.toml --set "oracle.batch=$batch"
+run figure3 jobs/figure3.toml "$@"
+python analysis/figure3.py results/figure3.h5 -o figures
+for batch in ${BATCHES:-1 64 1024}; do
+    run "figure2-batch$batch" jobs/figure2.toml --set "oracle.batch=$batch" "$@"
     python analysis/figure2.py "results/figure2-batch$batch.h5" -o figures
 done
+python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures

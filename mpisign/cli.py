@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(command=_info)
     data.add(commands)
     bench = commands.add_parser("bench", help="the speed of the kernels and the loop, as ratios to numpy; two minutes")
+    bench.add_argument("--quick", action="store_true", help="on smaller sizes, in a few seconds: a trial, no result")
     bench.set_defaults(command=_bench)
     return parser
 
@@ -158,7 +159,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     from mpisign.bench import measure, table
-    from mpisign.bench.timing import Effort
+    from mpisign.bench.timing import QUICK, Effort
 
-    for line in table(measure(Effort())):
+    for line in table(measure(QUICK if options.quick else Effort())):
         print(line, flush=True)

@@ -3,13 +3,11 @@
 import math
 
 from mpisign.bench import measure, table
-from mpisign.bench.timing import Effort
-
-SMALL = Effort(slice=1e-6, rounds=2, shape=(300, 100), iterations=50, text=2**16)
+from mpisign.bench.timing import QUICK
 
 
 def test_bench_gives_every_ratio():
-    ratios = list(measure(SMALL))
+    ratios = list(measure(QUICK))
     assert len({ratio.what for ratio in ratios}) == len(ratios) >= 10
     assert all(math.isfinite(ratio.median) and ratio.median > 0 for ratio in ratios)
     assert all(ratio.low <= ratio.median <= ratio.high for ratio in ratios)

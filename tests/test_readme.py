@@ -34,14 +34,33 @@ def test_the_tour(command, checkout):
     assert done.stdout
 
 
-def test_quickstart(checkout):
-    """The first command, with the environment that runs these tests in place of a new one."""
+def bash(script, checkout, *options, **environment):
+    """A script of jobs/, with the environment that runs these tests in place of a new one."""
     folder = programs("mpich").parent
     (checkout / "environment.sh").write_text(f". jobs/environment.sh\nenvironment() {{ BIN={folder}/bin; }}\n")
-    script = (checkout / "jobs" / "quickstart.sh").read_text().replace(". jobs/environment.sh", ". ./environment.sh")
-    (checkout / "jobs" / "quickstart.sh").write_text(script)
-    done = call(["bash", "jobs/quickstart.sh"], cwd=checkout)
+    text = (ROOT / "jobs" / script).read_text().replace(". jobs/environment.sh", ". ./environment.sh")
+    (checkout / "jobs" / script).write_text(text)
+    done = call(["bash", f"jobs/{script}", *options], cwd=checkout, **environment)
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_reproduce(checkout):
+    """Everything is drawn, Example 5 with few iterations; what the tour has left in results/ is not run again."""
+    results = checkout / "results"
+    before = {path.name: path.stat().st_mtime for path in results.glob("*.h5")}
+    bash("reproduce.sh", checkout, "--set", "iterations=20", "--repeats", "0:2", BATCHES="1")
+    after = {path.name: path.stat().st_mtime for path in results.iterdir()}
+    assert before.items() <= after.items()
+    assert {"example1.h5", "example2.h5", "example3.h5", "figure1.h5", "figure2-batch1.h5", "figure3.h5"} <= set(after)
+    assert not [name for name in after if "unfinished" in name]
+    for name in ("example1-orbits", "example2-rates", "example3-formula", "figure1-gaps", "flows", "example5-claims"):
+        assert (checkout / "figures" / f"{name}.png").stat().st_size > 10_000
+
+
+def test_quickstart(checkout):
+    """The first command."""
+    done = bash("quickstart.sh", checkout)
     assert (checkout / "figures" / "quickstart-gaps.png").stat().st_size > 10_000
     assert re.search(r"scaled signSGD, M = 3 +scaled-sign +3 +5 +3000 ", done.stdout)
     assert "figures/quickstart-gaps.png" in done.stdout

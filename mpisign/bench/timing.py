@@ -17,6 +17,9 @@ class Effort(NamedTuple):
     text: int = 2**28
 
 
+QUICK = Effort(slice=1e-4, rounds=3, shape=(2000, 200), iterations=400, text=2**18)
+
+
 class Ratio(NamedTuple):
     """`what` was measured, its median with the lower and upper quartile, and what it should reach."""
 

@@ -1,0 +1,112 @@
+"""What section V says of Figures 2 and 3, and under which settings it holds: every claim, over several files.
+
+Marks: geometric mean of the ratio of final gaps over the repeats, with its 95 % interval. Left of 1 is better; in the
+shaded band similar. Also prints the verdicts as a table.
+
+    python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import figure2
+import figure3
+import matplotlib.pyplot as plt
+import numpy as np
+from claims import SIMILAR, Claim, Finding, Ratio
+from figure import STYLE, save
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.settings import BadInput
+from mpisign.trajectory import Trajectory
+
+Table = dict[str, dict[str, Finding]]
+"""Claim, then settings, then what was found."""
+
+
+def table(trajectories: list[Trajectory]) -> Table:
+    """Every claim of every file; a claim that several files speak of has a column for each."""
+    found: Table = {}
+    for trajectory in sorted(trajectories, key=lambda each: each.runs[0].attributes.get("oracle.batch", np.inf)):
+        for claim, finding in claims(trajectory):
+            found.setdefault(claim, {})[setting(trajectory)] = finding
+    return found
+
+
+def claims(trajectory: Trajectory) -> list[Claim]:
+    """Of Figure 3, when the runs differ in their workers; otherwise of Figure 2."""
+    if len({run.attributes["workers"] for run in trajectory}) > 1:
+        return figure3.claims(figure3.by_workers(trajectory))
+    return figure2.claims(figure2.by_step(trajectory))
+
+
+def setting(trajectory: Trajectory) -> str:
+    """What tells one file from another."""
+    return f"batch {trajectory.runs[0].attributes.get('oracle.batch', 'all')}"
+
+
+def draw(found: Table) -> Figure:
+    """A row for each claim, a mark for each setting."""
+    settings = list(dict.fromkeys(setting for findings in found.values() for setting in findings))
+    figure, axes = plt.subplots(figsize=(9.6, 1.2 + 0.26 * len(found)))
+    for number, setting in enumerate(settings):
+        style = {"color": f"C{number}", "marker": "osD^v"[number % 5], "ls": "none", "markersize": 4.5}
+        axes.plot([], [], label=setting, **style)
+        place = number - (len(settings) - 1) / 2
+        for row, findings in enumerate(found.values()):
+            if setting in findings:
+                draw_finding(findings[setting], row, place, axes, style)
+    axes.axvline(1, color="0.3", lw=1, zorder=0.5)
+    axes.axvspan(1 / SIMILAR, SIMILAR, color="0.93", zorder=0)
+    axes.set(xscale="log", xlabel="ratio of final gaps: filled where the claim holds", ylim=(len(found) - 0.5, -0.5))
+    axes.set_yticks(range(len(found)), list(found))
+    figure.legend(loc="outside upper center", ncols=len(settings))
+    return figure
+
+
+def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: dict[str, Any]) -> None:
+    """A mark with its interval; one at the edge where a run diverged."""
+    verdict, evidence = finding
+    look = {**style, "fillstyle": "full" if verdict == "holds" else "none"}
+    if isinstance(evidence, Ratio):
+        spread = [[evidence.mean - evidence.low], [evidence.high - evidence.mean]]
+        axes.errorbar(evidence.mean, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
+        return
+    edge = {"transform": axes.get_yaxis_transform()}
+    side = 0.03 if verdict == "holds" else 0.97
+    axes.plot(side + 0.02 * place, row, **look, **edge)
+    if place <= 0:
+        inner = {"x": side - 0.05, "ha": "right"} if side > 0.5 else {"x": side + 0.05, "ha": "left"}
+        axes.text(y=row, s="diverged", fontsize=7, va="center", **inner, **edge)
+
+
+def lines(found: Table) -> list[str]:
+    """The table as text, one line for each claim and setting."""
+    width = max(map(len, found))
+    return [
+        f"{claim:{width}}  {setting}  {finding}" for claim, row in found.items() for setting, finding in row.items()
+    ]
+
+
+def main() -> int:
+    """The command; returns its exit status: 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    options = parser.parse_args()
+    plt.style.use(STYLE)
+    try:
+        found = table([Trajectory(path) for path in options.files])
+    except BadInput as error:
+        print(f"example5.py: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(lines(found)))
+    save(draw(found), options.output / "example5-claims")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -115,7 +115,7 @@ def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Float
     lanes[:] = 0.0
     many = x.size - x.size % 32
     for start in range(0, many, 32):
-        for ahead in range(0, 32, 8):
+        for ahead in range(0, 32, 8):  # a cache line of float64; a number the compiler can see, so that it unrolls
             prefetch(later, start + ahead)
         for lane in range(32):
             out[start + lane] -= weight * row[start + lane]

@@ -19,14 +19,14 @@ def measure(effort: Effort) -> Iterator[Ratio]:
     for name in METHODS:
         yield iteration.iteration(name, dimension=2000, effort=effort)
     yield from iteration.logging(effort)
-    yield data.minibatch(effort)
+    yield from data.minibatch(effort)
     yield from data.passes(effort)
     yield from data.conversion(effort)
 
 
 def table(ratios: Iterator[Ratio]) -> Iterator[str]:
     """One line a ratio, as they come."""
-    yield f"{'ratio':86} {'median':>8}  {'quartiles':>17}  goal"
+    yield f"{'ratio':94} {'median':>8}  {'quartiles':>17}  goal"
     for ratio in ratios:
         spread = f"{ratio.low:.3g} - {ratio.high:.3g}"
-        yield f"{ratio.what:86} {ratio.median:8.3g}  {spread:>17}  {ratio.goal}"
+        yield f"{ratio.what:94} {ratio.median:8.3g}  {spread:>17}  {ratio.goal}"

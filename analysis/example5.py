@@ -16,7 +16,7 @@ import figure3
 import matplotlib.pyplot as plt
 import numpy as np
 from claims import SIMILAR, Claim, Finding, Ratio
-from figure import STYLE, save
+from figure import STYLE, report, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -103,7 +103,7 @@ def main() -> int:
     except BadInput as error:
         print(f"example5.py: {error}", file=sys.stderr)
         return 2
-    print("\n".join(lines(found)))
+    report(*lines(found))
     save(draw(found), options.output / "example5-claims")
     return 0
 

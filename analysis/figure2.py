@@ -9,7 +9,7 @@ quantiles. analysis/example5.py draws what the text claims, over several of thes
 import matplotlib.pyplot as plt
 import numpy as np
 from claims import Claim, better, similar
-from figure import command
+from figure import command, report
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from unstated import tabulate, unstated
@@ -68,7 +68,7 @@ def draw_run(run: RunRecord, axes: Axes) -> None:
 def draw(trajectory: Trajectory) -> Figure:
     """Two by two panels, the settings that the paper leaves open below them; prints the verdict on each claim."""
     runs = by_step(trajectory)
-    figure, axes = plt.subplots(3, 2, figsize=(9.6, 8.6), height_ratios=[3, 3, 1.6], sharex=False)
+    figure, axes = plt.subplots(3, 2, figsize=(9.6, 8.6), height_ratios=[3, 3, 1.6])
     for row, reading in zip(axes, READINGS, strict=False):
         for axes_, (kind, title) in zip(row, PANELS.items(), strict=True):
             for run in read_as(runs[kind], reading):
@@ -79,8 +79,7 @@ def draw(trajectory: Trajectory) -> Figure:
     axes[2, 0].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", handlelength=3.5)
     settings = unstated(runs["constant"])
     tabulate(settings, axes[2, 1])
-    for line in (*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))):
-        print(line)
+    report(*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs)))
     return figure
 
 

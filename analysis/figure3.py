@@ -6,11 +6,13 @@ Left: the median over the repeats; even M dashed. Right: the final gap of each r
 """
 
 import itertools
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from claims import Claim, better, final_gaps
-from figure import command
+from figure import command, report
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from unstated import tabulate, unstated
 
@@ -32,26 +34,27 @@ def draw(trajectory: Trajectory) -> Figure:
     figure, axes = plt.subplot_mosaic("ab;cd", figsize=(9.6, 5.8), height_ratios=[3, 1.5])
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(runs)))
     for run, shade in zip(runs, shades, strict=True):
-        gaps, workers, final = (
-            [run.gap(repeat) for repeat in run.finished()],
-            run.attributes["workers"],
-            final_gaps(run),
-        )
-        dashes = (0, (3, 3)) if workers % 2 == 0 else "-"
-        axes["a"].plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=run.label)
-        axes["b"].plot(np.full(len(final), workers), final, ".", color=shade)
-        axes["b"].plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
+        draw_run(run, shade, axes["a"], axes["b"])
+    workers = [run.attributes["workers"] for run in runs]
     axes["a"].set(xscale="symlog", yscale="log", xlabel="iterations k", ylabel="gap $f(x_k) - f^*$")
     axes["b"].set(xscale="log", yscale="log", xlabel="workers M", title="final gap, averaged over the last tenth")
-    axes["b"].set_xticks([run.attributes["workers"] for run in runs], [str(run.attributes["workers"]) for run in runs])
+    axes["b"].set_xticks(workers, [str(number) for number in workers])
     axes["b"].minorticks_off()
     axes["c"].axis("off")
     axes["c"].legend(*axes["a"].get_legend_handles_labels(), loc="center", ncols=2, handlelength=3.5)
     settings = {**unstated(runs), "reading of alpha": "per coordinate, alpha / d (Remark 4)"}
     tabulate(settings, axes["d"])
-    for line in (*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))):
-        print(line)
+    report(*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs)))
     return figure
+
+
+def draw_run(run: RunRecord, shade: Any, left: Axes, right: Axes) -> None:
+    """The median gap of a run, and each repeat's final gap with their geometric mean."""
+    gaps, workers, final = [run.gap(repeat) for repeat in run.finished()], run.attributes["workers"], final_gaps(run)
+    dashes = (0, (3, 3)) if workers % 2 == 0 else "-"
+    left.plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=run.label)
+    right.plot(np.full(len(final), workers), final, ".", color=shade)
+    right.plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
 
 
 def claims(runs: list[RunRecord]) -> list[Claim]:

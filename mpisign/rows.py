@@ -132,7 +132,7 @@ def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Float
 
 
 def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:
-    """One loop subtracts a row, finds the margin of the next and fetches one further on: memory never waits."""
+    """One loop subtracts a row, finds the margin of the next and asks for one further on: memory is never idle."""
     lanes, last = np.empty(32), samples.size - 1
     weight = 0.0
     for i in range(-1, samples.size):

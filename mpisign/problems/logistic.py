@@ -15,6 +15,7 @@ from mpisign.rows import Matrix, Rows, stored
 from mpisign.settings import checked
 from mpisign.sharing import Share, unshared
 from mpisign.theory.constants import Constant
+from mpisign.theory.noise import Noise, limited
 
 _SEGMENTS = 16
 _BLOCK = 2048
@@ -95,6 +96,13 @@ class Logistic(Problem):
         blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
         margins: Floats = np.concatenate([abs(block) @ x for block in blocks])
         return margins
+
+    def noise(self, batch: int) -> Noise:
+        """With pulls in (0, 1): sigma^2 <= mean (||a_i||_1 + mean ||a||_1)^2, and sd_j^2 <= mean a_ij^2."""
+        norms = self._absolute_margins(np.ones(self.rows.dimension))
+        blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
+        squares = sum((block * block).sum(axis=0) for block in blocks) / self.rows.samples
+        return limited(float(np.square(norms + norms.mean()).mean()), float(np.sqrt(squares).sum()), batch)
 
     def constants(self) -> dict[str, Constant]:
         """L <= sum_i ||a_i||_1^2 / (4n) + d/n, mu >= 1/n: limits in one pass over the data."""

@@ -112,7 +112,8 @@ def floor_bound(
 ) -> Floats:
     """E V_k <= (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
 
-    For 0 < alpha < 2/L. No assumption on p or independence. For M > 1, and any rule for ties, with 25 sigma^2 in the place of sigma^2.
+    For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1, and any rule for ties, 25 sigma^2 takes
+    the place of sigma^2.
     """
     in_range(sigma2=sigma2, workers=workers)
     curvatures(mu, L)
@@ -154,7 +155,7 @@ def harmonic_shifted(
     """E V_k for alpha_k = c / (mu rho (k + k0)) under the drift of C1 (C3); the first form needs delta = 0.
 
     "max", for c > 1:   max{k0 V_0, c^2 L sigma^2 / ((c - 1) mu^2 rho^2)} / (k + k0).
-    "cubic", for c = 3: (k0/(k + k0))^3 V_0 + (1 + 1/k0)^3 (9 L sigma^2 / (2 mu^2 rho^2 (k + k0)) + delta/(mu rho)) (20').
+    "cubic", for c = 3: (k0/(k + k0))^3 V_0 + (1 + 1/k0)^3 (9 L sigma^2/(2 mu^2 rho^2 (k + k0)) + delta/(mu rho)) (20').
 
     k0: at least max{2 c L / (mu rho^2), c}, so that L alpha_k <= rho/2; rounded up to a whole number when None.
     """

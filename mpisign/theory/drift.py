@@ -21,7 +21,7 @@ def any_noise(sigma2: float, *, theta: float = 1.0, workers: int = 1) -> Drift:
     """(1 - theta/2, sigma^2 / (2 theta)), for every theta in (0, 1]; 25 sigma^2 for M > 1 (the proofs of C0, C0-M).
 
     g's >= N - xi, xi = ||noise||_1, and N xi <= (theta/2) N^2 + xi^2 / (2 theta), so that E[N g's] is at least
-    (1 - theta/2) E N^2 - sigma^2 / (2 theta), and E N^2 >= ||g||_1^2. For M > 1, g'v >= M_k - 5 xi, xi the workers' mean.
+    (1 - theta/2) E N^2 - sigma^2 / (2 theta), and E N^2 >= ||g||_1^2. For M > 1, g'v >= M_k - 5 times mean xi.
     """
     in_range(sigma2=sigma2, theta=theta, workers=workers)
     noise = sigma2 if workers == 1 else 25 * sigma2

@@ -45,16 +45,28 @@ def _deterministic(given: Given) -> Iterator[Statement]:
 
 
 def _printed(given: Given) -> Iterator[Statement]:
-    """Theorems 2 and 3, once for each reading of p_min."""
+    """Theorems 2 and 3, and what Remark 7 says of (20) for M > 1, once for each reading of p_min."""
     known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
     for reading, p_min in (given.p_min or {"": None}).items():
         noise = {**known, "p_min": p_min}
         if given.alpha is not None and given.workers == 1:
             yield _statement("theorem2", reading, given, given.broken, alpha=given.alpha, **noise)
         if given.alpha is not None:
-            yield _statement("theorem3", reading, given, given.broken, alpha=given.alpha, workers=given.workers, **noise)
-        if given.harmonic is not None and given.workers == 1:
-            yield _statement("theorem2_harmonic", reading, given, given.broken or _step_rule(given, p_min), **noise)
+            yield _statement(
+                "theorem3", reading, given, given.broken, alpha=given.alpha, workers=given.workers, **noise
+            )
+        if given.harmonic is not None:
+            yield _harmonic(given, reading, noise)
+
+
+def _harmonic(given: Given, reading: str, noise: dict[str, float | None]) -> Statement:
+    """(20); for M > 1 with 2 I_p(kappa, kappa) - 1 in the place of 2 p_min - 1."""
+    p_min = noise["p_min"]
+    if given.workers > 1:
+        reading = "; ".join(filter(None, ["Remark 7", reading]))
+        p_min = None if p_min is None else float(bounds.beta_half(p_min, given.workers))
+    premise = given.broken or _step_rule(given, p_min)
+    return _statement("theorem2_harmonic", reading, given, premise, **{**noise, "p_min": p_min})
 
 
 def _step_rule(given: Given, p_min: float | None) -> str:

@@ -170,6 +170,7 @@ class Trajectory:
                 if file.attrs.get("schema") != SCHEMA:
                     raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
                 self.experiment = str(file.attrs["experiment"])
+                self.overrides: list[str] = json.loads(file.attrs["overrides"])
                 self.provenance: dict[str, str] = json.loads(file.attrs["provenance"])
                 self.runs = [RunRecord(label, group, iterates) for label, group in file.get("runs", {}).items()]
         except BadInput:

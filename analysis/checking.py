@@ -74,7 +74,7 @@ def _number(value: float) -> float | None:
 
 
 def check(trajectory: Trajectory, options: dict[str, float] | None = None, level: float = 0.05) -> list[Checked]:
-    """Every bound on every run; `options` in place of constants of the file. Raises BadInput when none speaks of any."""
+    """Every bound on every run; options: constants in place of the file's. Raises BadInput when there is none."""
     found = [checked for run in trajectory for checked in _Run(trajectory, run, options or {}, level).checked()]
     if not found:
         raise BadInput(str(trajectory.path), 'expected a run with method = "scaled-sign" that came to its end')

@@ -12,8 +12,8 @@ class Given(NamedTuple):
     """The constants of one run; None where one is not known.
 
     mu: of Assumption 1, or of 2 where it is larger or the only one. p_min: each reading of it with its value. alpha:
-    the constant step that multiplies the l1 norm, or None; c, k0: alpha_k = c / (k + k0), or None. broken: the premise of
-    the stochastic theorems that this run breaks from its first step, or "".
+    the constant step that multiplies the l1 norm, or None. harmonic: (c, k0) of alpha_k = c / (k + k0), or None.
+    broken: the premise of the stochastic theorems that this run breaks from its first step, or "".
     """
 
     mu: float | None

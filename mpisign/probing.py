@@ -18,9 +18,9 @@ from mpisign.theory.noise import sign_probability
 class Probe(NamedTuple):
     """What was found at one x.
 
-    gradient: g, shape (d,). right: the share of draws where sign g~_i = sign g_i, shape (d,); low, high: limits for that
-    probability. drift: E[M_k g'v], v the vote with sign(0) = 0, with its standard error. sigma2: E ||g~ - g||_1^2, with its
-    standard error. rounds: how many rounds of M workers; 0 when everything is exact.
+    gradient: g, shape (d,). right: the share of draws where sign g~_i = sign g_i, shape (d,); low, high: limits for
+    that probability. drift: E[M_k g'v], v the vote with sign(0) = 0, and its standard error. sigma2:
+    E ||g~ - g||_1^2, and its standard error. rounds: how many rounds of M workers; 0 when everything is exact.
     """
 
     gradient: Floats
@@ -44,8 +44,11 @@ def probe(
 
     level: of all limits of the d probabilities together (Clopper-Pearson, Bonferroni).
     """
-    alone = workers == 1 and isinstance(oracle, Minibatch) and not oracle.decoupled and not oracle.flipped
-    if alone and oracle.batch == 1 and problem.samples is not None:
+    if (
+        problem.samples is not None
+        and workers == 1
+        and oracle in (Minibatch(batch=1), Minibatch(batch=1, sampling="shard"))
+    ):
         return _census(problem, problem.samples, x)
     gradient = _gradient(problem, x)
     source = oracle.plan(problem, workers)

@@ -7,13 +7,29 @@ from collections.abc import Callable
 
 from appendix import proposition_1, proposition_2
 from entry import Entry, Results
+from remarks import remark_2, remark_3, remark_4, remark_5, remark_6
 from section2 import example_1, example_2, example_3
+from section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
+from section4 import remark_7, theorem_3
 from section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
 
 from mpisign.settings import BadInput
 
 PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
     "Section II: counterexamples": (example_1, example_2, example_3),
+    "Section III: one worker": (
+        remark_2,
+        theorem_1_1,
+        theorem_1_2,
+        theorem_1_3,
+        remark_3,
+        remark_4,
+        remark_5,
+        theorem_2_1,
+        theorem_2_2,
+        remark_6,
+    ),
+    "Section IV: many workers": (theorem_3, remark_7),
     "Section V: experiments": (figure_1, figure_2a, figure_2b, figure_2, figure_3),
     "Appendix A: continuous time": (proposition_1, proposition_2),
 }

@@ -3,7 +3,7 @@
 The claim is E[gap | x_0] <= bound, for every repeat and at every checkpoint; ratios are gap / bound. Of m checkpoints
 each has its limits at level / m, so that all of them hold at once with probability at least 1 - level (Bonferroni).
 
-Every pure function below takes independent repeats along the first axis.
+Independent repeats run along the first axis. Pure functions; the resampling is seeded and fixed.
 """
 
 import math
@@ -53,9 +53,9 @@ def checkpoints(ks: Indices) -> Indices:
     A function of the schedule alone, so that the choice cannot follow the data. k = 0 is never among them, the last is.
     """
     ks = np.asarray(ks)
-    require("ks is increasing", ks.ndim == 1 and (np.diff(ks) > 0).all(), {"ks": ks.tolist()})
+    require("ks is increasing", ks.ndim == 1 and (np.diff(ks) > 0).all(), {"shape of ks": ks.shape})
     positive = np.flatnonzero(ks > 0)
-    require("some k > 0", len(positive) > 0, {"ks": ks.tolist()})
+    require("some k > 0", len(positive) > 0, {"largest": ks.max(initial=0)})
     logs = np.log(ks[positive])
     wanted = np.linspace(logs[0], logs[-1], CHECKPOINTS)
     nearest = np.abs(logs[:, None] - wanted).argmin(axis=0)
@@ -130,7 +130,7 @@ def log_capital(ratios: Floats) -> Floats:
 
 
 def lower_limit(ratios: Floats, level: float) -> float:
-    """The t at which the capital of Z / t is 1 / level; above the mean of Z with probability at most `level`. Z >= 0: (R,).
+    """The t at which the capital of Z / t, Z: (R,), is 1 / level: above the mean with probability at most `level`.
 
     The capital falls as t grows. It is below 1 at the sample's mean, and beyond 1 / level at max Z e^-depth, already by
     the largest Z and the lowest stake.

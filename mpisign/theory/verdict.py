@@ -25,7 +25,7 @@ RELATIVE = 1e-10
 _STAKES = np.array([0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 0.99])
 _BEYOND = 25  # resamples beyond the quantile that is asked for
 _SEED = 20240906
-_BLOCK = 256  # resamples at a time: R * 256 counts fit a cache of the second level for R = 1000
+_BLOCK = 256  # resamples at a time: 2 MB of counts for R = 1000
 
 
 Word = Literal["confirmed", "violated", "vacuous", "inconclusive"]
@@ -163,7 +163,7 @@ def upper_limits(ratios: Floats, level: float) -> Floats:
         lognormal(0,2)     24    18    12                         10   5.4   3.0
         1 % of 101 a       82    36   5.1                         82    36   0.0     otherwise a
 
-    The last is how often the rare value was in no sample, which no method can know.
+    For R = 20 and 100 the last is how often the sample has no rare value in it, which no method can know.
     """
     limits = np.full(ratios.shape[1], np.inf)
     with np.errstate(over="ignore"):

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,25 +130,32 @@ def test_judge_and_the_capital_agree(seed, scale):
     assert (judge(gaps, np.ones(4)).verdict == "violated") == violations(gaps[:, :, None])[0]
 
 
-def test_upper_limits_by_scipy():
-    """scipy.stats.bootstrap has no bootstrap-t: its resamples, studentised one by one."""
-    rng = np.random.default_rng(7)
-    ratios = rng.exponential(1, (50, 2))
-
-    def studentised(sample, axis):
-        spread = sample.std(axis=axis, ddof=1) / math.sqrt(50)
-        return (sample.mean(axis=axis) - mean) / spread
-
+@pytest.mark.parametrize("law", ["exponential", "heads or tails"])
+def test_upper_limits_by_hand(law):
+    """Every resample written out, and studentised by numpy; -inf where all its values are one and below the mean."""
+    ratios = LAWS[law](np.random.default_rng(7), (12, 2))
+    counts = np.concatenate(list(verdict._resamples(12, 500))).astype(int)
+    assert counts.shape == (500, 12)
+    assert (counts.sum(axis=1) == 12).all()
+    # A count is binomial(12, 1/12): its variance is 11/12, here within some 5 standard errors.
+    assert counts.var() == pytest.approx(11 / 12, abs=0.1)
+    high = verdict.upper_limits(ratios, 0.05)  # 25 / 0.05 resamples
     for column in range(2):
-        mean = ratios[:, column].mean()
-        found = scipy.stats.bootstrap(
-            (ratios[:, column],), studentised, n_resamples=4000, method="percentile", rng=np.random.default_rng(8)
-        )
-        q = np.quantile(found.bootstrap_distribution, 0.05)
-        expected = mean - q * ratios[:, column].std(ddof=1) / math.sqrt(50)
-        # Two quantiles of 500 and 4000 resamples: their standard errors are some 0.13 and 0.05 of se.
-        se = ratios[:, column].std(ddof=1) / math.sqrt(50)
-        assert verdict.upper_limits(ratios, 0.05)[column] == pytest.approx(expected, abs=4 * 0.14 * se)
+        z = ratios[:, column]
+        samples = np.array([np.repeat(z, row) for row in counts])
+        with np.errstate(divide="ignore"):
+            t = (samples.mean(axis=1) - z.mean()) / (samples.std(axis=1, ddof=1) / math.sqrt(12))
+        q = np.sort(t)[24]  # the 25th of 500
+        assert high[column] == pytest.approx(z.mean() - q * z.std(ddof=1) / math.sqrt(12), rel=1e-9)
+
+
+def test_upper_limits_of_two_values():
+    """A quarter of the resamples of (0, 1) are (0, 0): no limit. Of huge and tiny ones, the limits scale."""
+    assert verdict.upper_limits(np.array([[0.0], [1.0]]), 0.05)[0] == math.inf
+    ratios = np.random.default_rng(8).exponential(1, (30, 1))
+    for size in (1e200, 1e-200):
+        expected = verdict.upper_limits(ratios, 0.05) * size
+        assert verdict.upper_limits(ratios * size, 0.05) == pytest.approx(expected, rel=1e-9)
 
 
 def test_limits_are_the_same_twice_and_scale():

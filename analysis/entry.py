@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
 Results = Mapping[str, list[Trajectory]]
@@ -74,6 +75,14 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
     if Verdict.VIOLATED in some:
         return Verdict.VIOLATED
     return some.pop() if len(some) == 1 else Verdict.INCONCLUSIVE
+
+
+def whole(files: list[Trajectory]) -> list[Trajectory]:
+    """The same files; raises BadInput for one in which a repeat has not ended, so that it is not taken for diverged."""
+    for file in files:
+        if any(repeat.status == "running" for run in file for repeat in run.repeats):
+            raise BadInput(str(file.path), "expected repeats that are complete or have diverged; one was cut off")
+    return files
 
 
 def lines(files: list[Trajectory], findings: Callable[[Trajectory], list[str]]) -> list[str]:

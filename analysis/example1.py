@@ -29,8 +29,20 @@ def alternates(x: np.ndarray) -> bool:
 
 
 def orbits(trajectory: Trajectory) -> list[np.ndarray]:
-    """x of signGD (2) from each start, (K + 1, 2); the paper's start is the first."""
+    """x of signGD (2) from each start, (K + 1, 2)."""
     return [repeat.columns["x"] for repeat in chosen(trajectory, "sign").finished()]
+
+
+def from_the_paper(trajectory: Trajectory) -> list[np.ndarray]:
+    """The orbits of signGD from (alpha/2, alpha/2)."""
+    alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
+    return [x for x in orbits(trajectory) if (x[0] == alpha / 2).all()]
+
+
+def from_the_lattice(trajectory: Trajectory) -> list[np.ndarray]:
+    """The orbits of signGD from alpha Z^2."""
+    alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
+    return [x for x in orbits(trajectory) if (x[0] % alpha == 0).all()]
 
 
 def draw_plane(axes: Axes, run: RunRecord, alpha: float) -> None:

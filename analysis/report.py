@@ -82,7 +82,8 @@ def make(folder: Path, output: Path) -> list[str]:
         raise BadInput(str(output), f"expected a folder to write into: {error.strerror}") from None
     entries = ledger.entries(results)
     html, data = output / "report.html", output / "report.json"
-    write(html, page.render(entries, [file for files in results.values() for file in files]))
+    with plt.style.context(STYLE):
+        write(html, page.render(entries, [file for files in results.values() for file in files]))
     write(data, as_json(entries))
     return [*lines(entries), f"wrote {html}", f"wrote {data}"]
 
@@ -93,7 +94,6 @@ def main() -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
     options = parser.parse_args()
-    plt.style.use(STYLE)
     try:
         report(*make(options.folder, options.output))
     except BadInput as error:

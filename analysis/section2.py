@@ -3,7 +3,7 @@
 import example1
 import example2
 import example3
-from entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run
+from entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run, together
 
 
 def example_1(results: Results) -> Entry:
@@ -22,11 +22,12 @@ def example_1(results: Results) -> Entry:
     files = results.get("example1", [])
     if not files:
         return entry
-    paper = [example1.orbits(file)[0] for file in files]
-    lattice = [example1.orbits(file)[1] for file in files]
+    paper = [x for file in files for x in example1.from_the_paper(file)]
+    lattice = [x for file in files for x in example1.from_the_lattice(file)]
+    found = [*map(example1.alternates, paper), *(not x[-1].any() for x in lattice)]
     return entry._replace(
-        verdict=confirmed_if(all((x[::2] < 0).all() and (x[1::2] > 0).all() for x in paper)),
-        corrected_verdict=confirmed_if(all(map(example1.alternates, paper)) and not any(x[-1].any() for x in lattice)),
+        verdict=together(confirmed_if(bool((x[::2] < 0).all() and (x[1::2] > 0).all())) for x in paper),
+        corrected_verdict=together(map(confirmed_if, found)) if paper and lattice else Verdict.INCONCLUSIVE,
         evidence=lines(files, example1.findings),
         figures=figures(
             files,

@@ -8,7 +8,7 @@ import figure2
 import figure3
 import numpy as np
 from claims import Claim, Finding
-from entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together
+from entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together, whole
 
 
 def figure_1(results: Results) -> Entry:
@@ -107,7 +107,8 @@ def _compared(results: Results, panel: str, id: str, title: str, statement: str)
         "factor of 2",
         evidence=not_run("figure2"),
     )
-    files = sorted(results.get("figure2", []), key=lambda file: file.runs[0].attributes.get("oracle.batch", np.inf))
+    files = whole(results.get("figure2", []))
+    files = sorted(files, key=lambda file: file.runs[0].attributes.get("oracle.batch", np.inf))
     found = {file.path.stem: _of_panel(figure2.claims(figure2.by_step(file)), panel) for file in files}
     if not found:
         return entry
@@ -143,7 +144,7 @@ def figure_3(results: Results) -> Entry:
         " 1 to 33",
         evidence=not_run("figure3"),
     )
-    files = results.get("figure3", [])
+    files = whole(results.get("figure3", []))
     if not files:
         return entry
     found = {file.path.stem: dict(figure3.claims(figure3.by_workers(file))) for file in files}

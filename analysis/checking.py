@@ -115,8 +115,8 @@ class _Run:
         return row._replace(judgement=found, note=note)
 
     def _chosen(self, facts: Given) -> np.ndarray:
-        """Every record of an exact run, the preset checkpoints of a stochastic one."""
-        return np.arange(len(self._measured.k)) if facts.exact else checkpoints(self._measured.k)
+        """Every record of an exact run but x_0, of which no bound says anything new; else the preset checkpoints."""
+        return np.arange(1, len(self._measured.k)) if facts.exact else checkpoints(self._measured.k)
 
     def _values(self, statement: Statement) -> np.ndarray:
         """What the bound limits: shape (R, records)."""

@@ -1,5 +1,7 @@
 """The ledger's entries on Remarks 2 to 6, which compare rates and constants."""
 
+from itertools import pairwise
+
 import numpy as np
 from entry import Entry, Results, Table, Verdict, confirmed_if, not_run
 from verdicts import every_bound, line
@@ -45,7 +47,7 @@ def _unsent(run: RunRecord, x: np.ndarray) -> np.ndarray:
     hessian, alpha = run.attributes["problem.matrix"], run.attributes["step.alpha"]
     shifted = run.attributes["method"] == "ef-sign-shifted"
     error, path = np.zeros(x.shape[1]), [x[0]]
-    for here, there in zip(x[:-1], x[1:], strict=True):
+    for here, there in pairwise(x):
         error = alpha * (hessian @ (here - error if shifted else here)) + error - (here - there)
         path.append(there - error)
     return np.array(path)
@@ -57,8 +59,9 @@ def remark_3(results: Results) -> Entry:
         title="Remark 3",
         equation="(17)",
         statement="(17) can be nearly L(f(x_{0})−f*)/(2(k+1)) when α approaches 2/L, a factor d below signGD's bound.",
-        corrected="γ = α(1−Lα/2) → 0 as α → 2/L, where (17) is infinite; it is least at α = 1/L: 2L(f(x_{0})−f*)/(k+1). "
-        "L_{∞} ≤ dL_{2} are different constants: never worse than signGD's bound, perhaps not better.",
+        corrected="γ = α(1−Lα/2) → 0 as α → 2/L, where (17) is infinite; it is least at α = 1/L: "
+        "2L(f(x_{0})−f*)/(k+1). L_{∞} ≤ dL_{2} are different constants: never worse than signGD's bound, perhaps "
+        "not better.",
         corrected_verdict=Verdict.INCONCLUSIVE,
         tested_on="jobs/theorem1.toml, Lα = 1.9 and 1",
         evidence=not_run("theorem1"),
@@ -74,8 +77,8 @@ def remark_3(results: Results) -> Entry:
         verdict=confirmed_if(not len(over)),
         corrected_verdict=Verdict(best.verdict),
         evidence=[
-            f"L alpha = 1.9: the mean of min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) at {len(over)} of {len(claimed)} "
-            f"recorded k; at k = 0 it is {fast.judgement.mean[0]:.4g} beside {claimed[0]:.4g}",
+            f"L alpha = 1.9: the mean of min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) at {len(over)} of "
+            f"{len(claimed)} recorded k; at k = {fast.k[0]} it is {fast.judgement.mean[0]:.4g} beside {claimed[0]:.4g}",
             f"L alpha = 1: {line(best)}",
         ],
         table=Table(
@@ -101,8 +104,8 @@ def remark_4(results: Results) -> Entry:
         equation="",
         statement="Read per coordinate, α/d, Theorem 1 allows α < 2d/L with the rate 1 − (2μα/d)(1 − Lα/2), and "
         "αμ/d ≤ (2μα/d)(1 − Lα/2): it beats the rate of a δ-approximate compressor.",
-        corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and its "
-        "inequality needs α ≤ 1/L.",
+        corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and "
+        "its inequality needs α ≤ 1/L.",
         corrected_verdict=Verdict.INCONCLUSIVE,
         tested_on="jobs/theorem1.toml, per coordinate, Lα = 1.9 d",
         evidence=not_run("theorem1"),
@@ -134,7 +137,7 @@ def remark_5(results: Results) -> Entry:
         statement="A mini-batch of n reduces the variance bound σ² of (18), in the 1-norm, to σ²/n.",
         corrected="σ_{n}² ≤ min(σ², (Σ_{i} sd_{i})²/n), which may not fall at all up to n = d.",
         corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/remark5.toml: noise ±e_{I}, I one of ten coordinates; ‖g̃‖_{1}² at x = 0, 4000 draws a batch size",
+        tested_on="jobs/remark5.toml: noise ±e_{I}, I one of ten coordinates; ‖g̃‖_{1}² at x = 0, 4000 draws for each n",
         evidence=not_run("remark5"),
     )
     files = results.get("remark5", [])
@@ -174,8 +177,8 @@ def remark_6(results: Results) -> Entry:
         equation="(19)",
         statement="ζ_{1} ≤ 1 − αμ for 0 < α < 1/(2L): scaled signSGD is no slower than SGD.",
         verdict=confirmed_if(all(at >= 0.5 for at in found.values())),
-        corrected="ζ_{1} ≤ 1 − αμ exactly for 0 < α ≤ (2p_{min} − 3/2)/L, which asks for p_{min} > 3/4; the printed range is "
-        "that of p_{min} = 1. And a sum with a term in 1/k is O(1/k), not faster.",
+        corrected="ζ_{1} ≤ 1 − αμ exactly for 0 < α ≤ (2p_{min} − 3/2)/L, which asks for p_{min} > 3/4; the printed "
+        "range is that of p_{min} = 1. And a sum with a term in 1/k is O(1/k), not faster.",
         corrected_verdict=confirmed_if(all(abs(at - max(2 * p - 1.5, 0)) < 1e-6 for p, at in found.items())),
         tested_on="the two rates, compared on a grid of α",
         evidence=[f"p_min = {p}: zeta_1 <= 1 - alpha mu up to L alpha = {at:.4f}" for p, at in found.items()],

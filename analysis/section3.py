@@ -16,9 +16,9 @@ def theorem_1_1(results: Results) -> Entry:
         id="theorem-1-1",
         title="Theorem 1(1)",
         equation="(16)",
-        statement="For strongly convex, smooth f and 0 < α < 2/L, scaled signGD has f(x_{k}) − f* ≤ ζ^{k}(f(x_{0}) − f*), "
-        "ζ = 1 − 2μα(1 − Lα/2).",
-        tested_on="jobs/theorem1.toml: a correlated quadratic, 20 starts, Lα from 0.1 to 2.1, every record of every start",
+        statement="For strongly convex, smooth f and 0 < α < 2/L, scaled signGD has "
+        "f(x_{k}) − f* ≤ ζ^{k}(f(x_{0}) − f*), ζ = 1 − 2μα(1 − Lα/2).",
+        tested_on="jobs/theorem1.toml: a correlated quadratic, Lα from 0.1 to 2.1, every record of 20 starts",
         evidence=[],
     )
     return judged(entry, results, ["theorem1"], of("theorem1"), drawn=SHOWN)
@@ -30,8 +30,8 @@ def theorem_1_2(results: Results) -> Entry:
         title="Theorem 1(2)",
         equation="(16)",
         statement="The same under the PL inequality ‖g‖_{1}² ≥ 2μ(f − f*) in the place of strong convexity.",
-        tested_on="jobs/theorem1-singular.toml: a quadratic of rank 2 in five dimensions; jobs/theorem1-nonconvex.toml: "
-        "Example 4's function in several coordinates with different frequencies",
+        tested_on="jobs/theorem1-singular.toml: a quadratic of rank 2 in five dimensions; "
+        "jobs/theorem1-nonconvex.toml: Example 4's function in four coordinates with different frequencies",
         evidence=[],
     )
     return judged(entry, results, ["theorem1-singular", "theorem1-nonconvex"], of("theorem1"))
@@ -44,7 +44,7 @@ def theorem_1_3(results: Results) -> Entry:
         equation="(17)",
         statement="For smooth f alone: min over l ≤ k of ‖g_{l}‖_{1}² ≤ (f(x_{0}) − f*) / (γ(k+1)), γ = α(1 − Lα/2).",
         tested_on="jobs/theorem1-smooth.toml: logistic loss on breast-cancer with the nonconvex regulariser "
-        "Σ x_{i}²/(1+x_{i}²); jobs/theorem1.toml. Needs 0 < α < 2/L and f bounded from below, which the paper leaves unsaid",
+        "Σ x_{i}²/(1+x_{i}²); jobs/theorem1.toml. It needs 0 < α < 2/L and f bounded from below, which is not said",
         evidence=[],
     )
     return judged(entry, results, ["theorem1-smooth", "theorem1"], of("theorem1_gradient"))
@@ -57,10 +57,10 @@ def theorem_2_1(results: Results) -> Entry:
         equation="(19)",
         statement="With a constant 0 < α < (2p_{min}−1)/L: E f(x_{k}) − f* ≤ ζ_{1}^{k}(f(x_{0}) − f*) + "
         "Lσ²α / (2μ(2p_{min}−1−Lα)).",
-        corrected="Without p_{min}: E V_{k} ≤ (1−μαθ)^{k} V_{0} + σ²/(2μθ²), θ = 1 − Lα/2 (C0). As printed where the norm is "
-        "independent of the signs (a second draw) or the coordinates of each other (C1, C2).",
-        tested_on="jobs/ce-a.toml (CE-A): f = ‖x‖²/2, ten data points, batch 1, p_{min} = 0.8 over g_{i} ≠ 0 and 0.6 over all "
-        "i; jobs/controls.toml: independent noise",
+        corrected="Without p_{min}: E V_{k} ≤ (1−μαθ)^{k} V_{0} + σ²/(2μθ²), θ = 1 − Lα/2 (C0). As printed where the "
+        "norm is independent of the signs (a second draw) or the coordinates of each other (C1, C2).",
+        tested_on="jobs/ce-a.toml (CE-A): f = ‖x‖²/2, ten data points, batch 1, p_{min} = 0.8 over g_{i} ≠ 0 and 0.6 "
+        "over all i; jobs/controls.toml: independent noise; jobs/premise.toml",
         evidence=[],
     )
     found = judged(entry, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
@@ -98,10 +98,10 @@ def theorem_2_2(results: Results) -> Entry:
         equation="(20)",
         statement="With α_{k} = 3/(μ(2p_{min}−1)(k+1)): E f(x_{k}) − f* ≤ 9Lσ²/(μ²(2p_{min}−1)²) (32/k + 1/k²) + "
         "(f(x_{0}) − f*)/(k+1)³.",
-        corrected="With a drift ρ (C2) and α_{k} = 3/(μρ(k+k_{0})), k_{0} ≥ 6L/(μρ²): E V_{k} ≤ (k_{0}/(k+k_{0}))³V_{0} + "
-        "(9Lσ²/(2μ²ρ²))(1+1/k_{0})³/(k+k_{0}) (C3).",
-        tested_on="jobs/ce-a-harmonic.toml: CE-A, where f stays near 0.02; jobs/harmonic.toml: independent noise, where the "
-        "first steps throw x far away",
+        corrected="With a drift ρ (C2) and α_{k} = 3/(μρ(k+k_{0})), k_{0} ≥ 6L/(μρ²): "
+        "E V_{k} ≤ (k_{0}/(k+k_{0}))³V_{0} + (9Lσ²/(2μ²ρ²))(1+1/k_{0})³/(k+k_{0}) (C3).",
+        tested_on="jobs/ce-a-harmonic.toml: CE-A, where f stays near 0.02; jobs/harmonic.toml: independent noise, "
+        "where the first steps throw x far away",
         evidence=[],
     )
     return judged(

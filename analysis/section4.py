@@ -11,12 +11,12 @@ def theorem_3(results: Results) -> Entry:
         id="theorem-3",
         title="Theorem 3",
         equation="(21)",
-        statement="For M workers, A = 2I_{p}(κ,κ)−1 at p_{min} and 0 < α < A/L: E f(x_{k}) − f* ≤ ζ_{2}^{k}(f(x_{0}) − f*) + "
-        "Lσ²α²/(1−ζ_{2}), ζ_{2} = 1 − 2μα(A−Lα).",
-        corrected="Without p_{min}: C0 with 25σ² in the place of σ² (C0-M). As printed where the norms are independent of "
-        "the signs, or the coordinates of each other (C4).",
-        tested_on="jobs/ce-b.toml (CE-B): f = ‖x‖²/2, batch 1, p_{min} = 0.6, M = 2 and 3; jobs/controls.toml: independent "
-        "noise, M = 3 and 4",
+        statement="For M workers, A = 2I_{p}(κ,κ)−1 at p_{min} and 0 < α < A/L: "
+        "E f(x_{k}) − f* ≤ ζ_{2}^{k}(f(x_{0}) − f*) + Lσ²α²/(1−ζ_{2}), ζ_{2} = 1 − 2μα(A−Lα).",
+        corrected="Without p_{min}: C0 with 25σ² in the place of σ² (C0-M). As printed where the norms are independent "
+        "of the signs, or the coordinates of each other (C4).",
+        tested_on="jobs/ce-b.toml (CE-B): f = ‖x‖²/2, batch 1, p_{min} = 0.6, M = 2 and 3; jobs/controls.toml: "
+        "independent noise, M = 3 and 4; jobs/premise.toml",
         evidence=[],
     )
     found = judged(entry, results, ["ce-b", "controls"], _coupled, _saved, drawn=SHOWN)

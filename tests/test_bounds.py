@@ -560,15 +560,15 @@ def test_what_is_out_of_range_is_refused_by_name(function, name, value):
             lambda: bounds.theorem2(KS, 1.0, mu=1, L=2, alpha=0.3, p_min=0.75, sigma2=1),
             "0 < alpha < (2 p_min - 1)/L: alpha = 0.3, (2 p_min - 1)/L = 0.25",
         ),
-        (lambda: bounds.theorem1(KS, 1.0, mu=1, L=2, alpha=1.0), "0 < alpha < 2/L: alpha = 1.0, 2/L = 1.0"),
+        (lambda: bounds.theorem1(KS, 1.0, mu=1, L=2, alpha=1.0), "0 < alpha < 2/L: alpha = 1, 2/L = 1"),
         (
             lambda: bounds.theorem3(KS, 1.0, mu=1, L=2, alpha=0.5, p_min=0.75, sigma2=1, workers=3),
             "0 < alpha < (2 I_p_min(kappa, kappa) - 1)/L: alpha = 0.5, (2 I_p_min(kappa, kappa) - 1)/L = 0.34375",
         ),
-        (lambda: bounds.zeta(3.0, 2.0, 0.1), "mu <= L: mu = 3.0, L = 2.0"),
+        (lambda: bounds.zeta(3.0, 2.0, 0.1), "mu <= L: mu = 3, L = 2"),
         (
             lambda: bounds.drift_bound(KS, 1.0, mu=1, L=1, alpha=1.0, rho=2.0, delta=0.0, sigma2=1.0),
-            "zeta >= 0: zeta = 1 - 2 mu alpha (rho - L alpha) = -1.0, rho = 2.0",
+            "zeta >= 0: zeta = 1 - 2 mu alpha (rho - L alpha) = -1, rho = 2",
         ),
         (
             lambda: bounds.harmonic_shifted(KS, 1.0, mu=1, L=1, rho=1, sigma2=1, delta=0.1),
@@ -576,7 +576,7 @@ def test_what_is_out_of_range_is_refused_by_name(function, name, value):
         ),
         (
             lambda: bounds.harmonic_shifted(KS, 1.0, mu=1, L=1, rho=1, sigma2=1, c=2.0, form="cubic"),
-            "c = 3 (form cubic): c = 2.0",
+            "c = 3 (form cubic): c = 2",
         ),
     ],
 )

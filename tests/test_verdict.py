@@ -254,6 +254,9 @@ def test_exact():
     found = judge_exact(np.array([[0.0, 0.0, 0.0], [3.0, 1.0, 0.0]]), bounds)
     assert found.verdict == "violated"
     assert (found.low.tolist(), found.mean.tolist(), found.high.tolist()) == ([0] * 3, [1.5, 0.5, 0], [3, 1, 0])
+    # The limits are of gap / bound, whatever the repeats' own bounds are.
+    found = judge_exact(np.array([[1.0], [8.0]]), np.array([[4.0], [8.0]]))
+    assert (found.verdict, found.low.tolist(), found.high.tolist()) == ("confirmed", [1.5], [6.0])
     assert judge_exact(np.array([[math.inf]]), np.ones(1)).verdict == "violated"
 
 

@@ -34,7 +34,11 @@ _RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def require(condition: str, holds: Any, values: Mapping[str, Any]) -> None:
     """Raise ValueError "condition: name = value, ..." unless it holds."""
     if not holds:
-        raise ValueError(f"{condition}: " + ", ".join(f"{name} = {value}" for name, value in values.items()))
+        raise ValueError(f"{condition}: " + ", ".join(f"{name} = {_shown(value)}" for name, value in values.items()))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def in_range(**parameters: Any) -> None:

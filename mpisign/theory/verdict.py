@@ -95,14 +95,16 @@ def judge(gaps: Floats, bounds: Floats, *, level: float = 0.05, f_star_error: fl
 def judge_exact(gaps: Floats, bounds: Floats, *, rounding: float = 0.0) -> Judgement:
     """Judge gaps without noise, shapes as in `judge`: each is at most bound (1 + 1e-10) + rounding, or they violate it.
 
-    rounding: the absolute error of a gap, from rounding and f*. low and high are the least and the
-    largest gap, and the level is 0. Bounds may be 0.
+    rounding: the absolute error of a gap, from rounding and f*. low and high are the least and the largest gap / bound
+    of a repeat, the gap less `rounding`, times the mean bound; the level is 0. Bounds may be 0.
     """
     gaps, bounds = _measured(gaps, bounds)
     in_range(rounding=rounding)
     held = (gaps <= bounds * (1 + RELATIVE) + rounding).all()
     verdict: Word = "confirmed" if held else "violated"
-    return Judgement(verdict, "", _mean(gaps), gaps.min(axis=0), gaps.max(axis=0), bounds.mean(axis=0), 0.0)
+    above, bound = np.maximum(gaps - rounding, 0), bounds.mean(axis=0)
+    scaled = np.where(bounds > 0, above / np.where(bounds > 0, bounds, 1) * bound, above)
+    return Judgement(verdict, "", _mean(gaps), scaled.min(axis=0), scaled.max(axis=0), bound, 0.0)
 
 
 def vacuous(gaps: Floats, premise: str) -> Judgement:

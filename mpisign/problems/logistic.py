@@ -151,7 +151,7 @@ class Logistic(Problem):
         return smoothness(hessian, error=additions * _EPSILON * d * float(hessian.trace()))
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
-        """L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass; L >= v'H(0)v, v <- sign(H(0)v) after a power method."""
+        """L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass; L >= v'H(0)v by v <- H(0)v, then v <- sign(H(0)v)."""
         n, d = self.rows.samples, self.dimension
         vector, origin = np.ones(d), np.zeros(d)
         for _ in range(10):

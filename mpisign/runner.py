@@ -13,7 +13,7 @@ from mpisign.exchange import Ranks
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
 from mpisign.optimum import Known, optimum
-from mpisign.oracles import ORACLES, Source
+from mpisign.oracles import ORACLES, Oracle, Source
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.progress import Progress
 from mpisign.provenance import provenance
@@ -23,6 +23,7 @@ from mpisign.server import SERVERS
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS, Start
 from mpisign.steps import STEPS
+from mpisign.theory.noise import Noise
 from mpisign.trajectory import TrajectoryWriter
 
 
@@ -31,6 +32,7 @@ class PlannedRun(NamedTuple):
 
     settings: Run
     method: Method
+    oracle: Oracle
     source: Source
     step: Callable[[int], float]
     workers: int
@@ -65,7 +67,7 @@ def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> Pl
         source = oracle.plan(problem, workers)
     with _naming(f"{path}.step"):
         alpha = step.plan(problem.samples)
-    return PlannedRun(run, method, source, alpha, workers)
+    return PlannedRun(run, method, oracle, source, alpha, workers)
 
 
 class _naming:
@@ -145,7 +147,17 @@ def _attributes(planned: Plan, run: PlannedRun) -> dict[str, Any]:
     for key in getattr(run.method, "__dataclass_fields__", {}):
         flat[key] = getattr(run.method, key)
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
-    return flat
+    return flat | dict(_noise(run.oracle.assumption4(planned.problem)))
+
+
+def _noise(noise: Noise) -> Iterator[tuple[str, Any]]:
+    """What is known of Assumption 4."""
+    yield "noise_independent", noise.independent
+    for name in ("sigma2", "p_min", "p_min_literal"):
+        constant = getattr(noise, name)
+        if constant is not None:
+            yield name, constant.value
+            yield f"{name}_known", constant.how
 
 
 def _known(known: Known) -> Iterator[tuple[str, Any]]:

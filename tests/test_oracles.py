@@ -16,8 +16,13 @@ from mpisign.rows import signed
 from mpisign.settings import BadInput
 
 MODES = {
-    "full": [{}],
-    "minibatch": [{"batch": 5}, {"batch": 5, "sampling": "iid"}, {"batch": 5, "sampling": "shard"}],
+    "full": [{}, {"flipped": 2}],
+    "minibatch": [
+        {"batch": 5},
+        {"batch": 5, "sampling": "iid"},
+        {"batch": 5, "sampling": "shard"},
+        {"batch": 5, "decoupled": True, "flipped": 1},
+    ],
     "additive": [
         {"size": 0.7},
         {"size": 0.7, "noise": "normal"},
@@ -289,6 +294,64 @@ def test_what_cannot_be_is_refused_by_its_key(table, key):
     with pytest.raises(BadInput) as refused:
         ORACLES.make(table, "oracle")
     assert refused.value.key == f"oracle.{key}"
+
+
+def test_flipped_workers_send_minus_their_gradient():
+    x, draws = np.linspace(-1, 1, 40), Draws(seed=3, repeat=0)
+    honest, some = (planned("minibatch", {"batch": 5, "flipped": count}, logistic()) for count in (0, 2))
+    for worker, sign in enumerate((-1, -1, 1)):
+        assert (asked(some, x, draws, worker, 4) == sign * asked(honest, x, draws, worker, 4)).all()
+
+
+def test_more_flipped_workers_than_there_are_is_refused():
+    with pytest.raises(BadInput, match="at most 3") as refused:
+        planned("full", {"flipped": 4}, logistic())
+    assert refused.value.key == "flipped"
+
+
+CE_A = {"eigenvalues": [1.0, 1.0], "weights": [0.1, 0.1, 0.2, 0.6]}
+CE_A["atoms"] = [[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]
+
+
+def test_data_points_are_drawn_by_their_weights():
+    """By a chi-squared test, on single draws; each gradient is Hx plus one atom."""
+    problem = PROBLEMS["finite-quadratic"](**CE_A)
+    source = planned("minibatch", {"batch": 1}, problem)
+    x, draws = np.array([0.1, 0.01]), Draws(seed=4, repeat=0)
+    noises = np.array([asked(source, x, draws, 0, k) - x for k in range(4000)])
+    which = np.abs(noises[:, None] - np.array(CE_A["atoms"])).sum(axis=2)
+    assert (which.min(axis=1) < 1e-15).all()
+    counts = np.bincount(which.argmin(axis=1), minlength=4)
+    assert stats.chisquare(counts, 4000 * np.array(CE_A["weights"])).pvalue > FALSE_ALARM
+
+
+def test_shards_of_weighted_data_points_are_refused():
+    with pytest.raises(BadInput, match="iid") as refused:
+        planned("minibatch", {"batch": 1, "sampling": "shard"}, PROBLEMS["finite-quadratic"](**CE_A))
+    assert refused.value.key == "sampling"
+
+
+def test_decoupled_takes_its_norm_from_a_second_independent_draw():
+    """Signs of the first draw bit for bit; each pair (sign of g~_1, norm) as often as independence says."""
+    problem = PROBLEMS["finite-quadratic"](**CE_A)
+    x, draws = np.array([0.1, 0.01]), Draws(seed=5, repeat=0)
+    plain, decoupled = (planned("minibatch", {"batch": 1, "decoupled": on}, problem) for on in (False, True))
+    first = np.array([asked(plain, x, draws, 0, k) for k in range(4000)])
+    found = np.array([asked(decoupled, x, draws, 0, k) for k in range(4000)])
+    assert (np.sign(found) == np.sign(first)).all()
+    norms = np.abs(x + np.array(CE_A["atoms"])).sum(axis=1)
+    distances = np.abs(np.abs(found).sum(axis=1)[:, None] - norms)
+    assert distances.min(axis=1).max() < 1e-15
+    table = np.zeros((2, 4))
+    np.add.at(table, ((found[:, 0] > 0).astype(int), distances.argmin(axis=1)), 1)
+    expected = 4000 * np.outer([0.2, 0.8], CE_A["weights"])
+    assert stats.chisquare(table.ravel(), expected.ravel()).pvalue > FALSE_ALARM
+
+
+def test_a_draw_of_zeros_stays_when_it_is_decoupled():
+    problem = PROBLEMS["separable"](eigenvalues=[1.0, 1.0])
+    source = planned("additive", {"size": 1.0, "noise": "three-point", "q": 1e-9, "decoupled": True}, problem)
+    assert not asked(source, np.zeros(2), Draws(1, 0), 0, 0).any()
 
 
 @pytest.mark.parametrize(("samples", "workers", "largest"), [(11, 3, 3), (12, 3, 4), (5, 1, 5)])

@@ -68,6 +68,10 @@ EXAMPLES = {
         Example({"frequencies": [1.0, 0.2, 1.2]}, constants=PL_ONLY),
         Example({"frequencies": [0.5, 3.0]}, constants={"L": "exact"}),
     ],
+    "finite-quadratic": [
+        Example({"eigenvalues": [1.0, 2.0], "atoms": [[1.0, 0.0], [-0.5, 0.0]], "weights": [1 / 3, 2 / 3]}),
+        Example({"matrix": HILBERT, "atoms": [[1.0, 2.0, 3.0, 4.0], [-1.0, -2.0, -3.0, -4.0]], "weights": [0.5, 0.5]}),
+    ],
     "logistic": [
         Example({"data": "wine"}, fitted, LOGISTIC),
         Example({"data": "wine", "scaling": "standardised"}, fitted, LOGISTIC),
@@ -306,6 +310,7 @@ def test_constants_of_the_toy():
         assert float(max(curvature)) == pytest.approx(found["L"].value, rel=1e-12)
 
 
+FINITE = {"kind": "finite-quadratic", "eigenvalues": [1.0], "atoms": [[1.0], [-1.0]], "weights": [0.5, 0.5]}
 REFUSED = [
     ({"kind": "separable", "eigenvalues": []}, "eigenvalues"),
     ({"kind": "separable", "eigenvalues": [0.0, 0.0]}, "eigenvalues"),
@@ -319,6 +324,16 @@ REFUSED = [
     ({"kind": "quadratic", "matrix": [[1.0, 2.0], [2.0, 1.0]]}, "matrix"),
     ({"kind": "quadratic", "matrix": [[0.0]]}, "matrix"),
     ({"kind": "quadratic", "matrix": [[float("inf")]]}, "matrix"),
+    ({"kind": "finite-quadratic", "atoms": [[0.0]], "weights": [1.0]}, "eigenvalues"),
+    ({**FINITE, "matrix": [[1.0]]}, "eigenvalues"),
+    ({**FINITE, "eigenvalues": [-1.0]}, "eigenvalues"),
+    ({**FINITE, "weights": [0.5, 0.4]}, "weights"),
+    ({**FINITE, "weights": [1.0]}, "weights"),
+    ({**FINITE, "weights": [1.5, -0.5]}, "weights"),
+    ({**FINITE, "atoms": [[1.0], [1.0, 2.0]]}, "atoms.1"),
+    ({**FINITE, "atoms": [[1.0], [-0.5]]}, "atoms"),
+    ({**FINITE, "atoms": [[float("nan")], [1.0]]}, "atoms"),
+    ({**FINITE, "atoms": []}, "weights"),
     ({"kind": "toy", "dimension": 2}, "dimension"),
     ({"kind": "toy", "frequencies": []}, "frequencies"),
     ({"kind": "toy", "frequencies": [1.0, 0.0]}, "frequencies"),

@@ -1,5 +1,6 @@
 """The objectives f; one file each."""
 
+from mpisign.problems.finite import FiniteQuadratic
 from mpisign.problems.logistic import logistic
 from mpisign.problems.problem import Minimum, Problem
 from mpisign.problems.quadratic import Quadratic, Separable
@@ -7,7 +8,13 @@ from mpisign.problems.toy import Toy
 from mpisign.registry import Registry
 
 PROBLEMS: Registry[Problem] = Registry(
-    "problems", Problem, separable=Separable, quadratic=Quadratic, toy=Toy, logistic=logistic
+    "problems",
+    Problem,
+    separable=Separable,
+    quadratic=Quadratic,
+    finite_quadratic=FiniteQuadratic,
+    toy=Toy,
+    logistic=logistic,
 )
 
 __all__ = ["PROBLEMS", "Minimum", "Problem"]

@@ -18,6 +18,7 @@ from mpisign.rows import Matrix, Rows, stored
 from mpisign.settings import BadInput, Positive, checked
 from mpisign.sharing import Share, unshared
 from mpisign.theory.constants import Constant
+from mpisign.theory.noise import Noise, limited
 from mpisign.theory.smoothness import smoothness
 
 _SEGMENTS = 16
@@ -124,6 +125,13 @@ class Logistic(Problem):
         blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
         margins: Floats = np.concatenate([abs(block) @ x for block in blocks])
         return margins
+
+    def noise(self, batch: int) -> Noise:
+        """With pulls in (0, 1): sigma^2 <= mean (||a_i||_1 + mean ||a||_1)^2, and sd_j^2 <= mean a_ij^2."""
+        norms = self._absolute_margins(np.ones(self.rows.dimension))
+        blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
+        squares = sum((block * block).sum(axis=0) for block in blocks) / self.rows.samples
+        return limited(float(np.square(norms + norms.mean()).mean()), float(np.sqrt(squares).sum()), batch)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """L; with l2 also mu = 1/n, and mu_at_minimum = 1 / max_i (H^-1)_ii for H at x* where d is small.

@@ -9,6 +9,7 @@ from mpisign.arrays import Floats, Indices
 from mpisign.objective import Objective
 from mpisign.settings import BadInput
 from mpisign.theory.constants import Constant
+from mpisign.theory.noise import Noise
 
 
 class Minimum(NamedTuple):
@@ -22,13 +23,14 @@ class Minimum(NamedTuple):
 class Problem(ABC):
     """An objective f on R^d.
 
-    dimension: d. samples: n, the data points, or None. segments: into how many fixed parts f is
-    split when it is evaluated, whatever the number of ranks: f(x) is the sum of its parts in their order. variant: what
-    tells f from others of its class on the same data.
+    dimension: d. samples: n, the data points, or None. weights: their probabilities, shape (n,), None where all are
+    the same. segments: into how many fixed parts f is split when it is evaluated, whatever the number of ranks: f(x)
+    is the sum of its parts in their order. variant: what tells f from others of its class on the same data.
     """
 
     dimension: int
     samples: int | None = None
+    weights: Floats | None = None
     segments: int = 1
     variant: str = ""
 
@@ -43,6 +45,10 @@ class Problem(ABC):
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
         """out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
         raise BadInput("kind", "this problem has no data points")
+
+    def noise(self, batch: int) -> Noise:
+        """What is known of the noise of `batch` data points, drawn with replacement."""
+        return Noise()
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:
         """out[i] = the part `segment` of (f, gradient) at points[i]; shapes (r, d) and (r, 1 + d)."""

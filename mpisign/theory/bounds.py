@@ -1,16 +1,236 @@
-"""What the paper proves, as pure functions."""
+"""What the paper proves, as it is printed, and the corrected statements beside it: pure functions.
+
+k: iteration numbers, t: times, of shape (n,) and any real dtype. gap0: V_0 = f(x_0) - f*, a number or an array that
+broadcasts against them, such as (R, 1). Every bound has the shape of the two together and is float64. A parameter
+outside the theorem's range, or NaN, is a ValueError that names the condition.
+
+Assumptions 1 and 2 enter through the same constant mu. "C" numbers the corrected theorems of the audit: Theorems 2
+and 3 take the norm of the stochastic gradient for independent of whether its signs are right, which for d >= 2 it need
+not be. C1 has a measurable drift in the place of 2 p_min - 1 and C0 needs none; `mpisign.theory.drift` certifies some.
+"""
+
+import math
+from typing import Literal
 
 import numpy as np
+from scipy.special import betainc, xlog1py
+from scipy.stats import binom
 
 from mpisign.arrays import Floats
+from mpisign.theory.conditions import ROUNDING, curvatures, in_range, require, step
+
+Numbers = float | Floats
+Ties = Literal["zero", "coin", "plus-positive", "plus-negative"]
+
+# The deterministic setting
 
 
-def proposition1(t: Floats, gap0: float, *, D1: float, beta: float) -> Floats:
-    """V(t) <= D_1^2 V(0) / (D_1^2 + V(0) beta t) for (22) and convex f (Proposition 1.1); t: (n,)."""
-    return D1**2 * gap0 / (D1**2 + gap0 * beta * t)
+def zeta(mu: float, L: float, alpha: float) -> float:
+    """1 - 2 mu alpha (1 - L alpha / 2) in [0, 1) (Theorem 1), for 0 < alpha < 2/L."""
+    return max(1 - _theorem1_rate(mu, L, alpha), 0.0)
 
 
-def proposition2(t: Floats, gap0: float, *, D2: float, beta: float) -> Floats:
-    """V(t) <= V(0) exp(-beta t / D_2) for (23) and convex f (Proposition 2.1); t: (n,)."""
-    bound: Floats = gap0 * np.exp(-beta * t / D2)
+def theorem1(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float) -> Floats:
+    """V_k <= zeta^k V_0 (16), for 0 < alpha < 2/L."""
+    return _linear(k, gap0, _theorem1_rate(mu, L, alpha))
+
+
+def theorem1_gradient(k: Floats, gap0: Numbers, *, L: float, alpha: float) -> Floats:
+    """min over l <= k of ||g_l||_1^2 <= V_0 / (gamma (k + 1)), gamma = alpha (1 - L alpha / 2) (17).
+
+    For 0 < alpha < 2/L and f bounded from below, which the paper leaves unsaid.
+    """
+    in_range(k=k, gap0=gap0)
+    gamma = alpha * _descent(L, alpha)
+    return _over(gap0, gamma * (_real(k) + 1))
+
+
+# The stochastic setting, as printed
+
+
+def theorem2(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_min: float, sigma2: float) -> Floats:
+    """E V_k <= zeta_1^k V_0 + L sigma^2 alpha / (2 mu (2 p_min - 1 - L alpha)) (19).
+
+    zeta_1 = 1 - 2 mu alpha (2 p_min - 1 - L alpha), for 0 < alpha < (2 p_min - 1)/L.
+    """
+    in_range(p_min=p_min, sigma2=sigma2)
+    step(alpha, L, 2 * p_min - 1, "(2 p_min - 1)")
+    return drift_bound(k, gap0, mu=mu, L=L, alpha=alpha, rho=2 * p_min - 1, delta=0.0, sigma2=sigma2)
+
+
+def theorem2_harmonic(k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float) -> Floats:
+    """E V_k <= 9 L sigma^2 / (mu (2 p_min - 1))^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20); infinite at k = 0.
+
+    For alpha_k = 3 / (mu (2 p_min - 1) (k + 1)).
+    """
+    in_range(k=k, gap0=gap0, p_min=p_min, sigma2=sigma2)
+    curvatures(mu, L)
+    k = _real(k)
+    noise = 9 * L * sigma2 / (mu * (2 * p_min - 1)) ** 2
+    return _over(32 * noise, k) + _over(noise, k**2) + _over(gap0, (k + 1) ** 3)
+
+
+def theorem3(
+    k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_min: float, sigma2: float, workers: int
+) -> Floats:
+    """E V_k <= zeta_2^k V_0 + L sigma^2 alpha^2 / (1 - zeta_2) (21), zeta_2 = 1 - 2 mu alpha (A - L alpha).
+
+    A = 2 I_p_min(kappa, kappa) - 1 (`vote_advantage`), for 0 < alpha < A/L.
+    """
+    in_range(p_min=p_min, sigma2=sigma2)
+    advantage = float(vote_advantage(p_min, workers))
+    step(alpha, L, advantage, "(2 I_p_min(kappa, kappa) - 1)")
+    return drift_bound(k, gap0, mu=mu, L=L, alpha=alpha, rho=advantage, delta=0.0, sigma2=sigma2)
+
+
+def beta_half(p: Numbers, workers: int) -> Floats:
+    """I_p(kappa, kappa), kappa = floor((M + 1) / 2) (Theorem 3): for odd M, P(the vote is right) without zero signs."""
+    in_range(p=p, workers=workers)
+    kappa = (workers + 1) // 2
+    return np.asarray(betainc(kappa, kappa, p), dtype=np.float64)[()]
+
+
+def vote_advantage(p: Numbers, workers: int, ties: Ties = "zero") -> Floats:
+    """E[sign(g_i) vote_i] of M independent workers, each right with probability p, otherwise wrong (no zero signs).
+
+    A tie, which needs an even M, counts 0 ("zero") or is tossed for ("coin"): 2 I_p(kappa, kappa) - 1. When ties
+    become +1 the advantage is C(M, M/2) (p (1-p))^(M/2) more where g_i > 0 ("plus-positive") and as much less where
+    g_i < 0 ("plus-negative").
+    """
+    signs = {"zero": 0, "coin": 0, "plus-positive": 1, "plus-negative": -1}
+    require("ties is one of " + ", ".join(signs), ties in signs, {"ties": ties})
+    advantage = 2 * beta_half(p, workers) - 1
+    tied = 0.0 if workers % 2 else binom.pmf(workers // 2, workers, p)
+    return np.asarray(advantage + signs[ties] * tied)[()]
+
+
+# The stochastic setting, corrected
+
+
+def floor_bound(
+    k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, sigma2: float, workers: int = 1
+) -> Floats:
+    """E V_k <= (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
+
+    For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1, and any rule for ties, 25 sigma^2 takes
+    the place of sigma^2.
+    """
+    in_range(sigma2=sigma2, workers=workers)
+    curvatures(mu, L)
+    theta = _descent(L, alpha)
+    noise = sigma2 if workers == 1 else 25 * sigma2
+    return _linear(k, gap0, mu * alpha * theta, noise / (2 * mu * theta**2))
+
+
+def drift_bound(
+    k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, rho: float, delta: float, sigma2: float
+) -> Floats:
+    """E V_k <= zeta^k V_0 + (delta + L sigma^2 alpha) / (2 mu (rho - L alpha)) (C1).
+
+    zeta = 1 - 2 mu alpha (rho - L alpha) >= 0, 0 < alpha < rho/L, and E[M_k g'v | x] >= rho ||g||_1^2 - delta at every
+    reachable x. A smaller rho
+    is also valid, and zeta >= 0 for every alpha when rho <= sqrt(2 L / mu).
+    """
+    in_range(rho=rho, delta=delta, sigma2=sigma2)
+    curvatures(mu, L)
+    step(alpha, L, rho, "rho")
+    rate = 2 * mu * alpha * (rho - L * alpha)
+    require("zeta >= 0", rate <= 1 + ROUNDING, {"zeta = 1 - 2 mu alpha (rho - L alpha)": 1 - rate, "rho": rho})
+    return _linear(k, gap0, rate, (delta + L * sigma2 * alpha) / (2 * mu * (rho - L * alpha)))
+
+
+def harmonic_shifted(
+    k: Floats,
+    gap0: Numbers,
+    *,
+    mu: float,
+    L: float,
+    rho: float,
+    sigma2: float,
+    c: float = 3.0,
+    k0: float | None = None,
+    form: Literal["max", "cubic"] = "max",
+    delta: float = 0.0,
+) -> Floats:
+    """E V_k for alpha_k = c / (mu rho (k + k0)) under the drift of C1 (C3); the first form needs delta = 0.
+
+    "max", for c > 1:   max{k0 V_0, c^2 L sigma^2 / ((c - 1) mu^2 rho^2)} / (k + k0).
+    "cubic", for c = 3: (k0/(k + k0))^3 V_0 + (1 + 1/k0)^3 (9 L sigma^2/(2 mu^2 rho^2 (k + k0)) + delta/(mu rho)) (20').
+
+    k0: at least max{2 c L / (mu rho^2), c}, so that L alpha_k <= rho/2; rounded up to a whole number when None.
+    """
+    in_range(k=k, gap0=gap0, sigma2=sigma2, delta=delta)
+    least = shift(mu, L, rho, c)
+    k0 = math.ceil(least) if k0 is None else k0
+    require("k0 >= max{2 c L/(mu rho^2), c} and finite", least <= k0 < math.inf, {"k0": k0, "least": least})
+    require("form is max or cubic", form in ("max", "cubic"), {"form": form})
+    noise = L * sigma2 / (mu * rho) ** 2
+    if form == "max":
+        require("delta = 0 (form max)", delta == 0, {"delta": delta})
+        return np.maximum(k0 * np.asarray(gap0), c**2 / (c - 1) * noise) / (_real(k) + k0)
+    require("c = 3 (form cubic)", c == 3, {"c": c})
+    late = _real(k) + k0
+    return (k0 / late) ** 3 * gap0 + (1 + 1 / k0) ** 3 * (4.5 * noise / late + delta / (mu * rho))
+
+
+def shift(mu: float, L: float, rho: float, c: float = 3.0) -> float:
+    """The least k0 of C3, max{2 c L / (mu rho^2), c}, not rounded."""
+    in_range(rho=rho, c=c)
+    curvatures(mu, L)
+    return max(2 * c * L / (mu * rho**2), c)
+
+
+# The flows
+
+
+def proposition1(t: Floats, gap0: Numbers, *, D1: float, beta: float) -> Floats:
+    """V(t) <= D_1^2 V(0) / (D_1^2 + V(0) beta t) for (22) and convex f (Proposition 1.1)."""
+    in_range(t=t, gap0=gap0, D1=D1, beta=beta)
+    return D1**2 * gap0 / (D1**2 + gap0 * beta * _real(t))
+
+
+def proposition1_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
+    """min over s <= t of ||grad f(x(s))||_2 <= sqrt(V(0) / (beta t)) for (22) (Proposition 1.2); infinite at t = 0."""
+    in_range(t=t, gap0=gap0, beta=beta)
+    return np.sqrt(_over(gap0, beta * _real(t)))
+
+
+def proposition2(t: Floats, gap0: Numbers, *, D2: float, beta: float) -> Floats:
+    """V(t) <= V(0) exp(-beta t / D_2) for (23) and convex f (Proposition 2.1)."""
+    in_range(t=t, gap0=gap0, D2=D2, beta=beta)
+    bound: Floats = gap0 * np.exp(-beta * _real(t) / D2)
     return bound
+
+
+def proposition2_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
+    """min over s <= t of ||grad f(x(s))||_1 <= V(0) / (beta t) for (23) (Proposition 2.2); infinite at t = 0."""
+    in_range(t=t, gap0=gap0, beta=beta)
+    return _over(gap0, beta * _real(t))
+
+
+def _theorem1_rate(mu: float, L: float, alpha: float) -> float:
+    curvatures(mu, L)
+    return 2 * mu * alpha * _descent(L, alpha)
+
+
+def _descent(L: float, alpha: float) -> float:
+    """1 - L alpha / 2, positive: V_k - V_{k+1} >= alpha (1 - L alpha / 2) ||g_k||_1^2 (31)."""
+    step(alpha, L, 2, "2")
+    return 1 - L * alpha / 2
+
+
+def _linear(k: Floats, gap0: Numbers, rate: float, floor: float = 0.0) -> Floats:
+    """(1 - rate)^k gap0 + floor, to full accuracy for a small rate and a large k."""
+    in_range(k=k, gap0=gap0)
+    bound: Floats = np.exp(xlog1py(_real(k), -min(rate, 1.0))) * gap0 + floor
+    return bound
+
+
+def _real(k: Floats) -> Floats:
+    return np.asarray(k, dtype=np.float64)
+
+
+def _over(numerator: Numbers, denominator: Floats) -> Floats:
+    """numerator / denominator, and infinity where the denominator is 0, also for 0 / 0."""
+    positive = denominator > 0
+    return np.where(positive, numerator / np.where(positive, denominator, 1.0), np.inf)

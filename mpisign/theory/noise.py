@@ -1,0 +1,97 @@
+"""The noise of a stochastic gradient: sigma^2 of Assumption 4 and the probabilities of right signs, over all x."""
+
+from itertools import combinations_with_replacement
+from math import comb, sqrt
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+
+from mpisign.arrays import Floats
+from mpisign.theory.constants import Constant
+
+_MOST_DRAWS = 10**6
+"""A law of means that takes more draws than this to enumerate is not written down."""
+
+_ROUNDING = 1e-12
+"""A sum of atoms is 0 when it is this small beside the largest of them."""
+
+
+class Noise(NamedTuple):
+    """What is known of the noise g~ - g, the same at every x; None: nothing.
+
+    sigma2: E ||g~ - g||_1^2 <= sigma^2 (18). p_min: the least P(sign g~_i = sign g_i) over all x and i with
+    g_i != 0; p_min_literal: also over g_i = 0, where the sign is right when g~_i = 0. Both are for a g_i however
+    close to 0, whether or not a run gets there. independent: whether the coordinates of the noise are.
+    """
+
+    sigma2: Constant | None = None
+    p_min: Constant | None = None
+    p_min_literal: Constant | None = None
+    independent: bool = False
+
+
+class Law(NamedTuple):
+    """Finitely many values of the noise: atoms, shape (n, d), with probabilities `weights`, shape (n,)."""
+
+    atoms: Floats
+    weights: Floats
+
+
+def known(law: Law, independent: bool = False) -> Noise:
+    """Everything of a finite law, exactly.
+
+    Near g_i = 0+ a sign is wrong when the noise is negative, so that p_min = min_i min(P(c_i >= 0), P(c_i <= 0)).
+    """
+    atoms, weights = law
+    small = _ROUNDING * np.abs(atoms).max(initial=0.0)
+    above, below = weights @ (atoms >= -small), weights @ (atoms <= small)
+    p_min = float(min(above.min(), below.min()))
+    literal = min(p_min, float((weights @ (np.abs(atoms) <= small)).min()))
+    sigma2 = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
+    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), independent)
+
+
+def mean_law(law: Law, batch: int) -> Law | None:
+    """The law of the mean of `batch` independent draws; None when it has too many atoms to be written down."""
+    atoms, weights = law
+    if comb(len(atoms) + batch - 1, batch) * batch > _MOST_DRAWS:
+        return None
+    draws = combinations_with_replacement(range(len(atoms)), batch)
+    counts = np.array([np.bincount(draw, minlength=len(atoms)) for draw in draws])
+    return Law(counts @ atoms / batch, scipy.stats.multinomial(batch, weights / weights.sum()).pmf(counts))
+
+
+def limited(single: float, deviations: float, batch: int) -> Noise:
+    """sigma_n^2 <= min(sigma^2, (sum_i sd_i)^2 / n) for the mean of n = `batch` i.i.d. draws.
+
+    single: sigma^2 of one draw; deviations: sum_i sd_i. (Remark 5's sigma^2 / n is not true in the 1-norm.)
+    """
+    return Noise(Constant(min(single, deviations**2 / batch), "upper"))
+
+
+def additive(noise: str, size: float, q: float, dimension: int) -> Noise:
+    """Independent coordinates: N(0, size^2), uniform on [-size, size], or +-size with probability q each, else 0.
+
+    E (sum |n_i|)^2 = d E n^2 + d (d - 1) (E|n|)^2.
+    """
+    absolute, square, p_min, zero = {
+        "normal": (size * sqrt(2 / np.pi), size**2, 0.5, 0.0),
+        "uniform": (size / 2, size**2 / 3, 0.5, 0.0),
+        "three-point": (2 * q * size, 2 * q * size**2, 1 - q, 1 - 2 * q),
+    }[noise]
+    sigma2 = dimension * square + dimension * (dimension - 1) * absolute**2
+    literal = min(p_min, zero)
+    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), independent=True)
+
+
+def sign_probability(right: Floats, draws: int, level: float) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's limits, each at `level`, for the probability behind `right` of `draws`."""
+    wrong = draws - right
+    low = np.where(right > 0, scipy.stats.beta.ppf(level, right, wrong + 1), 0.0)
+    high = np.where(wrong > 0, scipy.stats.beta.ppf(1 - level, right + 1, wrong), 1.0)
+    return low, high
+
+
+NONE = Noise(Constant(0.0, "exact"), Constant(1.0, "exact"), Constant(1.0, "exact"), independent=True)
+"""The exact gradient."""

@@ -14,7 +14,15 @@ from figure import STYLE, above, remark, report, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.flows import Constants, constants, gradient_flow, normalised_flow, sign_flow
+from mpisign.flows import (
+    Constants,
+    constants,
+    gradient_flow,
+    normalised_flow,
+    sign_flow,
+    sign_flow_on_line,
+    smooth_gradient_flow,
+)
 from mpisign.theory.bounds import proposition1, proposition2
 
 BETA = 1.0
@@ -111,6 +119,20 @@ def held(known: Constants) -> tuple[bool, bool]:
     first = proposition1(t, v22[0], D1=known.D1, beta=BETA)
     second = proposition2(t, v23[0], D2=known.D2, beta=BETA)
     return bool((v22 <= first * (1 + 1e-12)).all()), bool((v23 <= second * (1 + 1e-12)).all())
+
+
+def on_line() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Times, the least |f'| so far along (22) and along (23) from x_0 = 3 on Example 4's f, and V(0)."""
+    t = np.linspace(1e-3, 4.0, 4001)
+    path22 = smooth_gradient_flow(slope, np.array([3.0]), np.concatenate([[0.0], t]), beta=BETA)[1:, 0]
+    path23 = sign_flow_on_line(lambda x: float(slope(np.array([x]))[0]), 3.0, beta=BETA).at(t)[:, 0]
+    least = [np.minimum.accumulate(np.abs(slope(path))) for path in (path22, path23)]
+    return t, *least, 9.0 + 3 * np.sin(3.0) ** 2
+
+
+def slope(x: np.ndarray) -> np.ndarray:
+    """f' of f = x^2 + 3 sin^2 x, which is not convex."""
+    return 2 * x + 3 * np.sin(2 * x)
 
 
 def findings(known: Constants) -> list[str]:

@@ -5,7 +5,7 @@ An entry is a function of these files, in the module of its section.
 
 from collections.abc import Callable
 
-from appendix import proposition_1, proposition_2
+from appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
 from entry import Entry, Results
 from remarks import remark_2, remark_3, remark_4, remark_5, remark_6
 from section2 import example_1, example_2, example_3
@@ -31,7 +31,12 @@ PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
     ),
     "Section IV: many workers": (theorem_3, remark_7),
     "Section V: experiments": (figure_1, figure_2a, figure_2b, figure_2, figure_3),
-    "Appendix A: continuous time": (proposition_1, proposition_2),
+    "Appendix A: continuous time": (
+        proposition_1,
+        proposition_1_gradient,
+        proposition_2,
+        proposition_2_gradient,
+    ),
 }
 """In the paper's order."""
 

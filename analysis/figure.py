@@ -42,11 +42,15 @@ def command(draw: Callable[[Trajectory], Figure], name: str, documentation: str 
 
 
 def command_of_files(
-    findings: Callable[[Trajectory], list[str]], draw: Callable[..., Figure], name: str, documentation: str | None
+    findings: Callable[[Trajectory], list[str]],
+    draw: Callable[..., Figure],
+    name: str,
+    documentation: str | None,
+    iterates: bool = False,
 ) -> int:
     """A script that draws one figure of several trajectory files, and prints what it finds in each; exits as `command`.
 
-    draw: of the files in their order. name: the figure's file is called so.
+    draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k.
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
@@ -54,7 +58,7 @@ def command_of_files(
     options = parser.parse_args()
     plt.style.use(STYLE)
     try:
-        trajectories = [Trajectory(path) for path in options.files]
+        trajectories = [Trajectory(path, iterates=iterates) for path in options.files]
         found = [finding for trajectory in trajectories for finding in findings(trajectory)]
         figure = draw(*trajectories)
     except BadInput as error:

@@ -1,6 +1,5 @@
 """Runs at a frozen x, where every k is one more draw: what the vote did each time, and what theory says of it."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from mpisign.theory.votes import Moments, VoteDrift, moments, three_point, vote_
 from mpisign.trajectory import Repeat, RunRecord, Trajectory
 
 _MOVED = 1e-6
-"""x counts as frozen while ||g||_1 moves by no more than this part of itself."""
+"""x counts as frozen while no x_i moves by more than this part of the largest."""
 
 
 class Mean(NamedTuple):
@@ -38,10 +37,10 @@ def mean(samples: np.ndarray) -> Mean:
 
 
 class Frozen(NamedTuple):
-    """One repeat at a frozen x where all |g_i| are equal.
+    """One repeat at a frozen x.
 
-    gradient: g, (d,). advantage: mean over i of sign(g_i) vote_i, each k, (n,). drift: M_k g'v / (||g||_1 E N), each k,
-    (n,). known: the moments of a worker's g~. theory: the drift E[M_k g'v] over ||g||_1 E N.
+    gradient: g, (d,). advantage: the mean over i of sign(g_i) vote_i, each k, (n,). drift: M_k g'v / (||g||_1 E N), each
+    k, (n,). known: the moments of a worker's g~. theory: the drift E[M_k g'v] over ||g||_1 E N.
     """
 
     run: RunRecord
@@ -52,15 +51,17 @@ class Frozen(NamedTuple):
     theory: VoteDrift
 
 
-def frozen(trajectory: Trajectory) -> Iterator[Frozen]:
+def frozen(trajectory: Trajectory) -> list[Frozen]:
     """Every complete repeat of every run, in the order of the file; raises BadInput when one is something else."""
-    for run in trajectory:
-        for repeat in run.finished():
-            if len(repeat.columns["k"]) < 3 or not _is_frozen(repeat):
-                raise BadInput(
-                    str(trajectory.path), "expected a frozen x and log = { every = 1 }, as jobs/workers.toml has"
-                )
-            yield _frozen(run, repeat, str(trajectory.path))
+    found = [_frozen(run, repeat) for run in trajectory for repeat in run.finished()]
+    points = [each for each in found if each is not None]
+    if not points or len(points) < len(found):
+        raise BadInput(
+            str(trajectory.path),
+            "expected scaled-sign at a frozen x of a quadratic, noise with a finite law, and log = { every = 1, "
+            "iterates = true }, as jobs/workers.toml has",
+        )
+    return points
 
 
 def law(run: RunRecord, gradient: np.ndarray) -> Moments | None:
@@ -81,29 +82,19 @@ def theory(run: RunRecord, gradient: np.ndarray, known: Moments) -> VoteDrift:
     return VoteDrift(independent if run.attributes.get("oracle.decoupled") else exact, independent)
 
 
-def _is_frozen(repeat: Repeat) -> bool:
-    size = repeat.columns["gradient_l1"]
-    return bool(np.all(np.diff(repeat.columns["k"]) == 1) and np.ptp(size) <= _MOVED * size[0])
-
-
-def _frozen(run: RunRecord, repeat: Repeat, path: str) -> Frozen:
-    gradient = _gradient(run, repeat)
-    known = None if gradient is None else law(run, gradient)
-    if gradient is None or known is None:
-        raise BadInput(path, "expected a quadratic, equal |g_i| and noise with a finite law, as jobs/workers.toml has")
-    columns = {name: column[:-1] for name, column in repeat.columns.items()}  # the last x_k makes no step
-    advantage = 2 * columns["agreement"] - 1
-    if run.attributes["zeros"] == "exact":  # else a tie has been decided by then
-        advantage = advantage + columns["ties"] / len(gradient)
-    drift = columns["scale"] * advantage / known.norm
-    return Frozen(run, gradient, advantage, drift, known, theory(run, gradient, known))
-
-
-def _gradient(run: RunRecord, repeat: Repeat) -> np.ndarray | None:
-    """The gradient at the start, as the file's settings have it; None when the |g_i| are not all equal."""
-    eigenvalues, points = run.attributes.get("problem.eigenvalues"), run.attributes.get("start.x")
-    if eigenvalues is None or points is None:
+def _frozen(run: RunRecord, repeat: Repeat) -> Frozen | None:
+    """None when x moves or too little is known."""
+    x, eigenvalues = repeat.columns.get("x"), run.attributes.get("problem.eigenvalues")
+    if x is None or eigenvalues is None or not _stays(x, repeat.columns["k"]) or run.attributes.get("scale") != "l1":
         return None
-    starts = np.atleast_2d(points)
-    gradient = eigenvalues * starts[repeat.number % len(starts)]
-    return gradient if np.ptp(np.abs(gradient)) <= _MOVED * np.abs(gradient).max() else None
+    gradient = eigenvalues * x[0]
+    known = law(run, gradient)
+    if known is None:
+        return None
+    moved = np.sign(-np.diff(x, axis=0))  # the vote: x_k - x_{k+1} = alpha M_k v
+    drift = repeat.columns["scale"][:-1] * (moved @ gradient) / (np.abs(gradient).sum() * known.norm)
+    return Frozen(run, gradient, (moved * np.sign(gradient)).mean(axis=1), drift, known, theory(run, gradient, known))
+
+
+def _stays(x: np.ndarray, k: np.ndarray) -> bool:
+    return len(k) > 2 and bool(np.all(np.diff(k) == 1) and np.ptp(x, axis=0).max() <= _MOVED * np.abs(x[0]).max())

@@ -16,12 +16,8 @@ from frozen import Frozen, Mean, frozen, law, mean, theory
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.settings import BadInput
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
-
-_P_SIGNS = {1: "$g_i > 0$", -1: "$g_i < 0$"}
-
 
 def workers_of(each: Frozen) -> int:
     return int(each.run.attributes["workers"])
@@ -47,7 +43,7 @@ _SIGNS = ("positive", "negative")
 
 def findings(trajectory: Trajectory) -> list[str]:
     """A line for each measurement, and how many of them have theory in their interval."""
-    points = read(trajectory)
+    points = frozen(trajectory)
     about_drift = kind(points) == "covariance"
     lines, held = [], []
     for each in points:
@@ -56,13 +52,6 @@ def findings(trajectory: Trajectory) -> list[str]:
         lines.append(f"{name(each)}: " + (drift_line(drift, each) if about_drift else line(advantage, drift, each)))
     what = "drift" if about_drift else "advantage"
     return [*lines, f"{what}: theory is in the 95 % interval of {sum(held)} of {len(held)} measurements"]
-
-
-def read(trajectory: Trajectory) -> list[Frozen]:
-    points = list(frozen(trajectory))
-    if not points:
-        raise BadInput(str(trajectory.path), "expected a complete repeat; there is none")
-    return points
 
 
 def name(each: Frozen) -> str:
@@ -91,13 +80,13 @@ def draw(*trajectories: Trajectory) -> Figure:
     )
     panels = {"workers": draw_workers, "ties": draw_ties, "covariance": draw_covariance}
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
-        points = read(trajectory)
+        points = frozen(trajectory)
         panels[kind(points)](points, axes_)
         axes_.axhline(0, color="0.3", lw=0.8, zorder=0.5)
     return figure
 
 
-def mark(axes: Axes, at: list[float], means: list[Mean], **look: Any) -> None:
+def mark(axes: Axes, at: Any, means: list[Mean], **look: Any) -> None:
     """Measurements with their intervals."""
     value, low, high = np.array(means).T
     style = {"ls": "none", "markersize": 4, "elinewidth": 1} | look
@@ -107,33 +96,34 @@ def mark(axes: Axes, at: list[float], means: list[Mean], **look: Any) -> None:
 def draw_workers(points: list[Frozen], axes: Axes) -> None:
     """Advantage and drift against M."""
     points = sorted(points, key=workers_of)
-    at = [workers_of(each) for each in points]
-    axes.plot(at, [expected_advantage(each) for each in points], "-", color="C0", lw=1, label="$2 I_p - 1$")
-    mark(axes, at, [mean(each.advantage) for each in points], color="C0", marker="o", label="advantage")
-    axes.plot(at, [each.theory.exact for each in points], "--", color="C1", lw=1, label="C4")
-    mark(axes, at, [mean(each.drift) for each in points], color="C1", marker="s", label="drift$\\,/\\,(||g||_1 E N)$")
+    at = np.array([workers_of(each) for each in points])
+    curves = {
+        "advantage": ("C0", "-", -0.12, expected_advantage, lambda each: each.advantage),
+        "drift$\\,/\\,(||g||_1 E N)$": ("C1", "--", 0.12, lambda each: each.theory.exact, lambda each: each.drift),
+    }
+    for label, (color, dashes, shift, expected, samples) in curves.items():
+        axes.plot(at + shift, [expected(each) for each in points], color=color, ls=dashes, lw=1)
+        mark(axes, at + shift, [mean(samples(each)) for each in points], color=color, marker="o", label=label)
     p, d = points[0].known.p[0], len(points[0].gradient)
-    axes.set(xlabel=f"workers M (p = {p:.1f}, d = {d})", ylabel="advantage, drift", xticks=at[::2], ylim=(0, None))
+    axes.set(xlabel=f"workers M (p = {p:.1f}, d = {d})", xticks=at[::2], ylim=(0, None))
     above(axes, ncols=2)
+
+
+RULES = {"exact": ("tie 0", "C0", -0.15), "coin": ("coin", "C2", 0.15), "plus": ("tie +1", "C1", 0.0)}
+"""A policy for ties: its name in the figure, its colour, and how far its marks are moved aside."""
 
 
 def draw_ties(points: list[Frozen], axes: Axes) -> None:
     """The advantage of each rule against even M, apart for g_i > 0 and g_i < 0."""
-    marks, colors = {1: "^", -1: "v"}, {"exact": "C0", "coin": "C2", "plus": "C1"}
-    shift = {"exact": -0.15, "coin": 0.15, "plus": 0.0}
-
-    def curve(each: Frozen) -> tuple[str, int]:
-        return str(each.run.attributes["zeros"]), int(np.sign(each.gradient[0]))
-
-    for (rule, sign), group in groupby(sorted(points, key=lambda each: (*curve(each), workers_of(each))), curve):
-        some = list(group)
-        at = np.array([workers_of(each) for each in some])
-        if rule != "coin":
-            axes.plot(at, [expected_advantage(each) for each in some], color=colors[rule], lw=1, ls="-")
-        label = {"exact": "tie 0", "coin": "coin", "plus": "tie +1"}[rule] + f", {_P_SIGNS[sign]}"
-        means = [mean(each.advantage) for each in some]
-        mark(axes, list(at + shift[rule]), means, color=colors[rule], marker=marks[sign], label=label)
-    axes.set(xlabel=f"workers M (p = {points[0].known.p[0]:.1f})", ylabel="advantage", xticks=sorted(set(at)))
+    ms = sorted({workers_of(each) for each in points})
+    for rule, (label, color, shift) in RULES.items():
+        for sign, (marker, where) in {1: ("^", "$g_i > 0$"), -1: ("v", "$g_i < 0$")}.items():
+            some = [each for each in points if each.run.attributes["zeros"] == rule and np.sign(each.gradient[0]) == sign]
+            at = np.array([workers_of(each) for each in some])
+            axes.plot(at, [expected_advantage(each) for each in some], color=color, ls="--" if rule == "coin" else "-", lw=1)
+            means = [mean(each.advantage) for each in some]
+            mark(axes, at + shift, means, color=color, marker=marker, label=f"{label}, {where}")
+    axes.set(xlabel=f"workers M (p = {points[0].known.p[0]:.1f})", ylabel="advantage", xticks=ms)
     above(axes, ncols=3)
 
 
@@ -142,15 +132,16 @@ def draw_covariance(points: list[Frozen], axes: Axes) -> None:
     ts = np.linspace(*np.array(sorted(each.gradient[0] for each in points))[[0, -1]], 100)
     for number, (label, group) in enumerate(groupby(points, lambda each: each.run.label)):
         some, color, marker = list(group), f"C{number}", "osD^v"[number % 5]
-        run, direction = some[0].run, np.sign(some[0].gradient)
+        run, direction = some[0].run, some[0].gradient / some[0].gradient[0]
         lines = np.array([theory(run, t * direction, law(run, t * direction)) for t in ts])
         axes.plot(ts, lines[:, 0], "-", color=color, lw=1)
         axes.plot(ts, lines[:, 1], "--", color=color, lw=0.8)
         mark(axes, [each.gradient[0] for each in some], [mean(each.drift) for each in some], color=color,
              marker=marker, label=label)  # fmt: skip
-    axes.set(xlabel="t; x = (t, t) in CE-B", ylabel="drift$\\,/\\,(||g||_1 E N)$")
-    above(axes, ncols=2)
+    axes.locator_params("x", nbins=5)
+    axes.set(xlabel=f"t; x = (t, {direction[1]:g} t) in CE-B", ylabel="drift$\\,/\\,(||g||_1 E N)$")
+    above(axes, ncols=3)
 
 
 if __name__ == "__main__":
-    raise SystemExit(command_of_files(findings, draw, "workers", __doc__))
+    raise SystemExit(command_of_files(findings, draw, "workers", __doc__, iterates=True))

@@ -124,13 +124,15 @@ def draw_advantages(trajectory: Trajectory, axes: Axes) -> None:
     for number, (p, points) in enumerate(curves.items()):
         at, color = [flipped(each.run) for each in points], f"C{number}"
         value, low, high = np.array([mean(each.advantage) for each in points]).T
-        axes.plot(at, [exact(each) for each in points], "-", color=color, lw=1, label=f"exact, p = {p:g}")
-        axes.plot(at, [averaged(each) for each in points], ":", color=color, lw=1.2, label="$A_M$, mean probability")
+        axes.plot(at, [exact(each) for each in points], "-", color=color, lw=1)
+        axes.plot(at, [averaged(each) for each in points], ":", color=color, lw=1.2)
         axes.errorbar(at, value, yerr=[value - low, high - value], fmt="os^D"[number % 4], color=color, ms=4,
-                      elinewidth=1, label="measured")  # fmt: skip
+                      elinewidth=1, label=f"measured, p = {p:g}")  # fmt: skip
+    axes.plot([], [], "-", color="0.3", lw=1, label="exact")
+    axes.plot([], [], ":", color="0.3", lw=1.2, label="$A_M$ at the mean probability")
     workers = next(iter(curves.values()))[0].run.attributes["workers"]
     axes.set(xlabel=f"flipped workers B of {workers}", ylabel="advantage of the vote", ylim=(0, None))
-    above(axes, ncols=len(curves))
+    above(axes, ncols=2)
 
 
 def draw_gaps(trajectory: Trajectory, axes: Axes) -> None:

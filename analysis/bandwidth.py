@@ -1,8 +1,9 @@
 """At which bandwidth one bit a coordinate wins: the time to the lowest target that every method reaches.
 
 time = iterations * seconds an iteration + bits / bandwidth. Seconds are measured in one process, where the workers
-compute one after another and messages cost nothing; bits go through one link, the server's. Steps, targets and
-intervals are those of analysis/bits.py. Below the crossover a method is faster than dense SGD.
+compute one after another and messages cost nothing: the least over the repeats, where least disturbed. Bits go through
+one link, the server's. Steps, targets and intervals are those of analysis/bits.py. Below the crossover a method is
+faster than dense SGD.
 
     python analysis/bandwidth.py results/bits.h5 results/bits-wide.h5 -o figures
 """
@@ -47,26 +48,27 @@ def lowest(trajectory: Trajectory) -> tuple[float, dict[str, Cost], str]:
 def findings(trajectory: Trajectory) -> list[str]:
     """A line for each method."""
     target, row, reference = lowest(trajectory)
-    a = row[reference].run.attributes
-    up, words = 64 * (1 + a["dimension"]), -(-a["dimension"] // 64)
-    lines = [
-        f"{where(trajectory)}: a dense message has {up} bits, one of signs {64 * (1 + words)}: {up / 64 / (1 + words):.1f}"
-        " times fewer"
-    ]
+    d = int(row[reference].run.attributes["dimension"])
+    dense_bits, sign_bits = 64 * (1 + d), 64 * (1 + -(-d // 64))
+    fewer = f"{dense_bits / sign_bits:.1f} times fewer"
+    lines = [f"{where(trajectory)}: a dense message has {dense_bits} bits, one of signs {sign_bits}: {fewer}"]
     for name, each in row.items():
         pace = each.seconds[0] / each.iterations[0] * 1e6
         line = f"{where(trajectory)}, gap {target:g}, {name}: {pace:.0f} microseconds an iteration"
-        lines.append(line if name == reference else f"{line}; faster than {reference} {below(crossover(each, row[reference]))}")
+        lines.append(
+            line if name == reference else f"{line}; faster than {reference} {below(crossover(each, row[reference]))}"
+        )
     return lines
 
 
 def below(resampled: np.ndarray) -> str:
-    """A crossover in words, with its interval."""
+    """A crossover in words, with its interval; resamples without one are left out, unless they are many."""
     known = np.append(resampled[:1], resampled[1:][~np.isnan(resampled[1:])])
     if np.isnan(known[0]) or len(known) < 0.95 * len(resampled):
         return "at no bandwidth, or only above one"
-    value, low, high = (f"{number:.2g}" for number in np.array(estimate(known)) / 1e6)
-    return f"below {value} [{low}, {high}] Mbit/s"
+    value, low, high = np.array(estimate(known)) / 1e6
+    words = {0.0: "at no bandwidth", np.inf: "at every bandwidth"}.get(float(value), f"below {value:.3g} Mbit/s")
+    return f"{words} [{low:.3g}, {high:.3g}]"
 
 
 def draw(*trajectories: Trajectory) -> Figure:
@@ -79,7 +81,7 @@ def draw(*trajectories: Trajectory) -> Figure:
 
 
 def draw_times(trajectory: Trajectory, axes: Axes) -> None:
-    """Time against bandwidth, with a mark at each crossing of dense SGD and its interval along the bottom."""
+    """Time against bandwidth, with a mark at each crossing of dense SGD."""
     target, row, reference = lowest(trajectory)
     for number, (name, each) in enumerate(row.items()):
         axes.plot(_BANDWIDTHS / 1e6, seconds_at(each, _BANDWIDTHS), label=name, **look(number))

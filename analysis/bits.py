@@ -2,6 +2,7 @@
 
 A target is reached at the first record where the median gap over the repeats is not above it; bits are those sent by
 then, up and down, for all workers. For each target the step with the fewest bits is taken, on the same repeats.
+In the figure a number after a method is that step.
 Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with the choice of the step in it.
 
     python analysis/bits.py results/bits.h5 results/bits-wide.h5 -o figures
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import command_of_files
+from figure import above, command_of_files
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
@@ -27,7 +29,7 @@ _RESAMPLES = 400
 
 class Cost(NamedTuple):
     """What a method spends until its median gap is at the target; arrays of shape (resamples,), the first the repeats
-    as they are. run: the best step there. infinite: not reached.
+    as they are. run: with the best step there. Infinite: not reached.
     """
 
     run: RunRecord
@@ -75,31 +77,44 @@ def resamples(repeats: int) -> np.ndarray:
     return np.concatenate([np.arange(repeats)[None], drawn])
 
 
-def cost(runs: list[RunRecord], target: float) -> Cost:
-    """With the best step of each resample."""
-    spent = np.array([spent_by(run, target) for run in runs])  # (steps, 3, resamples)
+def medians(run: RunRecord, drawn: np.ndarray) -> np.ndarray:
+    """The median gap over each resample, shape (resamples, records)."""
+    gaps = np.array([run.gap(repeat) for repeat in run.finished()])
+    middle: np.ndarray = np.median(gaps[drawn], axis=1)
+    return middle
+
+
+def cost(runs: list[RunRecord], middles: list[np.ndarray], paces: np.ndarray, target: float) -> Cost:
+    """With the best step of each resample; middles: the medians of each run. paces: seconds an iteration."""
+    spent = np.array([spent_by(run, middle, target) for run, middle in zip(runs, middles, strict=True)])
     best = spent[:, 1].argmin(axis=0)
-    iterations, bits, seconds = spent[best, :, np.arange(spent.shape[2])].T
-    return Cost(runs[best[0]], iterations, bits, seconds)
+    iterations, bits = spent[best, :, np.arange(len(best))].T
+    return Cost(runs[best[0]], iterations, bits, iterations * paces)
 
 
-def spent_by(run: RunRecord, target: float) -> np.ndarray:
-    """Iterations, bits and seconds until the target, shape (3, resamples); seconds at the run's mean pace."""
-    repeats = run.finished()
-    drawn = resamples(len(repeats))
-    columns = repeats[0].columns
-    gaps = np.array([run.gap(repeat) for repeat in repeats])
-    below = np.median(gaps[drawn], axis=1) <= target
+def spent_by(run: RunRecord, middle: np.ndarray, target: float) -> np.ndarray:
+    """Iterations and bits until the target, shape (2, resamples)."""
+    columns = run.finished()[0].columns
+    below = middle <= target
     at = below.argmax(axis=1)
-    pace = np.array([repeat.columns["seconds"][-1] / repeat.columns["k"][-1] for repeat in repeats])
-    k, bits = columns["k"][at], (columns["bits_up"] + columns["bits_down"])[at]
-    return np.where(below.any(axis=1), [k, bits, k * np.median(pace[drawn], axis=1)], np.inf)
+    return np.where(below.any(axis=1), [columns["k"][at], (columns["bits_up"] + columns["bits_down"])[at]], np.inf)
+
+
+def pace(runs: list[RunRecord], drawn: np.ndarray) -> np.ndarray:
+    """Seconds an iteration of a method, shape (resamples,): the least over steps and repeats, where least disturbed."""
+    ends = [[(repeat.columns["seconds"][-1], repeat.columns["k"][-1]) for repeat in run.finished()] for run in runs]
+    seconds, iterations = np.moveaxis(np.array(ends), -1, 0)
+    return (seconds / iterations).min(axis=0)[drawn].min(axis=1)
 
 
 def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
     """Target, then method; the lowest targets that every method reaches. Raises BadInput when there is none."""
-    sweeps = methods(trajectory)
-    table = {target: {name: cost(runs, target) for name, runs in sweeps.items()} for target in TARGETS}
+    table: dict[float, dict[str, Cost]] = {target: {} for target in TARGETS}
+    for name, runs in methods(trajectory).items():
+        drawn = resamples(len(runs[0].finished()))
+        middles, paces = [medians(run, drawn) for run in runs], pace(runs, drawn)
+        for target, row in table.items():
+            row[name] = cost(runs, middles, paces, target)
     reached = {target: row for target, row in table.items() if all(np.isfinite(each.bits[0]) for each in row.values())}
     if not reached:
         raise BadInput(str(trajectory.path), f"expected every method to reach a gap of {TARGETS[0]:g}")
@@ -109,7 +124,9 @@ def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
 def where(trajectory: Trajectory) -> str:
     """The problem, in a few words."""
     a = next(iter(trajectory)).attributes
-    return f"{str(a.get('problem.data', a['problem.kind'])).rpartition('/')[2]}, d = {a['dimension']}, M = {a['workers']}"
+    return (
+        f"{str(a.get('problem.data', a['problem.kind'])).rpartition('/')[2]}, d = {a['dimension']}, M = {a['workers']}"
+    )
 
 
 def findings(trajectory: Trajectory) -> list[str]:
@@ -129,13 +146,15 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 def draw(*trajectories: Trajectory) -> Figure:
     """For each file: gap against bits, and bits to each target."""
-    figure, axes = plt.subplots(len(trajectories), 2, figsize=(9.6, 3.9 * len(trajectories)), squeeze=False)
-    for row, trajectory in zip(axes, trajectories, strict=True):
+    figure = plt.figure(figsize=(9.6, 4.5 * len(trajectories)))
+    rows = figure.subfigures(len(trajectories), 1, squeeze=False)[:, 0]
+    for row, trajectory in zip(rows, trajectories, strict=True):
+        left, right = row.subplots(1, 2)
         table = costs(trajectory)
-        draw_gaps(table, row[0])
-        draw_targets(table, row[1])
+        draw_gaps(table, left)
+        draw_targets(table, right)
         steps = max(len(runs) for runs in methods(trajectory).values())
-        row[0].set_title(f"{where(trajectory)}; the best of {steps} steps a method", loc="left")
+        row.suptitle(f"{where(trajectory)}; the best of {steps} steps a method", fontsize=10)
     return figure
 
 
@@ -150,7 +169,8 @@ def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
     for target in table:
         axes.axhline(target, color="0.5", lw=0.8, ls=(0, (1, 2)), zorder=0.5)
     axes.set(xscale="log", yscale="log", xlabel="bits, up and down, all workers", ylabel="median gap $f(x_k) - f^*$")
-    axes.legend(fontsize=7, loc="lower left", handlelength=3, title="with alpha", title_fontsize=7)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    above(axes, ncols=2)
 
 
 def look(number: int) -> dict[str, object]:
@@ -160,7 +180,7 @@ def look(number: int) -> dict[str, object]:
 
 def draw_targets(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
     """A row for each method, a mark for each target."""
-    names = list(list(table.values())[0])
+    names = list(next(iter(table.values())))
     for number, (target, row) in enumerate(table.items()):
         value, low, high = np.array([estimate(row[name].bits) for name in names]).T
         place = np.arange(len(names)) + 0.2 * (number - (len(table) - 1) / 2)

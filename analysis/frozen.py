@@ -39,8 +39,8 @@ def mean(samples: np.ndarray) -> Mean:
 class Frozen(NamedTuple):
     """One repeat at a frozen x.
 
-    gradient: g, (d,). advantage: the mean over i of sign(g_i) vote_i, each k, (n,). drift: M_k g'v / (||g||_1 E N), each
-    k, (n,). known: the moments of a worker's g~. theory: the drift E[M_k g'v] over ||g||_1 E N.
+    gradient: g, (d,). advantage: the mean over i of sign(g_i) vote_i, each k, (n,). drift: M_k g'v / (||g||_1 E N), at
+    each k, (n,). known: the moments of a worker's g~. theory: the drift E[M_k g'v] over ||g||_1 E N.
     """
 
     run: RunRecord

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
 
+
 def workers_of(each: Frozen) -> int:
     return int(each.run.attributes["workers"])
 
@@ -75,9 +76,7 @@ def drift_line(drift: Mean, each: Frozen) -> str:
 
 def draw(*trajectories: Trajectory) -> Figure:
     """A panel for each file."""
-    figure, axes = plt.subplots(
-        1, len(trajectories), figsize=(max(3.7 * len(trajectories), 4.8), 4.0), squeeze=False
-    )
+    figure, axes = plt.subplots(1, len(trajectories), figsize=(max(3.7 * len(trajectories), 4.8), 4.0), squeeze=False)
     panels = {"workers": draw_workers, "ties": draw_ties, "covariance": draw_covariance}
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
         points = frozen(trajectory)
@@ -118,9 +117,13 @@ def draw_ties(points: list[Frozen], axes: Axes) -> None:
     ms = sorted({workers_of(each) for each in points})
     for rule, (label, color, shift) in RULES.items():
         for sign, (marker, where) in {1: ("^", "$g_i > 0$"), -1: ("v", "$g_i < 0$")}.items():
-            some = [each for each in points if each.run.attributes["zeros"] == rule and np.sign(each.gradient[0]) == sign]
+            some = [
+                each for each in points if each.run.attributes["zeros"] == rule and np.sign(each.gradient[0]) == sign
+            ]
             at = np.array([workers_of(each) for each in some])
-            axes.plot(at, [expected_advantage(each) for each in some], color=color, ls="--" if rule == "coin" else "-", lw=1)
+            axes.plot(
+                at, [expected_advantage(each) for each in some], color=color, ls="--" if rule == "coin" else "-", lw=1
+            )
             means = [mean(each.advantage) for each in some]
             mark(axes, at + shift, means, color=color, marker=marker, label=f"{label}, {where}")
     axes.set(xlabel=f"workers M (p = {points[0].known.p[0]:.1f})", ylabel="advantage", xticks=ms)

@@ -25,7 +25,7 @@ class Moments(NamedTuple):
 
 
 class VoteDrift(NamedTuple):
-    """E[M_k g'v | x], exactly; and what it would be if norms and signs were independent, as Theorem 3's proof has it."""
+    """E[M_k g'v | x], exactly; and were norms and signs independent, as Theorem 3's proof has it."""
 
     exact: float
     independent: float

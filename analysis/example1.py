@@ -5,7 +5,7 @@ python analysis/example1.py results/example1.h5 -o figures
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import chosen, command, remark, report
+from figure import chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,10 +23,26 @@ def fate(x: np.ndarray, alpha: float) -> str:
     return f"is {np.abs(x[-1]).max() / alpha:.3g} alpha from the minimum at its end"
 
 
-def parity(x: np.ndarray) -> str:
-    """Whether x_{2l} = x_0 and x_{2l+1} = -x_0, and what (4) prints."""
-    holds = (x[::2] == x[0]).all() and (x[1::2] == -x[0]).all()
-    return f"x_2l = x_0 = +(alpha/2, alpha/2), x_2l+1 = -x_0: {holds}; (4) prints the opposite parity, which is not x_0"
+def alternates(x: np.ndarray) -> bool:
+    """Whether x_{2l} = x_0 and x_{2l+1} = -x_0; (4) prints the opposite parity, which is not x_0."""
+    return bool((x[::2] == x[0]).all() and (x[1::2] == -x[0]).all())
+
+
+def orbits(trajectory: Trajectory) -> list[np.ndarray]:
+    """x of signGD (2) from each start, (K + 1, 2)."""
+    return [repeat.columns["x"] for repeat in chosen(trajectory, "sign").finished()]
+
+
+def from_the_paper(trajectory: Trajectory) -> list[np.ndarray]:
+    """The orbits of signGD from (alpha/2, alpha/2)."""
+    alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
+    return [x for x in orbits(trajectory) if (x[0] == alpha / 2).all()]
+
+
+def from_the_lattice(trajectory: Trajectory) -> list[np.ndarray]:
+    """The orbits of signGD from alpha Z^2."""
+    alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
+    return [x for x in orbits(trajectory) if (x[0] % alpha == 0).all()]
 
 
 def draw_plane(axes: Axes, run: RunRecord, alpha: float) -> None:
@@ -55,16 +71,24 @@ def draw(trajectory: Trajectory) -> Figure:
     draw_plane(axes[0], sign, alpha)
     draw_distance(axes[1], sign, gd, alpha)
     figure.legend(loc="outside upper center", ncols=4)
-    orbits = [repeat.columns["x"] for repeat in sign.finished()]
     remark(
         figure,
         "The paper's start (alpha/2, alpha/2) returns at even k: (4) has the parity swapped.\n"
         "A start on the lattice alpha Z^2 does converge, in finitely many steps; others end in a cycle of two.",
     )
-    report(parity(orbits[0]), *(f"signGD from {x[0] / alpha} alpha {fate(x, alpha)}" for x in orbits))
-    report(f"GD from the same starts: f(x_K) = {max(gd.gap(repeat)[-1] for repeat in gd.finished()):.3g} at most")
     return figure
 
 
+def findings(trajectory: Trajectory) -> list[str]:
+    gd, found = chosen(trajectory, "gd"), orbits(trajectory)
+    alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
+    return [
+        f"x_2l = x_0 = +(alpha/2, alpha/2), x_2l+1 = -x_0: {alternates(found[0])}; "
+        "(4) prints the opposite parity, which is not x_0",
+        *(f"signGD from {x[0] / alpha} alpha {fate(x, alpha)}" for x in found),
+        f"GD from the same starts: f(x_K) = {max(gd.gap(repeat)[-1] for repeat in gd.finished()):.3g} at most",
+    ]
+
+
 if __name__ == "__main__":
-    raise SystemExit(command(draw, "orbits", __doc__, iterates=True))
+    raise SystemExit(command(draw, "orbits", __doc__, findings, iterates=True))

@@ -5,9 +5,11 @@ float64 (the trajectory file) beside the same recursion with 120 digits, from th
     python analysis/example2.py results/example2.h5 -o figures
 """
 
+import functools
+
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import above, chosen, command, remark, report
+from figure import above, chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,6 +18,16 @@ from mpisign.trajectory import RunRecord, Trajectory
 
 LENGTH = 2**15
 """How far the recursion with many digits goes."""
+
+with_digits = functools.cache(sign_adagrad_norm)
+"""A second's work that figure and findings share."""
+
+
+def recursion(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """eta, x_k in float64 as run, and x_k and b_k^2 with 120 digits from the same start."""
+    run = chosen(trajectory, "sign-adagrad-norm")
+    eta, x = float(run.attributes["step.alpha"]), run.finished()[0].columns["x"][:, 0]
+    return eta, x, *with_digits(float(x[0]), eta, max(LENGTH, len(x) - 1))
 
 
 def dyadic(f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,8 +105,7 @@ def in_one_step(trajectory: Trajectory) -> list[str]:
 def draw(trajectory: Trajectory) -> Figure:
     """Iterates, sum, rate, and where float64 leaves."""
     run, linear = chosen(trajectory, "sign-adagrad-norm"), chosen(trajectory, "adagrad-norm")
-    eta, x = float(run.attributes["step.alpha"]), run.finished()[0].columns["x"][:, 0]
-    exact, squares = sign_adagrad_norm(x[0], eta, max(LENGTH, len(x) - 1))
+    eta, x, exact, squares = recursion(trajectory)
     figure, axes = plt.subplots(2, 2, figsize=(9.0, 6.4))
     draw_iterates(axes[0, 0], exact, run, linear)
     draw_sum(axes[0, 1], squares, eta)
@@ -105,17 +116,21 @@ def draw(trajectory: Trajectory) -> Figure:
         f"eta = {eta:g}, x_0 = {x[0]:g}. Not linear, as the paper says; the rate of f is 1/sqrt(k).\n"
         "float64 rounds an x_k that comes close to 0: from where a sign first differs it shows rounding, not (6).",
     )
-    findings(trajectory, x, exact, squares, eta)
     return figure
 
 
-def findings(trajectory: Trajectory, x: np.ndarray, exact: np.ndarray, squares: np.ndarray, eta: float) -> None:
+def least_pair(eta: float, exact: np.ndarray, squares: np.ndarray) -> float:
+    """The least max(|x_k|, |x_{k+1}|) over eta / (2 b_{k+1}): at least 1, as proved, where no x_k is 0."""
+    return float((np.maximum(np.abs(exact[:-1]), np.abs(exact[1:])) * np.sqrt(squares[1:]) / (eta / 2)).min())
+
+
+def findings(trajectory: Trajectory) -> list[str]:
+    eta, x, exact, squares = recursion(trajectory)
     k, largest, mean = dyadic(exact**2 / 2)
-    pairs = np.maximum(np.abs(exact[:-1]), np.abs(exact[1:])) * np.sqrt(squares[1:]) / (eta / 2)
-    least = float(pairs.min())
+    least = least_pair(eta, exact, squares)
     gap = np.abs(chosen(trajectory, "adagrad-norm").finished()[0].columns["x"][:, 0])
     end = first(gap < 1e-100)
-    report(
+    return [
         "paper: f is not linearly convergent under (6); AdaGrad-Norm (5) is",
         f"(5): |x_k| falls by the factor {(gap[end] / gap[end - 50]) ** 0.02:.6f} an iteration around k = {end}",
         f"(6): slope of log f against log k: largest {slope(k, largest):+.4f}, mean {slope(k, mean):+.4f}",
@@ -124,8 +139,8 @@ def findings(trajectory: Trajectory, x: np.ndarray, exact: np.ndarray, squares: 
         f"least |x_k| with 120 digits, k <= {len(exact) - 1}: {np.abs(exact).min():.3g}",
         f"float64: signs differ from the true ones from k = {left_at(x, exact)}, x_k = 0 from k = {zero_at(x)}",
         *in_one_step(trajectory),
-    )
+    ]
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(draw, "rates", __doc__, iterates=True))
+    raise SystemExit(command(draw, "rates", __doc__, findings, iterates=True))

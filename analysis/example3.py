@@ -8,7 +8,7 @@ float64 (the trajectory file) beside the same recursion with 120 digits.
 import matplotlib.pyplot as plt
 import numpy as np
 from example2 import draw_parting, first, left_at, zero_at
-from figure import above, chosen, command, remark, report
+from figure import above, chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,11 +44,16 @@ def draw_bounds(axes: Axes, exact: np.ndarray, eta: float) -> None:
     above(axes, ncols=2, markerscale=8)
 
 
-def draw(trajectory: Trajectory) -> Figure:
-    """Formula and dynamics, bounds, and where float64 leaves."""
+def recursion(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """eta, x_k in float64 as run, (11) with 120 digits from the same start, and (10)."""
     run = chosen(trajectory, "sign-adagrad-count")
     eta, x = float(run.attributes["step.alpha"]), run.finished()[0].columns["x"][:, 0]
-    exact, formula = subgradient_of_modulus(x[0], eta, len(x) - 1), printed_formula(eta, len(x) - 1)
+    return eta, x, subgradient_of_modulus(float(x[0]), eta, len(x) - 1), printed_formula(eta, len(x) - 1)
+
+
+def draw(trajectory: Trajectory) -> Figure:
+    """Formula and dynamics, bounds, and where float64 leaves."""
+    eta, x, exact, formula = recursion(trajectory)
     figure, axes = plt.subplots(1, 3, figsize=(11.0, 4.0))
     draw_formula(axes[0], formula, exact, limit_of_printed_formula(eta))
     draw_bounds(axes[1], exact, eta)
@@ -58,23 +63,34 @@ def draw(trajectory: Trajectory) -> Figure:
         f"(10) takes sign(x_k) = (-1)^k, which ends at k = {parting(formula, exact) - 1}; (11) is what (9) "
         "does, and f is of the order 1/k along a subsequence: sublinear.",
     )
-    findings(x, exact, formula, eta)
     return figure
 
 
-def findings(x: np.ndarray, exact: np.ndarray, formula: np.ndarray, eta: float) -> None:
+def extremes(eta: float, exact: np.ndarray) -> tuple[float, float]:
+    """Largest |x_k| sqrt(k) / eta, at most 1, and least max(|x_k|, |x_{k+1}|) 2 sqrt(k+1) / eta, at least 1."""
     k = np.arange(1, len(exact) - 1)
     larger = np.maximum(np.abs(exact[1:-1]), np.abs(exact[2:]))
-    upper, lower = (np.abs(exact[1:-1]) * np.sqrt(k)).max() / eta, (larger * np.sqrt(k + 1)).min() * 2 / eta
-    report(
+    return float((np.abs(exact[1:-1]) * np.sqrt(k)).max() / eta), float((larger * np.sqrt(k + 1)).min() * 2 / eta)
+
+
+def within(eta: float, exact: np.ndarray) -> tuple[bool, bool]:
+    """Whether both proved bounds hold; the upper one holds with equality at k = 1."""
+    upper, lower = extremes(eta, exact)
+    return upper <= 1 + 1e-12, lower >= 1
+
+
+def findings(trajectory: Trajectory) -> list[str]:
+    eta, x, exact, formula = recursion(trajectory)
+    (upper, lower), (most, least) = extremes(eta, exact), within(eta, exact)
+    return [
         "paper: x_k is (10), and (9) amounts to (11), which is sublinear",
         f"(10) and (11) differ from k = {parting(formula, exact)}",
         f"limit of (10): {limit_of_printed_formula(eta):.15f}, not 0; (10) at k = {len(x) - 1}: {formula[-1]:.6f}",
-        f"largest |x_k| / (eta / sqrt(k)) = {upper:.6f}; at most 1, as proved: {upper <= 1 + 1e-12}",
-        f"least max(|x_k|, |x_k+1|) / (eta / (2 sqrt(k+1))) = {lower:.6f}; at least 1, as proved: {lower >= 1}",
+        f"largest |x_k| / (eta / sqrt(k)) = {upper:.6f}; at most 1, as proved: {most}",
+        f"least max(|x_k|, |x_k+1|) / (eta / (2 sqrt(k+1))) = {lower:.6f}; at least 1, as proved: {least}",
         f"float64: signs differ from the true ones from k = {left_at(x, exact)}, x_k = 0 from k = {zero_at(x)}",
-    )
+    ]
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(draw, "formula", __doc__, iterates=True))
+    raise SystemExit(command(draw, "formula", __doc__, findings, iterates=True))

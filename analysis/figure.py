@@ -22,10 +22,21 @@ from mpisign.trajectory import RunRecord, Trajectory
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
 
 
-def command(draw: Callable[[Trajectory], Figure], name: str, documentation: str | None, iterates: bool = False) -> int:
+def nothing(trajectory: Trajectory) -> list[str]:
+    """The findings of a script that only draws."""
+    return []
+
+
+def command(
+    draw: Callable[[Trajectory], Figure],
+    name: str,
+    documentation: str | None,
+    findings: Callable[[Trajectory], list[str]] = nothing,
+    iterates: bool = False,
+) -> int:
     """A script that draws one figure of one trajectory file; returns its exit status: 0, or 2 for bad input.
 
-    name: the file is called <stem of the trajectory file>-<name>. iterates: also read x_k.
+    name: the file is called <stem of the trajectory file>-<name>. findings: lines to print. iterates: also read x_k.
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, metavar="FILE.h5")
@@ -33,10 +44,12 @@ def command(draw: Callable[[Trajectory], Figure], name: str, documentation: str 
     options = parser.parse_args()
     plt.style.use(STYLE)
     try:
-        figure = draw(Trajectory(options.file, iterates=iterates))
+        trajectory = Trajectory(options.file, iterates=iterates)
+        found, figure = findings(trajectory), draw(trajectory)
     except BadInput as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2
+    report(*found)
     save(figure, options.output / f"{options.file.stem}-{name}")
     return 0
 

@@ -7,7 +7,7 @@ Thick: the first start; thin: the others.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import chosen, command, remark, report
+from figure import chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -64,26 +64,36 @@ def draw(trajectory: Trajectory) -> Figure:
         panel.legend(loc="center right")
     axes[0].set_ylabel("gap $f(x_k) - f^*$")
     remark(figure, f"In one dimension {verdict(trajectory)}.")
-    findings(trajectory)
     return figure
 
 
-def findings(trajectory: Trajectory) -> None:
+def late(run: RunRecord) -> np.ndarray:
+    """The last 50 gaps of every start."""
+    return np.concatenate([run.gap(repeat)[-50:] for repeat in run.finished()])
+
+
+def oscillating(trajectory: Trajectory) -> list[RunRecord]:
+    """signGD and SIGNUM for every beta."""
+    return [chosen(trajectory, "sign"), *sweep(trajectory)]
+
+
+def findings(trajectory: Trajectory) -> list[str]:
     gd = chosen(trajectory, "gd")
     alpha = float(gd.attributes["step.alpha"])
     factors = [(run := gd.gap(repeat))[100] / run[99] for repeat in gd.finished()]
     mu, smooth = float(gd.attributes["mu_PL"]), float(gd.attributes["L"])
-    report(
+    return [
         "paper: scaled signGD has the linear rate of GD and EF-signGD; signGD and SIGNUM oscillate",
         verdict(trajectory),
         f"gap's factor an iteration at k = 100: {min(factors):.6f} to {max(factors):.6f}; near 0 f is 4 x^2: "
         f"(1 - 8 alpha)^2 = {(1 - 8 * alpha) ** 2:.6f}; Theorem 1's zeta = "
         f"{1 - 2 * mu * alpha * (1 - smooth * alpha / 2):.6f}",
-    )
-    for run in (chosen(trajectory, "sign"), *sweep(trajectory)):
-        late = np.concatenate([run.gap(repeat)[-50:] for repeat in run.finished()])
-        report(f"{run.label}: the last 50 gaps of every start lie in {late.min():.2e} to {late.max():.2e}")
+        *(
+            f"{run.label}: the last 50 gaps of every start lie in {late(run).min():.2e} to {late(run).max():.2e}"
+            for run in oscillating(trajectory)
+        ),
+    ]
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(draw, "gaps", __doc__, iterates=True))
+    raise SystemExit(command(draw, "gaps", __doc__, findings, iterates=True))

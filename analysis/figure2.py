@@ -9,7 +9,7 @@ quantiles. analysis/example5.py draws what the text claims, over several of thes
 import matplotlib.pyplot as plt
 import numpy as np
 from claims import Claim, better, similar
-from figure import command, report
+from figure import command
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from unstated import tabulate, unstated
@@ -66,7 +66,7 @@ def draw_run(run: RunRecord, axes: Axes) -> None:
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """Two by two panels, the settings that the paper leaves open below them; prints the verdict on each claim."""
+    """Two by two panels, the settings that the paper leaves open below them."""
     runs = by_step(trajectory)
     figure, axes = plt.subplots(3, 2, figsize=(9.6, 8.6), height_ratios=[3, 3, 1.6])
     for row, reading in zip(axes, READINGS, strict=False):
@@ -77,10 +77,15 @@ def draw(trajectory: Trajectory) -> Figure:
         row[0].set_ylabel("gap $f(x_k) - f^*$")
     axes[2, 0].axis("off")
     axes[2, 0].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", handlelength=3.5)
-    settings = unstated(runs["constant"])
-    tabulate(settings, axes[2, 1])
-    report(*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs)))
+    tabulate(unstated(runs["constant"]), axes[2, 1])
     return figure
+
+
+def findings(trajectory: Trajectory) -> list[str]:
+    """The settings that the paper leaves open, and the verdict on each claim."""
+    runs = by_step(trajectory)
+    settings = unstated(runs["constant"])
+    return [*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))]
 
 
 def claims(runs: dict[str, list[RunRecord]]) -> list[Claim]:
@@ -108,4 +113,4 @@ def name(run: RunRecord) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(command(draw, "gaps", __doc__))
+    raise SystemExit(command(draw, "gaps", __doc__, findings))

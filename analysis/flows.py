@@ -93,26 +93,40 @@ def draw(known: Constants) -> Figure:
     return figure
 
 
-def findings(known: Constants) -> None:
-    path = sign_flow(CHAIN, START, beta=BETA)
-    gap0 = float(values(CHAIN, START[None])[0])
+def of_chain() -> Constants:
+    """The constants of the eight coordinates."""
+    return constants(CHAIN, float(values(CHAIN, START[None])[0]), beta=BETA)
+
+
+def along(known: Constants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times far beyond T, and V there along (22) and (23)."""
     t = np.linspace(0, 8 * known.extinction, 8001)
-    v22, v23 = values(CHAIN, gradient_flow(CHAIN, START, t, beta=BETA)), values(CHAIN, path.at(t))
-    held = [
-        (v22 <= proposition1(t, gap0, D1=known.D1, beta=BETA) * (1 + 1e-12)).all(),
-        (v23 <= proposition2(t, gap0, D2=known.D2, beta=BETA) * (1 + 1e-12)).all(),
-    ]
+    path = sign_flow(CHAIN, START, beta=BETA)
+    return t, values(CHAIN, gradient_flow(CHAIN, START, t, beta=BETA)), values(CHAIN, path.at(t))
+
+
+def held(known: Constants) -> tuple[bool, bool]:
+    """Whether the bounds of Proposition 1 and of Proposition 2 hold at all of these times."""
+    t, v22, v23 = along(known)
+    first = proposition1(t, v22[0], D1=known.D1, beta=BETA)
+    second = proposition2(t, v23[0], D2=known.D2, beta=BETA)
+    return bool((v22 <= first * (1 + 1e-12)).all()), bool((v23 <= second * (1 + 1e-12)).all())
+
+
+def findings(known: Constants) -> list[str]:
+    path, both = sign_flow(CHAIN, START, beta=BETA), held(known)
+    t, v22, _ = along(known)
     normal = normalised_flow(CHAIN, START, normalised_times(), beta=BETA)[0][-1]
     rate = np.polyfit(t[t > 6 * known.extinction], np.log(v22[t > 6 * known.extinction]), 1)[0]
-    report(
+    return [
         "paper: (22) is sublinear (Proposition 1), (23) linear (Proposition 2), for convex f",
-        f"Proposition 1 holds: {held[0]}; Proposition 2 holds: {held[1]} (D_1 = {known.D1:.4f}, D_2 = {known.D2:.4f})",
+        f"Proposition 1 holds: {both[0]}; Proposition 2 holds: {both[1]} (D_1 = {known.D1:.4f}, D_2 = {known.D2:.4f})",
         f"(22) is linear under PL: log V falls by {-rate:.4f} a unit of time in the end, at least by "
         f"2 beta lambda_min = {2 * BETA * np.linalg.eigvalsh(CHAIN)[0]:.4f}",
         f"(23) is at the minimum at t = {path.times[-1]:.4f} after {len(path.times) - 1} events; "
         f"T = sqrt(2 V_0 / mu) / beta = {known.extinction:.4f}, where Proposition 2 still allows V_0 / e",
         f"normalised GD is at the minimum at t = {normal:.4f}",
-    )
+    ]
 
 
 def main() -> int:
@@ -120,9 +134,8 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
     options = parser.parse_args()
     plt.style.use(STYLE)
-    known = constants(CHAIN, float(values(CHAIN, START[None])[0]), beta=BETA)
-    findings(known)
-    save(draw(known), options.output / "flows")
+    report(*findings(of_chain()))
+    save(draw(of_chain()), options.output / "flows")
     return 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every example and figure of the paper at laptop scale: runs the jobs, draws, and prints the findings. Results that
-# are there are kept: remove results/NAME.h5 to run NAME again.
+# are there are kept: remove results/NAME.h5 to run NAME again. Last comes report/report.html: every claim with its verdict.
 #
 #   bash jobs/reproduce.sh                      three to five minutes
 #   BATCHES=64 bash jobs/reproduce.sh           Figure 2 at these batch sizes only (default: 1 64 1024)
@@ -37,3 +37,4 @@ for batch in ${BATCHES:-1 64 1024}; do
     python analysis/figure2.py "results/figure2-batch$batch.h5" -o figures
 done
 python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
+python analysis/report.py results -o report

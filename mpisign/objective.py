@@ -15,8 +15,10 @@ from mpisign.arrays import Floats
 from mpisign.exchange import Ranks
 from mpisign.segments import Segments
 
-_SMALL = 512
+SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
+_ENTRIES = SMALL**2
+"""Of a Hessian, that are asked for at a time: the root has room for one block of rows from each segment."""
 
 
 class Parts(Protocol):
@@ -27,25 +29,26 @@ class Parts(Protocol):
 
     def part(self, points: Floats, segment: int, out: Floats) -> None: ...
 
-    def curvature_part(self, x: Floats, directions: Floats, segment: int, out: Floats) -> None: ...
+    def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None: ...
+
+    def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None: ...
 
 
 class Objective:
     """f, its gradient and its curvature, asked for on the root and computed by all ranks.
 
-    The root calls `value_and_gradient` and `curvature`, then `finish`; the others call `serve`, which returns
-    when the root finishes.
+    The root calls `value_and_gradient`, `curvature` and `hessian`, then `finish`; the others call `serve`, which
+    returns when the root finishes.
     """
 
     def __init__(self, parts: Parts, ranks: Ranks):
         self.dimension = d = parts.dimension
         self._parts, self._ranks = parts, ranks
-        self._directions = d if d <= _SMALL else 1
-        self._values = Segments(parts.segments, ranks, 1 + d)
-        self._curvatures = Segments(parts.segments, ranks, self._directions * d)
-        self._request = np.zeros(1 + d + self._directions * d)  # what is asked, x, the directions
-        self._x = self._request[1 : 1 + d]
-        self._wanted = self._request[1 + d :].reshape(self._directions, d)
+        self._height = max(1, min(d, _ENTRIES // d))
+        self._vectors = Segments(parts.segments, ranks, 1 + d)
+        self._blocks = Segments(parts.segments, ranks, self._height * d)
+        self._request = np.zeros(2 + 2 * d)  # what is asked, the first row of a block, x, the direction
+        self._x, self._direction = self._request[2 : 2 + d], self._request[2 + d :]
 
     def value_and_gradient(self, x: Floats) -> tuple[float, Floats]:
         """f(x) and its gradient, shape (d,)."""
@@ -53,11 +56,19 @@ class Objective:
         total = self._ask(1)
         return float(total[0]), total[1:]
 
-    def curvature(self, x: Floats, directions: Floats) -> Floats:
-        """The Hessian at x times each of the directions, shape (r, d): r = d where d is small, else 1."""
+    def curvature(self, x: Floats, direction: Floats) -> Floats:
+        """The Hessian at x times `direction`, shape (d,)."""
         self._x[:] = x
-        self._wanted[:] = directions
-        return self._ask(2).reshape(self._wanted.shape)
+        self._direction[:] = direction
+        return self._ask(2)[1:]
+
+    def hessian(self, x: Floats) -> Floats:
+        """The Hessian at x, shape (d, d), block by block of rows, and then made symmetric to the last bit."""
+        self._x[:] = x
+        rows = [self._ask(3, first).reshape(-1, self.dimension) for first in range(0, self.dimension, self._height)]
+        whole = np.concatenate(rows)[: self.dimension]
+        symmetric: Floats = (whole + whole.T) / 2
+        return symmetric
 
     def finish(self) -> None:
         """The other ranks go on."""
@@ -68,29 +79,45 @@ class Objective:
         while self._answer().size:
             pass
 
-    def _ask(self, what: int) -> Floats:
-        self._request[0] = what
+    def _ask(self, what: int, first: int = 0) -> Floats:
+        self._request[:2] = what, first
         return self._answer()
 
     def _answer(self) -> Floats:
         self._ranks.broadcast(self._request.view(np.uint64))
         if self._request[0] == 1:
-            return self._values.sum(self._value_part)
+            return self._vectors.sum(self._value_part)
         if self._request[0] == 2:
-            return self._curvatures.sum(self._curvature_part)
+            return self._vectors.sum(self._curvature_part)
+        if self._request[0] == 3:
+            return self._blocks.sum(self._hessian_part)
         return np.zeros(0)
 
     def _value_part(self, segment: int, out: Floats) -> None:
         self._parts.part(self._x[None], segment, out[None])
 
     def _curvature_part(self, segment: int, out: Floats) -> None:
-        self._parts.curvature_part(self._x, self._wanted, segment, out.reshape(self._wanted.shape))
+        self._parts.curvature_part(self._x, self._direction, segment, out[1:])
+
+    def _hessian_part(self, segment: int, out: Floats) -> None:
+        """The last block may be less high: what lies below it in `out` is of no meaning."""
+        first = int(self._request[1])
+        rows = slice(first, min(first + self._height, self.dimension))
+        block = out.reshape(self._height, self.dimension)[: rows.stop - first]
+        self._parts.hessian_part(self._x, rows, segment, block)
+
+
+def descend(objective: Objective, tolerance: float | None = None) -> Floats:
+    """Where L-BFGS ends that starts at 0; tolerance: scipy's, of f and of the gradient."""
+    start = np.zeros(objective.dimension)
+    f = objective.value_and_gradient
+    x: Floats = scipy.optimize.minimize(f, start, jac=True, method="L-BFGS-B", tol=tolerance).x
+    return x
 
 
 def newton(objective: Objective) -> tuple[Floats, float, Floats]:
     """The minimiser of a strongly convex f, f and its gradient there: L-BFGS, then Newton while rounding lets it."""
-    start = np.zeros(objective.dimension)
-    x = scipy.optimize.minimize(objective.value_and_gradient, start, jac=True, method="L-BFGS-B").x
+    x = descend(objective)
     value, gradient = objective.value_and_gradient(x)
     for _ in range(100):
         nearer = _nearer(objective, x, gradient, _newton_direction(objective, x, gradient))
@@ -103,12 +130,11 @@ def newton(objective: Objective) -> tuple[Floats, float, Floats]:
 def _newton_direction(objective: Objective, x: Floats, gradient: Floats) -> Floats:
     """H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients."""
     d = objective.dimension
-    if d <= _SMALL:
-        hessian = objective.curvature(x, np.eye(d))
-        direction: Floats = scipy.linalg.solve(hessian, gradient, assume_a="pos")
+    if d <= SMALL:
+        direction: Floats = scipy.linalg.solve(objective.hessian(x), gradient, assume_a="pos")
         return direction
     product = scipy.sparse.linalg.LinearOperator(
-        (d, d), matvec=lambda v: objective.curvature(x, v.reshape(1, d))[0], dtype=np.float64
+        (d, d), matvec=lambda v: objective.curvature(x, v.ravel()), dtype=np.float64
     )
     direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d)
     return direction

@@ -1,18 +1,27 @@
-"""f*, solved once for each data set and kept: a large one takes minutes, and many jobs share it."""
+"""f* and the constants, found once for each data set and kept: a large one takes minutes, and many jobs share it."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from mpisign import __version__
 from mpisign.exchange import Ranks
 from mpisign.objective import Objective
 from mpisign.problems import Minimum, Problem
+from mpisign.theory.constants import Constant
 
 
-def optimum(problem: Problem, ranks: Ranks) -> Minimum | None:
-    """f* with its error, on the root; None elsewhere. Every rank calls it."""
+class Known(NamedTuple):
+    """What is certain of a problem: f* and the constants."""
+
+    minimum: Minimum
+    constants: dict[str, Constant]
+
+
+def optimum(problem: Problem, ranks: Ranks) -> Known | None:
+    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it."""
     objective = Objective(problem, ranks)
     if not ranks.root:
         objective.serve()
@@ -22,15 +31,15 @@ def optimum(problem: Problem, ranks: Ranks) -> Minimum | None:
     return found
 
 
-def _kept_or_solved(problem: Problem, objective: Objective) -> Minimum:
+def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
     data = problem.data_sha256()
     if not data:
-        return problem.minimum(objective)
-    kind = f"{__version__} {type(problem).__module__}.{type(problem).__qualname__} {data}"
+        return Known(problem.minimum(objective), problem.constants(objective))
+    kind = f"{__version__} {type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {data}"
     path = _folder() / f"{hashlib.sha256(kind.encode()).hexdigest()}.json"
     kept = _read(path)
     if kept is None:
-        kept = problem.minimum(objective)
+        kept = Known(problem.minimum(objective), problem.constants(objective))
         _write(path, kept)
     return kept
 
@@ -40,20 +49,21 @@ def _folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpisign" / "minima"
 
 
-def _read(path: Path) -> Minimum | None:
+def _read(path: Path) -> Known | None:
     try:
         kept = json.loads(path.read_text())
-        return Minimum(float(kept["value"]), float(kept["error"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        minimum = Minimum(float(kept["value"]), float(kept["error"]))
+        return Known(minimum, {name: Constant(float(value), how) for name, (value, how) in kept["constants"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # nothing kept, or not by us: solved again
 
 
-def _write(path: Path, minimum: Minimum) -> None:
+def _write(path: Path, known: Known) -> None:
     """By a rename, so that nobody reads half of it. Where it cannot be written it is solved again next time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(minimum._asdict()))
+        temporary.write_text(json.dumps(known.minimum._asdict() | {"constants": known.constants}))
         temporary.replace(path)
     except OSError:
         pass

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     ZERO_SIGN = 2
     TIE = 3
     DATA = 4
+    PROBE = 5
 
 
 class Draws:

@@ -12,9 +12,9 @@ from mpisign import loop
 from mpisign.exchange import Ranks
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
-from mpisign.optimum import optimum
+from mpisign.optimum import Known, optimum
 from mpisign.oracles import ORACLES, Oracle, Source
-from mpisign.problems import PROBLEMS, Minimum, Problem
+from mpisign.problems import PROBLEMS, Problem
 from mpisign.progress import Progress
 from mpisign.provenance import provenance
 from mpisign.randomness import Draws
@@ -90,14 +90,13 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
         origin = provenance(ranks)
-        minimum = optimum(planned.problem, ranks)
-        constants = dict(_constants(planned.problem)) if ranks.root else {}
+        known = optimum(planned.problem, ranks)
         with ExitStack() as stack:
             progress = stack.enter_context(Progress(total, quiet=not ranks.root))
             writer = stack.enter_context(_create(planned, output, origin)) if ranks.root else None
             for run in planned.runs:
-                if writer is not None and minimum is not None:
-                    writer.run(run.settings.label, _attributes(planned, run, minimum) | constants)
+                if writer is not None and known is not None:
+                    writer.run(run.settings.label, _attributes(planned, run) | dict(_known(known)))
                 for number in repeats:
                     progress.at(f"{run.settings.label}, repeat {number}")
                     _repeat(planned, run, number, ranks, writer, progress)
@@ -133,8 +132,8 @@ def _create(planned: Plan, output: Path, origin: dict[str, str]) -> TrajectoryWr
     return TrajectoryWriter(output, experiment.text, experiment.overrides, origin | data)
 
 
-def _attributes(planned: Plan, run: PlannedRun, minimum: Minimum) -> dict[str, Any]:
-    """Every resolved setting of a run, flat, with dots; and f* with its error."""
+def _attributes(planned: Plan, run: PlannedRun) -> dict[str, Any]:
+    """Every resolved setting of a run, flat, with dots."""
     experiment, settings = planned.experiment, run.settings
     tables = {
         "problem": experiment.problem,
@@ -148,7 +147,6 @@ def _attributes(planned: Plan, run: PlannedRun, minimum: Minimum) -> dict[str, A
     for key in getattr(run.method, "__dataclass_fields__", {}):
         flat[key] = getattr(run.method, key)
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
-    flat |= {"f_star": minimum.value, "f_star_error": minimum.error}
     return flat | dict(_noise(run.oracle.assumption4(planned.problem)))
 
 
@@ -162,9 +160,11 @@ def _noise(noise: Noise) -> Iterator[tuple[str, Any]]:
             yield f"{name}_known", constant.how
 
 
-def _constants(problem: Problem) -> Iterator[tuple[str, Any]]:
-    """L and mu, each with how it is known."""
-    for name, constant in problem.constants().items():
+def _known(known: Known) -> Iterator[tuple[str, Any]]:
+    """f* with its error; L and mu, each with how it is known."""
+    yield "f_star", known.minimum.value
+    yield "f_star_error", known.minimum.error
+    for name, constant in known.constants.items():
         yield name, constant.value
         yield f"{name}_known", constant.how
 

@@ -137,12 +137,13 @@ class Repeat:
 
 
 class RunRecord:
-    """One run, read: its label, its settings and its repeats."""
+    """One run, read: its label, its settings, and its repeats with their numbers."""
 
     def __init__(self, label: str, group: h5py.Group, iterates: bool):
         self.label, self.attributes = label, dict(group.attrs)
-        numbers = sorted(group["repeats"], key=int)
-        self.repeats = [Repeat(group[f"repeats/{number}"], iterates) for number in numbers]
+        names = sorted(group["repeats"], key=int)
+        self.numbers = [int(name) for name in names]
+        self.repeats = [Repeat(group[f"repeats/{name}"], iterates) for name in names]
 
     def gap(self, repeat: Repeat) -> Floats:
         """f(x_k) - f*, shape (records,)."""
@@ -171,6 +172,7 @@ class Trajectory:
                 if file.attrs.get("schema") != SCHEMA:
                     raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
                 self.experiment = str(file.attrs["experiment"])
+                self.overrides: list[str] = json.loads(file.attrs["overrides"])
                 self.provenance: dict[str, str] = json.loads(file.attrs["provenance"])
                 self.runs = [RunRecord(label, group, iterates) for label, group in file.get("runs", {}).items()]
         except BadInput:

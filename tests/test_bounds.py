@@ -367,6 +367,12 @@ def test_the_recursion_of_C3_stays_below(form, seed):
         v = max(0.0, 1 - 2 * mu * alpha * (rho - L * alpha)) * v + alpha * delta + L * sigma2 * alpha**2
 
 
+def test_a_large_drift_leaves_c():
+    """1 - c/t >= 0 from the first step: for rho > sqrt(2 L / mu) the condition L alpha_k <= rho/2 is the weaker one."""
+    assert bounds.shift(1.0, 1.0, 5.0, 2.5) == 2.5
+    assert bounds.shift(1.0, 1.0, 1.0, 2.5) == 5.0
+
+
 def test_the_default_shift_is_the_least_whole_one():
     same = {"mu": 0.3, "L": 2.0, "rho": 0.7, "sigma2": 1.0}
     least = bounds.shift(0.3, 2.0, 0.7)
@@ -442,6 +448,30 @@ def test_symmetric_noise_has_the_drift_of_C2(seed, d):
     rng = np.random.default_rng(seed)
     noises, chances = law(rng, d, "symmetric")
     assert held(rng, drift.symmetric(d), rng.standard_normal(d), noises, chances)
+
+
+def test_the_drifts_by_hand():
+    assert drift.any_noise(2.0, theta=0.5) == (0.75, 2.0)
+    assert drift.any_noise(2.0) == (0.5, 1.0)
+    assert drift.any_noise(2.0, theta=0.5, workers=2) == (0.75, 50.0)
+    assert drift.independent(0.75, 4) == (0.625, 0.0)
+    assert drift.independent(0.6, 1).rho == pytest.approx(1)
+    assert drift.symmetric(4) == (0.25, 0.0)
+    assert drift.voted(0.75, 3) == (0.6875, 0.0)
+
+
+@few
+@given(seed=SEEDS, theta=st.floats(0.05, 1))
+def test_C0_is_better_than_C1_with_its_drift(seed, theta):
+    """The floor of C1 from (1 - t/2, sigma^2 / (2 t)) is never below C0's: C1 bounds E N^2 once more."""
+    rng = np.random.default_rng(seed)
+    L, sigma2 = np.exp(rng.uniform(-2, 2, 2))
+    mu, rho, delta = L * rng.uniform(0.01, 1), *drift.any_noise(sigma2, theta=theta)
+    alpha = rng.uniform(0.01, 0.99) * rho / L
+    late = np.array([10**7])
+    same = {"mu": mu, "L": L, "alpha": alpha, "sigma2": sigma2}
+    best = bounds.floor_bound(late, 0.0, **same)
+    assert best <= bounds.drift_bound(late, 0.0, rho=rho, delta=delta, **same) * (1 + 1e-12)
 
 
 def test_the_drift_of_independent_coordinates_is_attained():
@@ -530,15 +560,15 @@ def test_what_is_out_of_range_is_refused_by_name(function, name, value):
             lambda: bounds.theorem2(KS, 1.0, mu=1, L=2, alpha=0.3, p_min=0.75, sigma2=1),
             "0 < alpha < (2 p_min - 1)/L: alpha = 0.3, (2 p_min - 1)/L = 0.25",
         ),
-        (lambda: bounds.theorem1(KS, 1.0, mu=1, L=2, alpha=1.0), "0 < alpha < 2/L: alpha = 1.0, 2/L = 1.0"),
+        (lambda: bounds.theorem1(KS, 1.0, mu=1, L=2, alpha=1.0), "0 < alpha < 2/L: alpha = 1, 2/L = 1"),
         (
             lambda: bounds.theorem3(KS, 1.0, mu=1, L=2, alpha=0.5, p_min=0.75, sigma2=1, workers=3),
             "0 < alpha < (2 I_p_min(kappa, kappa) - 1)/L: alpha = 0.5, (2 I_p_min(kappa, kappa) - 1)/L = 0.34375",
         ),
-        (lambda: bounds.zeta(3.0, 2.0, 0.1), "mu <= L: mu = 3.0, L = 2.0"),
+        (lambda: bounds.zeta(3.0, 2.0, 0.1), "mu <= L: mu = 3, L = 2"),
         (
             lambda: bounds.drift_bound(KS, 1.0, mu=1, L=1, alpha=1.0, rho=2.0, delta=0.0, sigma2=1.0),
-            "zeta >= 0: zeta = 1 - 2 mu alpha (rho - L alpha) = -1.0, rho = 2.0",
+            "zeta >= 0: zeta = 1 - 2 mu alpha (rho - L alpha) = -1, rho = 2",
         ),
         (
             lambda: bounds.harmonic_shifted(KS, 1.0, mu=1, L=1, rho=1, sigma2=1, delta=0.1),
@@ -546,7 +576,7 @@ def test_what_is_out_of_range_is_refused_by_name(function, name, value):
         ),
         (
             lambda: bounds.harmonic_shifted(KS, 1.0, mu=1, L=1, rho=1, sigma2=1, c=2.0, form="cubic"),
-            "c = 3 (form cubic): c = 2.0",
+            "c = 3 (form cubic): c = 2",
         ),
     ],
 )
@@ -559,4 +589,6 @@ def test_the_condition_is_said(call, complaint):
 def test_equal_curvatures_pass_when_rounded():
     """H = [[3]] gives mu = 1 / (H^-1)_11, an ulp off L at times."""
     conditions.curvatures(np.nextafter(3.0, 4), 3.0)
-    assert bounds.zeta(float(np.nextafter(3.0, 4)), 3.0, 1 / 3) == 0
+    for mu in (float(np.nextafter(3.0, 4)), 3.0 * (1 + 5e-13)):
+        assert bounds.zeta(mu, 3.0, 1 / 3) == 0
+        assert bounds.theorem1(KS, 1.0, mu=mu, L=3.0, alpha=1 / 3).tolist() == [1, 0, 0, 0, 0, 0, 0]

@@ -67,10 +67,14 @@ def test_the_law_of_a_mean_is_that_of_all_ordered_draws(seed, batch):
     assert known(found).sigma2.value == pytest.approx(norms, rel=1e-12)
 
 
-def test_a_law_too_long_to_write_down_is_not_known():
+def test_a_law_too_long_to_write_down_has_limits():
+    """(sum_i sd_i)^2 / n, which beats sigma^2 / n of Remark 5 in being true."""
     assert mean_law(CE_A, 1000) is None
     table = {"eigenvalues": [1.0, 1.0], "atoms": CE_A.atoms.tolist(), "weights": CE_A.weights.tolist()}
-    assert PROBLEMS["finite-quadratic"](**table).noise(1000).sigma2 is None
+    noise = PROBLEMS["finite-quadratic"](**table).noise(1000)
+    deviations = np.sqrt(0.4 * 0.16) + np.sqrt(0.2)
+    assert noise.sigma2 == (pytest.approx(deviations**2 / 1000, rel=1e-12), "upper")
+    assert noise.p_min is None
 
 
 @pytest.mark.parametrize("d", [1, 2, 7])

@@ -56,6 +56,8 @@ def test_reproduce(checkout):
     assert not [name for name in after if "unfinished" in name]
     for name in ("example1-orbits", "example2-rates", "example3-formula", "figure1-gaps", "flows", "example5-claims"):
         assert (checkout / "figures" / f"{name}.png").stat().st_size > 10_000
+    assert (checkout / "report" / "report.html").stat().st_size < 8_000_000
+    assert "not run" not in (checkout / "report" / "report.json").read_text("utf-8")
 
 
 def test_quickstart(checkout):

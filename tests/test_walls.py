@@ -1,6 +1,7 @@
 """The walls of the house: who may import what, and that no import runs in a circle."""
 
 import ast
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_the_loop_knows_neither_method_nor_mpi():
     text = (PACKAGE / "loop.py").read_text()
     assert "mpi4py" not in text
     assert not any(name in text for name in ("ScaledSign", "GD(", '"sign"', "Logistic"))
+
+
+def test_every_package_is_installed():
+    """An editable checkout has them all; `pip install .` takes those that are listed."""
+    listed = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert listed == [".".join(path.parts[:-1]) for path in MODULES if path.name == "__init__.py"]
 
 
 def test_no_module_is_long():

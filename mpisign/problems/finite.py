@@ -3,11 +3,12 @@
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
+from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
 from mpisign.problems.quadratic import Quadratic, Separable
 from mpisign.settings import BadInput, checked
 from mpisign.theory.constants import Constant
-from mpisign.theory.noise import Law, Noise, known, mean_law
+from mpisign.theory.noise import Law, Noise, known, limited, mean_law
 
 _ROUNDING = 1e-12
 
@@ -44,12 +45,16 @@ class FiniteQuadratic(Problem):
             out += self._law.atoms[sample] / len(samples)
 
     def noise(self, batch: int) -> Noise:
-        """g~ - g is the mean of `batch` atoms, whatever x is; exactly, unless that law has too many values."""
+        """g~ - g is the mean of `batch` atoms, whatever x is: its law, or limits where that has too many values."""
         law = mean_law(self._law, batch)
-        return Noise() if law is None else known(law)
+        if law is not None:
+            return known(law)
+        atoms, weights = self._law
+        single = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
+        return limited(single, float(np.sqrt(weights @ np.square(atoms)).sum()), batch)
 
-    def constants(self) -> dict[str, Constant]:
-        return self._quadratic.constants()
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        return self._quadratic.constants(objective)
 
 
 def _quadratic(eigenvalues: list[float] | None, matrix: list[list[float]] | None) -> Separable | Quadratic:

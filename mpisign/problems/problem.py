@@ -13,7 +13,8 @@ from mpisign.theory.noise import Noise
 
 
 class Minimum(NamedTuple):
-    """f* to within `error`: ||g||^2 / (2 mu) at the point found, and a limit for the rounding of its value."""
+    """|value - f*| <= error: by ||g||^2 / (2 mu) at the point found and a limit for the rounding of its value; where f
+    is not convex, by a lower limit of f."""
 
     value: float
     error: float
@@ -23,14 +24,15 @@ class Problem(ABC):
     """An objective f on R^d.
 
     dimension: d. samples: n, the data points, or None. weights: their probabilities, shape (n,), None where all are
-    the same. segments: into how many fixed parts f is
-    split when it is evaluated, whatever the number of ranks: f(x) is the sum of its parts in their order.
+    the same. segments: into how many fixed parts f is split when it is evaluated, whatever the number of ranks: f(x)
+    is the sum of its parts in their order. variant: what tells f from others of its class on the same data.
     """
 
     dimension: int
     samples: int | None = None
     weights: Floats | None = None
     segments: int = 1
+    variant: str = ""
 
     @abstractmethod
     def value(self, x: Floats) -> float:
@@ -58,16 +60,24 @@ class Problem(ABC):
         """The sha256 of the data as it is used, or "" where there is none."""
         return ""
 
-    def curvature_part(self, x: Floats, directions: Floats, segment: int, out: Floats) -> None:
-        """out[i] = the part `segment` of the Hessian at x times directions[i]; shapes (r, d)."""
+    def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
+        """out[:] = the part `segment` of the Hessian at x times `direction`; shapes (d,)."""
+        raise NotImplementedError
+
+    def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
+        """out[:] = these rows of the part `segment` of the Hessian at x; shape (r, d)."""
         raise NotImplementedError
 
     def minimum(self, objective: Objective) -> Minimum:
         """f* with a certified error, by `objective` where it has to be solved; on the root."""
         return Minimum(0.0, 0.0)
 
-    def constants(self) -> dict[str, Constant]:
-        """L and mu with respect to the infinity norm (Assumptions 1 to 3), as far as they are known."""
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        """L and mu with respect to the infinity norm (Assumptions 1 and 3), as far as they are known; on the root.
+
+        L_lower: a lower limit beside an upper one. mu_PL: Assumption 2's, where there is no mu. mu_at_minimum: that of
+        the Hessian at x* alone.
+        """
         return {}
 
 

@@ -3,9 +3,12 @@
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
 from mpisign.settings import BadInput, checked
 from mpisign.theory.constants import Constant
+from mpisign.theory.pl import RANK, pl_constant
+from mpisign.theory.smoothness import smoothness
 
 
 class Separable(Problem):
@@ -24,11 +27,13 @@ class Separable(Problem):
     def gradient(self, x: Floats, out: Floats) -> None:
         np.multiply(self._eigenvalues, x, out=out)
 
-    def constants(self) -> dict[str, Constant]:
-        """L = sum lambda_i, mu = min lambda_i (0: not strongly convex)."""
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        """L = sum lambda_i; mu = min lambda_i, or mu_PL = min {lambda_i > 0} where one is 0."""
+        positive = self._eigenvalues[self._eigenvalues > 0]
+        name = "mu" if len(positive) == self.dimension else "mu_PL"
         return {
             "L": Constant(float(self._eigenvalues.sum()), "exact"),
-            "mu": Constant(float(self._eigenvalues.min()), "exact"),
+            name: Constant(float(positive.min()), "exact"),
         }
 
 
@@ -37,18 +42,8 @@ class Quadratic(Problem):
 
     @checked
     def __init__(self, *, matrix: list[list[float]]):
-        if not matrix or any(len(row) != len(matrix) for row in matrix):
-            raise BadInput("matrix", "expected a square matrix, as many rows as columns")
-        self._matrix = finite_vector(matrix, "matrix")
+        self._matrix, self._definite = semidefinite(matrix, "matrix")
         self.dimension = len(matrix)
-        if not np.allclose(self._matrix, self._matrix.T, rtol=1e-12, atol=0):
-            raise BadInput("matrix", "expected a symmetric matrix")
-        lowest, highest = np.linalg.eigvalsh(self._matrix)[[0, -1]]
-        if not highest > 0 or lowest < -1e-12 * highest:
-            raise BadInput(
-                "matrix", f"expected a positive semidefinite matrix, not zero; an eigenvalue is {lowest:.6g}"
-            )
-        self._definite = bool(lowest > 1e-12 * highest)
 
     def value(self, x: Floats) -> float:
         return 0.5 * float(x @ (self._matrix @ x))
@@ -56,10 +51,19 @@ class Quadratic(Problem):
     def gradient(self, x: Floats, out: Floats) -> None:
         np.dot(self._matrix, x, out=out)
 
-    def constants(self) -> dict[str, Constant]:
-        """L <= sum |H_ij|; mu = 1 / max_i (H^-1)_ii for a definite H."""
-        upper = Constant(float(np.abs(self._matrix).sum()), "upper")
-        if not self._definite:
-            return {"L": upper}
-        mu = 1.0 / float(np.linalg.inv(self._matrix).diagonal().max())
-        return {"L": upper, "mu": Constant(mu, "exact")}
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        """L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""
+        return smoothness(self._matrix) | {"mu" if self._definite else "mu_PL": pl_constant(self._matrix)}
+
+
+def semidefinite(matrix: list[list[float]], key: str) -> tuple[Floats, bool]:
+    """(H, whether it is definite): symmetric, positive semidefinite and not 0, or BadInput that names `key`."""
+    if not matrix or any(len(row) != len(matrix) for row in matrix):
+        raise BadInput(key, "expected a square matrix, as many rows as columns")
+    hessian = finite_vector(matrix, key)
+    if not np.allclose(hessian, hessian.T, rtol=1e-12, atol=0):
+        raise BadInput(key, "expected a symmetric matrix")
+    lowest, highest = np.linalg.eigvalsh(hessian)[[0, -1]]
+    if not highest > 0 or lowest < -RANK * highest:
+        raise BadInput(key, f"expected a positive semidefinite matrix, not zero; an eigenvalue is {lowest:.6g}")
+    return hessian / 2 + hessian.T / 2, bool(lowest > RANK * highest)

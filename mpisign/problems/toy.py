@@ -1,25 +1,39 @@
-"""Example 4."""
+"""Example 4, on the line and summed over coordinates."""
 
-import math
+import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.problems.problem import Problem
+from mpisign.objective import Objective
+from mpisign.problems.problem import Problem, finite_vector
+from mpisign.settings import BadInput, checked
 from mpisign.theory.constants import Constant
+from mpisign.theory.pl import pl_constant_of_toy
 
 
 class Toy(Problem):
-    """f(x) = x^2 + 3 sin^2 x on the line (Example 4): not convex, but with the PL property; f* = 0"""
+    """f(x) = sum x_i^2 + 3 sin^2(omega_i x_i), not convex; f* = 0. `frequencies`: omega_i > 0; [1] is Example 4"""
 
-    dimension = 1
+    @checked
+    def __init__(self, *, frequencies: list[float] | None = None):
+        self._frequencies = finite_vector([1.0] if frequencies is None else frequencies, "frequencies")
+        self.dimension = len(self._frequencies)
+        if not self.dimension or not (self._frequencies > 0).all():
+            raise BadInput("frequencies", f"expected numbers > 0, got {frequencies}")
 
     def value(self, x: Floats) -> float:
-        t = float(x[0])
-        return t * t + 3.0 * math.sin(t) ** 2 if math.isfinite(t) else math.inf
+        sines = np.sin(self._frequencies * x)
+        return float(np.dot(x, x) + 3.0 * np.dot(sines, sines))
 
     def gradient(self, x: Floats, out: Floats) -> None:
-        t = float(x[0])
-        out[0] = 2.0 * t + 6.0 * math.sin(t) * math.cos(t) if math.isfinite(t) else math.nan
+        np.sin(2.0 * self._frequencies * x, out=out)
+        np.multiply(out, 3.0 * self._frequencies, out=out)
+        np.add(out, 2.0 * x, out=out)
 
-    def constants(self) -> dict[str, Constant]:
-        """L = max |f''| = 8; the PL constant is the least f'^2 / (2 f), at |x| = 2.2017 (MATH.md, Ex. 4)."""
-        return {"L": Constant(8.0, "exact"), "mu_PL": Constant(0.1755309858797, "lower")}
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        """L = sum 2 + 6 omega_i^2, attained at 0, where the Hessian H(0) is largest and no other is below -H(0).
+
+        mu_PL is the least of the mu(omega_i) on the line; there is one for omega_i < 1.2387.
+        """
+        known = {"L": Constant(float((2.0 + 6.0 * np.square(self._frequencies)).sum()), "exact")}
+        mu = pl_constant_of_toy(self._frequencies)
+        return known if mu is None else known | {"mu_PL": mu}

@@ -22,6 +22,7 @@ _TINY = math.nextafter(0, 1)
 _RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     **{name: (f"{name} > 0 and finite", _within(_TINY)) for name in ("mu", "L", "rho", "beta", "D1", "D2")},
     **{name: (f"{name} >= 0 and finite", _within(0)) for name in ("k", "t", "gap0", "sigma2", "delta")},
+    **{name: (f"{name} >= 0 and finite", _within(0)) for name in ("bounds", "f_star_error", "rounding")},
     **{name: (f"{name} is a positive integer", _whole) for name in ("workers", "d")},
     "p_min": ("1/2 < p_min <= 1", lambda value: (value > 0.5) & (value <= 1)),
     "p": ("0 <= p <= 1", lambda value: (value >= 0) & (value <= 1)),
@@ -33,7 +34,11 @@ _RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def require(condition: str, holds: Any, values: Mapping[str, Any]) -> None:
     """Raise ValueError "condition: name = value, ..." unless it holds."""
     if not holds:
-        raise ValueError(f"{condition}: " + ", ".join(f"{name} = {value}" for name, value in values.items()))
+        raise ValueError(f"{condition}: " + ", ".join(f"{name} = {_shown(value)}" for name, value in values.items()))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def in_range(**parameters: Any) -> None:

@@ -1,0 +1,177 @@
+"""The bounds that speak of each run of a file, each with its verdict and the numbers behind it."""
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from applicable import Statement, statements
+from given import Given, given
+from measured import Measured, measured, probes
+
+from mpisign.settings import BadInput
+from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, judge_exact, vacuous
+from mpisign.trajectory import RunRecord, Trajectory
+
+ROUNDING = 64 * np.finfo(float).eps
+"""What rounding may add to an exact run's gap, in units of |f(x_0)|."""
+
+
+class Checked(NamedTuple):
+    """One bound on one run.
+
+    reading: how a constant was taken that can be taken in more than one way. k, with the judgement's mean, limits and
+    bound: the checkpoints. from_k: where the premise fails, when the verdict is vacuous. note: why a verdict is open.
+    """
+
+    run: str
+    bound: str
+    reading: str
+    k: np.ndarray
+    judgement: Judgement
+    constants: dict[str, float]
+    from_k: int | None = None
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return self.judgement.verdict
+
+    @property
+    def worst(self) -> int:
+        """The checkpoint that decides: where a limit is highest beside the bound, the lower one for "violated"."""
+        found = self.judgement
+        limit = found.low if self.verdict == "violated" else found.high
+        finite = np.isfinite(limit) & (found.bound > 0)
+        ratios = np.where(finite, limit, -np.inf) / np.where(finite, found.bound, 1.0)
+        return int(ratios.argmax()) if finite.any() else len(self.k) - 1
+
+    def remark(self) -> str:
+        """What there is to say, in a line: the premise, or the numbers where they are worst for the bound."""
+        reading = f" ({self.reading})" if self.reading else ""
+        if self.verdict == "vacuous":
+            return f"from k = {self.from_k}: {self.judgement.premise}{reading}"
+        if self.note:
+            return self.note + reading
+        i, found = self.worst, self.judgement
+        limits = f"[{found.low[i]:.4g}, {found.high[i]:.4g}]"
+        return f"k = {self.k[i]}: mean {found.mean[i]:.4g} {limits}, bound {found.bound[i]:.4g}{reading}"
+
+    def document(self) -> dict[str, object]:
+        """For JSON, where an infinity or a NaN is null."""
+        found = self.judgement
+        columns = {"mean": found.mean, "low": found.low, "high": found.high, "bound": found.bound}
+        rows = [
+            {"k": int(k)} | {name: _number(values[i]) for name, values in columns.items()}
+            for i, k in enumerate(self.k.tolist())
+        ]
+        premise = {"premise": found.premise, "from_k": self.from_k} if self.verdict == "vacuous" else {}
+        head = {"run": self.run, "bound": self.bound, "reading": self.reading, "verdict": self.verdict}
+        return head | premise | {"note": self.note, "constants": self.constants, "checkpoints": rows}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def check(trajectory: Trajectory, options: dict[str, float] | None = None, level: float = 0.05) -> list[Checked]:
+    """Every bound on every run; options: constants in place of the file's. Raises BadInput when there is none."""
+    found = [checked for run in trajectory for checked in _Run(trajectory, run, options or {}, level).checked()]
+    if not found:
+        raise BadInput(str(trajectory.path), 'expected a run with method = "scaled-sign" that came to its end')
+    return found
+
+
+class _Run:
+    """One run while it is checked: what it measured, and what is asked again only when a bound needs it."""
+
+    def __init__(self, trajectory: Trajectory, run: RunRecord, options: dict[str, float], level: float):
+        self._trajectory, self._run, self._options, self._level = trajectory, run, options, level
+
+    def checked(self) -> list[Checked]:
+        if self._run.attributes["method"] != "scaled-sign" or all(r.status == "running" for r in self._run.repeats):
+            return []
+        facts = given(self._run, self._options)
+        return [self._judged(statement, facts) for statement in statements(facts)]
+
+    @cached_property
+    def _measured(self) -> Measured:
+        return measured(self._trajectory, self._run)
+
+    def _judged(self, statement: Statement, facts: Given) -> Checked:
+        """Premises first, then what is not known, then the numbers."""
+        known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
+        chosen = self._chosen(facts)
+        open_ = self._open(statement, chosen)
+        premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
+        k = self._measured.k[chosen]
+        row = Checked(self._run.label, statement.bound, statement.reading, k, open_, known)
+        if premise:
+            return row._replace(judgement=vacuous(self._values(statement)[:, chosen], premise), from_k=from_k)
+        if statement.missing:
+            return row._replace(note=self._unknown(statement))
+        found = self._judgement(statement, facts, chosen)
+        few = found.verdict == "inconclusive" and len(self._measured.gaps) < MIN_REPEATS
+        note = f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
+        return row._replace(judgement=found, note=note)
+
+    def _chosen(self, facts: Given) -> np.ndarray:
+        """Every record of an exact run but x_0, of which no bound says anything new; else the preset checkpoints."""
+        return np.arange(1, len(self._measured.k)) if facts.exact else checkpoints(self._measured.k)
+
+    def _values(self, statement: Statement) -> np.ndarray:
+        """What the bound limits: shape (R, records)."""
+        values = self._measured.gradients if statement.bound == "theorem1_gradient" else self._measured.gaps
+        return np.maximum(values, 0.0)  # a gap below 0 is the error of f* or rounding
+
+    def _open(self, statement: Statement, chosen: np.ndarray) -> Judgement:
+        return vacuous(self._values(statement)[:, chosen], "nothing")._replace(verdict="inconclusive", premise="")
+
+    def _failing(self, statement: Statement) -> tuple[str, int]:
+        """The condition that its parameters do not meet, with k; "" when they do or are not all known."""
+        trial = {"p_min": 1.0} if statement.missing == ("p_min",) else {}
+        if set(statement.missing) - set(trial):
+            return "", 0
+        try:
+            statement.compute(self._measured.k, self._gap0(), **trial)
+        except ValueError as error:
+            return str(error), 0
+        return self._measured_p_min() if trial else ("", 0)
+
+    def _measured_p_min(self) -> tuple[str, int]:
+        """p_min > 1/2, where the least probability of a right sign has an upper limit at or below 1/2."""
+        for k, probe in self._probes.items():
+            low, high = probe.least()
+            if high <= 0.5:
+                return f"p_min > 1/2: at x_{k} it is between {low:.4g} and {high:.4g}", k
+        return "", 0
+
+    @cached_property
+    def _probes(self) -> dict:
+        try:
+            return probes(self._trajectory, self._run, self._level)
+        except BadInput:
+            return {}  # the data is elsewhere; said by `_unknown`
+
+    def _unknown(self, statement: Statement) -> str:
+        names = ", ".join(statement.missing)
+        option = " ".join(f"--{name.replace('_', '-')}" for name in statement.missing)
+        seen = ""
+        if "p_min" in statement.missing:
+            least = [probe.least()[0] for probe in self._probes.values()]
+            seen = (
+                f"; measured p_{{k,i}} >= {min(least):.3g} at k = {', '.join(map(str, self._probes))}" if least else ""
+            )
+        return f"{names} not known: {option}{seen}"
+
+    def _gap0(self) -> np.ndarray:
+        """f(x_0) - f* of each repeat, at most; shape (R, 1)."""
+        return np.maximum(self._measured.gaps[:, :1], 0.0) + float(self._run.attributes["f_star_error"])
+
+    def _judgement(self, statement: Statement, facts: Given, chosen: np.ndarray) -> Judgement:
+        bounds = statement.compute(self._measured.k[chosen], self._gap0())
+        values = self._values(statement)[:, chosen]
+        error = float(self._run.attributes["f_star_error"])
+        if facts.exact:
+            rounding = ROUNDING * self._measured.size.max() + error
+            return judge_exact(values, bounds, rounding=rounding)
+        return judge(values, bounds, level=self._level, f_star_error=error)

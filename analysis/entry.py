@@ -1,0 +1,96 @@
+"""A claim of the paper with its verdict: what the ledger is made of, and what the report shows."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from mpisign.settings import BadInput
+from mpisign.trajectory import Trajectory
+
+Results = Mapping[str, list[Trajectory]]
+"""Trajectory files by the name of their job."""
+
+
+class Verdict(StrEnum):
+    """vacuous: true, but of nothing that it is said of; inconclusive: also what was not run."""
+
+    CONFIRMED = "confirmed"
+    VIOLATED = "violated"
+    VACUOUS = "vacuous"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Drawing(NamedTuple):
+    """caption: what to see in it; alt: the same for who cannot see it; draw: makes it, when the page is made."""
+
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+class Table(NamedTuple):
+    """Numbers in rows; the first cell of each names it."""
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+class Entry(NamedTuple):
+    """One claim. Text is plain; an index or exponent stands in braces: x_{k+1}, ζ^{k}.
+
+    id: "theorem-2-1"; equation: "(19)" or ""; statement: the claim in our words; verdict: on it, as printed.
+    corrected: what holds instead, "" where the printed statement stands, and then corrected_verdict is None.
+    tested_on: the job file and what it runs; evidence: lines of numbers, never empty; table: more of them.
+    """
+
+    id: str
+    title: str
+    equation: str
+    statement: str
+    tested_on: str
+    evidence: list[str]
+    verdict: Verdict = Verdict.INCONCLUSIVE
+    corrected: str = ""
+    corrected_verdict: Verdict | None = None
+    figures: Sequence[Drawing] = ()
+    table: Table | None = None
+
+
+def not_run(*jobs: str) -> list[str]:
+    """The evidence of a claim whose trajectory files are not there."""
+    return [f"not run: mpisign run jobs/{job}.toml -o results/{job}.h5" for job in jobs]
+
+
+def confirmed_if(holds: bool) -> Verdict:
+    """confirmed or violated."""
+    return Verdict.CONFIRMED if holds else Verdict.VIOLATED
+
+
+def together(verdicts: Iterable[Verdict]) -> Verdict:
+    """Of a claim with several parts: violated when one of them is, confirmed when all are."""
+    some = set(verdicts)
+    if Verdict.VIOLATED in some:
+        return Verdict.VIOLATED
+    return some.pop() if len(some) == 1 else Verdict.INCONCLUSIVE
+
+
+def whole(files: list[Trajectory]) -> list[Trajectory]:
+    """The same files; raises BadInput for one in which a repeat has not ended, so that it is not taken for diverged."""
+    for file in files:
+        if any(repeat.status == "running" for run in file for repeat in run.repeats):
+            raise BadInput(str(file.path), "expected repeats that are complete or have diverged; one was cut off")
+    return files
+
+
+def lines(files: list[Trajectory], findings: Callable[[Trajectory], list[str]]) -> list[str]:
+    """What a script finds in each file, which is named when there are several; without what it repeats of the paper."""
+    named = [(f"{file.path.stem}: " if len(files) > 1 else "", findings(file)) for file in files]
+    return [name + line for name, found in named for line in found if not line.startswith("paper: ")]
+
+
+def figures(files: list[Trajectory], draw: Callable[[Trajectory], Figure], caption: str, alt: str) -> list[Drawing]:
+    """What a script draws of each file, which the caption names."""
+    return [Drawing(f"{caption} {file.path.name}.", alt, partial(draw, file)) for file in files]

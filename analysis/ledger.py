@@ -1,0 +1,49 @@
+"""The claims ledger: every claim of the paper, judged on the trajectory files there are.
+
+An entry is a function of these files, in the module of its section.
+"""
+
+from collections.abc import Callable
+
+from appendix import proposition_1, proposition_2
+from entry import Entry, Results
+from remarks import remark_2, remark_3, remark_4, remark_5, remark_6
+from section2 import example_1, example_2, example_3
+from section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
+from section4 import remark_7, theorem_3
+from section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
+
+from mpisign.settings import BadInput
+
+PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
+    "Section II: counterexamples": (example_1, example_2, example_3),
+    "Section III: one worker": (
+        remark_2,
+        theorem_1_1,
+        theorem_1_2,
+        theorem_1_3,
+        remark_3,
+        remark_4,
+        remark_5,
+        theorem_2_1,
+        theorem_2_2,
+        remark_6,
+    ),
+    "Section IV: many workers": (theorem_3, remark_7),
+    "Section V: experiments": (figure_1, figure_2a, figure_2b, figure_2, figure_3),
+    "Appendix A: continuous time": (proposition_1, proposition_2),
+}
+"""In the paper's order."""
+
+
+def entries(results: Results) -> dict[str, list[Entry]]:
+    """Every part of the ledger by its heading."""
+    return {heading: [judged(make, results) for make in makers] for heading, makers in PARTS.items()}
+
+
+def judged(make: Callable[[Results], Entry], results: Results) -> Entry:
+    """The entry; one whose files lack what it needs (a complete run, say) says so and is inconclusive."""
+    try:
+        return make(results)
+    except BadInput as error:
+        return make({})._replace(evidence=[str(error)])

@@ -1,0 +1,188 @@
+"""The ledger's entries on Section V: Figure 1 (Example 4), Figures 2 and 3 (Example 5)."""
+
+from collections.abc import Iterable, Mapping
+
+import example5
+import figure1
+import figure2
+import figure3
+import numpy as np
+from claims import Claim, Finding
+from entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together, whole
+
+
+def figure_1(results: Results) -> Entry:
+    entry = Entry(
+        id="figure-1",
+        title="Figure 1 (Example 4)",
+        equation="",
+        statement="On f = x² + 3 sin² x with α = 0.05 scaled signGD converges linearly, as GD and EF-signGD do; "
+        "signGD and SIGNUM oscillate near the minimum.",
+        corrected="In one dimension ‖g‖_{1} sign(g) = g and error feedback keeps nothing: GD, scaled signGD and "
+        "EF-signGD are one iteration. signGD and SIGNUM do oscillate.",
+        corrected_verdict=Verdict.INCONCLUSIVE,
+        tested_on="jobs/figure1.toml: five starts, α = 0.05; SIGNUM with β = 0.5, 0.9 and 0.99",
+        evidence=not_run("figure1"),
+    )
+    files = results.get("figure1", [])
+    if not files:
+        return entry
+    one = all(all(figure1.same(file)) for file in files)
+    restless = all(figure1.late(run).min() > 1e-6 for file in files for run in figure1.oscillating(file))
+    return entry._replace(
+        verdict=Verdict.VACUOUS if one and restless else confirmed_if(restless),
+        corrected_verdict=confirmed_if(one and restless),
+        evidence=lines(files, figure1.findings),
+        figures=figures(
+            files,
+            figure1.draw,
+            "The gap of five methods, and of SIGNUM by its momentum. Thick: the first start. GD, scaled signGD and "
+            "EF-signGD lie on one another.",
+            "Two panels of gaps on a logarithmic axis: three identical falling lines, and lines that stay between"
+            " 1e-4 and 10.",
+        ),
+    )
+
+
+def figure_2a(results: Results) -> Entry:
+    entry = _compared(
+        results,
+        "(a) ",
+        "figure-2-a",
+        "Figure 2(a) (Example 5)",
+        "With α = 2, scaled signSGD is similar to SGD and better than signSGD and signSGDM; EF-signSGD is "
+        "comparable to SGD.",
+    )
+    return entry._replace(
+        figures=figures(
+            results.get("figure2", []),
+            figure2.draw,
+            "Median gap over the repeats, with the band of their 10 % and 90 % quantiles: (a) and (b), above with"
+            " α read per coordinate, below as printed; with what the paper leaves open.",
+            "Four panels of gaps of five methods against iterations, on logarithmic axes, and a table of settings.",
+        )
+    )
+
+
+def figure_2b(results: Results) -> Entry:
+    return _compared(
+        results,
+        "(b) ",
+        "figure-2-b",
+        "Figure 2(b) (Example 5)",
+        "With α_{k} = 6n/(k+1), scaled signSGD is similar to SGD and better than signSGD and signSGDM; EF-signSGD is "
+        "comparable to SGD.",
+    )
+
+
+def figure_2(results: Results) -> Entry:
+    entry = _compared(
+        results,
+        "",
+        "figure-2",
+        "Figure 2, (a) against (b)",
+        "With the constant step of (a) every method converges faster than with the diminishing one of (b).",
+    )
+    files = results.get("figure2", [])
+    drawing = Drawing(
+        "Every claim on Figure 2: geometric mean of the ratio of final gaps over the repeats, with its 95 % "
+        "interval. Left of 1 is better; in the shaded band similar; filled where the claim holds.",
+        "A row for each claim with a mark for each batch size, on a logarithmic axis of ratios from 0.01 to 1000.",
+        lambda: example5.draw(example5.table(files)),
+    )
+    return entry._replace(figures=[drawing] if files else [])
+
+
+def _compared(results: Results, panel: str, id: str, title: str, statement: str) -> Entry:
+    """An entry on a panel "(a) " or "(b) " of Figure 2, or on "", the one against the other; over all batch sizes."""
+    entry = Entry(
+        id=id,
+        title=title,
+        equation="",
+        statement=statement,
+        corrected="The same with α read per coordinate, α/d (Remark 4).",
+        corrected_verdict=Verdict.INCONCLUSIVE,
+        tested_on="jobs/figure2.toml: data of epsilon's shape, n = 20000, d = 200; a file for each batch size. A "
+        "claim holds when the 95 % interval of the ratio of final gaps says so; similar: within a "
+        "factor of 2",
+        evidence=not_run("figure2"),
+    )
+    files = whole(results.get("figure2", []))
+    files = sorted(files, key=lambda file: file.runs[0].attributes.get("oracle.batch", np.inf))
+    found = {file.path.stem: _of_panel(figure2.claims(figure2.by_step(file)), panel) for file in files}
+    if not found:
+        return entry
+    printed, read = ([_without(findings, reading) for findings in found.values()] for reading in figure2.READINGS)
+    return entry._replace(
+        verdict=_verdict(printed),
+        corrected_verdict=_verdict(read),
+        evidence=[f"as printed: {_count(printed)}", f"per coordinate: {_count(read)}"],
+        table=_table(found),
+    )
+
+
+def _of_panel(claims: list[Claim], panel: str) -> dict[str, Finding]:
+    mine = [claim for claim in claims if (claim[0][:4] if claim[0].startswith(("(a)", "(b)")) else "") == panel]
+    return {claim.removeprefix(panel): finding for claim, finding in mine}
+
+
+def _without(findings: Mapping[str, Finding], reading: str) -> list[Finding]:
+    """What does not speak of this reading of the step."""
+    return [finding for claim, finding in findings.items() if reading not in claim]
+
+
+def figure_3(results: Results) -> Entry:
+    entry = Entry(
+        id="figure-3",
+        title="Figure 3 (Example 5)",
+        equation="",
+        statement="More workers improve the performance of Algorithm 3.",
+        corrected="From one odd M to the next they do; an even M gains next to nothing over M − 1, for A_{2n} = "
+        "A_{2n−1}.",
+        corrected_verdict=Verdict.INCONCLUSIVE,
+        tested_on="jobs/figure3.toml: data of epsilon's shape, n = 20000, d = 200, α = 2 read per coordinate, M ="
+        " 1 to 33",
+        evidence=not_run("figure3"),
+    )
+    files = whole(results.get("figure3", []))
+    if not files:
+        return entry
+    found = {file.path.stem: dict(figure3.claims(figure3.by_workers(file))) for file in files}
+    findings = [list(each.values()) for each in found.values()]
+    return entry._replace(
+        verdict=_verdict(findings),
+        corrected_verdict=_verdict(findings),
+        evidence=[f"each M against the one before: {_count(findings)}"],
+        table=_table(found),
+        figures=figures(
+            files,
+            figure3.draw,
+            "Left: median gap by M, even M dashed. Right: final gaps and their geometric mean against M.",
+            "Gaps of eight numbers of workers against iterations, falling lower the more there are; final gap "
+            "against M in steps from one odd M to the next.",
+        ),
+    )
+
+
+def _verdict(findings: Iterable[list[Finding]]) -> Verdict:
+    known = {"holds": Verdict.CONFIRMED, "does not hold": Verdict.VIOLATED, "open": Verdict.INCONCLUSIVE}
+    return together(known[finding.verdict] for some in findings for finding in some)
+
+
+def _count(findings: Iterable[list[Finding]]) -> str:
+    verdicts = [finding.verdict for some in findings for finding in some]
+    return f"{verdicts.count('holds')} of {len(verdicts)} hold, {verdicts.count('open')} open"
+
+
+def _table(found: Mapping[str, Mapping[str, Finding]]) -> Table:
+    """A row for each claim, a column for each file."""
+    claims = dict.fromkeys(claim for findings in found.values() for claim in findings)
+    rows = [[claim, *(_cell(findings.get(claim)) for findings in found.values())] for claim in claims]
+    return Table(["ratio of final gaps", *found], rows)
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return "–"
+    diverged = str(finding.evidence).endswith("diverged")
+    return f"{finding.verdict}: {'diverged' if diverged else finding.evidence}"

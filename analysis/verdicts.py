@@ -1,0 +1,107 @@
+"""What check.py finds, as an entry's verdict, evidence and table."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+
+import numpy as np
+import versus
+from checking import Checked, check
+from entry import Drawing, Entry, Results, Table, Verdict, not_run
+
+from mpisign.trajectory import Trajectory
+
+Chosen = Callable[[str, Checked], bool]
+"""Of a job and one bound on one of its runs: whether it speaks for a claim."""
+
+
+@cache
+def every_bound(file: Trajectory) -> tuple[Checked, ...]:
+    """Checked once, however many entries ask."""
+    return tuple(check(file))
+
+
+def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[Checked]:
+    """The bounds that were chosen, of every file of these jobs."""
+    return [row for job in jobs for file in results.get(job, []) for row in every_bound(file) if chosen(job, row)]
+
+
+def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
+    """One of these bounds, on runs with the words `only` and without the words `but` in their label."""
+    return lambda job, row: row.bound in bounds and only in row.run and but not in row.run
+
+
+def verdict(some: Iterable[Checked]) -> Verdict:
+    """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
+    found = {row.verdict for row in some}
+    if "violated" in found:
+        return Verdict.VIOLATED
+    if len(found) > 1:
+        found -= {"vacuous"}
+    return Verdict(found.pop()) if len(found) == 1 else Verdict.INCONCLUSIVE
+
+
+def line(row: Checked) -> str:
+    """One run and bound, with the numbers where they decide."""
+    return f"{versus.NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
+
+
+def summary(some: list[Checked]) -> str:
+    """How often each verdict was given, and the row that says most for the worst one."""
+    counts = Counter(row.verdict for row in some)
+    said = ", ".join(f"{counts[word]} {word}" for word in Verdict if counts[word])
+    most = max((row for row in some if row.verdict == verdict(some)), key=_weight, default=some[0])
+    return f"{said}; {line(most)}"
+
+
+def _weight(row: Checked) -> float:
+    """How far a limit is above the bound, or how near below it."""
+    found, i = row.judgement, row.worst
+    limit = found.low[i] if row.verdict == "violated" else found.high[i]
+    return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
+
+
+def table(some: Iterable[Checked]) -> Table:
+    """A row for each run and bound; where it is vacuous, the premise in the place of numbers."""
+    return Table(
+        ["run", "bound", "verdict", "k", "mean gap and its limits", "bound there"], [_cells(row) for row in some]
+    )
+
+
+def _cells(row: Checked) -> list[str]:
+    reading = f" ({row.reading})" if row.reading else ""
+    head = [row.run, f"{versus.NAMES[row.bound]}{reading}", row.verdict]
+    if row.verdict == "vacuous" or row.note:
+        why = row.judgement.premise or row.note
+        return [*head, "" if row.from_k is None else f"from {row.from_k}", why, "–"]
+    i, found = row.worst, row.judgement
+    limits = f"{found.mean[i]:.4g} [{found.low[i]:.4g}, {found.high[i]:.4g}]"
+    return [*head, str(row.k[i]), limits, f"{found.bound[i]:.4g}"]
+
+
+def judged(
+    entry: Entry, results: Results, jobs: list[str], printed: Chosen, corrected: Chosen | None = None, drawn: str = ""
+) -> Entry:
+    """The entry with its verdicts from check.py; inconclusive, saying what to run, where a file is missing.
+
+    printed, corrected: which bounds speak for it. drawn: what the figures of these files show.
+    """
+    missing = [job for job in jobs if job not in results]
+    if missing:
+        return entry._replace(evidence=not_run(*missing))
+    said, right = rows(results, jobs, printed), rows(results, jobs, corrected or (lambda job, row: False))
+    if not said or (corrected and not right):
+        return entry._replace(evidence=[f"expected the runs of jobs/{job}.toml, and found others" for job in jobs])
+    return entry._replace(
+        verdict=verdict(said),
+        corrected_verdict=verdict(right) if corrected else None,
+        evidence=[f"as printed: {summary(said)}", *([f"corrected: {summary(right)}"] if right else [])],
+        table=table([*said, *right]),
+        figures=[drawing(file, drawn) for job in jobs for file in results[job]] if drawn else [],
+    )
+
+
+def drawing(file: Trajectory, caption: str) -> Drawing:
+    """The runs of a file beside their bounds."""
+    alt = "Gaps against iterations on logarithmic axes, a panel for each run, with the bounds as lines."
+    return Drawing(f"{caption} {file.path.name}.", alt, partial(versus.draw, list(every_bound(file))))

@@ -1,0 +1,73 @@
+"""What logistic regression adds to the loss."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from mpisign.arrays import Floats
+
+
+class Regulariser(ABC):
+    """A sum over coordinates of one even function of each, whose second derivative is largest at 0.
+
+    key: what tells it from others. steepest: the second derivative at 0.
+    """
+
+    key: str
+    steepest: float
+
+    @abstractmethod
+    def values(self, points: Floats) -> Floats:
+        """Shape (r,), of points of shape (r, d)."""
+
+    @abstractmethod
+    def gradient(self, x: Floats, out: Floats) -> None:
+        """out[:] = the derivative in each coordinate; shapes alike."""
+
+    @abstractmethod
+    def curvature(self, x: Floats) -> Floats:
+        """The second derivative in each coordinate, shape (d,)."""
+
+
+class L2(Regulariser):
+    """||x||^2 / (2n)."""
+
+    key = "l2"
+
+    def __init__(self, samples: int):
+        self._samples, self.steepest = samples, 1 / samples
+
+    def values(self, points: Floats) -> Floats:
+        squares: Floats = np.einsum("ij,ij->i", points, points) / (2 * self._samples)
+        return squares
+
+    def gradient(self, x: Floats, out: Floats) -> None:
+        np.divide(x, self._samples, out=out)
+
+    def curvature(self, x: Floats) -> Floats:
+        return np.full(len(x), self.steepest)
+
+
+class Nonconvex(Regulariser):
+    """weight sum x_i^2 / (1 + x_i^2).
+
+    By s = 1 / sqrt(1 + x^2) and t = x s, which do not overflow: t^2, 2 t s^3 and 2 (s^2 - 3 t^2) s^4, which lies in
+    [-1/2, 2], each times the weight.
+    """
+
+    def __init__(self, weight: float):
+        self._weight, self.steepest, self.key = weight, 2 * weight, f"nonconvex {weight!r}"
+
+    def values(self, points: Floats) -> Floats:
+        t = points / np.hypot(1.0, points)
+        squares: Floats = self._weight * np.einsum("ij,ij->i", t, t)
+        return squares
+
+    def gradient(self, x: Floats, out: Floats) -> None:
+        s = 1 / np.hypot(1.0, x)
+        np.multiply(x * s, 2 * self._weight * s**3, out=out)
+
+    def curvature(self, x: Floats) -> Floats:
+        s = 1 / np.hypot(1.0, x)
+        squares: Floats = 2 * self._weight * (s**2 - 3 * np.square(x * s)) * s**4
+        return squares

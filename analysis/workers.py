@@ -35,11 +35,10 @@ def expected_advantage(each: Frozen) -> float:
     """E[sign(g_i) vote_i], the mean over i."""
     if each.run.attributes["zeros"] != "plus":
         return float(np.mean(vote_advantage(each.known.p, workers_of(each))))
-    above_zero, below = (vote_advantage(each.known.p, workers_of(each), f"plus-{sign}") for sign in _SIGNS)
-    return float(np.mean(np.where(each.gradient > 0, above_zero, below)))
-
-
-_SIGNS = ("positive", "negative")
+    positive, negative = (
+        vote_advantage(each.known.p, workers_of(each), f"plus-{sign}") for sign in ("positive", "negative")
+    )
+    return float(np.mean(np.where(each.gradient > 0, positive, negative)))
 
 
 def findings(trajectory: Trajectory) -> list[str]:

@@ -48,21 +48,18 @@ def by_probability(trajectory: Trajectory) -> dict[float, list[Frozen]]:
 
 
 def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs on data for each method, by B, from B = 0; raises BadInput when some are missing or unfinished."""
-    curves = {
-        method: sorted((run for run in trajectory if run.attributes["method"] == method), key=flipped)
-        for method in METHODS
-    }
-    some = {method: runs for method, runs in curves.items() if runs}
-    for runs in some.values():
-        if len(runs) < 2 or any(len(run.finished()) < 2 or len(run.finished()) < len(run.repeats) for run in runs):
-            break
-    else:
-        if some:
-            return some
-    raise BadInput(
-        str(trajectory.path), "expected two repeats for several B, all complete, as jobs/flipped-logistic.toml has"
-    )
+    """The runs on data for each method, by B; raises BadInput when there is but one, or one is not finished."""
+    curves: dict[str, list[RunRecord]] = {}
+    for run in sorted(trajectory, key=flipped):
+        if run.attributes["method"] in METHODS:
+            curves.setdefault(run.attributes["method"], []).append(run)
+    runs = [run for some in curves.values() for run in some]
+    whole = all(len(run.finished()) == len(run.repeats) >= 2 for run in runs)
+    if not whole or min(map(len, curves.values()), default=0) < 2:
+        raise BadInput(
+            str(trajectory.path), "expected two repeats for several B, all complete, as jobs/flipped-logistic.toml has"
+        )
+    return {method: curves[method] for method in METHODS if method in curves}
 
 
 def is_frozen(trajectory: Trajectory) -> bool:

@@ -34,7 +34,8 @@ def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
     k = schedule(job.log, int(run.attributes["iterations"]))
     ended = [repeat for repeat in run.repeats if repeat.status != "running"]
     gaps = np.array([_spread(repeat, run.gap(repeat), k) for repeat in ended]).reshape(-1, len(k))
-    squares = np.array([_spread(repeat, repeat.columns["gradient_l1"] ** 2, k) for repeat in ended])
+    with np.errstate(over="ignore"):
+        squares = np.array([_spread(repeat, repeat.columns["gradient_l1"] ** 2, k) for repeat in ended])
     size = np.array([abs(repeat.columns["value"][0]) for repeat in ended])
     return Measured(k, gaps, np.minimum.accumulate(squares.reshape(gaps.shape), axis=1), size)
 

@@ -72,13 +72,13 @@ def remark_3(results: Results) -> Entry:
     rows = [row for file in files for row in every_bound(file) if row.bound == "theorem1_gradient"]
     fast, best = (next(row for row in rows if row.run == f"alpha L = {at}") for at in ("1.9", "1"))
     L, claimed = fast.constants["L"], fast.judgement.bound * _gamma(fast.constants) * fast.constants["L"] / 2
-    over = np.flatnonzero(fast.judgement.mean > claimed)
+    over = np.flatnonzero(fast.judgement.high > claimed)
     return entry._replace(
         verdict=confirmed_if(not len(over)),
         corrected_verdict=Verdict(best.verdict),
         evidence=[
-            f"L alpha = 1.9: the mean of min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) at {len(over)} of "
-            f"{len(claimed)} recorded k; at k = {fast.k[0]} it is {fast.judgement.mean[0]:.4g} beside {claimed[0]:.4g}",
+            f"L alpha = 1.9: min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) from some start at {len(over)} of "
+            f"{len(claimed)} recorded k, by a factor of up to {(fast.judgement.high / claimed).max():.4g}",
             f"L alpha = 1: {line(best)}",
         ],
         table=Table(

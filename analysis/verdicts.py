@@ -86,6 +86,7 @@ def judged(
 
     printed, corrected: which bounds speak for it. drawn: what the figures of these files show.
     """
+    entry = entry._replace(corrected_verdict=Verdict.INCONCLUSIVE if corrected else None)
     missing = [job for job in jobs if job not in results]
     if missing:
         return entry._replace(evidence=not_run(*missing))
@@ -94,7 +95,7 @@ def judged(
         return entry._replace(evidence=[f"expected the runs of jobs/{job}.toml, and found others" for job in jobs])
     return entry._replace(
         verdict=verdict(said),
-        corrected_verdict=verdict(right) if corrected else None,
+        corrected_verdict=verdict(right) if right else None,
         evidence=[f"as printed: {summary(said)}", *([f"corrected: {summary(right)}"] if right else [])],
         table=table([*said, *right]),
         figures=[drawing(file, drawn) for job in jobs for file in results[job]] if drawn else [],

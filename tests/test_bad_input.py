@@ -445,6 +445,9 @@ FITTING = {
     "x": st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=3),
     "data": st.sampled_from(["wine", "nowhere.svm"]),
     "scaling": st.sampled_from(["raw", "standardised", "unit-rows"]),
+    "frequencies": st.lists(st.floats(0.0, 1e308), max_size=3),
+    "regulariser": st.sampled_from(["l2", "nonconvex"]),
+    "weight": st.floats(0.0, 1e308),
     "zeros": st.sampled_from(["exact", "coin", "plus"]),
     "scale": st.sampled_from(["l1", "mean"]),
 }

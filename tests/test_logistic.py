@@ -1,20 +1,33 @@
 """Example 5's logistic regression against its formula, many digits and other optimisers."""
 
 import hashlib
+import sys
 import warnings
 
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+import scipy.optimize
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_problems import assert_limits_smoothness, brute_force, evaluated, few, fitted, gradient, seeds, somewhere
+from test_problems import (
+    assert_limits_smoothness,
+    brute_force,
+    constants,
+    evaluated,
+    few,
+    fitted,
+    gradient,
+    seeds,
+    somewhere,
+)
 
 from mpisign.datasets import BUNDLED, load
 from mpisign.exchange import Alone
-from mpisign.objective import Objective
+from mpisign.objective import Objective, descend, newton
 from mpisign.problems import PROBLEMS
 from mpisign.problems.logistic import Logistic
+from mpisign.problems.regularisers import Nonconvex
 from mpisign.rows import signed
 from mpisign.settings import BadInput
 
@@ -25,28 +38,125 @@ def small_logistic(seed, n=7, d=4):
     return features, labels, Logistic(signed(features, labels))
 
 
-@few
+@settings(few, max_examples=15)
 @given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 6))
 def test_L_of_logistic_regression(seed, n, d):
     features, _, problem = small_logistic(seed, n, d)
     # The Hessian is largest at 0, where each s(1 - s) is 1/4.
-    assert_limits_smoothness(problem.constants()["L"], features.T @ features / (4 * n) + np.eye(d) / n)
+    assert_limits_smoothness(constants(problem)["L"], features.T @ features / (4 * n) + np.eye(d) / n)
 
 
 def test_L_of_logistic_regression_is_attained_with_one_direction_of_data():
     features = np.array([[1.0, -2.0, 3.0], [-2.0, 4.0, -6.0]])
-    constant = Logistic(signed(features, np.array([1.0, -1.0]))).constants()["L"]
+    constant = constants(Logistic(signed(features, np.array([1.0, -1.0]))))["L"]
     assert constant.value == pytest.approx(brute_force(features.T @ features / 8 + np.eye(3) / 2), rel=1e-14)
 
 
-@few
+@settings(few, max_examples=15)
 @given(seed=seeds)
 def test_mu_of_logistic_regression_is_not_above_the_curvature_far_away(seed):
     _, _, problem = small_logistic(seed)
     far = 1e6 * np.random.default_rng(seed).standard_normal(4)
+    mu = constants(problem)["mu"]
+    assert mu == (1 / 7, "exact")
     for axis in np.eye(4):
         curvature = (gradient(problem, far + 1e3 * axis) - gradient(problem, far)) @ axis / 1e3
-        assert problem.constants()["mu"].value <= curvature * (1 + 1e-6)
+        assert mu.value <= curvature * (1 + 1e-6)
+
+
+def test_mu_of_logistic_regression_is_reached_far_away_whatever_rows_are_zero():
+    """A zero row has no curvature to lose."""
+    problem = Logistic(signed(np.array([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]]), np.array([1.0, -1.0, 1.0])))
+    curvature = Objective(problem, Alone()).hessian(np.array([1e4, 1e3]))
+    assert curvature == pytest.approx(np.eye(2) / 3, abs=1e-300)
+    assert constants(problem)["mu"] == (1 / 3, "exact")
+
+
+def test_mu_at_the_minimum():
+    """By the inverse of a Hessian of differences."""
+    _, _, problem = small_logistic(4, n=30, d=3)
+    x = newton(Objective(problem, Alone()))[0]
+    h = 1e-5
+    hessian = np.array([(gradient(problem, x + h * e) - gradient(problem, x - h * e)) / (2 * h) for e in np.eye(3)])
+    found = constants(problem)["mu_at_minimum"]
+    assert found == (pytest.approx(1 / np.linalg.inv(hessian).diagonal().max(), rel=1e-7), "estimate")
+    assert found.value > constants(problem)["mu"].value
+
+
+def test_L_of_wide_or_large_data_is_between_limits(monkeypatch):
+    """With no Hessian at hand: still the limits of what the Hessian gives exactly."""
+    for seed in range(5):
+        _, _, problem = small_logistic(seed, n=30, d=5)
+        exact = constants(problem)["L"]
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules[Logistic.__module__], "_WORK", 10)
+            found = constants(problem)
+        assert (found["L"].how, found["L_lower"].how, exact.how) == ("upper", "lower", "exact")
+        assert found["L_lower"].value <= exact.value <= found["L"].value
+        assert found["L_lower"].value > 0.6 * exact.value
+
+
+@pytest.mark.parametrize("entries", [1, 13, 20, 10**6])
+def test_the_hessian_in_blocks_is_the_hessian(monkeypatch, entries):
+    monkeypatch.setattr("mpisign.objective._ENTRIES", entries)
+    features, labels, problem = small_logistic(2, n=40, d=6)
+    x = np.linspace(-1, 1, 6)
+    pulls = 1 / (1 + np.exp(features @ x * labels))
+    expected = features.T @ ((pulls * (1 - pulls))[:, None] * features) / 40 + np.eye(6) / 40
+    found = Objective(problem, Alone()).hessian(x)
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-14)
+    assert (found == found.T).all()
+
+
+def nonconvex(seed=1, weight=0.25):
+    features, labels, _ = small_logistic(seed)
+    return features, labels, Logistic(signed(features, labels), Nonconvex(weight))
+
+
+@few
+@given(seed=seeds)
+def test_the_nonconvex_regulariser_is_its_formula(seed):
+    features, labels, problem = nonconvex(seed)
+    x, plain = somewhere(problem, seed)[0], Logistic(signed(features, labels))
+    plus = np.array([float(0.25 * t**2 / (1 + t**2)) for t in map(mpmath.mpf, x)])
+    slope = np.array([float(0.5 * t / (1 + t**2) ** 2) for t in map(mpmath.mpf, x)])
+    curve = np.array([float(0.5 * (1 - 3 * t**2) / (1 + t**2) ** 3) for t in map(mpmath.mpf, x)])
+    assert problem.value(x) == pytest.approx(plain.value(x) - x @ x / 14 + plus.sum(), rel=1e-10, abs=1e-12)
+    assert gradient(problem, x) == pytest.approx(gradient(plain, x) - x / 7 + slope, rel=1e-11, abs=1e-12)
+    change = Objective(problem, Alone()).hessian(x) - Objective(plain, Alone()).hessian(x)
+    assert change == pytest.approx(np.diag(curve - 1 / 7), rel=1e-11, abs=1e-13)
+    assert problem.regulariser.curvature(x) == pytest.approx(curve, rel=1e-11, abs=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e10, 1e155, 1e308])
+def test_the_nonconvex_regulariser_does_not_overflow(size):
+    regulariser, x, out = Nonconvex(0.5), np.array([-size]), np.zeros(1)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        regulariser.gradient(x, out)
+        t = mpmath.mpf(size)
+        assert regulariser.values(x[None])[0] == pytest.approx(float(t**2 / (1 + t**2) / 2), rel=1e-15)
+        assert out[0] == pytest.approx(float(-t / (1 + t**2) ** 2), rel=1e-14)
+        assert regulariser.curvature(x)[0] == pytest.approx(float((1 - 3 * t**2) / (1 + t**2) ** 3), rel=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_f_star_of_nonconvex_logistic_regression_is_within_its_error(seed):
+    """What is found from another start is not below it by more; what is found is a stationary point."""
+    _, _, problem = nonconvex(seed)
+    found = problem.minimum(Objective(problem, Alone()))
+    other = scipy.optimize.minimize(problem.value, somewhere(problem, seed)[0], jac=lambda x: gradient(problem, x))
+    assert found.value - found.error <= other.fun
+    assert found.value <= problem.value(np.zeros(4))
+    x = descend(Objective(problem, Alone()), tolerance=1e-13)
+    assert problem.value(x) == pytest.approx(found.value, rel=1e-12)
+    assert np.abs(gradient(problem, x)).max() < 1e-5
+
+
+def test_what_is_kept_differs_by_the_regulariser():
+    _, _, plain = small_logistic(1)
+    variants = {problem.variant for problem in (plain, nonconvex()[2], nonconvex(weight=0.5)[2])}
+    assert len(variants) == 3
+    assert variants == {plain.variant, "nonconvex 0.25", "nonconvex 0.5"}
 
 
 @few

@@ -82,8 +82,9 @@ def test_every_setting_and_constant_of_a_run_is_there(path):
         "oracle.batch": 2,
         "start.kind": "normal",
         "step.c": "6n",
-        "L_known": "upper",
-        "mu_known": "lower",
+        "L_known": "exact",
+        "mu_known": "exact",
+        "mu_at_minimum_known": "estimate",
     }
     assert expected.items() <= attributes.items()
     assert 0 <= attributes["f_star_error"] < 1e-12 < attributes["f_star"]

@@ -159,11 +159,14 @@ class Logistic(Problem):
         return smoothness(hessian, error=additions * _EPSILON * d * float(hessian.trace()))
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
-        """L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass; L >= v'H(0)v for a v <- sign(H(0)v) repeated."""
+        """L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass; L >= v'H(0)v by v <- H(0)v, then v <- sign(H(0)v)."""
         n, d = self.rows.samples, self.dimension
-        signs, origin = np.ones(d), np.zeros(d)
-        for _ in range(8):
-            signs = np.where(objective.curvature(origin, signs) >= 0, 1.0, -1.0)
+        vector, origin = np.ones(d), np.zeros(d)
+        for _ in range(10):
+            vector = objective.curvature(origin, vector / np.linalg.norm(vector))
+        for _ in range(5):
+            vector = objective.curvature(origin, np.where(vector >= 0, 1.0, -1.0))
+        signs = np.where(vector >= 0, 1.0, -1.0)
         lower = float(objective.curvature(origin, signs) @ signs)
         norms = self._absolute_margins(np.ones(d))
         upper = float(np.square(norms).sum()) / (4 * n) + d * self.regulariser.steepest

@@ -142,18 +142,19 @@ def test_what_cannot_be_shared_is_refused_on_every_rank(ranks, when):
         ranks.share(opening)
 
 
-def test_f_star_is_the_same_on_any_number_of_ranks(ranks):
+def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
     from mpisign.objective import Objective
     from mpisign.problems.logistic import Logistic
     from mpisign.rows import signed
 
     rng = np.random.default_rng(5)
-    for d in (6, 520):  # the whole Hessian, and conjugate gradients
+    for d in (6, 520):  # the whole Hessian, and conjugate gradients with the Hessian in two blocks for L
         problem = Logistic(signed(rng.standard_normal((50, d)), np.resize([1.0, -1.0], 50)))
         objective = Objective(problem, ranks)
         if not ranks.root:
             objective.serve()
             continue
-        found = problem.minimum(objective)
+        found = problem.minimum(objective), problem.constants(objective)
         objective.finish()
-        assert found == problem.minimum(Objective(problem, Alone()))
+        alone, own = Logistic(problem.rows), Objective(problem, Alone())
+        assert found == (alone.minimum(own), alone.constants(own))

@@ -54,6 +54,34 @@ def command(
     return 0
 
 
+def command_of_files(
+    findings: Callable[[Trajectory], list[str]],
+    draw: Callable[..., Figure],
+    name: str,
+    documentation: str | None,
+    iterates: bool = False,
+) -> int:
+    """A script that draws one figure of several trajectory files, and prints what it finds in each; exits as `command`.
+
+    draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k.
+    """
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    options = parser.parse_args()
+    plt.style.use(STYLE)
+    try:
+        trajectories = [Trajectory(path, iterates=iterates) for path in options.files]
+        found = [finding for trajectory in trajectories for finding in findings(trajectory)]
+        figure = draw(*trajectories)
+    except BadInput as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 2
+    report(*found)
+    save(figure, options.output / name)
+    return 0
+
+
 def chosen(trajectory: Trajectory, method: str, **settings: float) -> RunRecord:
     """The first run of `method` with these settings that has x_k of every k and a complete repeat.
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Every example and figure of the paper at laptop scale: runs the jobs, draws, and prints the findings. Results that
+# Every example and figure of the paper and beyond it: runs the jobs, draws, and prints the findings. Results that
 # are there are kept: remove results/NAME.h5 to run NAME again. Last comes report/report.html: every claim with its verdict.
 #
-#   bash jobs/reproduce.sh                      three to five minutes
+#   bash jobs/reproduce.sh                      five to seven minutes
 #   BATCHES=64 bash jobs/reproduce.sh           Figure 2 at these batch sizes only (default: 1 64 1024)
 #   bash jobs/reproduce.sh --repeats 0:2        options go to the runs of Example 5
 set -euo pipefail
@@ -37,4 +37,13 @@ for batch in ${BATCHES:-1 64 1024}; do
     python analysis/figure2.py "results/figure2-batch$batch.h5" -o figures
 done
 python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
+for name in workers ties ce-b-drift flipped flipped-logistic bits; do
+    run "$name" "jobs/$name.toml"
+done
+[ -e results/epsilon-wide.h5 ] || mpisign data synth --like epsilon results/epsilon-wide.h5 --n 2000 --d 2000
+run bits-wide jobs/bits-wide.toml
+python analysis/workers.py results/workers.h5 results/ties.h5 results/ce-b-drift.h5 -o figures
+python analysis/flipped.py results/flipped.h5 results/flipped-logistic.h5 -o figures
+python analysis/bits.py results/bits.h5 results/bits-wide.h5 -o figures
+python analysis/bandwidth.py results/bits.h5 results/bits-wide.h5 -o figures
 python analysis/report.py results -o report

@@ -124,9 +124,10 @@ class TrajectoryWriter:
 
 
 class Repeat:
-    """One repeat, read: attributes and columns up to the last valid record."""
+    """One repeat, read: its number, attributes, and columns up to the last valid record."""
 
     def __init__(self, group: h5py.Group, iterates: bool):
+        self.number = int(str(group.name).rpartition("/")[2])
         self.status = str(group.attrs["status"])
         self.sha256 = str(group.attrs.get("sha256", ""))
         self.diverged_at = group.attrs.get("diverged_at")

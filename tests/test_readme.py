@@ -54,7 +54,8 @@ def test_reproduce(checkout):
     assert before.items() <= after.items()
     assert {"example1.h5", "example2.h5", "example3.h5", "figure1.h5", "figure2-batch1.h5", "figure3.h5"} <= set(after)
     assert not [name for name in after if "unfinished" in name]
-    for name in ("example1-orbits", "example2-rates", "example3-formula", "figure1-gaps", "flows", "example5-claims"):
+    examples = ("example1-orbits", "example2-rates", "example3-formula", "figure1-gaps", "flows", "example5-claims")
+    for name in (*examples, "workers", "flipped", "bits", "bandwidth"):
         assert (checkout / "figures" / f"{name}.png").stat().st_size > 10_000
     assert (checkout / "report" / "report.html").stat().st_size < 8_000_000
     assert "not run" not in (checkout / "report" / "report.json").read_text("utf-8")

@@ -1,0 +1,152 @@
+"""Flipped workers: B of M send -g~. What is left of the vote's advantage, and of the convergence on real data.
+
+At a frozen x (jobs/flipped.toml): the advantage against B, measured with 95 % intervals, with its exact value and with
+A_M at the workers' mean probability of a right sign. On data (jobs/flipped-logistic.toml): the final gap of each
+repeat, and their geometric mean with its 95 % interval.
+
+    python analysis/flipped.py results/flipped.h5 results/flipped-logistic.h5 -o figures
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from claims import final_gaps, ratio
+from figure import above, command_of_files
+from frozen import Frozen, Mean, frozen, mean
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.settings import BadInput
+from mpisign.theory.bounds import vote_advantage
+from mpisign.theory.votes import flipped_advantage, mean_probability
+from mpisign.trajectory import RunRecord, Trajectory
+
+METHODS = {"scaled-sign": "scaled signSGD", "gd": "SGD"}
+
+
+def flipped(run: RunRecord) -> int:
+    """B."""
+    return int(run.attributes.get("oracle.flipped", 0))
+
+
+def exact(each: Frozen) -> float:
+    """The vote's advantage with B flipped workers; the coordinates have one p."""
+    return flipped_advantage(float(each.known.p[0]), int(each.run.attributes["workers"]), flipped(each.run))
+
+
+def averaged(each: Frozen) -> float:
+    """A_M at the workers' mean probability."""
+    workers = int(each.run.attributes["workers"])
+    return float(vote_advantage(mean_probability(float(each.known.p[0]), workers, flipped(each.run)), workers))
+
+
+def by_probability(trajectory: Trajectory) -> dict[float, list[Frozen]]:
+    """The runs at a frozen x for each p, by B."""
+    curves: dict[float, list[Frozen]] = {}
+    for each in sorted(frozen(trajectory), key=lambda each: flipped(each.run)):
+        curves.setdefault(round(float(each.known.p[0]), 12), []).append(each)
+    return curves
+
+
+def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
+    """The runs on data for each method, by B; raises BadInput when there is but one, or one is not finished."""
+    curves: dict[str, list[RunRecord]] = {}
+    for run in sorted(trajectory, key=flipped):
+        if run.attributes["method"] in METHODS:
+            curves.setdefault(run.attributes["method"], []).append(run)
+    runs = [run for some in curves.values() for run in some]
+    whole = all(len(run.finished()) == len(run.repeats) >= 2 for run in runs)
+    if not whole or min(map(len, curves.values()), default=0) < 2:
+        raise BadInput(
+            str(trajectory.path), "expected two repeats for several B, all complete, as jobs/flipped-logistic.toml has"
+        )
+    return {method: curves[method] for method in METHODS if method in curves}
+
+
+def is_frozen(trajectory: Trajectory) -> bool:
+    return any(run.attributes.get("problem.eigenvalues") is not None for run in trajectory)
+
+
+def findings(trajectory: Trajectory) -> list[str]:
+    """A line for each B."""
+    return advantages(trajectory) if is_frozen(trajectory) else gaps(trajectory)
+
+
+def advantages(trajectory: Trajectory) -> list[str]:
+    lines, held = [], []
+    for p, points in by_probability(trajectory).items():
+        for each in points:
+            measured = mean(each.advantage)
+            held.append((measured.holds(exact(each)), measured.holds(averaged(each))))
+            lines.append(
+                f"p = {p:g}, B = {flipped(each.run)} of {each.run.attributes['workers']}: advantage {measured}, "
+                f"exact {exact(each):.4f}, A_M at the mean probability {averaged(each):.4f}"
+            )
+    right, close = np.sum(held, axis=0)
+    return [*lines, f"in the 95 % interval: exact {right} of {len(held)}, mean probability {close} of {len(held)}"]
+
+
+def gaps(trajectory: Trajectory) -> list[str]:
+    lines = []
+    for method, runs in by_method(trajectory).items():
+        for run in runs:
+            lines.append(f"{METHODS[method]}, B = {flipped(run)}: final gap {final(run)}")
+            if run is not runs[0]:
+                lines[-1] += f"; over that of B = {flipped(runs[0])}: {ratio(run, runs[0])}"
+    return lines
+
+
+class Gap(Mean):
+    """A geometric mean with its interval."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def final(run: RunRecord) -> Gap:
+    """The final gap's geometric mean over the repeats."""
+    return Gap(*np.exp(mean(np.log(final_gaps(run)))))
+
+
+def draw(*trajectories: Trajectory) -> Figure:
+    """A panel for each file."""
+    figure, axes = plt.subplots(1, len(trajectories), figsize=(max(4.8 * len(trajectories), 5.2), 3.8), squeeze=False)
+    for axes_, trajectory in zip(axes[0], trajectories, strict=True):
+        (draw_advantages if is_frozen(trajectory) else draw_gaps)(trajectory, axes_)
+    return figure
+
+
+def draw_advantages(trajectory: Trajectory, axes: Axes) -> None:
+    """Advantage against B."""
+    curves = by_probability(trajectory)
+    for number, (p, points) in enumerate(curves.items()):
+        at, color = [flipped(each.run) for each in points], f"C{number}"
+        value, low, high = np.array([mean(each.advantage) for each in points]).T
+        axes.plot(at, [exact(each) for each in points], "-", color=color, lw=1)
+        axes.plot(at, [averaged(each) for each in points], ":", color=color, lw=1.2)
+        axes.errorbar(at, value, yerr=[value - low, high - value], fmt="os^D"[number % 4], color=color, ms=4,
+                      elinewidth=1, label=f"measured, p = {p:g}")  # fmt: skip
+    axes.plot([], [], "-", color="0.3", lw=1, label="exact")
+    axes.plot([], [], ":", color="0.3", lw=1.2, label="$A_M$ at the mean probability")
+    workers = next(iter(curves.values()))[0].run.attributes["workers"]
+    axes.set(xlabel=f"flipped workers B of {workers}", ylabel="advantage of the vote", ylim=(0, None))
+    above(axes, ncols=2)
+
+
+def draw_gaps(trajectory: Trajectory, axes: Axes) -> None:
+    """Final gap against B."""
+    for number, (method, runs) in enumerate(by_method(trajectory).items()):
+        color, marker = f"C{number}", "os"[number]
+        for run in runs:
+            own = final_gaps(run)
+            axes.plot(np.full(len(own), flipped(run) + 0.12 * number), own, ".", color=color, ms=3, alpha=0.5)
+        at = np.array([flipped(run) + 0.12 * number for run in runs])
+        value, low, high = np.array([final(run) for run in runs]).T
+        axes.errorbar(at, value, yerr=[value - low, high - value], fmt=marker, ms=4.5, ls=["-", "--"][number],
+                      color=color, elinewidth=1, label=METHODS[method])  # fmt: skip
+    workers = next(iter(trajectory)).attributes["workers"]
+    axes.set(xlabel=f"flipped workers B of {workers}", ylabel="final gap $f - f^*$", yscale="log")
+    above(axes, ncols=2)
+
+
+if __name__ == "__main__":
+    raise SystemExit(command_of_files(findings, draw, "flipped", __doc__, iterates=True))

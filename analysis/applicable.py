@@ -113,7 +113,9 @@ def _drifts(given: Given) -> dict[str, drift.Drift]:
         found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers)
     p_min = given.p_min.get("over g_i != 0", next(iter(given.p_min.values()), 0.0))
     honest = not given.broken and p_min > 0.5
-    if honest and given.decoupled:
+    if given.exact:
+        found["exact gradients"] = drift.voted(1.0, given.workers)
+    elif honest and given.decoupled:
         found["decoupled"] = drift.voted(p_min, given.workers)
     elif honest and given.independent and given.workers > 1:
         found["independent coordinates"] = drift.voted(p_min, given.workers)

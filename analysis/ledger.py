@@ -6,6 +6,7 @@ An entry is a function of these files, in the module of its section.
 from collections.abc import Callable
 
 from appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
+from beyond import covariance, crossing, fewer_bits, flips, how_many, ties
 from entry import Entry, Results
 from remarks import remark_2, remark_3, remark_4, remark_5, remark_6
 from section2 import example_1, example_2, example_3
@@ -37,6 +38,7 @@ PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
         proposition_2,
         proposition_2_gradient,
     ),
+    "Beyond the paper": (how_many, ties, covariance, flips, fewer_bits, crossing),
 }
 """In the paper's order."""
 

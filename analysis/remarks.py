@@ -162,7 +162,7 @@ def remark_5(results: Results) -> Entry:
 
 def variance(run: RunRecord) -> tuple[float, float, float, float]:
     """E ||g~ - g||_1^2 at x = 0, where M_k is its root: mean, lower and upper limit, and what the file says of it."""
-    scale = run.finished()[0].columns["scale"]
+    scale = np.concatenate([repeat.columns["scale"] for repeat in run.finished()])
     squares = scale[np.isfinite(scale)] ** 2
     low, high = lower_limit(squares, 0.025), float(upper_limits(squares[:, None], 0.025)[0])
     return float(squares.mean()), low, high, float(run.attributes["sigma2"])

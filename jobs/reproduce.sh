@@ -2,9 +2,9 @@
 # Every example and figure of the paper and beyond it: runs the jobs, draws, and prints the findings. Results that
 # are there are kept: remove results/NAME.h5 to run NAME again. Last comes report/report.html: every claim with its verdict.
 #
-#   bash jobs/reproduce.sh                      five to seven minutes
+#   bash jobs/reproduce.sh                      about ten minutes
 #   BATCHES=64 bash jobs/reproduce.sh           Figure 2 at these batch sizes only (default: 1 64 1024)
-#   bash jobs/reproduce.sh --repeats 0:2        options go to the runs of Example 5
+#   bash jobs/reproduce.sh --repeats 0:2        options go to the runs of the theorems and of Example 5
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
@@ -30,6 +30,13 @@ for name in example1 example2 example3 figure1; do
     python "analysis/$name.py" "results/$name.h5" -o figures
 done
 python analysis/flows.py -o figures
+for name in theorem1 theorem1-singular theorem1-nonconvex theorem1-smooth \
+    ce-a ce-a-harmonic ce-b harmonic controls premise; do
+    run "$name" "jobs/$name.toml" "$@"
+    python analysis/check.py "results/$name.h5" -o figures
+done
+run remark2 jobs/remark2.toml "$@"
+run remark5 jobs/remark5.toml "$@"
 run figure3 jobs/figure3.toml "$@"
 python analysis/figure3.py results/figure3.h5 -o figures
 for batch in ${BATCHES:-1 64 1024}; do

@@ -58,12 +58,12 @@ def ties(results: Results) -> Entry:
         id="beyond-ties",
         title="A tie that becomes +1",
         equation="",
-        statement="What the vote is worth does not depend on the rule for ties: it is A_{M}(p) at even M also when a tie "
-        "is +1.",
+        statement="What the vote is worth does not depend on the rule for ties: it is A_{M}(p) at even M also when a "
+        "tie is +1.",
         corrected="A_{M}(p) ± C(M, M/2)(p(1−p))^{M/2} for g_{i} of either sign: where g_{i} < 0 and M = 2 the vote is "
         "worse than none for p < 0.7071. A fair coin has A_{M}(p).",
         corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/ties.toml: a frozen x with g > 0 and one with g < 0, p = 0.6, even M; zeros = exact, coin, plus",
+        tested_on="jobs/ties.toml: a frozen x with g > 0, one with g < 0, p = 0.6, even M; zeros = exact, coin, plus",
         evidence=not_run("ties"),
     )
     files = results.get("ties", [])

@@ -10,11 +10,11 @@ faster than dense SGD.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from bits import Cost, costs, dense, estimate, look, methods, where
-from figure import command_of_files
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bits import Cost, costs, dense, estimate, look, methods, where
+from figure import command_of_files
 from mpisign.trajectory import Trajectory
 
 _BANDWIDTHS = np.geomspace(1e5, 1e12, 200)

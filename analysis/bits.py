@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import above, command_of_files
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from figure import above, command_of_files
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 

@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from checking import Checked, check
-from figure import STYLE, report, save
-from given import CONSTANTS
-from versus import draw
 
+from checking import Checked, check
+from checking.given import CONSTANTS
+from checking.versus import draw
+from figure import STYLE, report, save
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 

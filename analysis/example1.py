@@ -5,10 +5,10 @@ python analysis/example1.py results/example1.h5 -o figures
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figure import chosen, command, remark
 from mpisign.trajectory import RunRecord, Trajectory
 
 STYLES = {"marker": "o", "markersize": 4}

@@ -9,10 +9,10 @@ import functools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import above, chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figure import above, chosen, command, remark
 from mpisign.recursions import sign_adagrad_norm
 from mpisign.trajectory import RunRecord, Trajectory
 

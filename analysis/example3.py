@@ -7,11 +7,11 @@ float64 (the trajectory file) beside the same recursion with 120 digits.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from example2 import draw_parting, first, left_at, zero_at
-from figure import above, chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from example2 import draw_parting, first, left_at, zero_at
+from figure import above, chosen, command, remark
 from mpisign.recursions import limit_of_printed_formula, printed_formula, subgradient_of_modulus
 from mpisign.trajectory import Trajectory
 

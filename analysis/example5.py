@@ -11,15 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import figure2
-import figure3
 import matplotlib.pyplot as plt
 import numpy as np
-from claims import SIMILAR, Claim, Finding, Ratio
-from figure import STYLE, report, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import figure2
+import figure3
+from claims import SIMILAR, Claim, Finding, Ratio
+from figure import STYLE, report, save
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 

@@ -7,10 +7,10 @@ Thick: the first start; thin: the others.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import chosen, command, remark
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figure import chosen, command, remark
 from mpisign.trajectory import RunRecord, Trajectory
 
 ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")

@@ -8,14 +8,14 @@ quantiles. analysis/example5.py draws what the text claims, over several of thes
 
 import matplotlib.pyplot as plt
 import numpy as np
-from claims import Claim, better, similar
-from figure import command
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from unstated import tabulate, unstated
 
+from claims import Claim, better, similar
+from figure import command
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
+from unstated import tabulate, unstated
 
 PANELS = {"constant": "(a) constant step", "harmonic": "(b) diminishing step"}
 READINGS = ("per coordinate", "as printed")

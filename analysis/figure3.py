@@ -10,14 +10,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from claims import Claim, better, final_gaps
-from figure import command
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from unstated import tabulate, unstated
 
+from claims import Claim, better, final_gaps
+from figure import command
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
+from unstated import tabulate, unstated
 
 
 def by_workers(trajectory: Trajectory) -> list[RunRecord]:

@@ -9,12 +9,12 @@ repeat, and their geometric mean with its 95 % interval.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from claims import final_gaps, ratio
-from figure import above, command_of_files
-from frozen import Frozen, Mean, frozen, mean
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from claims import final_gaps, ratio
+from figure import above, command_of_files
+from frozen import Frozen, Mean, frozen, mean
 from mpisign.settings import BadInput
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.votes import flipped_advantage, mean_probability

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import STYLE, above, remark, report, save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figure import STYLE, above, remark, report, save
 from mpisign.flows import (
     Constants,
     constants,

@@ -7,10 +7,10 @@ Solid: the median over the repeats; band: their 10% to 90% quantiles.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import command
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figure import command
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 

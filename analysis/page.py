@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import jinja2
 import matplotlib.pyplot as plt
-from entry import Drawing, Entry, Verdict
 from markupsafe import Markup, escape
 
+from ledger.entry import Drawing, Entry, Verdict
 from mpisign.trajectory import Trajectory
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")

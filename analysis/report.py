@@ -13,12 +13,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import ledger
 import matplotlib.pyplot as plt
-import page
-from entry import Entry, Results
-from figure import STYLE, report
 
+import ledger
+import page
+from figure import STYLE, report
+from ledger.entry import Entry, Results
 from mpisign.data.file import is_data_file
 from mpisign.experiment import parse
 from mpisign.settings import BadInput

@@ -11,11 +11,11 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from figure import above, command_of_files
-from frozen import Frozen, Mean, frozen, law, mean, theory
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figure import above, command_of_files
+from frozen import Frozen, Mean, frozen, law, mean, theory
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from launch import call, mpirun, mpisign, programs
 
+from launch import call, mpirun, mpisign, programs
 from mpisign import experiment, runner
 from mpisign.cli import main
 from mpisign.datasets import BUNDLED

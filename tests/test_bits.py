@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+
 from alone import run_alone
 from launch import ROOT
-
 from mpisign.trajectory import Repeat, RunRecord
 
 

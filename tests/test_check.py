@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+
 from alone import run_alone
 from launch import ROOT, call, mpirun
-
 from mpisign.cli import main
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory

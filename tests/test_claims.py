@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import scipy.stats
-from launch import ROOT, call
 
+from launch import ROOT, call
 from mpisign.cli import main
 from mpisign.trajectory import Repeat, RunRecord
 

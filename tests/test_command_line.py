@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from launch import ROOT, call, environment, mpisign
 
+from launch import ROOT, call, environment, mpisign
 from mpisign import __version__, progress
 from mpisign.cli import main
 from mpisign.datasets import BUNDLED

@@ -19,8 +19,8 @@ import scipy.sparse
 import sklearn.datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from launch import ROOT, environment, mpirun, mpisign, programs
 
+from launch import ROOT, environment, mpirun, mpisign, programs
 from mpisign.cli import main
 from mpisign.data import convert as convert_module
 from mpisign.data import text as text_module

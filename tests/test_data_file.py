@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse
-from launch import mpisign
 
+from launch import mpisign
 from mpisign import datasets
 from mpisign.data.file import SCHEMA, DataFile, DataWriter, Layout
 from mpisign.data.rows import row_norms

@@ -10,8 +10,8 @@ import sys
 import mpmath
 import numpy as np
 import pytest
-from launch import ROOT
 
+from launch import ROOT
 from mpisign import experiment, recursions, runner
 from mpisign.exchange import Alone
 from mpisign.trajectory import Trajectory

@@ -3,10 +3,10 @@
 import sys
 
 import pytest
-from alone import run_alone
-from launch import ROOT, call
 from matplotlib import image
 
+from alone import run_alone
+from launch import ROOT, call
 from mpisign.trajectory import Trajectory
 
 JOB = """

@@ -10,6 +10,15 @@ import pytest
 import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from mpisign.datasets import BUNDLED, load
+from mpisign.exchange import Alone
+from mpisign.objective import Objective, descend, newton
+from mpisign.problems import PROBLEMS
+from mpisign.problems.logistic import Logistic
+from mpisign.problems.regularisers import Nonconvex
+from mpisign.rows import signed
+from mpisign.settings import BadInput
 from test_problems import (
     assert_limits_smoothness,
     brute_force,
@@ -21,15 +30,6 @@ from test_problems import (
     seeds,
     somewhere,
 )
-
-from mpisign.datasets import BUNDLED, load
-from mpisign.exchange import Alone
-from mpisign.objective import Objective, descend, newton
-from mpisign.problems import PROBLEMS
-from mpisign.problems.logistic import Logistic
-from mpisign.problems.regularisers import Nonconvex
-from mpisign.rows import signed
-from mpisign.settings import BadInput
 
 
 def small_logistic(seed, n=7, d=4):

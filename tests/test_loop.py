@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from alone import run_alone
 
+from alone import run_alone
 from mpisign.trajectory import Trajectory
 
 EVERY = "log = { every = 1, iterates = true }"

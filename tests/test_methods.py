@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from alone import run_alone
 
+from alone import run_alone
 from mpisign.methods import METHODS
 from mpisign.trajectory import Trajectory
 

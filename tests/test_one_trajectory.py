@@ -5,8 +5,8 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
-from launch import mpirun, mpisign
 
+from launch import mpirun, mpisign
 from mpisign.methods import METHODS
 
 ZEROS = ("exact", "coin", "plus")

@@ -6,6 +6,7 @@ import shlex
 import shutil
 
 import pytest
+
 from launch import ROOT, call, programs
 
 README = (ROOT / "README.md").read_text()

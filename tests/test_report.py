@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
 import pytest
-from launch import ROOT
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from launch import ROOT
 from mpisign.cli import main
 from mpisign.trajectory import Trajectory
 
@@ -117,7 +117,7 @@ def test_a_file_without_what_a_claim_needs_leaves_it_open(claims):
 
 
 def test_a_claim_sees_every_file_of_its_job(report, claims):
-    from section5 import figure_2a
+    from ledger.section5 import figure_2a
 
     found, folder = claims["example-1"], report[0].parent
     assert [caption.split()[-1] for caption in found["figures"]] == ["example1-again.h5.", "example1.h5."]
@@ -149,7 +149,7 @@ def test_it_prints_a_line_for_each_claim(report, claims):
 
 
 def test_several_parts_of_a_claim_make_one_verdict(analysis):
-    from entry import Verdict, together
+    from ledger.entry import Verdict, together
 
     yes, no, open_ = Verdict.CONFIRMED, Verdict.VIOLATED, Verdict.INCONCLUSIVE
     for parts, verdict in (([yes, yes], yes), ([yes, open_, no], no), ([yes, open_], open_), ([], open_)):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import null_space
-from test_problems import brute_force, random_hessian
 
 from mpisign.theory import pl, smoothness
 from mpisign.theory.pl import pl_constant, pl_constant_of_toy
 from mpisign.theory.smoothness import certifies, sign_limits
+from test_problems import brute_force, random_hessian
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)

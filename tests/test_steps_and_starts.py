@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from alone import run_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from alone import run_alone
 from mpisign.randomness import Draws, Purpose
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS

@@ -6,8 +6,8 @@ The seeds are fixed, so that there is no false alarm; what a tolerance covers be
 import numpy as np
 import pytest
 import scipy.sparse
-from launch import mpirun, mpisign
 
+from launch import mpirun, mpisign
 from mpisign.data.epsilon import Epsilon
 from mpisign.data.file import DataFile
 from mpisign.data.rcv1 import Rcv1

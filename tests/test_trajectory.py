@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import pytest
 import xarray
+
 from alone import run_alone
 from launch import ROOT, environment
-
 from mpisign.settings import BadInput
 from mpisign.trajectory import COLUMNS, SCHEMA, Trajectory
 

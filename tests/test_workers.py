@@ -12,11 +12,11 @@ from textwrap import dedent
 import numpy as np
 import pytest
 import scipy.stats
-from alone import run_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from launch import ROOT
 
+from alone import run_alone
+from launch import ROOT
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.noise import Law
 from mpisign.theory.votes import (

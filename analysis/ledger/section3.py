@@ -1,11 +1,11 @@
 """The ledger's entries on Section III: Theorems 1 and 2."""
 
 import numpy as np
-from checking import Checked
-from entry import Entry, Results
-from measured import probes
-from verdicts import judged, line, of, rows
 
+from checking import Checked
+from checking.measured import probes
+from ledger.entry import Entry, Results
+from ledger.verdicts import judged, line, of, rows
 from mpisign.trajectory import Trajectory
 
 SHOWN = "Mean gap over the repeats with its limits (grey), printed bounds dashed, corrected ones dotted:"

@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
-from entry import Entry, Results, Table, Verdict, confirmed_if, not_run
-from verdicts import every_bound, line
 
+from ledger.entry import Entry, Results, Table, Verdict, confirmed_if, not_run
+from ledger.verdicts import every_bound, line
 from mpisign.theory.bounds import theorem1_gradient, zeta
 from mpisign.theory.verdict import lower_limit, upper_limits
 from mpisign.trajectory import RunRecord, Trajectory

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
+import scipy.stats
+
 import bandwidth
 import bits
 import flipped
-import numpy as np
-import scipy.stats
 import workers
-from entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run
 from frozen import Frozen, Mean, frozen, mean
-
+from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
 

@@ -2,9 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from checking import Checked
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from checking import Checked
 
 NAMES = {
     "theorem1": "Theorem 1, (16)",

@@ -4,10 +4,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from applicable import Statement, statements
-from given import Given, given
-from measured import Measured, measured, probes
 
+from checking.applicable import Statement, statements
+from checking.given import Given, given
+from checking.measured import Measured, measured, probes
 from mpisign.settings import BadInput
 from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, judge_exact, vacuous
 from mpisign.trajectory import RunRecord, Trajectory

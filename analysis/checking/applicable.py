@@ -5,8 +5,8 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from given import Given
 
+from checking.given import Given
 from mpisign.theory import bounds, drift
 
 _SAME = 1e-9

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
+
 import example5
 import figure1
 import figure2
 import figure3
-import numpy as np
 from claims import Claim, Finding
-from entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together, whole
-
+from ledger.entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together, whole
 from mpisign.trajectory import Trajectory
 
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable
 from functools import cache, partial
 
 import numpy as np
-import versus
-from checking import Checked, check
-from entry import Drawing, Entry, Results, Table, Verdict, not_run
 
+from checking import Checked, check, versus
+from ledger.entry import Drawing, Entry, Results, Table, Verdict, not_run
 from mpisign.trajectory import Trajectory
 
 Chosen = Callable[[str, Checked], bool]

@@ -1,9 +1,9 @@
 """The ledger's entries on Appendix A: the flows (22) and (23). They need no trajectory file."""
 
-import flows
 import numpy as np
-from entry import Drawing, Entry, Results, confirmed_if
 
+import flows
+from ledger.entry import Drawing, Entry, Results, confirmed_if
 from mpisign.theory.bounds import proposition1_gradient, proposition2_gradient
 
 

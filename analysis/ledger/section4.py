@@ -1,9 +1,9 @@
 """The ledger's entries on Section IV: Theorem 3 and Remark 7."""
 
 from checking import Checked
-from entry import Entry, Results
-from section3 import SHOWN
-from verdicts import judged, line, of, rows
+from ledger.entry import Entry, Results
+from ledger.section3 import SHOWN
+from ledger.verdicts import judged, line, of, rows
 
 
 def theorem_3(results: Results) -> Entry:

@@ -3,7 +3,7 @@
 import example1
 import example2
 import example3
-from entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run, together
+from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run, together
 
 
 def example_1(results: Results) -> Entry:

@@ -5,15 +5,14 @@ An entry is a function of these files, in the module of its section.
 
 from collections.abc import Callable
 
-from appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
-from beyond import covariance, crossing, fewer_bits, flips, how_many, ties
-from entry import Entry, Results
-from remarks import remark_2, remark_3, remark_4, remark_5, remark_6
-from section2 import example_1, example_2, example_3
-from section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
-from section4 import remark_7, theorem_3
-from section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
-
+from ledger.appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
+from ledger.beyond import covariance, crossing, fewer_bits, flips, how_many, ties
+from ledger.entry import Entry, Results
+from ledger.remarks import remark_2, remark_3, remark_4, remark_5, remark_6
+from ledger.section2 import example_1, example_2, example_3
+from ledger.section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
+from ledger.section4 import remark_7, theorem_3
+from ledger.section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
 from mpisign.settings import BadInput
 
 PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {

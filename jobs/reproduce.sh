@@ -31,12 +31,9 @@ for name in example1 example2 example3 figure1; do
 done
 python analysis/flows.py -o figures
 for name in theorem1 theorem1-singular theorem1-nonconvex theorem1-smooth \
-    ce-a ce-a-harmonic ce-b harmonic controls premise; do
+    remark2 remark5 ce-a ce-a-harmonic ce-b harmonic controls premise; do
     run "$name" "jobs/$name.toml" "$@"
-    python analysis/check.py "results/$name.h5" -o figures
 done
-run remark2 jobs/remark2.toml "$@"
-run remark5 jobs/remark5.toml "$@"
 run figure3 jobs/figure3.toml "$@"
 python analysis/figure3.py results/figure3.h5 -o figures
 for batch in ${BATCHES:-1 64 1024}; do

@@ -136,7 +136,7 @@ def test_a_killed_run_leaves_a_file_that_opens_to_its_last_flush(tmp_path):
     """SIGKILL in the middle of a long repeat: finished repeats are whole, the running one has a valid start."""
     job, output = tmp_path / "long.toml", tmp_path / "long.h5"
     job.write_text(
-        JOB.replace("iterations = 40", "iterations = 10_000_000\nlog.every = 20_000", 1)
+        JOB.replace("iterations = 40", "iterations = 10_000_000\nlog.every = 2_000", 1)
         .replace("log = { points = 9, iterates = true }", "")
         .replace('label = "one"', 'label = "one"\niterations = 500')
     )

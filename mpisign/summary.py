@@ -13,10 +13,19 @@ def text(trajectory: Trajectory) -> str:
     by = f"mpisign {origin.get('mpisign')} on {origin.get('date')}, {origin.get('ranks')} rank(s)"
     lines = [
         f"{trajectory.path}: written by {by}",
+        *(constants(run) for run in trajectory.runs[:1]),
         "",
         *_aligned([_HEADER, *(_row(run) for run in trajectory)]),
     ]
     return "\n".join(lines)
+
+
+def constants(run: RunRecord) -> str:
+    """f* and the constants of the problem, each with how it is known."""
+    known = run.attributes
+    names = [name for name in known if f"{name}_known" in known and not name.startswith(("p_min", "sigma2"))]
+    values = [f"{name} = {known[name]:.6g} ({known[f'{name}_known']})" for name in names]
+    return ", ".join([f"f* = {known['f_star']:.6g} +- {known['f_star_error']:.1g}", *values])
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:

@@ -89,24 +89,25 @@ def test_the_job_meets_zeros_and_ties(job_file, alone):
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
 def test_same_bits_under_mpi(mpi, ranks, job_file, alone):
+    """The first repeat; both are left to the test below."""
     output = job_file.with_name(f"{mpi}-{ranks}.h5")
-    done = mpirun(mpi, ranks, "run", job_file, "-o", output)
+    done = mpirun(mpi, ranks, "run", job_file, "-o", output, "--repeats", "0:1")
     assert done.returncode == 0, done.stderr
-    assert digests(output) == alone
+    assert digests(output) == {name: value for name, value in alone.items() if "/0000" in name}
 
 
 def test_same_bits_with_a_rank_to_spare(job_file, alone):
     output = job_file.with_name("spare.h5")
-    done = mpirun("mpich", 5, "run", job_file, "-o", output, "--repeats", "1:2")
+    done = mpirun("mpich", 5, "run", job_file, "-o", output)
     assert done.returncode == 0, done.stderr
-    assert digests(output) == {name: value for name, value in alone.items() if "/0001" in name}
+    assert digests(output) == alone
 
 
 def test_same_bits_with_more_blas_threads(job_file, alone):
     output = job_file.with_name("threads.h5")
-    done = mpisign("run", job_file, "-o", output, OPENBLAS_NUM_THREADS="2")
+    done = mpisign("run", job_file, "-o", output, "--repeats", "1:2", OPENBLAS_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
-    assert digests(output) == alone
+    assert digests(output) == {name: value for name, value in alone.items() if "/0001" in name}
 
 
 def test_one_process_imports_neither_mpi4py_nor_what_is_slow_to_import(tmp_path):

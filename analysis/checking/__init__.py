@@ -13,7 +13,7 @@ from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, j
 from mpisign.trajectory import RunRecord, Trajectory
 
 ROUNDING = 64 * np.finfo(float).eps
-"""What rounding may add to an exact run's gap, in units of |f(x_0)|."""
+"""What rounding may add to an exact run's gap or ||g||_1^2, in units of |f(x_0)| or of ||g_0||_1^2."""
 
 
 class Checked(NamedTuple):
@@ -66,7 +66,8 @@ class Checked(NamedTuple):
         ]
         premise = {"premise": found.premise, "from_k": self.from_k} if self.verdict == "vacuous" else {}
         head = {"run": self.run, "bound": self.bound, "reading": self.reading, "verdict": self.verdict}
-        return head | premise | {"note": self.note, "constants": self.constants, "checkpoints": rows}
+        constants = {name: _number(value) for name, value in self.constants.items()}
+        return head | premise | {"note": self.note, "constants": constants, "checkpoints": rows}
 
 
 def _number(value: float) -> float | None:
@@ -100,6 +101,7 @@ class _Run:
     def _judged(self, statement: Statement, facts: Given) -> Checked:
         """Premises first, then what is not known, then the numbers."""
         known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
+        known |= {"mu_along_the_run": self._measured.least_mu()}
         chosen = self._chosen(facts)
         open_ = self._open(statement, chosen)
         premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
@@ -120,7 +122,8 @@ class _Run:
 
     def _values(self, statement: Statement) -> np.ndarray:
         """What the bound limits: shape (R, records)."""
-        values = self._measured.gradients if statement.bound == "theorem1_gradient" else self._measured.gaps
+        gradients = statement.bound == "theorem1_gradient"
+        values = self._measured.least_gradients() if gradients else self._measured.gaps
         return np.maximum(values, 0.0)  # a gap below 0 is the error of f* or rounding
 
     def _open(self, statement: Statement, chosen: np.ndarray) -> Judgement:
@@ -171,7 +174,8 @@ class _Run:
         bounds = statement.compute(self._measured.k[chosen], self._gap0())
         values = self._values(statement)[:, chosen]
         error = float(self._run.attributes["f_star_error"])
+        if statement.bound == "theorem1_gradient":  # f* is in its bound alone
+            return judge_exact(values, bounds, rounding=ROUNDING * float(self._measured.gradients[:, 0].max()))
         if facts.exact:
-            rounding = ROUNDING * self._measured.size.max() + error
-            return judge_exact(values, bounds, rounding=rounding)
+            return judge_exact(values, bounds, rounding=ROUNDING * float(self._measured.size.max()) + error)
         return judge(values, bounds, level=self._level, f_star_error=error)

@@ -19,13 +19,24 @@ ROUNDS = 2000
 
 
 class Measured(NamedTuple):
-    """k: (m,), the schedule. gaps: (R, m), f(x_k) - f*, infinite from where a repeat diverged. gradients: (R, m), the
-    least ||g_l||_1^2 over the recorded l <= k. size: (R,), |f(x_0)|, which rounding is measured by."""
+    """k: (m,), the schedule. gaps: (R, m), f(x_k) - f*, infinite from where a repeat diverged. gradients: (R, m),
+    ||g_k||_1^2. size: (R,), |f(x_0)|, which rounding is measured by."""
 
     k: np.ndarray
     gaps: np.ndarray
     gradients: np.ndarray
     size: np.ndarray
+
+    def least_gradients(self) -> np.ndarray:
+        """(R, m), the least ||g_l||_1^2 over the recorded l <= k."""
+        return np.minimum.accumulate(self.gradients, axis=1)
+
+    def least_mu(self) -> float:
+        """The least mu_k = ||g_k||_1^2 / (2 (f(x_k) - f*)): a PL constant as large as this run lets it be; infinite
+        when it has no record with a gap above rounding."""
+        met = np.isfinite(self.gaps) & (self.gaps > 1e-12 * self.size[:, None])
+        ratios = self.gradients / np.where(met, 2 * self.gaps, 1.0)
+        return float(ratios.min(where=met, initial=np.inf))
 
 
 def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
@@ -37,7 +48,7 @@ def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
     with np.errstate(over="ignore"):
         squares = np.array([_spread(repeat, repeat.columns["gradient_l1"] ** 2, k) for repeat in ended])
     size = np.array([abs(repeat.columns["value"][0]) for repeat in ended])
-    return Measured(k, gaps, np.minimum.accumulate(squares.reshape(gaps.shape), axis=1), size)
+    return Measured(k, gaps, squares.reshape(gaps.shape), size)
 
 
 def _spread(repeat: Repeat, values: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -137,13 +137,12 @@ class Repeat:
 
 
 class RunRecord:
-    """One run, read: its label, its settings, and its repeats with their numbers."""
+    """One run, read: its label, its settings and its repeats."""
 
     def __init__(self, label: str, group: h5py.Group, iterates: bool):
         self.label, self.attributes = label, dict(group.attrs)
-        names = sorted(group["repeats"], key=int)
-        self.numbers = [int(name) for name in names]
-        self.repeats = [Repeat(group[f"repeats/{name}"], iterates) for name in names]
+        numbers = sorted(group["repeats"], key=int)
+        self.repeats = [Repeat(group[f"repeats/{number}"], iterates) for number in numbers]
 
     def gap(self, repeat: Repeat) -> Floats:
         """f(x_k) - f*, shape (records,)."""

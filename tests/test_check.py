@@ -233,6 +233,28 @@ def test_repeats_that_diverge_violate_what_they_can(analysis, tmp_path):
         analysis[0].check(trajectory, constants)
 
 
+def test_what_cannot_be_measured_again_is_said(analysis, tmp_path):
+    """p_min of mini-batches is measured on the job's data, which may have gone."""
+    data = tmp_path / "rows.txt"
+    data.write_text("+1 1:1 2:0.5\n-1 1:0.3 2:-1\n+1 2:2\n")
+    text = f"""
+    repeats = 2
+    iterations = 3
+    problem = {{ kind = "logistic", data = "{data}" }}
+    oracle = {{ kind = "minibatch", batch = 2 }}
+    [[runs]]
+    method = "scaled-sign"
+    workers = 1
+    step = {{ kind = "constant", alpha = 1e-3 }}
+    """
+    trajectory = Trajectory(run_alone(tmp_path, text))
+    notes = [[row.note for row in analysis[0].check(trajectory) if row.bound == "theorem2"]]
+    data.unlink()
+    notes += [[row.note for row in analysis[0].check(trajectory) if row.bound == "theorem2"]]
+    assert notes[0][0].startswith("p_min not known: --p-min; measured p_{k,i} >= 0.")
+    assert notes[1][0].startswith("p_min not known: --p-min; not measured: problem.data: ")
+
+
 def test_few_repeats_confirm_nothing(analysis, tmp_path):
     text = JOB.replace("repeats = 20", "repeats = 5").format(0.01, FLIPPED.format(0))
     row = next(row for row in analysis[0].check(Trajectory(run_alone(tmp_path, text))) if row.bound == "floor_bound")

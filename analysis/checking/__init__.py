@@ -8,6 +8,7 @@ import numpy as np
 from checking.applicable import Statement, statements
 from checking.given import Given, given
 from checking.measured import Measured, measured, probes
+from mpisign.probing import Probe
 from mpisign.settings import BadInput
 from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, judge_exact, vacuous
 from mpisign.trajectory import RunRecord, Trajectory
@@ -87,6 +88,7 @@ class _Run:
 
     def __init__(self, trajectory: Trajectory, run: RunRecord, options: dict[str, float], level: float):
         self._trajectory, self._run, self._options, self._level = trajectory, run, options, level
+        self._no_probes = ""
 
     def checked(self) -> list[Checked]:
         if self._run.attributes["method"] != "scaled-sign" or all(r.status == "running" for r in self._run.repeats):
@@ -100,21 +102,25 @@ class _Run:
 
     def _judged(self, statement: Statement, facts: Given) -> Checked:
         """Premises first, then what is not known, then the numbers."""
-        known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
-        known |= {"mu_along_the_run": self._measured.least_mu()}
         chosen = self._chosen(facts)
-        open_ = self._open(statement, chosen)
         premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
-        k = self._measured.k[chosen]
-        row = Checked(self._run.label, statement.bound, statement.reading, k, open_, known)
+        row = self._row(statement, chosen, premise or "something is not known")
         if premise:
-            return row._replace(judgement=vacuous(self._values(statement)[:, chosen], premise), from_k=from_k)
+            return row._replace(from_k=from_k)
         if statement.missing:
-            return row._replace(note=self._unknown(statement))
+            open_ = row.judgement._replace(verdict="inconclusive", premise="")
+            return row._replace(judgement=open_, note=self._unknown(statement))
         found = self._judgement(statement, facts, chosen)
         few = found.verdict == "inconclusive" and len(self._measured.gaps) < MIN_REPEATS
         note = f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
         return row._replace(judgement=found, note=note)
+
+    def _row(self, statement: Statement, chosen: np.ndarray, premise: str) -> Checked:
+        """The row without a bound, vacuous for this reason."""
+        known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
+        known["mu_along_the_run"] = self._measured.least_mu()
+        judgement = vacuous(self._values(statement)[:, chosen], premise)
+        return Checked(self._run.label, statement.bound, statement.reading, self._measured.k[chosen], judgement, known)
 
     def _chosen(self, facts: Given) -> np.ndarray:
         """Every record of an exact run but x_0, of which no bound says anything new; else the preset checkpoints."""
@@ -125,9 +131,6 @@ class _Run:
         gradients = statement.bound == "theorem1_gradient"
         values = self._measured.least_gradients() if gradients else self._measured.gaps
         return np.maximum(values, 0.0)  # a gap below 0 is the error of f* or rounding
-
-    def _open(self, statement: Statement, chosen: np.ndarray) -> Judgement:
-        return vacuous(self._values(statement)[:, chosen], "nothing")._replace(verdict="inconclusive", premise="")
 
     def _failing(self, statement: Statement) -> tuple[str, int]:
         """The condition that its parameters do not meet, with k; "" when they do or are not all known."""
@@ -149,22 +152,25 @@ class _Run:
         return "", 0
 
     @cached_property
-    def _probes(self) -> dict:
+    def _probes(self) -> dict[int, Probe]:
+        """k -> probe; none, and why in `_no_probes`, where the job's data is not there."""
         try:
             return probes(self._trajectory, self._run, self._level)
-        except BadInput:
-            return {}  # the data is elsewhere; said by `_unknown`
+        except BadInput as error:
+            self._no_probes = f"; not measured: {error}"
+            return {}
 
     def _unknown(self, statement: Statement) -> str:
         names = ", ".join(statement.missing)
         option = " ".join(f"--{name.replace('_', '-')}" for name in statement.missing)
-        seen = ""
-        if "p_min" in statement.missing:
-            least = [probe.least()[0] for probe in self._probes.values()]
-            seen = (
-                f"; measured p_{{k,i}} >= {min(least):.3g} at k = {', '.join(map(str, self._probes))}" if least else ""
-            )
-        return f"{names} not known: {option}{seen}"
+        return f"{names} not known: {option}{self._seen() if 'p_min' in statement.missing else ''}"
+
+    def _seen(self) -> str:
+        """What was measured of p_min: a lower limit at some x_k is none for all."""
+        least = [probe.least()[0] for probe in self._probes.values()]
+        if not least:
+            return self._no_probes
+        return f"; measured p_{{k,i}} >= {min(least):.3g} at k = {', '.join(map(str, self._probes))}"
 
     def _gap0(self) -> np.ndarray:
         """f(x_0) - f* of each repeat, at most; shape (R, 1)."""

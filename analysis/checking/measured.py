@@ -68,7 +68,7 @@ def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Pr
     settings = next(settings for settings in job.runs if settings.label == run.label)
     problem = PROBLEMS.make(job.problem, "problem", share=unshared)
     oracle = ORACLES.make(settings.oracle, "oracle")
-    draws = Draws(job.seed, run.numbers[0])
+    draws = Draws(job.seed, run.repeats[0].number)
     points = {0: STARTS.make(job.start, "start").point(problem.dimension, draws)} | _kept(run)
     workers, each = int(run.attributes["workers"]), level / len(points)
     return {k: probe(problem, oracle, workers, x, draws, ROUNDS, each) for k, x in points.items()}

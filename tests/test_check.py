@@ -236,11 +236,12 @@ def test_repeats_that_diverge_violate_what_they_can(analysis, tmp_path):
 def test_what_cannot_be_measured_again_is_said(analysis, tmp_path):
     """p_min of mini-batches is measured on the job's data, which may have gone."""
     data = tmp_path / "rows.txt"
-    data.write_text("+1 1:1 2:0.5\n-1 1:0.3 2:-1\n+1 2:2\n")
+    data.write_text("+1 1:1 2:2\n-1 1:-1 2:-1.5\n+1 1:1.2 2:2\n")
     text = f"""
     repeats = 2
     iterations = 3
     problem = {{ kind = "logistic", data = "{data}" }}
+    start = {{ kind = "zeros" }}
     oracle = {{ kind = "minibatch", batch = 2 }}
     [[runs]]
     method = "scaled-sign"
@@ -251,7 +252,7 @@ def test_what_cannot_be_measured_again_is_said(analysis, tmp_path):
     notes = [[row.note for row in analysis[0].check(trajectory) if row.bound == "theorem2"]]
     data.unlink()
     notes += [[row.note for row in analysis[0].check(trajectory) if row.bound == "theorem2"]]
-    assert notes[0][0].startswith("p_min not known: --p-min; measured p_{k,i} >= 0.")
+    assert notes[0][0].startswith("p_min not known: --p-min; at x_0 the least p_{k,i} is between 0.9")
     assert notes[1][0].startswith("p_min not known: --p-min; not measured: problem.data: ")
 
 

@@ -140,7 +140,7 @@ class _Run:
         try:
             statement.compute(self._measured.k, self._gap0(), **trial)
         except ValueError as error:
-            return str(error), 0
+            return f"{error}{', with p_min = 1' if trial else ''}", 0
         return self._measured_p_min() if trial else ("", 0)
 
     def _measured_p_min(self) -> tuple[str, int]:
@@ -166,11 +166,12 @@ class _Run:
         return f"{names} not known: {option}{self._seen() if 'p_min' in statement.missing else ''}"
 
     def _seen(self) -> str:
-        """What was measured of p_min: a lower limit at some x_k is none for all."""
-        least = [probe.least()[0] for probe in self._probes.values()]
+        """What was measured of p_min: a lower limit at some x_k is none for all k."""
+        least = {k: probe.least() for k, probe in self._probes.items()}
         if not least:
             return self._no_probes
-        return f"; measured p_{{k,i}} >= {min(least):.3g} at k = {', '.join(map(str, self._probes))}"
+        k = min(least, key=lambda k: least[k][1])
+        return f"; at x_{k} the least p_{{k,i}} is between {least[k][0]:.3g} and {least[k][1]:.3g}"
 
     def _gap0(self) -> np.ndarray:
         """f(x_0) - f* of each repeat, at most; shape (R, 1)."""

@@ -106,6 +106,13 @@ def test_info_has_a_line_with_label_and_repeats_of_each_run(folder, capsys):
     ]
 
 
+def test_info_has_the_constants_and_how_each_is_known(folder, capsys):
+    run()
+    capsys.readouterr()
+    line = printed(capsys, "info", "out.h5").splitlines()[1]
+    assert line == "f* = 0 +- 0, L = 1.5 (exact), mu = 0.5 (exact)"
+
+
 def test_a_run_says_where_it_wrote(folder, capsys):
     assert printed(capsys, "run", "job.toml", "-o", "new/deep/out.h5") == "wrote new/deep/out.h5\n"
     assert len(digests("new/deep/out.h5")) == 8

@@ -12,6 +12,10 @@ _LAUNCHER_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDR
 _MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}
 
 
+marked = False
+"""Whether the test that runs is marked `ranks`; set by conftest.py."""
+
+
 def environment(**extra):
     """This environment without what a launcher put into it, with the settings for more ranks than cores."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHER_PREFIXES)}
@@ -25,6 +29,7 @@ def environment(**extra):
 
 def programs(mpi):
     """The folder with `python` and `mpiexec` of an MPI; skips the test, saying so, where it is not there."""
+    assert marked, "a test that starts ranks is marked with pytest.mark.ranks: it needs both cores"
     folder = _MPIS[mpi]
     if not (folder / "mpiexec").exists():
         pytest.skip(f"no {mpi} environment; `bash tests/run.sh` makes both")

@@ -367,6 +367,7 @@ def said_once(done, words):
 
 
 # Not UNMET under Open MPI: its launcher ends all ranks at the first that exits, at times before rank 0 has spoken.
+@pytest.mark.ranks
 @pytest.mark.parametrize(
     ("mpi", "name"), [("mpich", name) for name in MET + UNMET] + [("openmpi", name) for name in MET[1:3]]
 )
@@ -378,6 +379,7 @@ def test_three_ranks_say_it_once(mpi, name, folder):
     assert tree(folder) == before
 
 
+@pytest.mark.ranks
 def test_a_launcher_of_another_library_is_refused_once(folder):
     (folder / "job.toml").write_text(GOOD)
     before = tree(folder)

@@ -87,6 +87,7 @@ def verdicts(found, run, bound):
     return {row.reading: row.verdict for row in found if (row.run, row.bound) == (run, bound)}
 
 
+@pytest.mark.ranks
 def test_the_counterexamples_break_the_printed_theorems_and_not_the_corrected_ones(counterexamples, command, tmp_path):
     """Through mpirun and the command; one false alarm in 20 is allowed for each verdict, the seeds are fixed."""
     found = {}
@@ -262,6 +263,7 @@ def test_few_repeats_confirm_nothing(analysis, tmp_path):
     assert (row.verdict, row.note) == ("inconclusive", "no violation found; 20 repeats are needed to confirm")
 
 
+@pytest.mark.ranks
 def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, counterexamples):
     files = {job: [file] for job, file in results.items()}
     files |= {job: [Trajectory(path)] for job, path in counterexamples.items()}

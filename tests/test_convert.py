@@ -305,12 +305,14 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, words, said):
     assert not (tmp_path / "out.h5").exists()
 
 
+@pytest.mark.ranks
 def test_under_mpirun_it_is_refused_once(tmp_path):
     done = mpirun("mpich", 2, *arguments(tmp_path, "broken.txt", "out.h5"))
     assert done.returncode == 2, done.stderr
     assert len([line for line in done.stderr.splitlines() if "mpisign: " in line]) == 1
 
 
+@pytest.mark.ranks
 @pytest.mark.parametrize(("mpi", "ranks"), [("mpich", 1), ("mpich", 3), ("openmpi", 1), ("openmpi", 3)])
 def test_under_mpirun_it_is_the_same_file(tmp_path, mpi, ranks):
     alone = converted(tmp_path, MANY).attributes["sha256"]
@@ -335,6 +337,7 @@ sys.exit(main({[*map(str, words)]!r}))
     return subprocess.Popen([*start, "-c", code], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, **pipes)
 
 
+@pytest.mark.ranks
 @pytest.mark.parametrize("mpi", [None, "mpich"])
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
     packed = bz2.compress(MANY.encode())

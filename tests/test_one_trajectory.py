@@ -10,6 +10,8 @@ import pytest
 from launch import call, mpirun, mpisign
 from mpisign.methods import METHODS
 
+pytestmark = pytest.mark.ranks
+
 ZEROS = ("exact", "coin", "plus")
 WORKERS = (1, 2, 3, 4, 7)
 

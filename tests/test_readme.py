@@ -9,6 +9,8 @@ import pytest
 
 from launch import ROOT, call, programs
 
+pytestmark = pytest.mark.ranks
+
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
     line for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL) for line in block.splitlines()

@@ -71,6 +71,7 @@ def test_the_rows_are_a_function_of_the_seed_and_n_only_says_where_they_end(tmp_
     assert not (blocks[:20] == blocks[20:40]).all()
 
 
+@pytest.mark.ranks
 @pytest.mark.parametrize(("like", "mpi"), [("epsilon", "mpich"), ("rcv1", "openmpi")])
 def test_the_same_bits_on_three_ranks(tmp_path, like, mpi):
     n, d = (3 * 2**21 // 2000, 2000) if like == "epsilon" else (3 * 4096, 500)

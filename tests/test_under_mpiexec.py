@@ -6,6 +6,8 @@ import pytest
 
 from launch import call, programs
 
+pytestmark = pytest.mark.ranks
+
 
 @pytest.mark.parametrize(
     ("mpi", "ranks"), [*(("mpich", ranks) for ranks in (1, 2, 3, 5)), *(("openmpi", ranks) for ranks in (2, 5))]

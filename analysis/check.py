@@ -31,6 +31,15 @@ def table(found: list[Checked]) -> list[str]:
     ]
 
 
+def write(path: Path, found: list[Checked]) -> None:
+    """The rows as JSON; raises BadInput where that cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([row.document() for row in found], indent=1))
+    except OSError as error:
+        raise BadInput("--json", f"cannot write {path}: {error.strerror}") from None
+
+
 def main() -> int:
     """The command; returns its exit status: 0, or 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,12 +57,12 @@ def main() -> int:
             raise BadInput("--level", f"expected a number between 0 and 1, got {options.level}")
         trajectory = Trajectory(options.file, iterates=True)
         found = check(trajectory, given, options.level)
+        if options.json:
+            write(options.json, found)
     except BadInput as error:
         print(f"check.py: {error}", file=sys.stderr)
         return 2
     report(*table(found))
-    if options.json:
-        options.json.write_text(json.dumps([row.document() for row in found], indent=1))
     if options.output:
         plt.style.use(STYLE)
         save(draw(found), options.output / f"{options.file.stem}-bounds")

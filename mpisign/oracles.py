@@ -51,7 +51,7 @@ class Oracle(ABC):
 
 
 def _decoupled(source: Source, second: Floats) -> Source:
-    """The signs of one draw with the l1 norm of another: what scaled signSGD sends, and (34) takes for granted.
+    """The signs of one draw with the l1 norm of another, which (34) takes for granted of one and the same draw.
 
     A draw of zeros has no sign to carry a norm, and stays as it is.
     """

@@ -2,6 +2,8 @@
 marked, so that nothing else runs meanwhile."""
 
 import os
+import runpy
+import sys
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -18,3 +20,19 @@ def _own_cache():
     with TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         yield
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Run a script of analysis/ as a command, in this process; returns its exit status and what it printed."""
+
+    def run(name, *arguments):
+        path = launch.ROOT / "analysis" / f"{name}.py"
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        monkeypatch.syspath_prepend(path.parent)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(path), run_name="__main__")
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run

@@ -257,6 +257,20 @@ def test_what_cannot_be_measured_again_is_said(analysis, tmp_path):
     assert notes[1][0].startswith("p_min not known: --p-min; not measured: problem.data: ")
 
 
+def test_no_sign_is_measured_where_x_has_overflowed(analysis, tmp_path):
+    """There every comparison with NaN says wrong: it is no evidence about p_min."""
+    text = JOB.format(1e200, FLIPPED.format(0)).replace(
+        "repeats = 20", "repeats = 2\nlog = { every = 1, iterates = true }"
+    )
+    trajectory = Trajectory(run_alone(tmp_path, text), iterates=True)
+    assert not np.isfinite(trajectory.runs[0].repeats[0].columns["x"]).all()
+    from checking.measured import probes
+
+    found = probes(trajectory, trajectory.runs[0], 0.05)
+    assert 0 in found
+    assert all(np.isfinite(probe.gradient).all() for probe in found.values())
+
+
 def test_few_repeats_confirm_nothing(analysis, tmp_path):
     text = JOB.replace("repeats = 20", "repeats = 5").format(0.01, FLIPPED.format(0))
     row = next(row for row in analysis[0].check(Trajectory(run_alone(tmp_path, text))) if row.bound == "floor_bound")
@@ -296,14 +310,16 @@ def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, counter
     [
         (["nothing.h5"], "no such file"),
         (["sign.h5"], 'expected a run with method = "scaled-sign"'),
+        (["scaled.h5", "--json", "sign.h5/out.json"], "--json: cannot write sign.h5/out.json"),
         (["sign.h5", "--level", "2"], "--level: expected a number between 0 and 1, got 2.0"),
     ],
 )
 def test_bad_input_is_one_line(command, arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    job = tmp_path / "sign.toml"
-    job.write_text(JOB.replace("scaled-sign", "sign").format(0.1, ""))
-    assert main(["run", str(job), "-o", "sign.h5", "--overwrite"]) == 0
+    for method in ("sign", "scaled"):
+        text = JOB if method == "scaled" else JOB.replace("scaled-sign", "sign")
+        (tmp_path / "job.toml").write_text(text.format(0.1, ""))
+        assert main(["run", "job.toml", "-o", f"{method}.h5"]) == 0
     capsys.readouterr()
     assert command(*arguments) == 2
     printed = capsys.readouterr()

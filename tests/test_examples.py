@@ -4,8 +4,6 @@ What the scripts say is computed again here, with mpmath where digits matter.
 """
 
 import re
-import runpy
-import sys
 
 import mpmath
 import numpy as np
@@ -33,22 +31,6 @@ def files(tmp_path_factory):
         job = experiment.read(ROOT / "jobs" / f"{name}.toml")
         runner.run(runner.plan(job, Alone()), Alone(), folder / f"{name}.h5", range(job.repeats))
     return folder
-
-
-@pytest.fixture
-def script(monkeypatch, capsys):
-    """Run a script of analysis/ as a command; returns its exit status and what it printed."""
-
-    def run(name, *arguments):
-        path = ROOT / "analysis" / f"{name}.py"
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        monkeypatch.syspath_prepend(path.parent)
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(path), run_name="__main__")
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ A run's mean may miss theory by chance: each check has a false-alarm rate of 1 i
 """
 
 import re
-import runpy
-import sys
 from itertools import product
 from textwrap import dedent
 
@@ -276,22 +274,6 @@ def test_repeats_that_are_run_apart_keep_their_numbers(tmp_path):
 
 
 # The scripts
-
-
-@pytest.fixture
-def script(monkeypatch, capsys):
-    """Run a script of analysis/ as a command, in this process; returns its exit status and what it printed."""
-
-    def run(name, *arguments):
-        path = ROOT / "analysis" / f"{name}.py"
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-        monkeypatch.syspath_prepend(path.parent)
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(path), run_name="__main__")
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 def test_the_figure_of_workers(files, script, tmp_path):

@@ -53,9 +53,14 @@ class Checked(NamedTuple):
             return f"from k = {self.from_k}: {self.judgement.premise}{reading}"
         if self.note:
             return self.note + reading
+        k, mean, bound = self.numbers()
+        return f"k = {k}: mean {mean}, bound {bound}{reading}"
+
+    def numbers(self) -> tuple[str, str, str]:
+        """k, the mean with its limits, and the bound, where they decide."""
         i, found = self.worst, self.judgement
         limits = f"[{found.low[i]:.4g}, {found.high[i]:.4g}]"
-        return f"k = {self.k[i]}: mean {found.mean[i]:.4g} {limits}, bound {found.bound[i]:.4g}{reading}"
+        return str(self.k[i]), f"{found.mean[i]:.4g} {limits}", f"{found.bound[i]:.4g}"
 
     def document(self) -> dict[str, object]:
         """For JSON, where an infinity or a NaN is null."""

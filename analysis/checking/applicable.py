@@ -32,7 +32,7 @@ def statements(given: Given) -> list[Statement]:
     return [*_deterministic(given), *_printed(given), *_corrected(given)]
 
 
-def _statement(bound: str, reading: str, given: Given, premise: str = "", **constants: object) -> Statement:
+def _statement(bound: str, reading: str, premise: str = "", **constants: object) -> Statement:
     missing = tuple(name for name, value in constants.items() if value is None)
     return Statement(bound, reading, partial(getattr(bounds, bound), **constants), premise, missing)
 
@@ -40,8 +40,8 @@ def _statement(bound: str, reading: str, given: Given, premise: str = "", **cons
 def _deterministic(given: Given) -> Iterator[Statement]:
     """Theorem 1: exact gradients and a constant step."""
     if given.exact and given.alpha is not None:
-        yield _statement("theorem1", "", given, mu=given.mu, L=given.L, alpha=given.alpha)
-        yield _statement("theorem1_gradient", "", given, L=given.L, alpha=given.alpha)
+        yield _statement("theorem1", "", mu=given.mu, L=given.L, alpha=given.alpha)
+        yield _statement("theorem1_gradient", "", L=given.L, alpha=given.alpha)
 
 
 def _printed(given: Given) -> Iterator[Statement]:
@@ -50,11 +50,9 @@ def _printed(given: Given) -> Iterator[Statement]:
     for reading, p_min in (given.p_min or {"": None}).items():
         noise = {**known, "p_min": p_min}
         if given.alpha is not None and given.workers == 1:
-            yield _statement("theorem2", reading, given, given.broken, alpha=given.alpha, **noise)
+            yield _statement("theorem2", reading, given.broken, alpha=given.alpha, **noise)
         if given.alpha is not None:
-            yield _statement(
-                "theorem3", reading, given, given.broken, alpha=given.alpha, workers=given.workers, **noise
-            )
+            yield _statement("theorem3", reading, given.broken, alpha=given.alpha, workers=given.workers, **noise)
         if given.harmonic is not None:
             yield _harmonic(given, reading, noise)
 
@@ -66,7 +64,7 @@ def _harmonic(given: Given, reading: str, noise: dict[str, float | None]) -> Sta
         reading = "; ".join(filter(None, ["Remark 7", reading]))
         p_min = None if p_min is None else float(bounds.beta_half(p_min, given.workers))
     premise = given.broken or _step_rule(given, p_min)
-    return _statement("theorem2_harmonic", reading, given, premise, **{**noise, "p_min": p_min})
+    return _statement("theorem2_harmonic", reading, premise, **{**noise, "p_min": p_min})
 
 
 def _step_rule(given: Given, p_min: float | None) -> str:
@@ -85,10 +83,10 @@ def _corrected(given: Given) -> Iterator[Statement]:
     biased = given.broken if given.broken.startswith("Assumption 4") else ""
     if given.alpha is not None:
         workers = {"workers": given.workers}
-        yield _statement("floor_bound", "", given, biased, alpha=given.alpha, **workers, **known)
+        yield _statement("floor_bound", "", biased, alpha=given.alpha, **workers, **known)
         for reading, (rho, delta) in _drifts(given).items():
             some = {"alpha": given.alpha, "rho": rho, "delta": delta}
-            yield _statement("drift_bound", reading, given, biased, **some, **known)
+            yield _statement("drift_bound", reading, biased, **some, **known)
     if given.harmonic is not None:
         for reading, (rho, delta) in _drifts(given).items():
             if delta == 0:
@@ -103,7 +101,7 @@ def _shifted(given: Given, reading: str, rho: float, biased: str) -> Iterator[St
     for form in ("max", "cubic") if cubic else ("max",):
         some = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2, "rho": rho, "k0": k0, "form": form}
         label = f"{reading}; form {form}"
-        yield _statement("harmonic_shifted", label, given, biased, c=3.0 if cubic else shift, **some)
+        yield _statement("harmonic_shifted", label, biased, c=3.0 if cubic else shift, **some)
 
 
 def _drifts(given: Given) -> dict[str, drift.Drift]:

@@ -71,13 +71,14 @@ def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Pr
     draws = Draws(job.seed, run.repeats[0].number)
     points = {0: STARTS.make(job.start, "start").point(problem.dimension, draws)} | _kept(run)
     workers, each = int(run.attributes["workers"]), level / len(points)
-    return {k: probe(problem, oracle, workers, x, draws, ROUNDS, each) for k, x in points.items()}
+    with np.errstate(over="ignore", invalid="ignore"):  # on its way to overflow x may be finite, and its drift not
+        return {k: probe(problem, oracle, workers, x, draws, ROUNDS, each) for k, x in points.items()}
 
 
 def _kept(run: RunRecord) -> dict[int, np.ndarray]:
-    """k -> x_k at a few of the records of the first repeat, log-spaced; none where they were not kept."""
+    """k -> x_k at a few records of the first repeat, log-spaced, while it is finite; none where they were not kept."""
     columns = run.repeats[0].columns
     if "x" not in columns:
         return {}
     records = np.unique(np.geomspace(1, len(columns["k"]), 6).astype(int)) - 1
-    return {int(columns["k"][i]): columns["x"][i] for i in records}
+    return {int(columns["k"][i]): columns["x"][i] for i in records if np.isfinite(columns["x"][i]).all()}

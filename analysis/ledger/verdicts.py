@@ -73,9 +73,7 @@ def _cells(row: Checked) -> list[str]:
     if row.verdict == "vacuous" or row.note:
         why = row.judgement.premise or row.note
         return [*head, "" if row.from_k is None else f"from {row.from_k}", why, "–"]
-    i, found = row.worst, row.judgement
-    limits = f"{found.mean[i]:.4g} [{found.low[i]:.4g}, {found.high[i]:.4g}]"
-    return [*head, str(row.k[i]), limits, f"{found.bound[i]:.4g}"]
+    return [*head, *row.numbers()]
 
 
 def judged(

@@ -13,7 +13,7 @@ from mpisign.output import check_output
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
-    from mpisign.exchange import Ranks
+    from mpisign.ranks import Ranks
     from mpisign.runner import Plan
 
 _EXAMPLES = """examples:
@@ -28,10 +28,10 @@ _EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted."""
-    from mpisign import exchange
+    from mpisign.ranks import first_process, leave
 
     status = 0
-    with redirect_stdout(sys.stdout if exchange.first_process() else StringIO()):
+    with redirect_stdout(sys.stdout if first_process() else StringIO()):
         try:
             options = _parser().parse_args(arguments)
             options.command(options)
@@ -41,13 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain("interrupted", status=130)
         except BrokenPipeError:
             return 1
-    exchange.leave()
+    leave()
     return status
 
 
 def _complain(message: str, status: int) -> int:
     """Say it in one line, and once, not once per rank."""
-    from mpisign.exchange import first_process
+    from mpisign.ranks import first_process
 
     if first_process():
         line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
@@ -102,9 +102,10 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from mpisign import exchange, runner
+    from mpisign import runner
+    from mpisign.ranks import connect
 
-    with exchange.connect() as ranks:
+    with connect() as ranks:
         complaint = None
         try:
             plan, repeats = _prepare(options, ranks)

@@ -12,7 +12,7 @@ import scipy.optimize
 import scipy.sparse.linalg
 
 from mpisign.arrays import Floats
-from mpisign.exchange import Ranks
+from mpisign.ranks import Ranks
 from mpisign.segments import Segments
 
 SMALL = 512

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpisign import __version__
-from mpisign.exchange import Ranks
 from mpisign.objective import Objective
 from mpisign.problems import Minimum, Problem
+from mpisign.ranks import Ranks
 from mpisign.theory.constants import Constant
 
 

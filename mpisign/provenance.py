@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mpisign import __version__
-from mpisign.exchange import Ranks
+from mpisign.ranks import Ranks
 
 _PACKAGES = ("numpy", "numba", "scipy", "h5py", "mpi4py", "scikit-learn")
 

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from mpisign.arrays import Floats, Indices, Signs
-from mpisign.exchange import Ranks
 from mpisign.experiment import Log
 from mpisign.messages import Message
 from mpisign.problems import Problem
+from mpisign.ranks import Ranks
 from mpisign.segments import Segments
 from mpisign.server import Server
 

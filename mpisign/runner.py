@@ -9,7 +9,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign import loop
-from mpisign.exchange import Ranks
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
 from mpisign.optimum import Known, optimum
@@ -18,6 +17,7 @@ from mpisign.problems import PROBLEMS, Problem
 from mpisign.progress import Progress
 from mpisign.provenance import provenance
 from mpisign.randomness import Draws
+from mpisign.ranks import Ranks
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.server import SERVERS
 from mpisign.settings import BadInput

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mpisign.arrays import Floats, Words
-from mpisign.exchange import Ranks
+from mpisign.ranks import Ranks
 
 
 class Segments:

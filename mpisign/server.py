@@ -12,10 +12,10 @@ import numpy as np
 
 from mpisign import planes
 from mpisign.arrays import Floats, Words
-from mpisign.exchange import Ranks
 from mpisign.kernels import kernel
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
 from mpisign.randomness import Draws, Purpose
+from mpisign.ranks import Ranks
 
 _SEND_WEAK = np.uint64(2**64 - 1)
 """A reply with this number (a NaN that no arithmetic makes) holds no vote: it asks for the weak planes."""

@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 from mpisign import experiment, runner
-from mpisign.exchange import Alone
+from mpisign.ranks import Alone
 
 
 def run_alone(folder, text, *overrides):

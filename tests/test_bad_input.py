@@ -15,10 +15,10 @@ from launch import call, mpirun, mpisign, programs
 from mpisign import experiment, runner
 from mpisign.cli import main
 from mpisign.datasets import BUNDLED
-from mpisign.exchange import Alone
 from mpisign.methods import METHODS
 from mpisign.oracles import ORACLES
 from mpisign.problems import PROBLEMS
+from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS
 from mpisign.steps import STEPS

@@ -29,7 +29,7 @@ from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
 from mpisign.data.scan import scan
 from mpisign.data.text import Text
-from mpisign.exchange import Alone
+from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)

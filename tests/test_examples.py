@@ -11,7 +11,7 @@ import pytest
 
 from launch import ROOT
 from mpisign import experiment, recursions, runner
-from mpisign.exchange import Alone
+from mpisign.ranks import Alone
 from mpisign.trajectory import Trajectory
 
 JOBS = ("example1", "example2", "example3", "figure1")

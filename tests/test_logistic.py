@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpisign.datasets import BUNDLED, load
-from mpisign.exchange import Alone
 from mpisign.objective import Objective, descend, newton
 from mpisign.problems import PROBLEMS
 from mpisign.problems.logistic import Logistic
 from mpisign.problems.regularisers import Nonconvex
+from mpisign.ranks import Alone
 from mpisign.rows import signed
 from mpisign.settings import BadInput
 from test_problems import (

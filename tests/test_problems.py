@@ -14,9 +14,9 @@ from scipy.optimize import lsq_linear
 from sklearn.linear_model import LogisticRegression
 
 from mpisign.datasets import load
-from mpisign.exchange import Alone
 from mpisign.objective import Objective
 from mpisign.problems import PROBLEMS
+from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
 few = settings(max_examples=40, deadline=None, derandomize=True)

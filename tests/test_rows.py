@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mpisign import optimum as optimum_module
 from mpisign.datasets import load, opened
-from mpisign.exchange import Alone
 from mpisign.objective import Objective, newton
 from mpisign.optimum import optimum
 from mpisign.problems.logistic import Logistic
+from mpisign.ranks import Alone
 from mpisign.rows import DenseRows, SparseRows, signed, stored
 from mpisign.sharing import unshared
 

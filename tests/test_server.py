@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mpisign.exchange import Alone
 from mpisign.methods import METHODS
 from mpisign.randomness import Draws, Purpose
+from mpisign.ranks import Alone
 from mpisign.server import SERVERS
 
 ZEROS = ("exact", "coin", "plus")

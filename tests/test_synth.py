@@ -13,7 +13,7 @@ from mpisign.data.file import DataFile
 from mpisign.data.rcv1 import Rcv1
 from mpisign.data.synth import KINDS, Recipe, synthesise
 from mpisign.datasets import load
-from mpisign.exchange import Alone
+from mpisign.ranks import Alone
 
 every_kind = pytest.mark.parametrize("like", list(KINDS))
 

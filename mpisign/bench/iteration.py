@@ -9,12 +9,12 @@ import numpy as np
 from mpisign import experiment, loop, runner
 from mpisign.arrays import Floats
 from mpisign.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
-from mpisign.exchange import Alone
 from mpisign.experiment import Log
 from mpisign.methods import METHODS
 from mpisign.problems.quadratic import Separable
 from mpisign.progress import Progress
 from mpisign.randomness import Draws
+from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.server import SERVERS
 from mpisign.trajectory import RepeatWriter

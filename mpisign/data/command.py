@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
-    from mpisign.exchange import Ranks
+    from mpisign.ranks import Ranks
 
 _EXAMPLES = """examples:
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
@@ -92,10 +92,10 @@ def _synth(options: argparse.Namespace) -> None:
 
 
 def _make(output: Path, make: "Callable[[Ranks], None]") -> None:
-    from mpisign import exchange
     from mpisign.data import info
+    from mpisign.ranks import connect
 
-    with exchange.connect() as ranks:
+    with connect() as ranks:
         make(ranks)
         if ranks.root:
             print(f"wrote {info.line(output)}")

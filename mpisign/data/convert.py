@@ -17,9 +17,9 @@ from mpisign.data.rows import row_norms
 from mpisign.data.tally import Tally
 from mpisign.data.text import Text
 from mpisign.data.work import Work
-from mpisign.exchange import Ranks
 from mpisign.output import check_output
 from mpisign.progress import Progress
+from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
 
 

@@ -13,9 +13,9 @@ from mpisign.data.maker import Maker
 from mpisign.data.rcv1 import Rcv1
 from mpisign.data.rows import row_norms
 from mpisign.data.work import Work
-from mpisign.exchange import Ranks
 from mpisign.output import check_output
 from mpisign.progress import Progress
+from mpisign.ranks import Ranks
 
 KINDS: dict[str, type[Maker]] = {"epsilon": Epsilon, "rcv1": Rcv1}
 

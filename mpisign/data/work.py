@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mpisign.exchange import Ranks
 from mpisign.progress import Progress
+from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mpisign import exchange
-from mpisign.exchange import Alone
 from mpisign.randomness import Draws
+from mpisign.ranks import Alone, connect
 from mpisign.server import SERVERS
 from mpisign.settings import BadInput
 
@@ -16,7 +15,7 @@ ZEROS = ("exact", "coin", "plus")
 
 @pytest.fixture(scope="module")
 def ranks():
-    return exchange.connect()
+    return connect()
 
 
 def test_this_is_the_world_that_was_launched(ranks):

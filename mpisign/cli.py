@@ -28,7 +28,7 @@ _EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted."""
-    from mpisign.ranks import first_process, leave
+    from mpisign.connection import first_process, leave
 
     status = 0
     with redirect_stdout(sys.stdout if first_process() else StringIO()):
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _complain(message: str, status: int) -> int:
     """Say it in one line, and once, not once per rank."""
-    from mpisign.ranks import first_process
+    from mpisign.connection import first_process
 
     if first_process():
         line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
@@ -103,7 +103,7 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from mpisign import runner
-    from mpisign.ranks import connect
+    from mpisign.connection import connect
 
     with connect() as ranks:
         complaint = None

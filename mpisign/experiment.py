@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -25,6 +25,9 @@ def _group_name(label: str) -> str:
 
 
 Label = Annotated[str, AfterValidator(_group_name)]
+
+
+ExchangeName: TypeAlias = Literal["server", "sharded"]
 
 
 @settings
@@ -55,6 +58,7 @@ class Run:
 class Experiment:
     """One problem, and the runs that are compared on it.
 
+    exchange: how messages meet (`mpisign.exchange`), which changes no trajectory.
     text: the job file as it was read; overrides: what --set changed in it.
     """
 
@@ -64,6 +68,7 @@ class Experiment:
     problem: Table
     start: Table
     log: Log
+    exchange: ExchangeName
     runs: list[Run]
     text: str
     overrides: list[str]
@@ -72,7 +77,7 @@ class Experiment:
 RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
 """The keys of a run that are not its method's."""
 
-_TOP = {"name", "seed", "repeats", "iterations", "problem", "oracle", "start", "log", "runs"}
+_TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs"}
 
 
 def read(path: Path, overrides: list[str] | None = None) -> Experiment:
@@ -111,6 +116,7 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
             "problem": tables["problem"],
             "start": tables["start"] or {"kind": "normal"},
             "log": _log(tables["log"]),
+            "exchange": document.get("exchange", "server"),
             "runs": _runs(document, tables["oracle"]),
             "text": text,
             "overrides": overrides,

@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign import loop
+from mpisign.exchange import meeting
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
 from mpisign.optimum import Known, optimum
@@ -117,11 +118,12 @@ def _repeat(
     sink = None
     if writer is not None:
         sink = writer.repeat(run.settings.label, number, ks, problem.dimension, log.iterates)
-    server = SERVERS[run.method.message](ranks, run.workers, problem.dimension, run.method.zeros, draws)
-    recorder = Recorder(Evaluation(problem, ranks, len(ks)), server, ks, sink, log.iterates)
-    iterations = run.settings.iterations
-    repeat = loop.Repeat(run.method, run.source, run.step, iterations, server, draws, recorder, progress)
-    diverged_at = loop.iterate(repeat, x)
+    meet = meeting(planned.experiment.exchange, ranks)
+    with SERVERS[run.method.message](meet, run.workers, problem.dimension, run.method.zeros, draws) as server:
+        recorder = Recorder(Evaluation(problem, ranks, len(ks)), server, ks, sink, log.iterates)
+        iterations = run.settings.iterations
+        repeat = loop.Repeat(run.method, run.source, run.step, iterations, server, draws, recorder, progress)
+        diverged_at = loop.iterate(repeat, x)
     if sink is not None:
         sink.finish(x, diverged_at)
 

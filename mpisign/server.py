@@ -1,43 +1,39 @@
 """The parameter server of Algorithm 3: worker rows come in, one reply goes out.
 
-Rank 0 is the server. In one process it hosts every worker; otherwise the other ranks host them, in
-blocks of equal length, so that one Gather brings the rows in the order of the workers. What is computed from them
-is computed here, in that order: the reply does not depend on how many ranks there are.
+How they travel is the exchange's business (`mpisign.exchange`). What is computed from them is computed here, in the
+order of the workers and coordinate by coordinate: the reply depends neither on the number of ranks nor on who computes
+which coordinates of it.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
 from mpisign import planes
 from mpisign.arrays import Floats, Words
+from mpisign.exchange import Exchange, Format, Meeting
 from mpisign.kernels import kernel
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
 from mpisign.randomness import Draws, Purpose
-from mpisign.ranks import Ranks
 
 _SEND_WEAK = np.uint64(2**64 - 1)
 """A reply with this number (a NaN that no arithmetic makes) holds no vote: it asks for the weak planes."""
 
 
 class Server(ABC):
-    """One round of messages an iteration, planned for one repeat.
+    """One round of messages an iteration, planned for one repeat; a context that gives back what MPI holds for it.
 
-    up, down: the words of a worker's row and of the reply's. hosted: the workers of this rank. reply: what every rank
-    holds after a round. bits_up, bits_down: bits sent so far by all workers together, and to all of them.
+    hosted: the workers of this rank. reply: what every rank holds after a round. bits_up, bits_down: bits of the
+    messages so far, of all workers together and to all of them, however the exchange cuts them and carries them.
     """
 
     reply: Message
     _messages: Sequence[Message]
 
-    def __init__(self, ranks: Ranks, workers: int, up: int, down: int):
-        self._ranks, self._workers = ranks, workers
-        self._per_rank = workers if ranks.size == 1 else -(-workers // (ranks.size - 1))
-        first = 0 if ranks.size == 1 else (ranks.rank - 1) * self._per_rank
-        self.hosted = range(max(first, 0), max(min(first + self._per_rank, workers), 0))
-        self._table = ranks.table(self._per_rank, up)
-        self._reply_row = np.zeros(down, dtype=np.uint64)
+    def __init__(self, exchange: Exchange):
+        self._exchange, self._workers, self.hosted = exchange, exchange.workers, exchange.hosted
         self.bits_up = self.bits_down = 0
         self.begin(0)
 
@@ -49,39 +45,39 @@ class Server(ABC):
         """The outgoing message of a worker hosted here."""
         return self._messages[worker - self.hosted.start]
 
-    def _arrived(self, table: Words) -> Words:
-        """The workers' rows of a gathered table, in their order; on the root."""
-        first = 0 if self._ranks.size == 1 else self._per_rank
-        return table[first : first + self._workers]
+    def _collect(self, exchange: Exchange) -> None:
+        exchange.collect()
+        self.bits_up += 64 * (exchange.form.header + exchange.form.up) * self._workers
 
-    def _gather(self, table: Words) -> None:
-        self._ranks.gather(table)
-        self.bits_up += 64 * table.shape[1] * self._workers
-
-    def _broadcast(self, row: Words) -> None:
-        self._ranks.broadcast(row)
-        self.bits_down += 64 * len(row) * self._workers
+    def _spread(self, exchange: Exchange, ties: int = 0) -> int:
+        self.bits_down += 64 * (exchange.form.header + exchange.form.down) * self._workers
+        return exchange.spread(ties)
 
     @abstractmethod
     def round(self) -> Message:
-        """Gather the messages, combine them, broadcast; returns the reply."""
+        """Collect the messages, combine them, spread the reply and return it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._exchange.close()
 
 
 class MeanServer(Server):
     """Dense gradients: the reply is their mean, and the mean of their numbers."""
 
-    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
-        super().__init__(ranks, workers, up=1 + dimension, down=1 + dimension)
-        rows = self._table.view(np.float64)
-        self._messages = [DenseMessage(row) for row in rows[: len(self.hosted)]]
-        self.reply = DenseMessage(self._reply_row.view(np.float64))
+    def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+        super().__init__(meeting(workers, Format(1, dimension, dimension)))
+        rows = self._exchange.table[: len(self.hosted), : 1 + dimension]
+        self._messages = [DenseMessage(row.view(np.float64)) for row in rows]
+        self.reply = DenseMessage(self._exchange.reply.view(np.float64))
 
     def round(self) -> Message:
-        self._gather(self._table)
-        if self._ranks.root:
-            rows = self._arrived(self._table).view(np.float64)
-            _mean(rows, self._reply_row.view(np.float64))
-        self._broadcast(self._reply_row)
+        self._collect(self._exchange)
+        if self._exchange.combines:
+            _mean(self._exchange.rows.view(np.float64), self._exchange.part.view(np.float64))
+        self._spread(self._exchange)
         return self.reply
 
 
@@ -92,49 +88,64 @@ class SignServer(Server):
     nothing but the question for everyone's weak planes, and the second one is the reply.
     """
 
-    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws, down: int):
-        width = planes.words(dimension)
-        super().__init__(ranks, workers, up=1 + width, down=down)
+    def __init__(
+        self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws, form: Format, weak: Format
+    ):
+        super().__init__(meeting(workers, form))
+        self._weak = meeting(workers, weak)
         self._dimension, self._zeros, self._draws = dimension, zeros, draws
-        self._weak_table = ranks.table(self._per_rank, width)
-        own = zip(self._table, self._weak_table, self.hosted, strict=False)
+        own = zip(self._exchange.table, self._weak.table, self.hosted, strict=False)
         self._messages: list[SignMessage] = [
-            self._sign_message(row, weak, Purpose.ZERO_SIGN, worker) for row, weak, worker in own
+            self._sign_message(row[: 1 + form.up], plane[: form.up], Purpose.ZERO_SIGN, worker)
+            for row, plane, worker in own
         ]
 
-    def _sign_message(self, row: Words, weak: Words, purpose: Purpose, worker: int) -> SignMessage:
-        return SignMessage(self._dimension, row, weak, self._zeros, lambda: self._coin(purpose, worker, len(weak)))
+    def _sign_message(self, row: Words, weak: Words, purpose: Purpose, worker: int, start: int = 0) -> SignMessage:
+        """start: where the message's planes begin in the whole ones."""
+        stop = start + len(row) - 1
+        return SignMessage(
+            self._dimension, row, weak, self._zeros, lambda: self._coin(purpose, worker, stop)[start:stop]
+        )
 
     def _coin(self, purpose: Purpose, worker: int, width: int) -> Words:
         generator = self._draws.at(purpose, worker, self.k)
         return generator.integers(0, 2**64, size=width, dtype=np.uint64)
 
     def round(self) -> Message:
-        self._gather(self._table)
-        if self._ranks.root:
-            mean, someone_has_zeros = _mean_number(self._arrived(self._table).view(np.float64))
+        exchange, ties = self._exchange, 0
+        self._collect(exchange)
+        if exchange.combines:
+            mean, someone_has_zeros = _mean_number(exchange.rows.view(np.float64))
             if someone_has_zeros:
-                self._reply_row[0] = _SEND_WEAK
+                exchange.part[0] = _SEND_WEAK
             else:
-                self._combine(mean, self._weak_table[:0])
-        self._broadcast(self._reply_row)
-        if self._reply_row[0] == _SEND_WEAK:
+                ties = self._combine(mean, self._weak.rows[:0])
+        self.reply.ties = self._spread(exchange, ties)
+        if exchange.reply[0] == _SEND_WEAK:
             self._round_with_weak_planes()
         return self.reply
 
     def _round_with_weak_planes(self) -> None:
+        exchange, ties = self._exchange, 0
         for message in self._messages:
             if not message.ternary:
                 message.weak[:] = message.strict
-        self._gather(self._weak_table)
-        if self._ranks.root:
-            mean, _ = _mean_number(self._arrived(self._table).view(np.float64))
-            self._combine(mean, self._arrived(self._weak_table))
-        self._broadcast(self._reply_row)
+        self._collect(self._weak)
+        if exchange.combines:
+            mean, _ = _mean_number(exchange.rows.view(np.float64))
+            ties = self._combine(mean, self._weak.rows)
+        self.reply.ties = self._spread(exchange, ties)
 
     @abstractmethod
-    def _combine(self, mean: float, weak_rows: Words) -> None:
-        """Make the reply of the rows that arrived, on the root. `weak_rows`: shape (M, W), or (0, W): no zeros."""
+    def _combine(self, mean: float, weak_rows: Words) -> int:
+        """Make this rank's part of the reply of the rows that arrived; returns the number of its tied coordinates.
+
+        weak_rows: shape (M, slice), or (0, slice): no zeros.
+        """
+
+    def __exit__(self, *reason: object) -> None:
+        super().__exit__(*reason)
+        self._weak.close()
 
 
 class VoteServer(SignServer):
@@ -146,39 +157,46 @@ class VoteServer(SignServer):
 
     reply: SignMessage
 
-    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+    def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
         width = planes.words(dimension)
-        super().__init__(ranks, workers, dimension, zeros, draws, down=1 + width)
-        self._weak_reply = np.zeros(width, dtype=np.uint64)
-        self.reply = self._sign_message(self._reply_row, self._weak_reply, Purpose.TIE, 0)
+        form, weak = Format(1, width, width), Format(0, width, width)
+        super().__init__(meeting, workers, dimension, zeros, draws, form, weak)
+        exchange = self._exchange
+        self.reply = self._sign_message(exchange.reply, self._weak.reply, Purpose.TIE, 0)
+        self._part = self._sign_message(exchange.part, self._weak.part, Purpose.TIE, 0, exchange.start)
 
     def round(self) -> Message:
         super().round()
         if self.reply.ternary:
-            self._broadcast(self._weak_reply)
+            self._spread(self._weak)
         return self.reply
 
-    def _combine(self, mean: float, weak_rows: Words) -> None:
-        ties = planes.vote(self._arrived(self._table), weak_rows, self.reply.strict, self._weak_reply)
-        self.reply.ties = planes.differing(self.reply.strict, self._weak_reply) if ties else 0
-        self.reply.settle(mean, ties)
+    def _combine(self, mean: float, weak_rows: Words) -> int:
+        tied = planes.vote(self._exchange.rows, weak_rows, self._part.strict, self._part.weak)
+        ties = planes.differing(self._part.strict, self._part.weak) if tied else 0
+        self._part.settle(mean, tied)
+        return ties
 
 
 class ScaledSignServer(SignServer):
     """The reply is the mean of the workers' signs, each times its number, added in their order; it is dense."""
 
-    def __init__(self, ranks: Ranks, workers: int, dimension: int, zeros: Zeros, draws: Draws):
-        super().__init__(ranks, workers, dimension, zeros, draws, down=1 + dimension)
-        self.reply = DenseMessage(self._reply_row.view(np.float64))
-        arrived = zip(self._arrived(self._table), self._arrived(self._weak_table), range(workers), strict=False)
-        self._ballots = [self._sign_message(row, weak, Purpose.ZERO_SIGN, worker) for row, weak, worker in arrived]
+    def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+        width = planes.words(dimension)
+        form, weak = Format(1, width, dimension, fold=64), Format(0, width, 0)
+        super().__init__(meeting, workers, dimension, zeros, draws, form, weak)
+        self.reply = DenseMessage(self._exchange.reply.view(np.float64))
+        self._part = DenseMessage(self._exchange.part.view(np.float64))
+        arrived = zip(self._exchange.rows, self._weak.rows, range(workers), strict=False)
+        self._ballots = [self._sign_message(row, plane, Purpose.ZERO_SIGN, worker) for row, plane, worker in arrived]
 
-    def _combine(self, mean: float, weak_rows: Words) -> None:
-        vector = self._reply_row[1:].view(np.float64)
+    def _combine(self, mean: float, weak_rows: Words) -> int:
+        vector = self._part.vector
         vector[:] = 0.0
         for ballot in self._ballots:
             ballot.subtract_from(vector, -ballot.number / self._workers)
-        self.reply.number = mean
+        self._part.number = mean
+        return 0
 
 
 SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]] = {

@@ -2,7 +2,7 @@
 
 Whoever opens a data set says what arrays it has and how they are filled; whoever shares them decides where
 they live: in this process (`unshared`), or in a window of memory that a node's ranks have in common
-(`mpisign.ranks`). Only one rank of a node opens and fills.
+(`mpisign.world`). Only one rank of a node opens and fills.
 """
 
 from collections.abc import Callable

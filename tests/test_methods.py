@@ -147,11 +147,12 @@ def test_error_feedback_loses_nothing(workers, tmp_path):
     d, alpha = 7, 0.01
     rng = np.random.default_rng(workers)
     method = METHODS["ef-sign"]()
+    from mpisign.exchange import meeting
     from mpisign.randomness import Draws
     from mpisign.ranks import Alone
     from mpisign.server import SERVERS
 
-    server = SERVERS[method.message](Alone(), workers, d, "exact", Draws(1, 0))
+    server = SERVERS[method.message](meeting("server", Alone()), workers, d, "exact", Draws(1, 0))
     memory, x, total = [method.memory(d) for _ in range(workers)], np.zeros(d), np.zeros(d)
     for k in range(20):
         server.begin(k)

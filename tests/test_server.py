@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mpisign.exchange import meeting
 from mpisign.methods import METHODS
 from mpisign.randomness import Draws, Purpose
 from mpisign.ranks import Alone
@@ -20,7 +21,7 @@ def vectors(workers, d, with_zeros, seed=0):
 
 
 def plan(message, workers, d, zeros="exact", draws=None):
-    return SERVERS[message](Alone(), workers, d, zeros, draws or Draws(1, 0))
+    return SERVERS[message](meeting("server", Alone()), workers, d, zeros, draws or Draws(1, 0))
 
 
 def reply_to(server, rows):

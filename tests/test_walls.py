@@ -40,7 +40,7 @@ def importers(package):
 @pytest.mark.parametrize(
     ("package", "rooms"),
     [
-        ("mpi4py", {"mpisign/ranks.py"}),
+        ("mpi4py", {"mpisign/connection.py", "mpisign/world.py"}),
         ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py", "mpisign/data/file.py"}),
         ("tomllib", {"mpisign/experiment.py"}),
         ("argparse", {"mpisign/cli.py", "mpisign/data/command.py"}),

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from mpisign import experiment, loop, runner
 from mpisign.arrays import Floats
 from mpisign.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
+from mpisign.exchange import Central
 from mpisign.experiment import Log
 from mpisign.methods import METHODS
 from mpisign.problems.quadratic import Separable
@@ -49,7 +51,7 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
             out[:] = gradient
 
     def run() -> None:
-        server = SERVERS[method.message](alone, 1, dimension, method.zeros, draws)
+        server = SERVERS[method.message](partial(Central, alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
         progress = Progress(iterations, quiet=True)
         loop.iterate(

@@ -92,8 +92,8 @@ def _synth(options: argparse.Namespace) -> None:
 
 
 def _make(output: Path, make: "Callable[[Ranks], None]") -> None:
+    from mpisign.connection import connect
     from mpisign.data import info
-    from mpisign.ranks import connect
 
     with connect() as ranks:
         make(ranks)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from mpisign.connection import connect
+from mpisign.exchange import EXCHANGES, meeting
 from mpisign.randomness import Draws
-from mpisign.ranks import Alone, connect
+from mpisign.ranks import Alone
 from mpisign.server import SERVERS
 from mpisign.settings import BadInput
 
@@ -59,11 +61,12 @@ def test_of_several_complaints_the_first_ranks_is_raised(ranks):
 @pytest.mark.parametrize("workers", [1, 2, 3, 5, 7])
 @pytest.mark.parametrize("message", SERVERS)
 @pytest.mark.parametrize("with_zeros", [False, True])
-def test_every_rank_gets_the_reply_of_one_process(ranks, message, workers, zeros, with_zeros):
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_every_rank_gets_the_reply_of_one_process(ranks, exchange, message, workers, zeros, with_zeros):
     d = 130
     rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
     rows = rows if with_zeros else np.where(rows == 0, 0.5, rows)
-    alone, here = (SERVERS[message](who, workers, d, zeros, Draws(1, 0)) for who in (Alone(), ranks))
+    alone, here = (SERVERS[message](meeting(exchange, who), workers, d, zeros, Draws(1, 0)) for who in (Alone(), ranks))
     assert list(alone.hosted) == list(range(workers))
     for k in range(len(rows)):
         for server in (alone, here):
@@ -79,13 +82,15 @@ def test_every_rank_gets_the_reply_of_one_process(ranks, message, workers, zeros
         assert (here.bits_up, here.bits_down) == (alone.bits_up, alone.bits_down)
         if ranks.root:
             assert reply.ties == expected.ties
+    with alone, here:
+        pass
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7, 20])
 def test_every_worker_is_hosted_once(ranks, workers):
     from mpi4py import MPI
 
-    server = SERVERS["signs"](ranks, workers, 3, "exact", Draws(1, 0))
+    server = SERVERS["signs"](meeting("server", ranks), workers, 3, "exact", Draws(1, 0))
     hosted = MPI.COMM_WORLD.allgather(list(server.hosted))
     assert [worker for there in hosted for worker in there] == list(range(workers))
     assert ranks.size == 1 or hosted[0] == []

@@ -1,0 +1,67 @@
+"""How this process finds the ranks it was started with, and leaves them."""
+
+import os
+import sys
+import time
+
+from mpisign.ranks import Alone, Ranks
+from mpisign.settings import BadInput
+
+_SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+_RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+
+
+def connect() -> Ranks:
+    """The ranks that this process was started with: MPI's where a launcher or `-m mpi4py` says so.
+
+    Raises BadInput where a launcher started several processes and the MPI library believes that each is alone:
+    all of them would compute the same and write the same file.
+    """
+    started = _started()
+    if started == 1 and "mpi4py" not in sys.modules:
+        return Alone()
+    ranks = _world(started)
+    if started > 1 and ranks.size == 1:
+        raise BadInput(
+            "launcher",
+            f"it started {started} processes, but each is alone to mpi4py's library ({ranks.library}); "
+            "expected the mpirun or srun --mpi type of that same library",
+        )
+    return ranks
+
+
+def leave() -> None:
+    """Wait for the other ranks and end MPI: a launcher ends all ranks when one of them exits with a status."""
+    if _started() == 1 and "mpi4py.MPI" not in sys.modules:
+        return
+    try:
+        ranks = connect()
+    except BadInput:  # the ranks cannot meet: the first one has a second to speak
+        time.sleep(0 if first_process() else 1)
+    else:
+        ranks.agree(None)
+    if "mpi4py.MPI" in sys.modules:
+        sys.modules["mpi4py.MPI"].Finalize()
+
+
+def _started() -> int:
+    """How many processes the launcher says it started; 1 where there is none."""
+    sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
+    return max(int(size) if size.isdecimal() else 1 for size in sizes)
+
+
+def _world(started: int) -> Ranks:
+    try:
+        # At mpi4py's own thread level, MPI_THREAD_MULTIPLE: at a lower one MPICH's waiting ranks spin without yielding,
+        # which makes an iteration a hundred times slower where ranks share cores.
+        from mpi4py import MPI
+
+        from mpisign.world import World
+    except (ImportError, RuntimeError) as error:
+        raise BadInput("launcher", f"it started {started} processes, but mpi4py cannot load MPI: {error}") from None
+    return World(MPI.COMM_WORLD)
+
+
+def first_process() -> bool:
+    """Whether this process is the launcher's first, known without MPI: it speaks when the ranks cannot meet."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANK_VARIABLES)

@@ -1,0 +1,149 @@
+"""How messages meet: the workers' rows come to whoever combines them, and one reply comes to every rank.
+
+A row is `header` words in front and a payload that can be cut into slices. In one process, and with the single server,
+the root combines whole rows; other exchanges cut them, and every rank combines a slice. What the words mean is
+the server's business (`mpisign.server`): all exchanges give it the same rows in the same order, so that the
+reply is the same bit for bit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from mpisign.arrays import Words
+from mpisign.ranks import Ranks
+
+
+class Format(NamedTuple):
+    """The words of a worker's row (`up`) and of the reply (`down`) behind their `header` words.
+
+    fold: the words of the reply that belong to one word of a row: 64, where signs come in and coordinates go out.
+    """
+
+    header: int
+    up: int
+    down: int
+    fold: int = 1
+
+
+class Exchange(ABC):
+    """One way for rows to meet, planned for one repeat; `close` it when that is over, on every rank.
+
+    hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
+    blocks of equal length. table: the hosted workers' outgoing rows. reply: what every rank holds after `spread`.
+    combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their order, as far as
+    this rank combines them, shape (M, header + slice). part: the reply to them, to be written before `spread`.
+    start: where the slice begins, in words of the whole payload.
+    """
+
+    table: Words
+    reply: Words
+    rows: Words
+    part: Words
+    combines: bool
+    start: int
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        self.ranks, self.workers, self.form = ranks, workers, form
+        self.per_rank = workers if ranks.size == 1 else -(-workers // (ranks.size - 1))
+        first = 0 if ranks.size == 1 else (ranks.rank - 1) * self.per_rank
+        self.hosted = range(max(first, 0), max(min(first + self.per_rank, workers), 0))
+
+    def arrived(self, table: Words) -> Words:
+        """The workers' rows among those of all ranks."""
+        first = 0 if self.ranks.size == 1 else self.per_rank
+        return table[first : first + self.workers]
+
+    @abstractmethod
+    def collect(self) -> None:
+        """Bring the rows to where they are combined."""
+
+    @abstractmethod
+    def spread(self, ties: int) -> int:
+        """Bring the reply to every rank; `ties` were counted in this rank's part. Returns their sum, on the root."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what MPI holds for it."""
+
+
+class Central(Exchange):
+    """The paper's parameter server: rank 0 combines. One Gather and one Bcast."""
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        self.table = ranks.table(self.per_rank, form.header + form.up)
+        self.reply = self.part = np.zeros(form.header + form.down, dtype=np.uint64)
+        self.combines, self.start = ranks.root, 0
+        self.rows = self.arrived(self.table) if ranks.root else self.table[:0]
+        self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
+
+    def collect(self) -> None:
+        self._gather.run()
+
+    def spread(self, ties: int) -> int:
+        self._broadcast.run()
+        return ties
+
+    def close(self) -> None:
+        self._gather.free()
+        self._broadcast.free()
+
+
+class Sharded(Exchange):
+    """Every rank is the server of a slice. One Alltoall of slices and one Allgather of the replies to them.
+
+    Each slice of a row has the row's header in front, so that all ranks see every worker's number; each part of the
+    reply has the count of its ties behind it. A rank sends and receives about one row and one reply, whatever M is.
+    """
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        size, width, header = ranks.size, -(-form.up // ranks.size), form.header
+        down = form.fold * width if form.down else 0
+        self.table = np.zeros((self.per_rank, header + size * width), dtype=np.uint64)
+        self._sent, self._received = np.zeros((2, size, self.per_rank, header + width), dtype=np.uint64)
+        self.rows = self.arrived(self._received.reshape(size * self.per_rank, -1))
+        self.combines, self.start = True, ranks.rank * width
+        self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
+        self._own = np.zeros_like(self._parts[0])
+        self.part = self._own[:-1]
+        self._padded = np.zeros(header + size * down, dtype=np.uint64)
+        self.reply = self._padded[: header + form.down]
+        self._alltoall = ranks.alltoall_of(self._sent, self._received)
+        self._allgather = ranks.allgather_of(self._own, self._parts)
+
+    def collect(self) -> None:
+        header = self.form.header
+        self._sent[:, :, :header] = self.table[:, :header]
+        slices = self.table[:, header:].reshape(self.per_rank, self.ranks.size, -1)
+        self._sent[:, :, header:] = slices.swapaxes(0, 1)
+        self._alltoall.run()
+
+    def spread(self, ties: int) -> int:
+        """The parts' headers differ in their flags at most; a flag of one is a flag of the reply."""
+        header = self.form.header
+        self._own[-1] = ties
+        self._allgather.run()
+        np.bitwise_or.reduce(self._parts[:, :header], out=self._padded[:header])
+        self._padded[header:].reshape(self.ranks.size, -1)[:] = self._parts[:, header:-1]
+        return int(self._parts[:, -1].sum())
+
+    def close(self) -> None:
+        self._alltoall.free()
+        self._allgather.free()
+
+
+EXCHANGES: dict[str, type[Exchange]] = {"server": Central, "sharded": Sharded}
+"""The names of a job file's `exchange`."""
+
+Meeting: TypeAlias = Callable[[int, Format], Exchange]
+"""An exchange, but for what a server knows: meeting(workers, form) plans it."""
+
+
+def meeting(name: str, ranks: Ranks) -> Meeting:
+    """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
+    return partial(EXCHANGES[name] if ranks.size > 1 else Central, ranks)

@@ -1,0 +1,129 @@
+"""MPI's ranks. With `mpisign.connection` the only room that knows mpi4py."""
+
+import itertools
+import math
+import platform
+import sys
+import traceback
+from collections.abc import Callable
+from functools import cached_property, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from mpisign.arrays import Words
+from mpisign.ranks import Collective, Ranks
+from mpisign.settings import BadInput
+from mpisign.sharing import Arrays, Layout, Opened
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+class World(Ranks):
+    """The ranks of an MPI communicator."""
+
+    def __init__(self, communicator: "MPI.Intracomm"):
+        from mpi4py import MPI
+
+        self._mpi, self._communicator = MPI, communicator
+        self._windows: list[MPI.Win] = []
+        self.rank, self.size = communicator.rank, communicator.size
+        self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
+
+    def gather_of(self, table: Words) -> Collective:
+        sent = (self._mpi.IN_PLACE, self._buffer(table)) if self.root else (self._buffer(table), None)
+        return self._prepared("Gather", *sent, 0)
+
+    def broadcast_of(self, row: Words) -> Collective:
+        return self._prepared("Bcast", self._buffer(row), 0)
+
+    def alltoall_of(self, sent: Words, received: Words) -> Collective:
+        return self._prepared("Alltoall", self._buffer(sent), self._buffer(received))
+
+    def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
+        return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
+
+    def _buffer(self, words: Words) -> "MPI.buffer":
+        """Made once: making it takes as long as a small message."""
+        return self._mpi.buffer(words.view(np.uint8))
+
+    def _prepared(self, name: str, *arguments: object) -> Collective:
+        """A collective call of the communicator; a persistent one where those were found to be faster."""
+        if not self.persistent:
+            return Collective(partial(getattr(self._communicator, name), *arguments))
+        request = getattr(self._communicator, f"{name}_init")(*arguments)
+        return Collective(lambda: (request.Start(), request.Wait()), request.Free)
+
+    @cached_property
+    def persistent(self) -> bool:
+        """Whether persistent collectives (MPI 4) are there, and faster for a row of 256 bytes, as the root times it."""
+        return False
+
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        """One window of memory a node, filled by its first rank."""
+        self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        node = self._mpi.Intracomm(self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED))
+        layout, fill = self._first_of(node, opening)
+        arrays = self._window(node, layout)
+        complaint = None
+        try:
+            if fill is not None:
+                fill(arrays)
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return arrays
+
+    def _first_of(
+        self, node: "MPI.Intracomm", opening: Callable[[], Opened]
+    ) -> tuple[Layout, Callable[[Arrays], None] | None]:
+        """The layout, on every rank of a node; on its first one also what fills the arrays."""
+        layout, fill, complaint = None, None, None
+        try:
+            if node.rank == 0:
+                layout, fill = opening()
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return node.bcast(layout), fill
+
+    def _window(self, node: "MPI.Intracomm", layout: Layout) -> Arrays:
+        *starts, size = _offsets(layout)
+        window = self._mpi.Win.Allocate_shared(size if node.rank == 0 else 0, 1, comm=node)
+        self._windows.append(window)
+        memory = np.asarray(window.Shared_query(0)[0], dtype=np.uint8)
+        parts = zip(starts, layout.items(), strict=True)
+        return {name: np.ndarray(shape, dtype, memory.data, start) for start, (name, (shape, dtype)) in parts}
+
+    def hosts(self) -> list[str]:
+        return self._communicator.allgather(platform.node())
+
+    def agree(self, complaint: BadInput | None) -> None:
+        failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
+        if failing < self.size:
+            parts = None if complaint is None else (complaint.key, complaint.complaint)
+            raise BadInput(*self._communicator.bcast(parts, root=failing))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """An error that not every rank has (anything but BadInput) ends all of them, at once."""
+        if error is not None and not isinstance(error, BadInput | SystemExit):
+            self._abort(error)
+        for window in self._windows:
+            window.Free()
+
+    def _abort(self, error: BaseException) -> NoReturn:
+        sys.stdout.flush()
+        traceback.print_exception(error)
+        print(f"mpisign: rank {self.rank} failed: {error}; ending all ranks", file=sys.stderr, flush=True)
+        self._communicator.Abort(1)
+        raise error
+
+
+def _offsets(layout: Layout) -> list[int]:
+    """Where each array begins, on lines of 64 bytes, and how many bytes they take together."""
+    sizes = (-(-math.prod(shape) * dtype.itemsize // 64) * 64 for shape, dtype in layout.values())
+    return list(itertools.accumulate(sizes, initial=0))

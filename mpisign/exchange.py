@@ -7,13 +7,12 @@ reply is the same bit for bit.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from mpisign.arrays import Words
+from mpisign import ballots
+from mpisign.arrays import Floats, Words
 from mpisign.ranks import Ranks
 
 
@@ -21,12 +20,14 @@ class Format(NamedTuple):
     """The words of a worker's row (`up`) and of the reply (`down`) behind their `header` words.
 
     fold: the words of the reply that belong to one word of a row: 64, where signs come in and coordinates go out.
+    ballots: the rows are ballots, of which nothing but their `vote` will be asked.
     """
 
     header: int
     up: int
     down: int
     fold: int = 1
+    ballots: bool = False
 
 
 class Exchange(ABC):
@@ -35,13 +36,14 @@ class Exchange(ABC):
     hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
     blocks of equal length. table: the hosted workers' outgoing rows. reply: what every rank holds after `spread`.
     combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their order, as far as
-    this rank combines them, shape (M, header + slice). part: the reply to them, to be written before `spread`.
-    start: where the slice begins, in words of the whole payload.
+    this rank combines them, shape (M, header + slice). numbers: those in front of them, shape (M,). part: the reply
+    to them, to be written before `spread`. start: where the slice begins, in words of the whole payload.
     """
 
     table: Words
     reply: Words
     rows: Words
+    numbers: Floats
     part: Words
     combines: bool
     start: int
@@ -49,8 +51,12 @@ class Exchange(ABC):
     def __init__(self, ranks: Ranks, workers: int, form: Format):
         self.ranks, self.workers, self.form = ranks, workers, form
         self.per_rank = workers if ranks.size == 1 else -(-workers // (ranks.size - 1))
-        first = 0 if ranks.size == 1 else (ranks.rank - 1) * self.per_rank
-        self.hosted = range(max(first, 0), max(min(first + self.per_rank, workers), 0))
+        self.hosted = self.hosted_by(ranks.rank)
+
+    def hosted_by(self, rank: int) -> range:
+        """The workers of a rank."""
+        first = 0 if self.ranks.size == 1 else (rank - 1) * self.per_rank
+        return range(max(first, 0), max(min(first + self.per_rank, self.workers), 0))
 
     def arrived(self, table: Words) -> Words:
         """The workers' rows among those of all ranks."""
@@ -60,6 +66,10 @@ class Exchange(ABC):
     @abstractmethod
     def collect(self) -> None:
         """Bring the rows to where they are combined."""
+
+    def vote(self, weak: Self | None, strict: Words, weak_plane: Words) -> bool:
+        """`mpisign.ballots.vote` on this rank's slice of the rows and, where zeros came, of those of `weak`."""
+        return ballots.vote(self.rows, self.rows[:0] if weak is None else weak.rows, strict, weak_plane)
 
     @abstractmethod
     def spread(self, ties: int) -> int:
@@ -79,6 +89,7 @@ class Central(Exchange):
         self.reply = self.part = np.zeros(form.header + form.down, dtype=np.uint64)
         self.combines, self.start = ranks.root, 0
         self.rows = self.arrived(self.table) if ranks.root else self.table[:0]
+        self.numbers = numbers_of(self.rows)
         self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
 
     def collect(self) -> None:
@@ -107,6 +118,7 @@ class Sharded(Exchange):
         self.table = np.zeros((self.per_rank, header + size * width), dtype=np.uint64)
         self._sent, self._received = np.zeros((2, size, self.per_rank, header + width), dtype=np.uint64)
         self.rows = self.arrived(self._received.reshape(size * self.per_rank, -1))
+        self.numbers = numbers_of(self.rows)
         self.combines, self.start = True, ranks.rank * width
         self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
         self._own = np.zeros_like(self._parts[0])
@@ -137,13 +149,6 @@ class Sharded(Exchange):
         self._allgather.free()
 
 
-EXCHANGES: dict[str, type[Exchange]] = {"server": Central, "sharded": Sharded}
-"""The names of a job file's `exchange`."""
-
-Meeting: TypeAlias = Callable[[int, Format], Exchange]
-"""An exchange, but for what a server knows: meeting(workers, form) plans it."""
-
-
-def meeting(name: str, ranks: Ranks) -> Meeting:
-    """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
-    return partial(EXCHANGES[name] if ranks.size > 1 else Central, ranks)
+def numbers_of(rows: Words) -> Floats:
+    """The numbers in front of rows, as they are now and later."""
+    return rows[:, :1].view(np.float64)[:, 0]

@@ -27,13 +27,17 @@ def part_of_kernels(function: F) -> F:
     return cast(F, numba.njit(inline="always")(function))
 
 
+def _item(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """The address of array[index]."""
+    view = context.make_array(kind)(context, builder, array)
+    return cgutils.get_item_pointer(context, builder, kind, view, [index])  # type: ignore[no-untyped-call]
+
+
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """What numba's compiler puts where a kernel calls `prefetch`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        view = context.make_array(kind)(context, builder, arguments[0])
-        item = cgutils.get_item_pointer(context, builder, kind, view, [arguments[1]])  # type: ignore[no-untyped-call]
+        item = _item(context, builder, signature.args[0], *arguments)
         address, number = builder.bitcast(item, cgutils.voidptr_t), ir.IntType(32)
         kind_of_call = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         name = "llvm.prefetch.p0i8"
@@ -49,3 +53,38 @@ prefetch = cast(Callable[[Any, int], None], intrinsic(_prefetch))
 cache, without waiting for it. Further up, it would wait for the loads of the moment.
 
 The index may lie beyond the end: nothing is read."""
+
+
+def _set_flag(typing_context: Any, flags: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _item(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store_atomic(arguments[2], address, "release", 8)
+        return context.get_dummy_value()
+
+    return numba.void(flags, numba.int64, numba.int64), generate
+
+
+def _flag(typing_context: Any, flags: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(_item(context, builder, signature.args[0], *arguments), "acquire", 8)
+
+    return numba.int64(flags, numba.int64), generate
+
+
+def _yield_core(typing_context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind_of_call = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield"), [])  # type: ignore[no-untyped-call]
+        return context.get_dummy_value()
+
+    return numba.void(), generate
+
+
+set_flag = cast(Callable[[Any, int, int], None], intrinsic(_set_flag))
+"""set_flag(flags, index, value), in a kernel: whoever sees the flag sees also what was written before it."""
+
+flag = cast(Callable[[Any, int], int], intrinsic(_flag))
+"""flag(flags, index), in a kernel: read anew at each call, and before whatever is read after it."""
+
+yield_core = cast(Callable[[], None], intrinsic(_yield_core))
+"""yield_core(), in a kernel: another process that waits for this core may have it (POSIX sched_yield)."""

@@ -6,7 +6,7 @@ rows: a rank's own rows, and on the root every rank's, in the order of the ranks
 
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -29,11 +29,16 @@ class Collective(NamedTuple):
 
 
 class Ranks(ABC):
-    """Who takes part: `size` ranks, of which this process is number `rank`; rank 0 is the root."""
+    """Who takes part: `size` ranks, of which this process is number `rank`; rank 0 is the root.
+
+    library: MPI's name. members: the ranks of this one's node, its leader first. largest: the size of the largest node.
+    """
 
     rank: int
     size: int
     library: str
+    members: Sequence[int]
+    largest: int
 
     @property
     def root(self) -> bool:
@@ -75,6 +80,20 @@ class Ranks(ABC):
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """Arrays that a machine holds once; see `mpisign.sharing.Share`."""
 
+    @property
+    @abstractmethod
+    def node(self) -> "Ranks":
+        """The ranks that share this one's memory."""
+
+    @property
+    @abstractmethod
+    def leaders(self) -> "Ranks | None":
+        """The first ranks of all nodes; None on the other ranks."""
+
+    @abstractmethod
+    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+        """`count` words, at first 0, that a node's ranks share; and what gives them back. Every rank calls both."""
+
     @abstractmethod
     def hosts(self) -> list[str]:
         """The machine of each rank, in their order; every rank calls it."""
@@ -112,6 +131,19 @@ class Alone(Ranks):
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         return unshared(opening)
+
+    @property
+    def node(self) -> Ranks:
+        return self
+
+    @property
+    def leaders(self) -> Ranks:
+        return self
+
+    members, largest = (0,), 1
+
+    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+        return np.zeros(count, dtype=np.uint64), _nothing
 
     def hosts(self) -> list[str]:
         return [platform.node()]

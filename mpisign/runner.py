@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign import loop
-from mpisign.exchange import meeting
+from mpisign.exchanges import meeting
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
 from mpisign.optimum import Known, optimum

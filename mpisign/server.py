@@ -13,7 +13,8 @@ import numpy as np
 
 from mpisign import planes
 from mpisign.arrays import Floats, Words
-from mpisign.exchange import Exchange, Format, Meeting
+from mpisign.exchange import Exchange, Format
+from mpisign.exchanges import Meeting
 from mpisign.kernels import kernel
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
 from mpisign.randomness import Draws, Purpose
@@ -115,11 +116,11 @@ class SignServer(Server):
         exchange, ties = self._exchange, 0
         self._collect(exchange)
         if exchange.combines:
-            mean, someone_has_zeros = _mean_number(exchange.rows.view(np.float64))
+            mean, someone_has_zeros = _mean_number(exchange.numbers)
             if someone_has_zeros:
                 exchange.part[0] = _SEND_WEAK
             else:
-                ties = self._combine(mean, self._weak.rows[:0])
+                ties = self._combine(mean, None)
         self.reply.ties = self._spread(exchange, ties)
         if exchange.reply[0] == _SEND_WEAK:
             self._round_with_weak_planes()
@@ -132,16 +133,13 @@ class SignServer(Server):
                 message.weak[:] = message.strict
         self._collect(self._weak)
         if exchange.combines:
-            mean, _ = _mean_number(exchange.rows.view(np.float64))
-            ties = self._combine(mean, self._weak.rows)
+            mean, _ = _mean_number(exchange.numbers)
+            ties = self._combine(mean, self._weak)
         self.reply.ties = self._spread(exchange, ties)
 
     @abstractmethod
-    def _combine(self, mean: float, weak_rows: Words) -> int:
-        """Make this rank's part of the reply of the rows that arrived; returns the number of its tied coordinates.
-
-        weak_rows: shape (M, slice), or (0, slice): no zeros.
-        """
+    def _combine(self, mean: float, weak: Exchange | None) -> int:
+        """Make this rank's part of the reply; returns the number of its tied coordinates. weak: None without zeros."""
 
     def __exit__(self, *reason: object) -> None:
         super().__exit__(*reason)
@@ -159,7 +157,7 @@ class VoteServer(SignServer):
 
     def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
         width = planes.words(dimension)
-        form, weak = Format(1, width, width), Format(0, width, width)
+        form, weak = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
         super().__init__(meeting, workers, dimension, zeros, draws, form, weak)
         exchange = self._exchange
         self.reply = self._sign_message(exchange.reply, self._weak.reply, Purpose.TIE, 0)
@@ -171,8 +169,8 @@ class VoteServer(SignServer):
             self._spread(self._weak)
         return self.reply
 
-    def _combine(self, mean: float, weak_rows: Words) -> int:
-        tied = planes.vote(self._exchange.rows, weak_rows, self._part.strict, self._part.weak)
+    def _combine(self, mean: float, weak: Exchange | None) -> int:
+        tied = self._exchange.vote(weak, self._part.strict, self._part.weak)
         ties = planes.differing(self._part.strict, self._part.weak) if tied else 0
         self._part.settle(mean, tied)
         return ties
@@ -190,7 +188,7 @@ class ScaledSignServer(SignServer):
         arrived = zip(self._exchange.rows, self._weak.rows, range(workers), strict=False)
         self._ballots = [self._sign_message(row, plane, Purpose.ZERO_SIGN, worker) for row, plane, worker in arrived]
 
-    def _combine(self, mean: float, weak_rows: Words) -> int:
+    def _combine(self, mean: float, weak: Exchange | None) -> int:
         vector = self._part.vector
         vector[:] = 0.0
         for ballot in self._ballots:
@@ -219,11 +217,11 @@ def _mean(rows: Floats, out: Floats) -> None:
         out[i] /= len(rows)
 
 
-@kernel("Tuple((float64, boolean))(float64[:, ::1])")
-def _mean_number(rows: Floats) -> tuple[float, bool]:
-    """The mean size of the numbers in front, added in the order of the workers; whether one has its sign bit set."""
+@kernel("Tuple((float64, boolean))(float64[:])")
+def _mean_number(numbers: Floats) -> tuple[float, bool]:
+    """The mean size of the numbers, added in the order of the workers; whether one has its sign bit set."""
     total, flagged = 0.0, False
-    for m in range(len(rows)):
-        total += abs(rows[m, 0])
-        flagged |= np.signbit(rows[m, 0])
-    return total / len(rows), flagged
+    for number in numbers:
+        total += abs(number)
+        flagged |= np.signbit(number)
+    return total / len(numbers), flagged

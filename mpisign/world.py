@@ -22,15 +22,52 @@ if TYPE_CHECKING:
 
 
 class World(Ranks):
-    """The ranks of an MPI communicator."""
+    """The ranks of an MPI communicator. `node`: those that share memory, when it is not for MPI to say."""
 
-    def __init__(self, communicator: "MPI.Intracomm"):
+    def __init__(self, communicator: "MPI.Intracomm", node: "MPI.Intracomm | None" = None):
         from mpi4py import MPI
 
-        self._mpi, self._communicator = MPI, communicator
+        self._mpi, self._communicator, self._given_node = MPI, communicator, node
         self._windows: list[MPI.Win] = []
+        self._idle: list[Words] = []
         self.rank, self.size = communicator.rank, communicator.size
         self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
+
+    @cached_property
+    def node(self) -> "World":
+        split = self._given_node or self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED)
+        return World(self._mpi.Intracomm(split))
+
+    @cached_property
+    def leaders(self) -> "World | None":
+        communicator = self._communicator.Split(0 if self.node.root else self._mpi.UNDEFINED)
+        return World(self._mpi.Intracomm(communicator)) if self.node.root else None
+
+    @cached_property
+    def members(self) -> list[int]:  # type: ignore[override]
+        return self.node._communicator.allgather(self.rank)
+
+    @cached_property
+    def largest(self) -> int:  # type: ignore[override]
+        return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
+
+    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+        """What was given back is lent again: a new window takes some milliseconds."""
+        fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
+        i = next(fitting, None)
+        lent = self._window(count) if i is None else self._idle.pop(i)
+        self.node._communicator.Barrier()  # nobody reads any more what it held
+        if self.node.root:
+            lent[:count] = 0
+        self.node._communicator.Barrier()
+        return lent[:count], lambda: self._idle.append(lent)
+
+    def _window(self, count: int) -> Words:
+        """Words that this rank's node has in common, until it leaves."""
+        node = self.node
+        window = self._mpi.Win.Allocate_shared(8 * count if node.root else 0, 1, comm=node._communicator)
+        self._windows.append(window)
+        return np.asarray(window.Shared_query(0)[0], dtype=np.uint8).view(np.uint64)
 
     def gather_of(self, table: Words) -> Collective:
         sent = (self._mpi.IN_PLACE, self._buffer(table)) if self.root else (self._buffer(table), None)
@@ -64,9 +101,8 @@ class World(Ranks):
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """One window of memory a node, filled by its first rank."""
         self.agree(None)  # meets the ranks that have a complaint already and do not come here
-        node = self._mpi.Intracomm(self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED))
-        layout, fill = self._first_of(node, opening)
-        arrays = self._window(node, layout)
+        layout, fill = self._first_of(opening)
+        arrays = _carve(self._window(-(-_offsets(layout)[-1] // 8)), layout)
         complaint = None
         try:
             if fill is not None:
@@ -76,26 +112,16 @@ class World(Ranks):
         self.agree(complaint)
         return arrays
 
-    def _first_of(
-        self, node: "MPI.Intracomm", opening: Callable[[], Opened]
-    ) -> tuple[Layout, Callable[[Arrays], None] | None]:
+    def _first_of(self, opening: Callable[[], Opened]) -> tuple[Layout, Callable[[Arrays], None] | None]:
         """The layout, on every rank of a node; on its first one also what fills the arrays."""
         layout, fill, complaint = None, None, None
         try:
-            if node.rank == 0:
+            if self.node.root:
                 layout, fill = opening()
         except BadInput as error:
             complaint = error
         self.agree(complaint)
-        return node.bcast(layout), fill
-
-    def _window(self, node: "MPI.Intracomm", layout: Layout) -> Arrays:
-        *starts, size = _offsets(layout)
-        window = self._mpi.Win.Allocate_shared(size if node.rank == 0 else 0, 1, comm=node)
-        self._windows.append(window)
-        memory = np.asarray(window.Shared_query(0)[0], dtype=np.uint8)
-        parts = zip(starts, layout.items(), strict=True)
-        return {name: np.ndarray(shape, dtype, memory.data, start) for start, (name, (shape, dtype)) in parts}
+        return self.node._communicator.bcast(layout), fill
 
     def hosts(self) -> list[str]:
         return self._communicator.allgather(platform.node())
@@ -121,6 +147,12 @@ class World(Ranks):
         print(f"mpisign: rank {self.rank} failed: {error}; ending all ranks", file=sys.stderr, flush=True)
         self._communicator.Abort(1)
         raise error
+
+
+def _carve(words: Words, layout: Layout) -> Arrays:
+    """The arrays of a layout in memory that is there."""
+    parts = zip(_offsets(layout)[:-1], layout.items(), strict=True)
+    return {name: np.ndarray(shape, dtype, words.data, start) for start, (name, (shape, dtype)) in parts}
 
 
 def _offsets(layout: Layout) -> list[int]:

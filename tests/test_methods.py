@@ -147,7 +147,7 @@ def test_error_feedback_loses_nothing(workers, tmp_path):
     d, alpha = 7, 0.01
     rng = np.random.default_rng(workers)
     method = METHODS["ef-sign"]()
-    from mpisign.exchange import meeting
+    from mpisign.exchanges import meeting
     from mpisign.randomness import Draws
     from mpisign.ranks import Alone
     from mpisign.server import SERVERS

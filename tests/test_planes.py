@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpisign import planes
+from mpisign import ballots, planes
 
 
 def packed(rows):
@@ -23,7 +23,7 @@ def test_vote_is_the_sign_of_the_sum(workers, d, seed):
     for row, plane in zip(rows, weak_rows, strict=True):
         planes.pack_weak(row, plane)
     strict, weak = np.zeros((2, planes.words(d)), dtype=np.uint64)
-    ties = planes.vote(packed(rows), weak_rows, strict, weak)
+    ties = ballots.vote(packed(rows), weak_rows, strict, weak)
     signs = np.zeros(d, dtype=np.int8)
     planes.unpack(strict, weak, signs)
     expected = np.sign(rows.sum(axis=0))

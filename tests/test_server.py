@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mpisign.exchange import meeting
+from mpisign.exchanges import meeting
 from mpisign.methods import METHODS
 from mpisign.randomness import Draws, Purpose
 from mpisign.ranks import Alone

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mpisign import planes
+from mpisign import ballots, planes
 from mpisign.arrays import Words
 from mpisign.bench.timing import Effort, Ratio, compare
 
@@ -41,7 +41,7 @@ def vote(dimension: int, workers: int, effort: Effort) -> Iterator[Ratio]:
         yield compare(
             f"numpy.unpackbits and a {what} / vote, M = {workers}, d = {dimension}",
             lambda dtype=dtype: np.unpackbits(bits, axis=1, bitorder="little").sum(axis=0, dtype=dtype),  # type: ignore[misc]
-            lambda: planes.vote(rows, nobody, strict, weak),
+            lambda: ballots.vote(rows, nobody, strict, weak),
             effort,
             goals[what],
         )

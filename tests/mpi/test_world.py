@@ -1,14 +1,17 @@
 """What must hold on every rank. Run under mpiexec by test_under_mpiexec.py, at several sizes."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 
 from mpisign.connection import connect
-from mpisign.exchange import EXCHANGES, meeting
+from mpisign.exchanges import EXCHANGES, meeting
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.server import SERVERS
 from mpisign.settings import BadInput
+from mpisign.world import World
 
 pytestmark = pytest.mark.mpi
 
@@ -17,7 +20,8 @@ ZEROS = ("exact", "coin", "plus")
 
 @pytest.fixture(scope="module")
 def ranks():
-    return connect()
+    with connect() as world:
+        yield world
 
 
 def test_this_is_the_world_that_was_launched(ranks):
@@ -63,6 +67,31 @@ def test_of_several_complaints_the_first_ranks_is_raised(ranks):
 @pytest.mark.parametrize("with_zeros", [False, True])
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_every_rank_gets_the_reply_of_one_process(ranks, exchange, message, workers, zeros, with_zeros):
+    same_replies(ranks, exchange, message, workers, zeros, with_zeros)
+
+
+@pytest.mark.parametrize("zeros", ZEROS)
+@pytest.mark.parametrize("workers", [1, 4, 7, 20])
+@pytest.mark.parametrize("message", SERVERS)
+@pytest.mark.parametrize("with_zeros", [False, True])
+@pytest.mark.parametrize("mapping", ["blocks", "in turn"])
+def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers, zeros, with_zeros):
+    same_replies(nodes[mapping], "node", message, workers, zeros, with_zeros)
+
+
+@pytest.fixture(scope="module")
+def nodes(ranks):
+    """These ranks as if they were on several machines, of unequal size, neighbours together or apart."""
+    from mpi4py import MPI
+
+    colors = {"blocks": (ranks.rank + 1) // 2, "in turn": ranks.rank % 2}
+    with ExitStack() as stack:
+        worlds = {name: World(MPI.COMM_WORLD, MPI.COMM_WORLD.Split(color)) for name, color in colors.items()}
+        yield {name: stack.enter_context(world) for name, world in worlds.items()}
+
+
+def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
+    """Round after round, those that every server gives in one process."""
     d = 130
     rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
     rows = rows if with_zeros else np.where(rows == 0, 0.5, rows)

@@ -1,0 +1,24 @@
+"""The exchanges by name."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from mpisign.exchange import Central, Exchange, Format, Sharded
+from mpisign.nodes import by_node
+from mpisign.ranks import Ranks
+
+EXCHANGES: dict[str, Callable[[Ranks, int, Format], Exchange]] = {
+    "server": Central,
+    "sharded": Sharded,
+    "node": by_node,
+}
+"""The names of a job file's `exchange`, and what plans it."""
+
+Meeting: TypeAlias = Callable[[int, Format], Exchange]
+"""An exchange, but for what a server knows: meeting(workers, form) plans it."""
+
+
+def meeting(name: str, ranks: Ranks) -> Meeting:
+    """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
+    return partial(EXCHANGES[name] if ranks.size > 1 else Central, ranks)

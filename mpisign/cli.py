@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
   mpisign info results/quickstart.h5
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
   mpisign list
@@ -97,6 +98,11 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     run.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the job, e.g. seed=2"
     )
+    run.add_argument(
+        "--exchange",
+        choices=["server", "sharded", "node", "auto"],
+        help="how messages meet; auto tries each on these ranks, takes the fastest and says why",
+    )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")
     run.set_defaults(command=_run)
 
@@ -121,7 +127,8 @@ def _prepare(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range]
     """All that can be refused, before anything is written."""
     from mpisign import experiment, runner
 
-    settings = experiment.read(options.job, options.set)
+    chosen = [f"exchange={options.exchange}"] if options.exchange else []
+    settings = experiment.read(options.job, options.set + chosen)
     repeats = _slice(options.repeats, settings.repeats)
     try:
         plan = runner.plan(settings, ranks)

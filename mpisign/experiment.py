@@ -27,7 +27,7 @@ def _group_name(label: str) -> str:
 Label = Annotated[str, AfterValidator(_group_name)]
 
 
-ExchangeName: TypeAlias = Literal["server", "sharded", "node"]
+ExchangeName: TypeAlias = Literal["server", "sharded", "node", "auto"]
 
 
 @settings

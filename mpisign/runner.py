@@ -9,7 +9,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign import loop
-from mpisign.exchanges import meeting
+from mpisign.choice import Choice, choose
+from mpisign.exchanges import Meeting, meeting
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
 from mpisign.optimum import Known, optimum
@@ -20,7 +21,7 @@ from mpisign.provenance import provenance
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.recorder import Evaluation, Recorder, schedule
-from mpisign.server import SERVERS
+from mpisign.server import SERVERS, Server
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS, Start
 from mpisign.steps import STEPS
@@ -96,17 +97,29 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range) -> None:
             progress = stack.enter_context(Progress(total, quiet=not ranks.root))
             writer = stack.enter_context(_create(planned, output, origin)) if ranks.root else None
             for run in planned.runs:
+                choice = _choice(planned, run, ranks)
                 if writer is not None and known is not None:
-                    writer.run(run.settings.label, _attributes(planned, run) | dict(_known(known)))
+                    attributes = _attributes(planned, run) | {"exchange": choice.exchange}
+                    writer.run(run.settings.label, attributes | dict(_known(known)))
                 for number in repeats:
                     progress.at(f"{run.settings.label}, repeat {number}")
-                    _repeat(planned, run, number, ranks, writer, progress)
+                    _repeat(planned, run, number, meeting(choice.exchange, ranks), ranks, writer, progress)
+
+
+def _choice(planned: Plan, run: PlannedRun, ranks: Ranks) -> Choice:
+    """The run's exchange; where it was chosen, the root says why."""
+    asked = planned.experiment.exchange
+    choice = choose(asked, ranks, lambda meet: _server(run, planned.problem, meet, Draws(0, 0)))
+    if asked == "auto" and ranks.root:
+        print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
+    return choice
 
 
 def _repeat(
     planned: Plan,
     run: PlannedRun,
     number: int,
+    meet: Meeting,
     ranks: Ranks,
     writer: TrajectoryWriter | None,
     progress: Progress,
@@ -118,14 +131,17 @@ def _repeat(
     sink = None
     if writer is not None:
         sink = writer.repeat(run.settings.label, number, ks, problem.dimension, log.iterates)
-    meet = meeting(planned.experiment.exchange, ranks)
-    with SERVERS[run.method.message](meet, run.workers, problem.dimension, run.method.zeros, draws) as server:
+    with _server(run, problem, meet, draws) as server:
         recorder = Recorder(Evaluation(problem, ranks, len(ks)), server, ks, sink, log.iterates)
         iterations = run.settings.iterations
         repeat = loop.Repeat(run.method, run.source, run.step, iterations, server, draws, recorder, progress)
         diverged_at = loop.iterate(repeat, x)
     if sink is not None:
         sink.finish(x, diverged_at)
+
+
+def _server(run: PlannedRun, problem: Problem, meet: Meeting, draws: Draws) -> Server:
+    return SERVERS[run.method.message](meet, run.workers, problem.dimension, run.method.zeros, draws)
 
 
 def _create(planned: Plan, output: Path, origin: dict[str, str]) -> TrajectoryWriter:

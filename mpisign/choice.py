@@ -1,0 +1,55 @@
+"""Which exchange a run takes: the one that is asked for, or with "auto" the fastest of a trial on these very ranks."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.exchanges import EXCHANGES, Meeting, meeting
+from mpisign.ranks import Ranks
+from mpisign.server import Server
+
+_TRIAL = 0.05
+"""Seconds that each exchange is tried, by the root's clock; at least one round after the first."""
+
+
+class Choice(NamedTuple):
+    """The exchange that is taken, by its name, and why."""
+
+    exchange: str
+    why: str
+
+
+def choose(name: str, ranks: Ranks, plan: Callable[[Meeting], Server]) -> Choice:
+    """The exchange for rounds such as those of the server that `plan` makes; every rank calls it and gets the same."""
+    if name != "auto":
+        return Choice(name, "as asked for")
+    if ranks.size == 1:
+        return Choice("server", "there is one process")
+    seconds = {name: _trial(ranks, plan(meeting(name, ranks))) for name in EXCHANGES}
+    order = sorted(seconds, key=seconds.__getitem__)
+    times = ", ".join(f"{name} {1e6 * seconds[name]:.3g}" for name in order)
+    return Choice(order[0], f"microseconds a round, tried on these ranks: {times}")
+
+
+def _trial(ranks: Ranks, server: Server) -> float:
+    """Seconds of a round of empty messages, the same number on every rank."""
+    with server:
+        server.round()
+        rounds = min(100, 1 + int(_TRIAL / _agreed(ranks, _seconds(server, 1))))
+        return _agreed(ranks, _seconds(server, rounds))
+
+
+def _seconds(server: Server, rounds: int) -> float:
+    start = time.perf_counter()
+    for _ in range(rounds):
+        server.round()
+    return (time.perf_counter() - start) / rounds
+
+
+def _agreed(ranks: Ranks, seconds: float) -> float:
+    """The root's clock for everyone."""
+    row = np.array([seconds])
+    ranks.broadcast(row.view(np.uint64))
+    return float(row[0])

@@ -1,0 +1,131 @@
+"""A round of Algorithm 3 on the ranks at hand, by each exchange, against what else could carry gradients.
+
+All of it is timed in turn, slice by slice, so that two times of one slice make a fair ratio. A slice begins at a barrier,
+and its time is that of the slowest rank.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign import ballots, planes
+from mpisign.bench.timing import Effort
+from mpisign.exchange import Format
+from mpisign.exchanges import EXCHANGES, meeting
+from mpisign.randomness import Draws
+from mpisign.ranks import Ranks
+from mpisign.server import VoteServer
+
+DENSE = ("allreduce float32", "allreduce float64", "gather int8")
+"""What is timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
+
+WHOLE, BARE = "round", "collectives"
+"""The whole round, with packing and a step; what of it is communication."""
+
+SHARES = ("pack", "vote", "apply")
+"""What of it is computing: on each worker, on the root, on every rank."""
+
+
+class Time(NamedTuple):
+    """Seconds of `what`, slice by slice; with an exchange, by that one."""
+
+    what: str
+    exchange: str
+    ranks: int
+    dimension: int
+    seconds: list[float]
+
+
+def rounds(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
+    """All times at one dimension, with a worker on each rank but the first; every rank calls it."""
+    calls = _calls(ranks, dimension)
+    clock = Clock(ranks, effort)
+    counts = {key: clock.count(call) for key, call in calls.items()}
+    taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
+    for _ in range(effort.rounds):
+        for key, call in calls.items():
+            taken[key].append(clock.slice(call, counts[key]))
+    return [Time(what, exchange, ranks.size, dimension, taken[what, exchange]) for what, exchange in calls]
+
+
+def _calls(ranks: Ranks, dimension: int) -> dict[tuple[str, str], Callable[[], object]]:
+    gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
+    calls = {}
+    for name in EXCHANGES:
+        calls[WHOLE, name] = _whole(ranks, name, gradient, x)
+        calls[BARE, name] = _bare(ranks, name, dimension)
+    calls |= {(what, ""): call for what, call in _shares(ranks, gradient, x).items()}
+    return calls | {(what, ""): call for what, call in _dense(dimension).items()}
+
+
+def _whole(ranks: Ranks, name: str, gradient: np.ndarray, x: np.ndarray) -> Callable[[], object]:
+    server = VoteServer(meeting(name, ranks), ranks.size - 1, len(x), "exact", Draws(0, 0))
+
+    def call() -> None:
+        for worker in server.hosted:
+            server.message(worker).put(gradient)
+        server.round().subtract_from(x, 1e-9)
+
+    return call
+
+
+def _bare(ranks: Ranks, name: str, dimension: int) -> Callable[[], object]:
+    width = planes.words(dimension)
+    exchange = meeting(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))
+
+    def call() -> None:
+        exchange.collect()
+        exchange.spread(0)
+
+    return call
+
+
+def _shares(ranks: Ranks, gradient: np.ndarray, x: np.ndarray) -> dict[str, Callable[[], object]]:
+    """Each by those ranks that would do it, at the same time."""
+    rows = np.random.default_rng(0).integers(0, 2**64, (ranks.size - 1, planes.words(len(x))), dtype=np.uint64)
+    plane, weak = np.zeros((2, rows.shape[1]), dtype=np.uint64)
+    shares: tuple[Callable[[], object], ...] = (
+        (lambda: None) if ranks.root else lambda: planes.pack(gradient, plane),
+        (lambda: ballots.vote(rows, rows[:0], plane, weak)) if ranks.root else lambda: None,
+        lambda: planes.subtract(x, 1e-9, plane),
+    )
+    return dict(zip(SHARES, shares, strict=True))
+
+
+def _dense(dimension: int) -> dict[str, Callable[[], object]]:
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD
+    single, double = np.zeros((2, dimension), dtype=np.float32), np.zeros((2, dimension))
+    bytes_, all_bytes = np.zeros(dimension, dtype=np.int8), np.zeros((world.size, dimension), dtype=np.int8)
+
+    def gather() -> None:
+        world.Gather(bytes_, all_bytes)
+        world.Bcast(bytes_)
+
+    allreduces = (lambda: world.Allreduce(single[0], single[1]), lambda: world.Allreduce(double[0], double[1]))
+    return dict(zip(DENSE, (*allreduces, gather), strict=True))
+
+
+class Clock:
+    """Times calls that all ranks make together."""
+
+    def __init__(self, ranks: Ranks, effort: Effort):
+        from mpi4py import MPI
+
+        self._world, self._slowest, self._effort = MPI.COMM_WORLD, MPI.MAX, effort
+
+    def count(self, call: Callable[[], object]) -> int:
+        """How many fill a slice, the same on every rank."""
+        call()
+        return max(1, int(self._effort.slice / self.slice(call, 3)))
+
+    def slice(self, call: Callable[[], object], count: int) -> float:
+        """Seconds of one of `count` calls in a row, on the slowest rank."""
+        self._world.Barrier()
+        start = time.perf_counter()
+        for _ in range(count):
+            call()
+        return float(self._world.allreduce((time.perf_counter() - start) / count, self._slowest))

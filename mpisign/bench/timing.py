@@ -16,7 +16,7 @@ class Effort(NamedTuple):
     shape: tuple[int, int] = (20000, 2000)
     iterations: int = 20000
     text: int = 2**28
-    launches: int = 5
+    launches: int = 3
 
 
 QUICK = Effort(slice=1e-4, rounds=3, shape=(2000, 200), iterations=400, text=2**18, launches=2)

@@ -17,7 +17,6 @@ from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.rows import DenseRows
 from mpisign.server import SERVERS
-from mpisign.sharing import Arrays
 
 _BATCH, _BATCHES = 256, 20
 
@@ -57,8 +56,8 @@ def _theirs(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
 
 def _ours(rows: np.ndarray) -> Callable[[], object]:
     """So many iterations of the real loop, recorded at their two ends."""
-    alone, draws, method, arrays = Alone(), Draws(0, 0), ScaledSign(scale="mean"), Arrays(rows=rows)
-    problem = Logistic(DenseRows(arrays))
+    alone, draws, method = Alone(), Draws(0, 0), ScaledSign(scale="mean")
+    problem = Logistic(DenseRows({"rows": rows}))
     source, dimension = Minibatch(batch=_BATCH).plan(problem, 1), problem.dimension
 
     def run() -> None:

@@ -12,6 +12,8 @@ from mpisign.problems import Minimum, Problem
 from mpisign.ranks import Ranks
 from mpisign.theory.constants import Constant
 
+_MINIMA = Path("mpisign", "minima")
+
 
 class Known(NamedTuple):
     """What is certain of a problem: f* and the constants."""
@@ -31,12 +33,15 @@ def optimum(problem: Problem, ranks: Ranks) -> Known | None:
     return found
 
 
+def keep(problem: Problem, known: Known, cache: Path) -> None:
+    """Keep what is certain of a problem with data in a cache folder: who has it as XDG_CACHE_HOME need not find it."""
+    _write(_path(problem, cache / _MINIMA), known)
+
+
 def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
-    data = problem.data_sha256()
-    if not data:
+    if not problem.data_sha256():
         return Known(problem.minimum(objective), problem.constants(objective))
-    kind = f"{__version__} {type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {data}"
-    path = _folder() / f"{hashlib.sha256(kind.encode()).hexdigest()}.json"
+    path = _path(problem, _folder())
     kept = _read(path)
     if kept is None:
         kept = Known(problem.minimum(objective), problem.constants(objective))
@@ -44,9 +49,16 @@ def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
     return kept
 
 
+def _path(problem: Problem, folder: Path) -> Path:
+    """Where the minimum of a problem with data is kept."""
+    whose = f"{type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {problem.data_sha256()}"
+    name = hashlib.sha256(f"{__version__} {whose}".encode()).hexdigest()
+    return folder / f"{name}.json"
+
+
 def _folder() -> Path:
     """Where minima are kept: XDG_CACHE_HOME/mpisign/minima, by default in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpisign" / "minima"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _MINIMA
 
 
 def _read(path: Path) -> Known | None:

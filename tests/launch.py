@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mpisign.launcher import PREFIXES
+
 ROOT = Path(__file__).parent.parent
-_LAUNCHER_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_LOCAL")
 _MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}
 
 
@@ -18,7 +19,7 @@ marked = False
 
 def environment(**extra):
     """This environment without what a launcher put into it, with the settings for more ranks than cores."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHER_PREFIXES)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
     shared_cores = {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

@@ -40,14 +40,23 @@ def importers(package):
 @pytest.mark.parametrize(
     ("package", "rooms"),
     [
-        ("mpi4py", {"mpisign/connection.py", "mpisign/world.py"}),
+        (
+            "mpi4py",
+            {
+                "mpisign/connection.py",
+                "mpisign/world.py",
+                "mpisign/bench/rounds.py",
+                "mpisign/bench/rivals/plain.py",
+            },
+        ),
+        ("torch", {"mpisign/bench/rivals/ddp.py"}),
         ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py", "mpisign/data/file.py"}),
         ("tomllib", {"mpisign/experiment.py"}),
         ("argparse", {"mpisign/cli.py", "mpisign/data/command.py"}),
         ("tqdm", {"mpisign/progress.py"}),
         ("numba", {"mpisign/kernels.py"}),
         ("llvmlite", {"mpisign/kernels.py"}),
-        ("sklearn", {"mpisign/datasets.py", "mpisign/data/text.py"}),
+        ("sklearn", {"mpisign/datasets.py", "mpisign/data/text.py", "mpisign/bench/rivals/classifier.py"}),
     ],
 )
 def test_a_library_stays_in_its_rooms(package, rooms):

@@ -5,7 +5,7 @@ and its time is that of the slowest rank.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np

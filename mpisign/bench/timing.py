@@ -8,16 +8,18 @@ from typing import NamedTuple
 
 class Effort(NamedTuple):
     """slice: seconds that a timed slice lasts at least. rounds: slices of each side. shape: n and d of the data.
-    iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are converted."""
+    iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are converted. launches: of each
+    program that runs on ranks."""
 
     slice: float = 0.005
     rounds: int = 15
     shape: tuple[int, int] = (20000, 2000)
     iterations: int = 20000
     text: int = 2**28
+    launches: int = 3
 
 
-QUICK = Effort(slice=1e-4, rounds=3, shape=(2000, 200), iterations=400, text=2**18)
+QUICK = Effort(slice=1e-4, rounds=3, shape=(2000, 200), iterations=400, text=2**18, launches=2)
 
 
 class Ratio(NamedTuple):
@@ -28,6 +30,13 @@ class Ratio(NamedTuple):
     low: float
     high: float
     goal: str = ""
+
+
+class Unmeasured(NamedTuple):
+    """`what` could not be measured here, and why."""
+
+    what: str
+    why: str
 
 
 def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:

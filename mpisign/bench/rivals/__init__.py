@@ -1,0 +1,1 @@
+"""Example 5 beside what people would use instead."""

@@ -1,0 +1,179 @@
+"""Seconds of an iteration of Example 5: the real command, the plain mpi4py program, and PyTorch, in turns."""
+
+import importlib.util
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.bench.timing import Effort, Ratio, Unmeasured, summary
+from mpisign.launcher import launch, mpiexec
+from mpisign.optimum import Known, keep
+from mpisign.problems import PROBLEMS, Minimum
+from mpisign.problems.logistic import Logistic
+from mpisign.settings import BadInput
+from mpisign.sharing import unshared
+from mpisign.trajectory import Trajectory
+
+_BATCH, _WORKERS = 64, 2
+_TIMEOUT = 300.0
+_HERE = Path(__file__).parent
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""For everyone: there are as many processes as there is work for."""
+
+_JOB = f"""
+[problem]
+kind = "logistic"
+data = "rows.h5"
+
+[oracle]
+kind = "minibatch"
+batch = {_BATCH}
+
+[log]
+points = 2
+
+[[runs]]
+label = "signs"
+method = "scaled-sign"
+scale = "mean"
+workers = {_WORKERS}
+step = {{ kind = "constant", alpha = 2.0 }}
+
+[[runs]]
+label = "dense"
+method = "gd"
+workers = {_WORKERS}
+step = {{ kind = "constant", alpha = 2.0 }}
+"""
+
+
+class Rival(NamedTuple):
+    """A row of the table: a program's name, the row's goal, and why the program cannot run here, or ""."""
+
+    name: str
+    row: str
+    goal: str
+    missing: str
+
+
+def rivals() -> list[Rival]:
+    """Everyone who is compared with us."""
+    torch = "" if importlib.util.find_spec("torch") else "torch is not installed"
+    return [
+        Rival("plain", "plain mpi4py program / ours", ">= 3", ""),
+        Rival("ddp", "torch DDP with gloo / ours", ">= 20", torch),
+        Rival("dense", "SGD as we run it / ours", "", ""),
+    ]
+
+
+def example5(effort: Effort) -> Iterator[Ratio | Unmeasured]:
+    """The rivals' seconds over those of scaled signSGD as `mpisign run` runs it, launch by launch."""
+    what = f"{{}}, Example 5, d = {effort.shape[1]}, batch {_BATCH}, M = {_WORKERS}"
+    everyone, no_ranks = rivals(), _no_ranks()
+    absent = {rival.name: no_ranks or rival.missing for rival in everyone if no_ranks or rival.missing}
+    names = [rival.name for rival in everyone if rival.name not in absent]
+    rounds = [] if no_ranks else measured(effort, "ddp" in names)
+    for rival in everyone:
+        row = what.format(rival.row)
+        if rival.name in absent:
+            yield Unmeasured(row, absent[rival.name])
+        else:
+            yield summary(row, [found[rival.name] / found["signs"] for found in rounds], rival.goal)
+
+
+def _no_ranks() -> str:
+    """Why no ranks can be started here; "" where they can."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return "mpi4py is not installed"
+    try:
+        mpiexec()
+    except BadInput as error:
+        return error.complaint
+    return ""
+
+
+def measured(effort: Effort, with_torch: bool) -> list[dict[str, float]]:
+    """Seconds of an iteration by name, for each launch: everyone once, one after the other, on the same data."""
+    iterations = max(effort.iterations // 10, 40)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _prepare(folder, effort)
+        rounds = []
+        for number in range(effort.launches):
+            found = _ours(folder, iterations) | {"plain": _plain(folder, iterations)}
+            rounds.append(found | ({"ddp": _ddp(folder, iterations // 4, number)} if with_torch else {}))
+        return rounds
+
+
+def _prepare(folder: Path, effort: Effort) -> None:
+    """The job, its data, and the data's rows for those who do not read data files."""
+    n, d = effort.shape
+    synth = f"data synth --like epsilon rows.h5 --n {n} --d {d}"
+    _succeeded(_run([sys.executable, "-m", "mpisign", *synth.split()], folder))
+    (folder / "job.toml").write_text(_JOB)
+    problem = PROBLEMS.make({"kind": "logistic", "data": str(folder / "rows.h5")}, "problem", share=unshared)
+    assert isinstance(problem, Logistic)
+    np.save(folder / "rows.npy", problem.rows.arrays["rows"])
+    # f* takes minutes and is not asked for here: it is enough that 0 <= f* <= f(0) = log 2.
+    keep(problem, Known(Minimum(math.log(2) / 2, math.log(2) / 2), {}), folder / "cache")
+
+
+def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT)
+
+
+def _launched(folder: Path, *program: str) -> str:
+    """What a Python program printed that ran on a server's rank and one for each worker."""
+    command, extra = [sys.executable, "-m", "mpi4py", *program], {"XDG_CACHE_HOME": str(folder / "cache")}
+    return _succeeded(launch(1 + _WORKERS, command, timeout=_TIMEOUT, cwd=folder, **_ONE_THREAD, **extra))
+
+
+def _ours(folder: Path, iterations: int) -> dict[str, float]:
+    """By rank 0's clock, without evaluation and records."""
+    run = f"-m mpisign run job.toml -o run.h5 --overwrite --set iterations={iterations}"
+    _launched(folder, *run.split())
+    clocks = {run.label: run.repeats[0].columns for run in Trajectory(folder / "run.h5")}
+    return {label: float(columns["seconds"][-1] / columns["k"][-1]) for label, columns in clocks.items()}
+
+
+def _plain(folder: Path, iterations: int) -> float:
+    return _seconds(_launched(folder, str(_HERE / "plain.py"), "rows.npy", str(_BATCH), str(iterations)))
+
+
+def _ddp(folder: Path, iterations: int, number: int) -> float:
+    """One process a worker; they meet at a new file each time."""
+    program = [sys.executable, str(_HERE / "ddp.py"), "rows.npy", str(_BATCH), str(iterations)]
+    meeting, pipe = str(folder / f"meeting-{number}"), subprocess.PIPE
+    lines = [[*program, meeting, str(rank), str(_WORKERS)] for rank in range(_WORKERS)]
+    surroundings = os.environ | _ONE_THREAD
+    started = [
+        subprocess.Popen(line, cwd=folder, env=surroundings, stdout=pipe, stderr=pipe, text=True) for line in lines
+    ]
+    try:
+        outputs = [process.communicate(timeout=_TIMEOUT) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    done = zip(lines, started, outputs, strict=True)
+    printed = [_succeeded(subprocess.CompletedProcess(line, p.returncode, *both)) for line, p, both in done]
+    return _seconds(printed[0])
+
+
+def _seconds(printed: str) -> float:
+    return float(json.loads(printed.splitlines()[-1])["seconds"])
+
+
+def _succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """What it printed; raises RuntimeError, with its complaint, where it failed."""
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(done.args)} ended with status {done.returncode}:\n{done.stderr}")
+    return done.stdout

@@ -1,0 +1,79 @@
+"""How this project starts ranks from Python: a command under `mpiexec`, as `launch` of jobs/environment.sh does it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from mpisign.settings import BadInput
+
+PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_LOCAL")
+"""How the variables begin that launchers give to the ranks they start."""
+
+_STARTED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+_AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+_MORE_THAN_CORES = {
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
+}
+_GRACE = 10.0
+"""Seconds a launcher has to end its ranks, once it is asked to."""
+
+
+def launch(
+    ranks: int, command: list[str], *, timeout: float, cwd: Path | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """`mpiexec -n RANKS COMMAND`, to its end, whatever its status; its output is captured as text.
+
+    timeout: seconds. extra: variables of the environment. Raises BadInput where there is no mpiexec, and
+    subprocess.TimeoutExpired when it takes longer; its ranks are ended then.
+    """
+    line = [str(mpiexec()), "-n", str(ranks), *command]
+    pipe, surroundings = subprocess.PIPE, environment(ranks, os.environ) | extra
+    with subprocess.Popen(
+        line, cwd=cwd, env=surroundings, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            _end(process)
+            raise
+    return subprocess.CompletedProcess(line, process.returncode, output, errors)
+
+
+def mpiexec() -> Path:
+    """The launcher beside this interpreter, where an MPI's wheel puts it, or else on PATH; raises BadInput."""
+    beside = Path(sys.executable).parent / "mpiexec"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("mpiexec")
+    if found is None:
+        raise BadInput("launcher", f"expected mpiexec beside {sys.executable} or on PATH, found none")
+    return Path(found)
+
+
+def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
+    """`variables` for so many ranks: what Open MPI needs as root and on too few cores is added.
+
+    Where this process is itself a rank, what its launcher gave it is left out.
+    """
+    inside = any(name in variables for name in _STARTED)
+    kept = {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
+    as_root = _AS_ROOT if os.geteuid() == 0 else {}
+    return kept | as_root | (_MORE_THAN_CORES if ranks > cores() else {})
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a launcher so that it ends its ranks; killed at once it might leave them behind."""
+    process.terminate()
+    try:
+        process.communicate(timeout=_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()

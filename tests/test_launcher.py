@@ -1,0 +1,54 @@
+"""Ranks are started from Python as the project's scripts start them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from launch import programs
+from mpisign import launcher
+from mpisign.settings import BadInput
+
+RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}\\n'); "
+
+
+def test_what_open_mpi_needs_is_added(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    added = launcher.environment(launcher.cores() + 1, {})
+    assert added == launcher._AS_ROOT | launcher._MORE_THAN_CORES
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert launcher.environment(launcher.cores(), {}) == {}
+
+
+def test_only_a_rank_forgets_what_its_launcher_gave_it(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    chosen = {"OMPI_MCA_btl": "self", "PATH": "/bin"}
+    assert launcher.environment(1, chosen) == chosen
+    for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"):
+        assert launcher.environment(1, chosen | {name: "0", "MPI_LOCALRANKID": "0"}) == {"PATH": "/bin"}
+
+
+def test_no_mpiexec_is_bad_input(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadInput, match="launcher: expected mpiexec"):
+        launcher.mpiexec()
+    (tmp_path / "mpiexec").write_text("#!/bin/sh\n")
+    (tmp_path / "mpiexec").chmod(0o755)
+    assert launcher.mpiexec() == tmp_path / "mpiexec"
+
+
+@pytest.mark.ranks
+def test_two_ranks_meet():
+    programs("mpich")
+    done = launcher.launch(2, [sys.executable, "-c", RANK + "sys.exit(3)"], timeout=60)
+    assert sorted(done.stdout.splitlines()) == ["0 of 2", "1 of 2"]
+    assert done.returncode == 3
+
+
+@pytest.mark.ranks
+def test_what_takes_too_long_is_ended():
+    programs("mpich")
+    with pytest.raises(subprocess.TimeoutExpired):
+        launcher.launch(2, [sys.executable, "-c", "import time; time.sleep(60)"], timeout=1)

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from mpisign import experiment, loop, runner
 from mpisign.arrays import Floats
 from mpisign.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
-from mpisign.exchange import Central
+from mpisign.exchanges import meeting
 from mpisign.experiment import Log
 from mpisign.methods import METHODS
 from mpisign.problems.quadratic import Separable
@@ -51,7 +50,7 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
             out[:] = gradient
 
     def run() -> None:
-        server = SERVERS[method.message](partial(Central, alone), 1, dimension, method.zeros, draws)
+        server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
         progress = Progress(iterations, quiet=True)
         loop.iterate(

@@ -1,12 +1,12 @@
 """The bit kernels against numpy's passes over memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from mpisign import ballots, planes
 from mpisign.arrays import Words
-from mpisign.bench.timing import Effort, Ratio, compare
+from mpisign.bench.timing import Effort, Ratio, Time, compare, fill, seconds
 
 
 def kernels(dimension: int, effort: Effort) -> Iterator[Ratio]:
@@ -30,13 +30,32 @@ def kernels(dimension: int, effort: Effort) -> Iterator[Ratio]:
     )
 
 
+_BALLOTS = 64
+
+
+def curves(effort: Effort) -> Iterator[Time]:
+    """Packing, applying and a vote of 64, in this process, over d."""
+    for dimension in effort.dimensions:
+        vector = np.random.default_rng(0).standard_normal(dimension)
+        strict, weak = np.zeros((2, planes.words(dimension)), dtype=np.uint64)
+        yield _time("pack", 1, dimension, lambda: planes.pack(vector, strict), effort)  # noqa: B023
+        yield _time("apply", 1, dimension, lambda: planes.subtract(vector, 1e-9, strict), effort)  # noqa: B023
+        rows: Words = np.random.default_rng(0).integers(0, 2**64, (_BALLOTS, len(strict)), dtype=np.uint64)
+        yield _time("vote", _BALLOTS, dimension, lambda: ballots.vote(rows, rows[:0], strict, weak), effort)  # noqa: B023
+
+
+def _time(what: str, ranks: int, dimension: int, call: Callable[[], object], effort: Effort) -> Time:
+    repeats = fill(call, effort)
+    return Time(what, "", ranks, dimension, [seconds(call, repeats) for _ in range(effort.rounds)])
+
+
 def vote(dimension: int, workers: int, effort: Effort) -> Iterator[Ratio]:
     """Against a plain sum, and against one that is told the smallest type that holds the counts."""
     width = planes.words(dimension)
     rows: Words = np.random.default_rng(0).integers(0, 2**64, (workers, width), dtype=np.uint64)
     strict, weak = np.zeros((2, width), dtype=np.uint64)
     nobody, bits = rows[:0], rows.view(np.uint8)
-    goals = {"sum": ">= 10" if dimension < 2**20 else ">= 15", "sum in uint8": ""}
+    goals = {"sum": ">= 15" if (dimension, workers) == (2**20, 15) else ">= 10", "sum in uint8": ""}
     for what, dtype in (("sum", None), ("sum in uint8", np.uint8)):
         yield compare(
             f"numpy.unpackbits and a {what} / vote, M = {workers}, d = {dimension}",
@@ -45,3 +64,14 @@ def vote(dimension: int, workers: int, effort: Effort) -> Iterator[Ratio]:
             effort,
             goals[what],
         )
+
+
+def vote_reads(effort: Effort) -> Iterator[Ratio]:
+    """Against one read of the ballots, and for many workers against unpacking."""
+    strict, weak = np.zeros((2, planes.words(effort.longest)), dtype=np.uint64)
+    for workers in (15, 63):
+        rows: Words = np.random.default_rng(0).integers(0, 2**64, (workers, len(strict)), dtype=np.uint64)
+        what = f"vote / numpy.sum of its ballots as words, M = {workers}, d = {effort.longest}"
+        vote_of = lambda: ballots.vote(rows, rows[:0], strict, weak)  # noqa: B023, E731
+        yield compare(what, vote_of, lambda: np.sum(rows), effort, "<= 3" if workers == 15 else "")  # noqa: B023
+    yield from vote(2**20, 63, effort)

@@ -1,17 +1,16 @@
 """A round of Algorithm 3 on the ranks at hand, by each exchange, against what else could carry gradients.
 
-All of it is timed in turn, slice by slice, so that two times of one slice make a fair ratio. A slice begins at a barrier,
-and its time is that of the slowest rank.
+All of it is timed in turn, slice by slice, so that two times of one slice make a fair ratio. A slice begins at a
+barrier, and its time is that of the slowest rank.
 """
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from mpisign import ballots, planes
-from mpisign.bench.timing import Effort
+from mpisign.bench.timing import Effort, Time
 from mpisign.exchange import Format
 from mpisign.exchanges import EXCHANGES, meeting
 from mpisign.randomness import Draws
@@ -24,21 +23,11 @@ DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 WHOLE, BARE = "round", "collectives"
 """The whole round, with packing and a step; what of it is communication."""
 
-SHARES = ("pack", "vote", "apply")
-"""What of it is computing: on each worker, on the root, on every rank."""
+SHARES = ("workers pack", "root votes", "ranks apply")
+"""What of it is computing, by those ranks that do it."""
 
 
-class Time(NamedTuple):
-    """Seconds of `what`, slice by slice; with an exchange, by that one."""
-
-    what: str
-    exchange: str
-    ranks: int
-    dimension: int
-    seconds: list[float]
-
-
-def rounds(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
+def on_ranks(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
     """All times at one dimension, with a worker on each rank but the first; every rank calls it."""
     calls = _calls(ranks, dimension)
     clock = Clock(ranks, effort)
@@ -83,7 +72,7 @@ def _bare(ranks: Ranks, name: str, dimension: int) -> Callable[[], object]:
 
 
 def _shares(ranks: Ranks, gradient: np.ndarray, x: np.ndarray) -> dict[str, Callable[[], object]]:
-    """Each by those ranks that would do it, at the same time."""
+    """Each at the same time on all ranks that do it."""
     rows = np.random.default_rng(0).integers(0, 2**64, (ranks.size - 1, planes.words(len(x))), dtype=np.uint64)
     plane, weak = np.zeros((2, rows.shape[1]), dtype=np.uint64)
     shares: tuple[Callable[[], object], ...] = (

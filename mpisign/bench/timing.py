@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Effort(NamedTuple):
     """slice: seconds that a timed slice lasts at least. rounds: slices of each side. shape: n and d of the data.
     iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are converted. launches: of each
-    program that runs on ranks."""
+    program that runs on ranks. ranks: how many the rounds are timed on, one after the other; dimensions: their d."""
 
     slice: float = 0.005
     rounds: int = 15
@@ -17,9 +17,24 @@ class Effort(NamedTuple):
     iterations: int = 20000
     text: int = 2**28
     launches: int = 3
+    ranks: tuple[int, ...] = (2, 3)
+    dimensions: tuple[int, ...] = (2**10, 2000, 2**13, 2**15, 2**17, 2**20, 2**22, 2**24)
+
+    @property
+    def longest(self) -> int:
+        return max(self.dimensions)
 
 
-QUICK = Effort(slice=1e-4, rounds=3, shape=(2000, 200), iterations=400, text=2**18, launches=2)
+QUICK = Effort(
+    slice=1e-4,
+    rounds=3,
+    shape=(2000, 200),
+    iterations=400,
+    text=2**18,
+    launches=2,
+    ranks=(3,),
+    dimensions=(2**10, 2000, 2**15, 2**17),
+)
 
 
 class Ratio(NamedTuple):
@@ -39,9 +54,26 @@ class Unmeasured(NamedTuple):
     why: str
 
 
+class Time(NamedTuple):
+    """Seconds of `what`, slice by slice, for vectors of length `dimension`, on so many ranks.
+
+    exchange: the one by which it was done, or "". Of a vote alone, `ranks` are the ballots.
+    """
+
+    what: str
+    exchange: str
+    ranks: int
+    dimension: int
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
 def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:
     """Time of `one` over time of `other`."""
-    repeats = [_repeats(one, effort), _repeats(other, effort)]
+    repeats = [fill(one, effort), fill(other, effort)]
     pairs = ((seconds(one, repeats[0]), seconds(other, repeats[1])) for _ in range(effort.rounds))
     return summary(what, [a / b for a, b in pairs], goal)
 
@@ -60,7 +92,8 @@ def seconds(call: Callable[[], object], repeats: int = 1) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _repeats(call: Callable[[], object], effort: Effort) -> int:
+def fill(call: Callable[[], object], effort: Effort) -> int:
+    """How many calls fill a slice, after a warm-up."""
     call()
     return max(1, int(effort.slice / seconds(call, 3)))
 

@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from mpisign import loop
 from mpisign.bench.timing import Effort, Ratio, compare
+from mpisign.exchanges import meeting
 from mpisign.experiment import Log
 from mpisign.methods import ScaledSign
 from mpisign.oracles import Minibatch
@@ -61,7 +62,7 @@ def _ours(rows: np.ndarray) -> Callable[[], object]:
     source, dimension = Minibatch(batch=_BATCH).plan(problem, 1), problem.dimension
 
     def run() -> None:
-        server = SERVERS[method.message](alone, 1, dimension, method.zeros, draws)
+        server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(_Nowhere(problem, alone, 2), server, schedule(Log(points=2), _BATCHES), None, False)
         progress = Progress(_BATCHES, quiet=True)
         repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, progress)

@@ -1,0 +1,151 @@
+"""What a round costs: a model of latency, bandwidth and memory, fitted to times that `mpisign bench` measured.
+
+A message of b bytes takes latency + b / bandwidth, and a rank's link carries one at a time each way. What collectives
+cost then is the textbook's (Thakur, Rabenseifner, Gropp, Int. J. High Perform. Comput. Appl. 19, 2005): of the
+algorithms that MPIs choose from, the cheaper one. Computing, which is packing and applying over d and voting over all
+ballots, is read off measured curves, and drawn out in proportion beyond them.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from mpisign.arrays import Floats
+from mpisign.bench.timing import Time
+from mpisign.planes import words
+
+
+class Network(NamedTuple):
+    """latency: seconds a message. bandwidth: bytes a second of a rank's link, each way. flag: seconds until one rank of
+    a node sees that another has written."""
+
+    latency: float
+    bandwidth: float
+    flag: float
+
+
+class Curve(NamedTuple):
+    """Seconds over a size, both increasing: straight between measured points in logarithms, in proportion beyond."""
+
+    sizes: Floats
+    seconds: Floats
+
+    def at(self, size: float) -> float:
+        inside = np.exp(np.interp(np.log(size), np.log(self.sizes), np.log(self.seconds)))
+        return float(inside * max(size / self.sizes[-1], 1.0))
+
+
+class Machine(NamedTuple):
+    """The network, and the computing of one rank: packing and applying over d, a vote over the words of all ballots.
+
+    cores: those that the ranks share; math.inf: each has one of its own, as on a cluster.
+    """
+
+    network: Network
+    pack: Curve
+    apply: Curve
+    vote: Curve
+    cores: float
+
+
+def gather(net: Network, ranks: int, size: float) -> float:
+    """`size` bytes of each rank to the root: its link carries all of them."""
+    return _stages(ranks) * net.latency + (ranks - 1) * size / net.bandwidth
+
+
+def broadcast(net: Network, ranks: int, size: float) -> float:
+    """`size` bytes of the root to all: down a tree, or scattered and gathered by all."""
+    tree = _stages(ranks) * (net.latency + size / net.bandwidth)
+    scattered = (_stages(ranks) + ranks - 1) * net.latency + 2 * (ranks - 1) / ranks * size / net.bandwidth
+    return min(tree, scattered)
+
+
+def alltoall(net: Network, ranks: int, size: float) -> float:
+    """`size` bytes of each rank, a part to each: in pairs, or in stages that carry half of it each (Bruck)."""
+    pairs = (ranks - 1) * net.latency + (ranks - 1) / ranks * size / net.bandwidth
+    return min(pairs, _stages(ranks) * (net.latency + size / 2 / net.bandwidth))
+
+
+def allgather(net: Network, ranks: int, size: float) -> float:
+    """A part of each rank to all, `size` bytes together."""
+    return _stages(ranks) * net.latency + (ranks - 1) / ranks * size / net.bandwidth
+
+
+def allreduce(net: Network, ranks: int, size: float) -> float:
+    """A sum of `size` bytes a rank: by doubling, or scattered sums that are gathered by all (Rabenseifner)."""
+    doubling = _stages(ranks) * (net.latency + size / net.bandwidth)
+    scattered = 2 * _stages(ranks) * net.latency + 2 * (ranks - 1) / ranks * size / net.bandwidth
+    return min(doubling, scattered)
+
+
+def _stages(ranks: int) -> int:
+    return math.ceil(math.log2(ranks))
+
+
+def communication(net: Network, exchange: str, ranks: int, dimension: int) -> float:
+    """Seconds that a round's messages take, with a worker on each rank but the first; "node": all on one."""
+    plane = 8.0 * words(dimension)
+    if exchange == "node":
+        return ranks * net.flag
+    if exchange == "sharded":  # a number in front of each slice, a number and a count around each reply
+        return alltoall(net, ranks, plane + 8 * ranks) + allgather(net, ranks, plane + 16 * ranks)
+    return gather(net, ranks, plane + 8) + broadcast(net, ranks, plane + 8)
+
+
+def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> float:
+    """Seconds of packing, voting and applying, where ranks share cores in turns."""
+    turns = max(1.0, ranks / machine.cores)
+    workers_turns = max(1.0, (ranks - 1) / machine.cores)
+    ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
+    return workers_turns * machine.pack.at(dimension) + machine.vote.at(ballots) + turns * machine.apply.at(dimension)
+
+
+def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: int) -> float:
+    """The model's time of `what` `mpisign.bench.rounds` measures."""
+    net = machine.network
+    if what == "round":
+        return communication(net, exchange, ranks, dimension) + computing(machine, exchange, ranks, dimension)
+    return {
+        "collectives": lambda: communication(net, exchange, ranks, dimension),
+        "allreduce float32": lambda: allreduce(net, ranks, 4.0 * dimension),
+        "allreduce float64": lambda: allreduce(net, ranks, 8.0 * dimension),
+        "gather int8": lambda: gather(net, ranks, 1.0 * dimension) + broadcast(net, ranks, 1.0 * dimension),
+    }[what]()
+
+
+_FITTED = {("collectives", "server"), ("collectives", "sharded"), ("allreduce float32", "")}
+"""What the network's latency and bandwidth are fitted to; everything else is predicted."""
+
+
+def fit(times: Iterable[Time], cores: float) -> Machine:
+    """The machine that the times are of: least squares of the logarithms.
+
+    times: those of `kernels.curves` and `rounds.rounds`. Raises ValueError when some are missing.
+    """
+    times = list(times)
+    used = [time for time in times if (time.what, time.exchange) in _FITTED]
+    flags = [time.median / time.ranks for time in times if (time.what, time.exchange) == ("collectives", "node")]
+    if len(used) < 2 or not flags:
+        raise ValueError("expected the rounds of at least one number of ranks among the times")
+    pack, apply, vote = (_curve(times, what) for what in ("pack", "apply", "vote"))
+    flag, logs = statistics.median(flags), np.log([time.median for time in used])
+
+    def residuals(logarithms: Floats) -> Floats:
+        machine = Machine(Network(*np.exp(logarithms), flag), pack, apply, vote, cores)
+        return np.log([seconds(machine, time.what, time.exchange, time.ranks, time.dimension) for time in used]) - logs
+
+    latency, bandwidth = np.exp(least_squares(residuals, np.log([1e-6, 1e9]), loss="soft_l1").x)
+    return Machine(Network(float(latency), float(bandwidth), flag), pack, apply, vote, cores)
+
+
+def _curve(times: list[Time], what: str) -> Curve:
+    """Over d; of a vote over the words of its ballots."""
+    measured = sorted((time for time in times if time.what == what), key=lambda t: t.dimension)
+    if not measured:
+        raise ValueError(f"expected the curve of {what} among the times")
+    sizes = [time.ranks * words(time.dimension) if what == "vote" else time.dimension for time in measured]
+    return Curve(np.array(sizes, dtype=float), np.array([time.median for time in measured]))

@@ -1,0 +1,83 @@
+"""The rounds on the ranks at hand, or on several numbers of ranks in a launch each, and what they are asked for."""
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mpisign.bench import record
+from mpisign.bench.rounds import BARE, SHARES, WHOLE, on_ranks
+from mpisign.bench.timing import Effort, Ratio, Time, Unmeasured, summary
+from mpisign.exchanges import EXCHANGES
+from mpisign.launcher import launch
+from mpisign.ranks import Ranks
+from mpisign.settings import BadInput
+
+_TIMEOUT = 1800.0
+
+
+def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
+    """The times of `mpisign bench --only rounds` under mpiexec, then their ratios."""
+    for ranks in effort.ranks:
+        try:
+            times = _launched(ranks, effort)
+        except BadInput as error:
+            yield Unmeasured(f"rounds on {ranks} ranks", error.complaint)
+            continue
+        yield from times
+        yield from ratios(times)
+
+
+def here(ranks: Ranks, effort: Effort) -> Iterator[Ratio | Time]:
+    """The times on these ranks, and their ratios; every rank goes through them."""
+    for dimension in effort.dimensions:
+        times = on_ranks(ranks, dimension, effort)
+        yield from times
+        yield from ratios(times)
+
+
+def _launched(ranks: int, effort: Effort) -> list[Time]:
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "rounds.json"
+        asked = ["--only", "rounds", "--dimensions", ",".join(map(str, effort.dimensions)), "-o", str(output)]
+        quick = [] if effort.slice == Effort().slice else ["--quick"]
+        command = [sys.executable, "-m", "mpi4py", "-m", "mpisign", "bench", *asked, *quick]
+        done = launch(ranks, command, timeout=_TIMEOUT)
+        if done.returncode:
+            raise BadInput("launcher", f"mpiexec ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+        return list(record.read(output).times)
+
+
+_GOALS: dict[int, tuple[str, str, str]] = {
+    2000: ("> 1", "<= 1.6", ""),
+    10**6: ("", "", ""),
+    2**20: (">= 20", "", "<= 1"),
+}
+"""The d whose ratios are in the table, and what the three should reach."""
+
+
+def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
+    """Of each number of ranks, slice by slice."""
+    by: dict[tuple[int, int], dict[tuple[str, str], list[float]]] = {}
+    for time in times:
+        by.setdefault((time.ranks, time.dimension), {})[time.what, time.exchange] = time.seconds
+    for (ranks, dimension), found in by.items():
+        if dimension in _GOALS:
+            yield from _ratios(found, f"d = {dimension}, {ranks} ranks", *_GOALS[dimension])
+
+
+def _ratios(
+    found: dict[tuple[str, str], list[float]], where: str, fast: str, lean: str, balanced: str
+) -> Iterator[Ratio]:
+    dense = found["allreduce float32", ""]
+    for name in EXCHANGES:
+        whole, bare = found[WHOLE, name], found[BARE, name]
+        yield _over(f"Allreduce of float32 / the round, {name}, {where}", dense, whole, fast)
+        yield _over(f"Allreduce of float32 / its messages alone, {name}, {where}", dense, bare)
+        yield _over(f"the round / its messages alone, {name}, {where}", whole, bare, lean)
+    computing = [sum(parts) for parts in zip(*(found[share, ""] for share in SHARES), strict=True)]
+    yield _over(f"pack, vote and apply / Gather and Bcast, {where}", computing, found[BARE, "server"], balanced)
+
+
+def _over(what: str, one: list[float], other: list[float], goal: str = "") -> Ratio:
+    return summary(what, [a / b for a, b in zip(one, other, strict=True)], goal)

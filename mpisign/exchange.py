@@ -38,6 +38,7 @@ class Exchange(ABC):
     combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their order, as far as
     this rank combines them, shape (M, header + slice). numbers: those in front of them, shape (M,). part: the reply
     to them, to be written before `spread`. start: where the slice begins, in words of the whole payload.
+    bits_up, bits_down: of the rows of all workers, and of the reply to each.
     """
 
     table: Words
@@ -50,6 +51,8 @@ class Exchange(ABC):
 
     def __init__(self, ranks: Ranks, workers: int, form: Format):
         self.ranks, self.workers, self.form = ranks, workers, form
+        self.bits_up = 64 * (form.header + form.up) * workers
+        self.bits_down = 64 * (form.header + form.down) * workers
         self.per_rank = workers if ranks.size == 1 else -(-workers // (ranks.size - 1))
         self.hosted = self.hosted_by(ranks.rank)
 

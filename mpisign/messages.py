@@ -70,16 +70,16 @@ class SignMessage(Message):
 
     @property
     def number(self) -> float:
-        return abs(float(self._number[0]))
+        return abs(self._number.item())
 
     @number.setter
     def number(self, number: float) -> None:
-        self._number[0] = math.copysign(number, self._number[0])
+        self._number[0] = math.copysign(number, self._number.item())
 
     @property
     def ternary(self) -> bool:
         """Whether some sign is zero, so that the weak plane is part of the message."""
-        return math.copysign(1.0, self._number[0]) < 0
+        return math.copysign(1.0, self._number.item()) < 0
 
     def put(self, vector: Floats, number: float | None = None) -> None:
         norm, has_zeros = planes.pack(vector, self.strict)

@@ -19,7 +19,7 @@ from mpisign.kernels import kernel
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
 from mpisign.randomness import Draws, Purpose
 
-_SEND_WEAK = np.uint64(2**64 - 1)
+_SEND_WEAK = 2**64 - 1
 """A reply with this number (a NaN that no arithmetic makes) holds no vote: it asks for the weak planes."""
 
 
@@ -48,10 +48,10 @@ class Server(ABC):
 
     def _collect(self, exchange: Exchange) -> None:
         exchange.collect()
-        self.bits_up += 64 * (exchange.form.header + exchange.form.up) * self._workers
+        self.bits_up += exchange.bits_up
 
     def _spread(self, exchange: Exchange, ties: int = 0) -> int:
-        self.bits_down += 64 * (exchange.form.header + exchange.form.down) * self._workers
+        self.bits_down += exchange.bits_down
         return exchange.spread(ties)
 
     @abstractmethod
@@ -122,7 +122,7 @@ class SignServer(Server):
             else:
                 ties = self._combine(mean, None)
         self.reply.ties = self._spread(exchange, ties)
-        if exchange.reply[0] == _SEND_WEAK:
+        if exchange.reply.item(0) == _SEND_WEAK:
             self._round_with_weak_planes()
         return self.reply
 

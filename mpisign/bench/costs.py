@@ -135,7 +135,8 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
     flag, logs = statistics.median(flags), np.log([time.median for time in used])
 
     def residuals(logarithms: Floats) -> Floats:
-        machine = Machine(Network(*np.exp(logarithms), flag), pack, apply, vote, cores)
+        latency, bandwidth = np.exp(logarithms)
+        machine = Machine(Network(latency, bandwidth, flag), pack, apply, vote, cores)
         return np.log([seconds(machine, time.what, time.exchange, time.ranks, time.dimension) for time in used]) - logs
 
     latency, bandwidth = np.exp(least_squares(residuals, np.log([1e-6, 1e9]), loss="soft_l1").x)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mpisign import __version__
+from mpisign.bench import command as bench
 from mpisign.data import command as data
 from mpisign.output import check_output
 from mpisign.settings import BadInput
@@ -15,13 +16,6 @@ from mpisign.settings import BadInput
 if TYPE_CHECKING:
     from mpisign.ranks import Ranks
     from mpisign.runner import Plan
-
-_BENCH_EXAMPLES = """examples:
-  mpisign bench --quick
-  mpisign bench -o results/bench.json
-  mpisign bench --only rounds --ranks 2,3,5 --dimensions 2000,1000000
-  mpirun -n 5 python -m mpi4py -m mpisign bench --dimensions 1000000    the rounds, on the ranks at hand
-"""
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
@@ -35,14 +29,14 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted."""
+    """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted; 1 if doctor has advice."""
     from mpisign.connection import first_process, leave
 
     status = 0
     with redirect_stdout(sys.stdout if first_process() else StringIO()):
         try:
             options = _parser().parse_args(arguments)
-            options.command(options)
+            status = options.command(options) or 0
         except BadInput as error:
             status = _complain(str(error), status=2)
         except KeyboardInterrupt:
@@ -86,32 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", type=Path, metavar="FILE")
     info.set_defaults(command=_info)
     data.add(commands)
-    _add_bench(commands)
+    bench.add(commands)
+    doctor = commands.add_parser("doctor", help="is this machine set up for ranks? what to do where it is not")
+    doctor.set_defaults(command=_doctor)
     return parser
-
-
-def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    bench = commands.add_parser(
-        "bench",
-        help="the speed of kernels, loop and rounds, as ratios to what else could be done; some minutes",
-        epilog=_BENCH_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    bench.add_argument("--quick", action="store_true", help="on smaller sizes, in half a minute: a trial, no result")
-    bench.add_argument("--only", metavar="SECTION,...", help="kernels, iteration, data, rounds, rivals (default: all)")
-    bench.add_argument("--ranks", type=_numbers, metavar="N,...", help="the ranks of the rounds (default: 2,3)")
-    bench.add_argument(
-        "--dimensions", type=_numbers, metavar="D,...", help="the d of the rounds (default: 2^10 to 2^24)"
-    )
-    bench.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write what was measured, too")
-    bench.set_defaults(command=_bench)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    numbers = tuple(int(part) if part.isdecimal() and len(part) < 12 else 0 for part in text.split(","))
-    if not all(numbers):
-        raise argparse.ArgumentTypeError(f"expected positive whole numbers with commas between them, got {text!r}")
-    return numbers
 
 
 def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -194,23 +166,11 @@ def _info(options: argparse.Namespace) -> None:
     print(summary.text(Trajectory(options.file)))
 
 
-def _bench(options: argparse.Namespace) -> None:
-    from mpisign import bench
-    from mpisign.bench import record
-    from mpisign.bench.timing import QUICK, Effort
-    from mpisign.connection import connect
-    from mpisign.provenance import provenance
+def _doctor(options: argparse.Namespace) -> int:
+    from mpisign import doctor
 
-    given = {key: getattr(options, key) for key in ("ranks", "dimensions") if getattr(options, key)}
-    effort = (QUICK if options.quick else Effort())._replace(**given)
-    with connect() as ranks:
-        results, measuring = [], bench.measure(effort, options.only, ranks)
-        print(bench.HEAD, flush=True)
-        for result in measuring:
-            results.append(result)
-            if bench.line(result):
-                print(bench.line(result), flush=True)
-        machine = provenance(ranks)
-        if options.output is not None and ranks.root:
-            record.write(options.output, results, machine)
-            print(f"wrote {options.output}")
+    well = True
+    for check in doctor.checks():
+        print(f"ok    {check.what}" if not check.advice else f"fix   {check.what}\n      {check.advice}", flush=True)
+        well = well and not check.advice
+    return 0 if well else 1

@@ -14,24 +14,32 @@ PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_
 
 _STARTED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-_MORE_THAN_CORES = {
+MORE_THAN_CORES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
 }
+"""What Open MPI needs to start more ranks than there are cores; MPICH does so unasked."""
 _GRACE = 10.0
 """Seconds a launcher has to end its ranks, once it is asked to."""
 
 
 def launch(
-    ranks: int, command: list[str], *, timeout: float, cwd: Path | None = None, **extra: str
+    ranks: int,
+    command: list[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    scripted: bool = True,
+    extra: Mapping[str, str] = {},
 ) -> subprocess.CompletedProcess[str]:
     """`mpiexec -n RANKS COMMAND`, to its end, whatever its status; its output is captured as text.
 
-    timeout: seconds. extra: variables of the environment. Raises BadInput where there is no mpiexec, and
+    timeout: seconds. scripted: with the settings of `environment`; otherwise as a plain `mpiexec` in this shell, but as
+    root where need be. extra: variables of the environment. Raises BadInput where there is no mpiexec, and
     subprocess.TimeoutExpired when it takes longer; its ranks are ended then.
     """
     line = [str(mpiexec()), "-n", str(ranks), *command]
-    pipe, surroundings = subprocess.PIPE, environment(ranks, os.environ) | extra
+    pipe, surroundings = subprocess.PIPE, environment(ranks if scripted else 1, os.environ) | dict(extra or {})
     with subprocess.Popen(
         line, cwd=cwd, env=surroundings, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
     ) as process:
@@ -60,7 +68,7 @@ def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
     inside = any(name in variables for name in _STARTED)
     kept = {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
     as_root = _AS_ROOT if os.geteuid() == 0 else {}
-    return kept | as_root | (_MORE_THAN_CORES if ranks > cores() else {})
+    return kept | as_root | (MORE_THAN_CORES if ranks > cores() else {})
 
 
 def cores() -> int:

@@ -20,6 +20,7 @@ def provenance(ranks: Ranks) -> dict[str, str]:
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "mpi": ranks.library,
+        "mpi_threads": ranks.threads,
         "ranks": str(ranks.size),
         "hosts": " ".join(ranks.hosts()),
         "machine": platform.machine(),

@@ -31,12 +31,14 @@ class Collective(NamedTuple):
 class Ranks(ABC):
     """Who takes part: `size` ranks, of which this process is number `rank`; rank 0 is the root.
 
-    library: MPI's name. members: the ranks of this one's node, its leader first. largest: the size of the largest node.
+    library: MPI's name. threads: the level it was started at. members: the ranks of this one's node, its leader first.
+    largest: the size of the largest node.
     """
 
     rank: int
     size: int
     library: str
+    threads: str
     members: Sequence[int]
     largest: int
 
@@ -115,7 +117,7 @@ class Ranks(ABC):
 class Alone(Ranks):
     """One process, which is server and all workers. mpi4py is not imported."""
 
-    rank, size, library = 0, 1, "none (one process)"
+    rank, size, library, threads = 0, 1, "none (one process)", "none"
 
     def gather_of(self, table: Words) -> Collective:
         return Collective()

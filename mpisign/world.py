@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
+_THREADS = ("single", "funneled", "serialized", "multiple")
+"""MPI's thread levels, by their numbers."""
+
+
 class World(Ranks):
     """The ranks of an MPI communicator. `node`: those that share memory, when it is not for MPI to say."""
 
@@ -32,6 +36,7 @@ class World(Ranks):
         self._windows: list[MPI.Win] = []
         self._idle: list[Words] = []
         self.rank, self.size = communicator.rank, communicator.size
+        self.threads = _THREADS[MPI.Query_thread()]
         self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
 
     @cached_property

@@ -16,7 +16,7 @@ RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.r
 def test_what_open_mpi_needs_is_added(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     added = launcher.environment(launcher.cores() + 1, {})
-    assert added == launcher._AS_ROOT | launcher._MORE_THAN_CORES
+    assert added == launcher._AS_ROOT | launcher.MORE_THAN_CORES
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert launcher.environment(launcher.cores(), {}) == {}
 

@@ -133,8 +133,8 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def _launched(folder: Path, *program: str) -> str:
     """What a Python program printed that ran on a server's rank and one for each worker."""
-    command, extra = [sys.executable, "-m", "mpi4py", *program], {"XDG_CACHE_HOME": str(folder / "cache")}
-    return _succeeded(launch(1 + _WORKERS, command, timeout=_TIMEOUT, cwd=folder, **_ONE_THREAD, **extra))
+    command, extra = [sys.executable, "-m", "mpi4py", *program], _ONE_THREAD | {"XDG_CACHE_HOME": str(folder / "cache")}
+    return _succeeded(launch(1 + _WORKERS, command, timeout=_TIMEOUT, cwd=folder, extra=extra))
 
 
 def _ours(folder: Path, iterations: int) -> dict[str, float]:

@@ -30,7 +30,7 @@ def launch(
     timeout: float,
     cwd: Path | None = None,
     scripted: bool = True,
-    extra: Mapping[str, str] = {},
+    extra: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`mpiexec -n RANKS COMMAND`, to its end, whatever its status; its output is captured as text.
 

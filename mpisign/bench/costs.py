@@ -117,7 +117,7 @@ def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: i
     }[what]()
 
 
-_FITTED = {("collectives", "server"), ("collectives", "sharded"), ("allreduce float32", "")}
+FITTED = {("collectives", "server"), ("collectives", "sharded"), ("allreduce float32", "")}
 """What the network's latency and bandwidth are fitted to; everything else is predicted."""
 
 
@@ -127,7 +127,7 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
     times: those of `kernels.curves` and `rounds.rounds`. Raises ValueError when some are missing.
     """
     times = list(times)
-    used = [time for time in times if (time.what, time.exchange) in _FITTED]
+    used = [time for time in times if (time.what, time.exchange) in FITTED]
     flags = [time.median / time.ranks for time in times if (time.what, time.exchange) == ("collectives", "node")]
     if len(used) < 2 or not flags:
         raise ValueError("expected the rounds of at least one number of ranks among the times")

@@ -4,24 +4,147 @@ import re
 
 import pytest
 
+from launch import ROOT
+from mpisign import doctor
+from mpisign.bench import SECTIONS, record
+from mpisign.bench.rounds import DENSE
+from mpisign.bench.timing import QUICK, Ratio, Time, Unmeasured
 from mpisign.cli import main
+from mpisign.exchanges import EXCHANGES
+from mpisign.settings import BadInput
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The file of the README's command, which its tour leaves to this test, as it takes half a minute."""
+    output = tmp_path_factory.mktemp("bench") / "quick.json"
+    assert main(["bench", "--quick", "-o", str(output)]) == 0
+    return output
 
 
 @pytest.mark.ranks
-def test_bench_gives_every_ratio(capsys):
-    """The README's command; its tour leaves it to this test, as it takes some seconds."""
-    assert main(["bench", "--quick"]) == 0
-    head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["ratio", "median", "quartiles", "goal"]
-    unmeasured = [row for row in rows if " not measured: " in row]
-    assert all("torch" in row for row in unmeasured)
-    found = [
-        re.fullmatch(r"(.+?) {2,}([\d.e+-]+) +([\d.e+-]+) - ([\d.e+-]+) *(?:[<>]= [\d.]+)? *", row)
-        for row in rows
-        if row not in unmeasured
+def test_bench_gives_every_ratio(measured, capsys):
+    found = record.read(measured)
+    assert all("torch" in row.what for row in found.unmeasured)
+    whats = [ratio.what for ratio in found.ratios]
+    assert len(set(whats)) == len(whats) >= 30
+    for ratio in found.ratios:
+        assert 0 < ratio.low <= ratio.median <= ratio.high < 1e9
+        assert re.fullmatch(r"|[<>]=? [\d.]+", ratio.goal)
+
+
+@pytest.mark.ranks
+def test_bench_times_every_exchange_at_every_d(measured):
+    times = record.read(measured).times
+    wanted = {(what, name) for what in ("round", "collectives") for name in EXCHANGES} | {(what, "") for what in DENSE}
+    for ranks in QUICK.ranks:
+        for d in QUICK.dimensions:
+            assert wanted <= {(t.what, t.exchange) for t in times if (t.ranks, t.dimension) == (ranks, d)}
+    assert all(len(time.seconds) == QUICK.rounds and min(time.seconds) > 0 for time in times)
+
+
+@pytest.mark.ranks
+def test_the_figure_and_the_table_come_from_the_file(measured, script, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- mpisign bench: begin -->\nold\n<!-- mpisign bench: end -->\nafter\n")
+    status, out, _ = script("speed", measured, "-o", tmp_path, "--readme", page)
+    assert status == 0
+    assert (tmp_path / "quick-speed.png").stat().st_size > 50_000
+    assert re.search(r"latency [\d.e+-]+ us, bandwidth", out)
+    assert re.search(r"round, server, predicted / measured: [\d.]+ \[", out)
+    text = page.read_text()
+    goals = [ratio for ratio in record.read(measured).ratios if ratio.goal]
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert text.count("\n| ") == 1 + len(goals)
+    before = page.read_text()
+    script("speed", measured, "-o", tmp_path, "--readme", page)
+    assert page.read_text() == before
+
+
+def test_the_table_in_the_readme_has_every_row_that_the_command_writes():
+    """Its numbers are measured by hand and can be old; its rows cannot."""
+    head, rest = (ROOT / "README.md").read_text().split("<!-- mpisign bench: begin -->")
+    rows = rest.split("<!-- mpisign bench: end -->")[0].strip().splitlines()[2:]
+    assert len(rows) >= 20
+    assert all(re.fullmatch(r"\| .+ \| [\d.e+-]+ \| [\d.e+-]+ to [\d.e+-]+ \| [<>]=? [\d.]+ \|", row) for row in rows)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    results = [
+        Ratio("a / b", 1.0, 0.5, 2.0, "<= 1"),
+        Time("round", "server", 3, 2000, [1e-5, 2e-5]),
+        Unmeasured("c", "no c"),
     ]
-    assert all(found)
-    assert len({row[1] for row in found}) == len(rows) - len(unmeasured) >= 10
-    for row in found:
-        median, low, high = (float(number) for number in row.groups()[1:4])
-        assert 0 < low <= median <= high < 1e9
+    path = tmp_path / "new" / "bench.json"
+    record.write(path, results, {"mpi": "none"})
+    found = record.read(path)
+    assert [*found.ratios, *found.times, *found.unmeasured] == results
+    assert found.machine["mpi"] == "none" and found.machine["cores"] >= 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "other"}', '{"schema": "mpisign-bench/1"}'])
+def test_another_file_is_refused_in_one_line(text, script, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(BadInput, match="expected a file that `mpisign bench -o` wrote"):
+        record.read(path)
+    assert script("speed", path, "-o", tmp_path)[0] == 2
+
+
+def test_a_record_without_rounds_is_refused_in_one_line(script, tmp_path):
+    path = tmp_path / "lone.json"
+    record.write(path, [Ratio("a / b", 1.0, 0.5, 2.0)], {})
+    status, _, err = script("speed", path, "-o", tmp_path)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "expected the rounds" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--only", "kernel"], f"no section 'kernel'; did you mean kernels? known: {', '.join(SECTIONS)}"),
+        (["--ranks", "2,0"], "expected positive whole numbers with commas between them, got '2,0'"),
+        (["--dimensions", "1e6"], "expected positive whole numbers"),
+    ],
+)
+def test_what_bench_cannot_do_is_said_in_one_line(arguments, complaint, capsys):
+    assert main(["bench", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
+
+
+@pytest.mark.ranks
+def test_doctor_starts_ranks_and_says_what_it_found(capsys):
+    """Whether ranks are fast depends on what else runs; that they meet does not."""
+    assert main(["doctor"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert out.count("they meet") == 3
+    assert out.count("MPI threads multiple") == 3
+    assert len(re.findall(r"[\d.e+]+ microseconds a round", out)) == 3
+
+
+def test_doctor_says_what_to_do(monkeypatch):
+    """Where no launcher is there, or its ranks cannot be started, or wait in each other's way."""
+
+    def none():
+        raise BadInput("launcher", "expected mpiexec")
+
+    monkeypatch.setattr(doctor, "mpiexec", none)
+    assert [bool(check.advice) for check in doctor.checks()][-1]
+    monkeypatch.setattr(doctor, "mpiexec", lambda: "mpiexec")
+
+    def refused(ranks, scripted):
+        raise BadInput("", "mpiexec ended with status 1: not enough slots")
+
+    monkeypatch.setattr(doctor, "_rounds", refused)
+    advice = [check.advice for check in doctor.checks()]
+    assert any("PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe" in text for text in advice)
+
+    def slow(ranks, scripted):
+        machine = {"mpi": "MPI", "mpi_threads": "funneled"}
+        return record.Record(machine, [], [Time("round", "server", ranks, 2000, [5e-3])], [])
+
+    monkeypatch.setattr(doctor, "_rounds", slow)
+    advice = [check.advice for check in doctor.checks()]
+    assert sum("unset MPI4PY_RC_THREAD_LEVEL" in text for text in advice) == 3
+    assert sum("starve" in text for text in advice) == 3

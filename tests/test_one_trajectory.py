@@ -1,6 +1,7 @@
 """One job, one trajectory: in one process, under mpiexec, on fewer ranks than workers, with either MPI."""
 
 import hashlib
+import re
 import sys
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from launch import call, mpirun, mpisign
+from mpisign.exchanges import EXCHANGES
 from mpisign.methods import METHODS
 
 pytestmark = pytest.mark.ranks
@@ -98,11 +100,30 @@ def test_same_bits_under_mpi(mpi, ranks, job_file, alone):
     assert digests(output) == {name: value for name, value in alone.items() if "/0000" in name}
 
 
-def test_same_bits_with_a_rank_to_spare(job_file, alone):
+@pytest.mark.parametrize(
+    ("mpi", "ranks", "exchange"),
+    [("mpich", 3, "sharded"), ("openmpi", 3, "sharded"), ("mpich", 3, "node"), ("openmpi", 4, "node")],
+)
+def test_same_bits_by_every_exchange(mpi, ranks, exchange, job_file, alone):
+    output = job_file.with_name(f"{mpi}-{exchange}.h5")
+    done = mpirun(mpi, ranks, "run", job_file, "-o", output, "--repeats", "0:1", "--exchange", exchange)
+    assert done.returncode == 0, done.stderr
+    assert digests(output) == {name: value for name, value in alone.items() if "/0000" in name}
+
+
+def test_same_bits_with_a_rank_to_spare_and_the_exchange_that_a_trial_chooses(job_file, alone):
     output = job_file.with_name("spare.h5")
-    done = mpirun("mpich", 5, "run", job_file, "-o", output)
+    done = mpirun("mpich", 5, "run", job_file, "-o", output, "--exchange", "auto")
     assert done.returncode == 0, done.stderr
     assert digests(output) == alone
+    said = re.findall(r"^(.+): exchange (\w+); microseconds a round, tried on these ranks: (.+)$", done.stdout, re.M)
+    with h5py.File(output) as file:
+        chosen = {label: run.attrs["exchange"] for label, run in file["runs"].items()}
+    assert {label: name for label, name, _ in said} == chosen
+    for _, name, times in said:
+        tried = {other: float(time) for other, time in (pair.split() for pair in times.split(", "))}
+        assert set(tried) == set(EXCHANGES)
+        assert tried[name] == min(tried.values())
 
 
 def test_same_bits_with_more_blas_threads(job_file, alone):

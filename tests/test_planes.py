@@ -29,3 +29,31 @@ def test_vote_is_the_sign_of_the_sum(workers, d, seed):
     expected = np.sign(rows.sum(axis=0))
     assert (signs == expected).all()
     assert ties == (expected == 0).any()
+
+
+@given(
+    sizes=st.lists(st.integers(0, 20), min_size=1, max_size=5).filter(any),
+    d=st.integers(1, 20000),
+    with_zeros=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_counts_of_several_nodes_give_the_vote_of_all_rows(sizes, d, with_zeros, seed):
+    """Nodes of unequal size, some without a worker; the counts are also compared with a plain count."""
+    rng, width = np.random.default_rng(seed), planes.words(d)
+    digits, header = max(sizes).bit_length(), 3
+    tables = np.zeros((2, len(sizes), header + digits * width), dtype=np.uint64)
+    rows = rng.integers(0, 2**64, (2, sum(sizes), width), dtype=np.uint64)
+    rows[1] |= rows[0]  # a weak plane has the bits of the strict one
+    for kind in range(2):
+        for table, node in zip(tables[kind], np.split(rows[kind], np.cumsum(sizes)[:-1]), strict=True):
+            counts = table[header:].reshape(digits, width)
+            ballots.count(node, counts)
+            bits = np.unpackbits(counts.view(np.uint8), axis=1).astype(int)
+            plain = np.unpackbits(node.view(np.uint8), axis=1).astype(int).sum(axis=0)
+            assert ((2 ** np.arange(digits)) @ bits == plain).all()
+    weak = slice(None) if with_zeros else slice(0)
+    found, expected = np.zeros((2, 2, width), dtype=np.uint64)
+    cast = sum(sizes) * (2 if with_zeros else 1)
+    tied = ballots.vote_counts(tables[0], tables[1][weak], digits, cast, *found)
+    assert tied == ballots.vote(rows[0], rows[1][weak], *expected)
+    assert (found == expected).all()

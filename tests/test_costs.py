@@ -1,0 +1,80 @@
+"""The cost model: what it must say of simple cases, and that it finds again the machine that made its times."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpisign.bench import costs
+from mpisign.bench.costs import Curve, Machine, Network
+from mpisign.bench.timing import Time
+
+NET = Network(latency=1e-6, bandwidth=1e9, flag=1e-7)
+LINE = Curve(np.array([1e3, 1e6]), np.array([1e-6, 1e-3]))
+MACHINE = Machine(NET, LINE, LINE, LINE, math.inf)
+DENSE = ("allreduce float32", "allreduce float64", "gather int8")
+RANKS = st.integers(2, 4097)
+SIZES = st.integers(1, 10**10)
+
+
+@given(ranks=RANKS, size=SIZES)
+def test_collectives_cost_what_must_pass_a_link(ranks, size):
+    """No collective is faster than the bytes that one rank must send or receive, nor than one latency."""
+    must = {
+        costs.gather: (ranks - 1) * size,
+        costs.broadcast: size,
+        costs.alltoall: size * (ranks - 1) / ranks,
+        costs.allgather: size * (ranks - 1) / ranks,
+        costs.allreduce: size,
+    }
+    for collective, least in must.items():
+        assert collective(NET, ranks, size) >= 0.999 * max(least / NET.bandwidth, NET.latency)
+
+
+def test_two_ranks_send_one_message():
+    assert costs.gather(NET, 2, 1e6) == costs.broadcast(NET, 2, 1e6) == pytest.approx(1e-6 + 1e-3)
+    assert costs.alltoall(NET, 2, 1e6) == costs.allgather(NET, 2, 1e6) == pytest.approx(1e-6 + 5e-4)
+
+
+@given(ranks=st.integers(3, 4096), d=st.integers(10**4, 10**9))
+def test_only_the_sharded_exchange_has_traffic_that_does_not_grow_with_m(ranks, d):
+    free = NET._replace(latency=0.0)
+    server, sharded = (costs.communication(free, name, ranks, d) for name in ("server", "sharded"))
+    plane = d / 8 / NET.bandwidth
+    assert server >= (ranks - 1) * plane
+    assert sharded <= 2 * plane + 8 * 3 * (ranks + 8) / NET.bandwidth
+
+
+def test_a_curve_goes_through_its_points_and_on_in_proportion():
+    curve = Curve(np.array([1e3, 1e5]), np.array([1e-6, 1e-5]))
+    assert [curve.at(size) for size in (1e3, 1e4, 1e5, 1e7)] == pytest.approx([1e-6, 10**-5.5, 1e-5, 1e-3])
+    assert curve.at(1) == curve.at(1e3)
+
+
+@pytest.mark.parametrize("cores", [2, math.inf])
+def test_the_machine_is_found_again(cores):
+    made = Machine(Network(3e-6, 2e9, 5e-7), LINE, LINE, LINE, cores)
+    whats = [("collectives", "server"), ("collectives", "sharded"), ("collectives", "node"), ("round", "server")]
+    whats += [(what, "") for what in DENSE]
+    times = [
+        Time(what, exchange, ranks, d, [costs.seconds(made, what, exchange, ranks, d)])
+        for what, exchange in whats
+        for ranks in (2, 3, 5)
+        for d in (2000, 10**5, 10**7)
+    ]
+    curves = [Time(what, "", 1, d, [LINE.at(d)]) for what in ("pack", "apply") for d in (1000, 10**6)]
+    votes = [Time("vote", "", 64, d, [LINE.at(d)]) for d in (1000, 10**6)]
+    found = costs.fit([*times, *curves, *votes], cores)
+    assert found.network == pytest.approx(made.network, rel=1e-3)
+    assert found.pack.at(10**5) == pytest.approx(LINE.at(10**5))
+
+
+@pytest.mark.parametrize("missing", ["rounds", "curves"])
+def test_times_that_say_too_little_are_refused(missing):
+    curves = [Time(what, "", 1, 100, [1e-6]) for what in ("pack", "apply", "vote")]
+    whats = [("collectives", "server"), ("collectives", "node"), ("allreduce float32", "")]
+    rounds = [Time(what, exchange, 2, 100, [1e-6]) for what, exchange in whats]
+    with pytest.raises(ValueError, match="expected"):
+        costs.fit(curves if missing == "rounds" else rounds, 2)

@@ -16,7 +16,8 @@ from test_bits import JOB
 
 NETWORK = ROOT / "jobs" / "network"
 PREFIX = f"test{os.getpid()}"
-DIMENSION = 20_000
+DIMENSION = 7000
+"""About the longest list that a trajectory file holds as an attribute."""
 
 
 def hosts(*arguments, **environment):

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from bandwidth import crossover, lowest, seconds_at
 from bits import Cost, Estimate, estimate, look, where
-from figure import command_of_files, nothing, remark
+from figure import above, command_of_files, nothing, remark
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
@@ -163,12 +163,13 @@ def draw(*trajectories: Trajectory) -> Figure:
         count = each.iterations[0]
         draw_times(left, of, number, np.array([rate.pace(name) for rate in of.rates]) * 1e3, 1e3 / count)
         draw_times(right, of, number, np.array([rate.row[name].seconds[0] for rate in of.rates]), 1.0)
+        if name != of.alone.dense:
+            draw_crossovers(right, of, name)
     left.set(ylabel="milliseconds an iteration")
     right.set(ylabel=f"seconds to a gap of {of.alone.target:g}")
-    draw_crossovers(of, right)
-    left.legend(loc="upper right")
-    right.legend(loc="upper right")
-    remark(figure, f"{where(trajectories[0])}. Thin lines: predicted from the seconds of one process and the bits.")
+    above(left)
+    above(right, ncols=2)
+    remark(figure, f"{where(trajectories[0])}. Thin: one process's seconds, and the bits through the server's link.")
     return figure
 
 
@@ -176,26 +177,23 @@ def draw_times(axes: Axes, of: Sweep, number: int, values: np.ndarray, unit: flo
     """What was measured of the method of this number, and what is predicted, thin, times `unit`."""
     name, count, style = list(of.alone.row)[number], len(of.shaped), look(number)
     x = np.array([each.rate for each in of.shaped]) / 1e6
-    free = 5 * x[-1]
+    unshaped = 5 * x[-1]
     axes.plot(x, values[:count], marker="o", ms=4, label=name, **style)
-    axes.plot(np.full(len(values) - count, free), values[count:], "D", ms=5, color=style["color"])
-    smooth = np.geomspace(x[0], free, 200)
+    axes.plot(np.full(len(values) - count, unshaped), values[count:], "D", ms=5, color=style["color"])
+    smooth = np.geomspace(x[0], unshaped, 200)
     axes.plot(smooth, seconds_at(of.alone.row[name], smooth * 1e6) * unit, color=style["color"], lw=0.7, ls="-")
     axes.set(xscale="log", yscale="log", xlabel="bandwidth of every link, Mbit/s (diamonds: unshaped)")
 
 
-def draw_crossovers(of: Sweep, axes: Axes) -> None:
-    """A band for each interval that was measured, a dotted line for each prediction."""
-    for name, each in of.alone.row.items():
-        if name == of.alone.dense:
-            continue
-        value, low, high = np.array(known(measured_crossover(of, name))) / 1e6
-        if 0 < value < np.inf:
-            axes.axvspan(low, min(high, 1e9), color="0.9", zorder=0)
-            axes.axvline(value, color="0.3", lw=1, ls="-", label=f"{name} faster below {value:.3g} Mbit/s")
-        value = crossover(each, of.alone.row[of.alone.dense])[0] / 1e6
-        if 0 < value < np.inf:
-            axes.axvline(value, color="0.3", lw=1, ls=":", label=f"predicted {value:.3g} Mbit/s")
+def draw_crossovers(axes: Axes, of: Sweep, name: str) -> None:
+    """A line where dense SGD becomes faster, in a band for its interval; a dotted one where that is predicted."""
+    value, low, high = np.array(known(measured_crossover(of, name))) / 1e6
+    predicted = crossover(of.alone.row[name], of.alone.row[of.alone.dense])[0] / 1e6
+    for place, style, word in ((value, "-", "measured"), (predicted, ":", "predicted")):
+        if 0 < place < np.inf:
+            axes.axvline(place, color="0.3", lw=1, ls=style, label=f"crossover, {word}: {place:,.0f} Mbit/s")
+    if low > 0 and high < np.inf:
+        axes.axvspan(low, high, color="0.88", zorder=0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections import Counter
 
 import h5py
@@ -157,6 +159,72 @@ def test_where_it_cannot_be_done_the_job_says_so_and_is_skipped(missing, said, t
     assert said in done.stderr
     assert done.stderr.endswith("skipped\n")
     assert [entry.name for entry in (tmp_path / "checkout").iterdir()] == ["jobs"]
+
+
+LOGGED = """#!/bin/sh
+echo "$(basename "$0") $*" >> log
+for word; do
+    case $last,$word in -o,*.h5* | 2000,*.h5*) : > "$word" ;; esac
+    last=$word
+done
+case "$*" in *"$HANGS"*) exec sleep 10 ;; *"$FAILS"*) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The job over stubs of hosts, ranks and commands, which log what they are asked."""
+    shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
+    (tmp_path / "bin").mkdir()
+    for place in ("bin/mpisign", "bin/python", "jobs/network/across"):
+        (tmp_path / place).write_text(LOGGED)
+        (tmp_path / place).chmod(0o755)
+    (tmp_path / "jobs" / "network" / "hosts.sh").write_text(LOGGED)
+    (tmp_path / "jobs" / "environment.sh").write_text("say() { :; }\nenvironment() { BIN=$PWD/bin; }\n")
+    (tmp_path / "log").touch()
+    return tmp_path
+
+
+def slow_network(checkout, *options, fails="nothing", hangs="nothing"):
+    """Starts the job, and returns its process."""
+    variables = {"RATES": "unshaped 10mbit", "FAILS": fails, "HANGS": hangs}
+    return subprocess.Popen(["bash", "jobs/slow-network.sh", *options], cwd=checkout, env=os.environ | variables)
+
+
+def test_the_job_goes_through_the_rates_and_removes_its_hosts(checkout):
+    assert slow_network(checkout, "--repeats", "0:2").wait(60) == 0
+    log = (checkout / "log").read_text().splitlines()
+    hosts_ = [line for line in log if line.startswith("hosts.sh")]
+    assert hosts_ == [f"hosts.sh {word}" for word in ("possible", "up 5", "unshape", "shape 10mbit", "down")]
+    runs = [line for line in log if " run jobs/slow-network.toml " in line]
+    assert [line.split()[0] for line in runs] == ["mpisign", "across", "across"]
+    assert all("--repeats 0:2" in line for line in runs)
+    assert {path.name for path in (checkout / "results").iterdir()} == {
+        "epsilon-wide.h5",
+        *(f"slow-network-{name}.h5" for name in ("alone", "unshaped", "10mbit")),
+    }
+
+
+def test_the_job_removes_its_hosts_when_ranks_fail_and_takes_it_up_again(checkout):
+    assert slow_network(checkout, fails="10mbit.h5").wait(60) == 1
+    log = (checkout / "log").read_text().splitlines()
+    assert log[-1] == "hosts.sh down"
+    assert not (checkout / "results" / "slow-network-10mbit.h5").exists()
+    assert slow_network(checkout).wait(60) == 0
+    again = (checkout / "log").read_text().splitlines()[len(log) :]
+    assert [line.split()[-1] for line in again if line.startswith("across")] == [
+        "results/slow-network-10mbit.h5.unfinished"
+    ]
+
+
+def test_the_job_removes_its_hosts_when_it_is_ended(checkout):
+    job = slow_network(checkout, hangs="10mbit.h5")
+    deadline = time.monotonic() + 60
+    while "10mbit.h5" not in (checkout / "log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(60) == 143
+    assert (checkout / "log").read_text().splitlines()[-1] == "hosts.sh down"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ process slow-network-alone.h5, from whose seconds analysis/bandwidth.py predicts
 says of the least disturbed repeat; targets, steps and intervals are those of analysis/bits.py. The crossover is where
 the ratio of the times to the target, a power of the bandwidth between two rates that were measured, is one.
 
+What `mpisign bench` found over the same links is read from slow-network-100mbit.json where that is beside the file: a
+whole round of signs by each exchange, and a dense Allreduce of float32.
+
     python analysis/network.py results/slow-network-*.h5 -o figures
 """
 
@@ -20,6 +23,9 @@ from matplotlib.figure import Figure
 from bandwidth import crossover, lowest, seconds_at
 from bits import Cost, Estimate, estimate, look, where
 from figure import above, command_of_files, nothing, remark
+from mpisign.bench import record
+from mpisign.bench.rounds import DENSE, WHOLE
+from mpisign.bench.timing import Time
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
@@ -28,9 +34,13 @@ _NAME = re.compile(r"slow-network-(?:(?P<word>alone|unshaped)|(?P<rate>[0-9.]+)(
 
 
 class Measured(NamedTuple):
-    """The costs of each method over links of `rate` bits a second; infinite: unshaped. dense: SGD's name."""
+    """The costs of each method over links of `rate` bits a second; infinite: unshaped. dense: SGD's name.
+
+    rounds: what the benchmark timed over them.
+    """
 
     rate: float
+    rounds: list[Time]
     target: float
     row: dict[str, Cost]
     dense: str
@@ -65,7 +75,8 @@ def measured(trajectory: Trajectory) -> Measured:
         raise BadInput(str(trajectory.path), "expected a name such as slow-network-100mbit.h5, -unshaped or -alone")
     word, rate, unit = found["word"], found["rate"], found["unit"]
     bandwidth = {"alone": 0.0, "unshaped": np.inf}[word] if word else float(rate) * _UNITS[unit]
-    return Measured(bandwidth, *lowest(trajectory))
+    beside = trajectory.path.with_suffix(".json")
+    return Measured(bandwidth, record.read(beside).times if beside.exists() else [], *lowest(trajectory))
 
 
 def sweep(*trajectories: Trajectory) -> Sweep:
@@ -116,19 +127,45 @@ def findings(*trajectories: Trajectory) -> list[str]:
     """A line for each method and rate, and its crossovers."""
     of = sweep(*trajectories)
     lines = [f"{where(trajectories[0])}: over {len(of.rates)} kinds of links the trajectories are those of one process"]
+    lines += [line for each in of.rates for line in rounds_of(each)]
     for name in of.alone.row:
         if name != of.alone.dense:
             lines += [against_dense(each, name) for each in of.rates] + [crossovers(of, name)]
     return lines
 
 
+def links(each: Measured) -> str:
+    """A bandwidth in words."""
+    return f"{each.rate / 1e6:g} Mbit/s" if np.isfinite(each.rate) else "unshaped"
+
+
+def curves(each: Measured) -> dict[tuple[str, int], np.ndarray]:
+    """Seconds of a dense Allreduce and of a round by each exchange, slice by slice, by name and d."""
+    return {
+        (time.exchange or "Allreduce", time.dimension): np.array(time.seconds)
+        for time in each.rounds
+        if time.what in (WHOLE, DENSE[0])
+    }
+
+
+def rounds_of(each: Measured) -> list[str]:
+    """A line for each d that the benchmark has timed; ratios are medians over the slices."""
+    found, lines = curves(each), []
+    for d in sorted({d for _, d in found}):
+        dense = found["Allreduce", d]
+        ratios = {name: np.median(dense / taken) for (name, other), taken in found.items() if other == d}
+        words = ", ".join(f"{name} {ratio:.3g}" for name, ratio in ratios.items() if name != "Allreduce")
+        what = f"Allreduce of float32, d = {d}, {np.median(dense) * 1e3:.3g} ms"
+        lines.append(f"{links(each)}: {what}; over a round of signs, {words}")
+    return lines
+
+
 def against_dense(each: Measured, name: str) -> str:
     """Both times of a method at one rate, and how many times as long dense SGD takes."""
     row, dense = each.row, each.dense
-    links = f"{each.rate / 1e6:g} Mbit/s" if np.isfinite(each.rate) else "unshaped"
     one, other = each.pace(name), each.pace(dense)
     return (
-        f"{links}: an iteration of {dense} {other * 1e3:.3g} ms, of {name} {one * 1e3:.3g} ms, "
+        f"{links(each)}: an iteration of {dense} {other * 1e3:.3g} ms, of {name} {one * 1e3:.3g} ms, "
         f"ratio {other / one:.3g}; "
         f"to a gap of {each.target:g} {row[dense].seconds[0]:.3g} s and {row[name].seconds[0]:.3g} s, "
         f"ratio {known(each.ratio(name))}"
@@ -158,7 +195,10 @@ def known(resampled: np.ndarray) -> Estimate:
 def draw(*trajectories: Trajectory) -> Figure:
     """Time an iteration, and time to the target with the crossovers."""
     of = sweep(*trajectories)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4))
+    timed = max((d for each in of.shaped for _, d in curves(each)), default=0)
+    figure, (left, right, *more) = plt.subplots(1, 2 + bool(timed), figsize=(13.2 if timed else 9.6, 4.4))
+    for axes in more:
+        draw_rounds(axes, of, timed)
     for number, (name, each) in enumerate(of.alone.row.items()):
         count = each.iterations[0]
         draw_times(left, of, number, np.array([rate.pace(name) for rate in of.rates]) * 1e3, 1e3 / count)
@@ -183,6 +223,19 @@ def draw_times(axes: Axes, of: Sweep, number: int, values: np.ndarray, unit: flo
     smooth = np.geomspace(x[0], unshaped, 200)
     axes.plot(smooth, seconds_at(of.alone.row[name], smooth * 1e6) * unit, color=style["color"], lw=0.7, ls="-")
     axes.set(xscale="log", yscale="log", xlabel="bandwidth of every link, Mbit/s (diamonds: unshaped)")
+
+
+def draw_rounds(axes: Axes, of: Sweep, dimension: int) -> None:
+    """Medians at one d, where they were timed."""
+    names = {name for each in of.shaped for name, d in curves(each) if d == dimension}
+    for number, name in enumerate(sorted(names)):
+        points = [(each.rate / 1e6, curves(each).get((name, dimension))) for each in of.shaped]
+        x, taken = zip(*(point for point in points if point[1] is not None), strict=True)
+        label = "dense, Allreduce of float32" if name == "Allreduce" else f"signs, {name}"
+        axes.plot(x, [np.median(each) * 1e3 for each in taken], marker="o", ms=4, label=label, **look(number))
+    axes.set(xscale="log", yscale="log", xlabel="bandwidth of every link, Mbit/s")
+    axes.set(ylabel=f"milliseconds a round, d = {dimension:,}")
+    above(axes, ncols=2)
 
 
 def draw_crossovers(axes: Axes, of: Sweep, name: str) -> None:

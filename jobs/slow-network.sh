@@ -3,10 +3,10 @@
 # its own (jobs/network/hosts.sh), run slow-network.toml and a benchmark of rounds at each bandwidth. For root, with
 # iproute2; elsewhere it says why it is skipped. Results that are there are kept.
 #
-#   bash jobs/slow-network.sh                                  some minutes
+#   bash jobs/slow-network.sh                                  five minutes
 #   MPI=openmpi bash jobs/slow-network.sh                      (mpich or openmpi)
 #   RATES="unshaped 100mbit" bash jobs/slow-network.sh         these bandwidths only, as tc writes them
-#   ROUNDS=2000 bash jobs/slow-network.sh --repeats 0:2        rounds of these d only (none: ROUNDS=); options go to the runs
+#   ROUNDS=2000 bash jobs/slow-network.sh --repeats 0:2        rounds of this d only; options go to the runs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/environment.sh
@@ -36,8 +36,12 @@ keep() {
 
 train() { "$1" run jobs/slow-network.toml --overwrite "${options[@]}" -o "$2"; }
 
-# Dense rounds of a million numbers take a minute each below 100 Mbit/s.
-rounds() { across bench --only rounds --dimensions "$1" --json "$2"; }
+# rounds RATE RESULT. Dense rounds of a million numbers take seconds each at 100 Mbit/s, and below it longer.
+rounds() {
+    local dimensions
+    case $1 in unshaped | *gbit | [1-9][0-9][0-9]*mbit) dimensions=2000,1000000 ;; *) dimensions=2000 ;; esac
+    across bench --only rounds --quick --dimensions "${ROUNDS:-$dimensions}" -o "$2"
+}
 
 options=("$@")
 mkdir -p results
@@ -51,5 +55,6 @@ for rate in ${RATES:-unshaped 4gbit 1gbit 300mbit 100mbit 30mbit 10mbit}; do
     if [ "$rate" = unshaped ]; then bash $network/hosts.sh unshape; else bash $network/hosts.sh shape "$rate"; fi
     say "links: $rate"
     keep "results/slow-network-$rate.h5" train across
+    keep "results/slow-network-$rate.json" rounds "$rate"
 done
 python analysis/network.py results/slow-network-*.h5 -o figures

@@ -13,6 +13,8 @@ import pytest
 
 from alone import run_alone
 from launch import ROOT, call, programs
+from mpisign.bench import record
+from mpisign.bench.timing import Time
 from mpisign.trajectory import Trajectory
 from test_bits import JOB
 
@@ -164,7 +166,7 @@ def test_where_it_cannot_be_done_the_job_says_so_and_is_skipped(missing, said, t
 LOGGED = """#!/bin/sh
 echo "$(basename "$0") $*" >> log
 for word; do
-    case $last,$word in -o,*.h5* | 2000,*.h5*) : > "$word" ;; esac
+    case $last,$word in -o,* | 2000,*.h5*) : > "$word" ;; esac
     last=$word
 done
 case "$*" in *"$HANGS"*) exec sleep 10 ;; *"$FAILS"*) exit 1 ;; esac
@@ -196,12 +198,15 @@ def test_the_job_goes_through_the_rates_and_removes_its_hosts(checkout):
     log = (checkout / "log").read_text().splitlines()
     hosts_ = [line for line in log if line.startswith("hosts.sh")]
     assert hosts_ == [f"hosts.sh {word}" for word in ("possible", "up 5", "unshape", "shape 10mbit", "down")]
+    benches = [line for line in log if " bench " in line]
+    assert ["2000,1000000" in line for line in benches] == [True, False]
     runs = [line for line in log if " run jobs/slow-network.toml " in line]
     assert [line.split()[0] for line in runs] == ["mpisign", "across", "across"]
     assert all("--repeats 0:2" in line for line in runs)
     assert {path.name for path in (checkout / "results").iterdir()} == {
         "epsilon-wide.h5",
         *(f"slow-network-{name}.h5" for name in ("alone", "unshaped", "10mbit")),
+        *(f"slow-network-{name}.json" for name in ("unshaped", "10mbit")),
     }
 
 
@@ -213,7 +218,7 @@ def test_the_job_removes_its_hosts_when_ranks_fail_and_takes_it_up_again(checkou
     assert slow_network(checkout).wait(60) == 0
     again = (checkout / "log").read_text().splitlines()[len(log) :]
     assert [line.split()[-1] for line in again if line.startswith("across")] == [
-        "results/slow-network-10mbit.h5.unfinished"
+        f"results/slow-network-10mbit.{kind}.unfinished" for kind in ("h5", "json")
     ]
 
 
@@ -278,6 +283,15 @@ def test_the_crossover_is_found_where_it_was_put(results, script, tmp_path):
     assert found == pytest.approx(predicted, rel=0.2)
     assert slower == pytest.approx(predicted / 10, rel=0.01)
     assert (tmp_path / "network.png").stat().st_size > 10_000
+
+
+def test_rounds_are_read_from_beside(results, script, tmp_path):
+    times = [Time("allreduce float32", "", 5, 1000, [3.0, 4.0, 5.0]), Time("round", "server", 5, 1000, [1.0, 2.0, 1.0])]
+    for path in results[:3]:
+        record.write(path.with_suffix(".json"), times, {})
+    status, out, err = script("network", *results, "-o", tmp_path)
+    assert (status, err) == (0, "")
+    assert out.count("Allreduce of float32, d = 1000, 4e+03 ms; over a round of signs, server 3\n") == 3
 
 
 def test_crossings(script, results, monkeypatch):

@@ -60,10 +60,12 @@ def command_of_files(
     name: str,
     documentation: str | None,
     iterates: bool = False,
+    together: Callable[..., list[str]] = lambda *trajectories: [],
 ) -> int:
     """A script that draws one figure of several trajectory files, and prints what it finds in each; exits as `command`.
 
-    draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k.
+    draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k. together: more
+    lines to print, of all the files.
     """
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
@@ -73,6 +75,7 @@ def command_of_files(
     try:
         trajectories = [Trajectory(path, iterates=iterates) for path in options.files]
         found = [finding for trajectory in trajectories for finding in findings(trajectory)]
+        found += together(*trajectories)
         figure = draw(*trajectories)
     except BadInput as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)

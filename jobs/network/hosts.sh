@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Hosts on this machine: network namespaces with a name and an address each, joined by a switch, over links whose
+# bandwidth can be set. For root, with iproute2. Their names begin with what HOSTS says (default: mpisign).
+#
+#   hosts.sh possible        whether this machine can; if it cannot, says why, with status 3
+#   hosts.sh up N            make $HOSTS-0 ... $HOSTS-(N-1)
+#   hosts.sh names           a line for each host
+#   hosts.sh shape RATE      every link carries RATE in either direction, as tc writes it: 100mbit
+#   hosts.sh unshape         every link is as fast as the machine
+#   hosts.sh bytes           a line for each host: its name, the bytes it has sent, the bytes it has received
+#   hosts.sh down            end what runs on the hosts, and remove them
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+prefix=${HOSTS:-mpisign}
+switch=$prefix-switch
+queue=(tbf burst 64kb latency 200ms) # netem, which would delay too, is not in every kernel
+
+say() { printf 'hosts.sh: %s\n' "$*" >&2; }
+
+# All that is needed is tried in a namespace without a name, which ends with its process.
+possible() {
+    local tool
+    [ "$(id -u)" = 0 ] || { say "expected root: nobody else makes network namespaces"; return 3; }
+    for tool in ip tc unshare; do
+        command -v "$tool" >/dev/null || { say "no command $tool; it is in iproute2 or util-linux"; return 3; }
+    done
+    unshare --net --uts --mount bash -c 'ip link add end0 type veth && ip link add switch type bridge &&
+        tc qdisc add dev end0 root "$@" rate 1mbit' try "${queue[@]}" 2>/dev/null ||
+        { say "this system makes no network namespaces with shaped links"; return 3; }
+}
+
+# namespaces: those of this prefix, the hosts by their number, the switch at the end.
+namespaces() {
+    ip netns list | awk -v start="$prefix-" 'index($1, start) == 1 && substr($1, length(start) + 1) ~ /^([0-9]+|switch)$/ {
+        print $1 }' | sort --version-sort
+}
+
+names() { namespaces | grep -vx "$switch" || true; }
+
+# host NUMBER: its end of the link is eth0, the switch's end is called after its number.
+host() {
+    local name=$prefix-$1
+    ip netns add "$name"
+    ip -n "$name" link set lo up
+    ip link add eth0 netns "$name" type veth peer name "port$1" netns "$switch"
+    ip -n "$name" address add "10.77.0.$((10 + $1))/24" dev eth0
+    ip -n "$name" link set eth0 up
+    ip -n "$switch" link set "port$1" master bridge up
+    # `ip netns exec` shows a host the files that are here in place of those in /etc.
+    mkdir -p "/etc/netns/$name"
+    cp "$known" "/etc/netns/$name/hosts"
+}
+
+up() {
+    local i known
+    [[ ${1:-} =~ ^[1-9][0-9]?$ ]] || { say "expected how many hosts, 1 to 99, got ${1:-nothing}"; return 2; }
+    possible
+    [ -z "$(namespaces)" ] || { say "hosts called $prefix-* are there already; HOSTS=name makes others"; return 2; }
+    known=$(mktemp)
+    trap "rm -f '$known'; down" EXIT # what was begun and not finished
+    { echo 127.0.0.1 localhost; for ((i = 0; i < $1; i++)); do echo "10.77.0.$((10 + i)) $prefix-$i"; done; } >"$known"
+    ip netns add "$switch"
+    ip -n "$switch" link add bridge type bridge
+    ip -n "$switch" link set bridge up
+    for ((i = 0; i < $1; i++)); do host "$i"; done
+    trap - EXIT
+    rm "$known"
+}
+
+# Both ends of each link: what the host sends, and what it is sent.
+shape() {
+    local name
+    for name in $(names); do
+        ip netns exec "$name" tc qdisc replace dev eth0 root "${queue[@]}" rate "$1"
+        ip netns exec "$switch" tc qdisc replace dev "port${name##*-}" root "${queue[@]}" rate "$1"
+    done
+}
+
+unshape() {
+    local name
+    for name in $(names); do
+        ip netns exec "$name" tc qdisc del dev eth0 root 2>/dev/null || true
+        ip netns exec "$switch" tc qdisc del dev "port${name##*-}" root 2>/dev/null || true
+    done
+}
+
+bytes() {
+    local name
+    for name in $(names); do
+        ip netns exec "$name" sh -c 'cd /sys/class/net/eth0/statistics && echo "$1" $(cat tx_bytes rx_bytes)' sh "$name"
+    done
+}
+
+down() {
+    local name
+    for name in $(namespaces); do
+        ip netns pids "$name" | xargs --no-run-if-empty kill -KILL 2>/dev/null || true
+    done
+    for name in $(namespaces); do
+        ip netns delete "$name"
+        rm -rf "/etc/netns/$name"
+    done
+    rmdir /etc/netns 2>/dev/null || true
+}
+
+[[ $prefix =~ ^[A-Za-z][A-Za-z0-9]*$ ]] || { say "HOSTS=$prefix: expected letters and digits"; exit 2; }
+case ${1:-} in
+    possible | names | unshape | bytes | down) "$1" ;;
+    up) up "${2:-}" ;;
+    shape) shape "${2:?expected a rate, e.g. 100mbit}" ;;
+    *) sed -n '2,/^set/s/^#//p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,317 @@
+"""Hosts with slow links on this machine: messages cross them, nothing is left behind; what is found in the results."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+
+import h5py
+import numpy as np
+import pytest
+
+from alone import run_alone
+from launch import ROOT, call, programs
+from mpisign.bench import record
+from mpisign.bench.timing import Time
+from mpisign.trajectory import Trajectory
+from test_bits import JOB
+
+NETWORK = ROOT / "jobs" / "network"
+PREFIX = f"test{os.getpid()}"
+DIMENSION = 7000
+"""About the longest list that a trajectory file holds as an attribute."""
+
+
+def hosts(*arguments, **environment):
+    return call(["bash", NETWORK / "hosts.sh", *arguments], **{"HOSTS": PREFIX} | environment)
+
+
+def nothing_is_left():
+    left = call(["ip", "netns", "list"]).stdout
+    kept = [path for path in (f"/etc/netns/{PREFIX}-{i}" for i in range(3)) if os.path.exists(path)]
+    return PREFIX not in left and not kept
+
+
+@pytest.fixture
+def three():
+    """Hosts at 100 Mbit/s; skips, with the reason, where there can be none."""
+    possible = hosts("possible")
+    if possible.returncode:
+        pytest.skip(possible.stderr.strip())
+    try:
+        assert hosts("up", 3).returncode == 0
+        assert hosts("shape", "100mbit").returncode == 0
+        yield [f"{PREFIX}-{i}" for i in range(3)]
+    finally:
+        assert hosts("down").returncode == 0
+    assert nothing_is_left()
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Two workers on a quadratic, dense and with signs; its f* needs no ranks."""
+    runs = "".join(
+        f'[[runs]]\nmethod = "{method}"\nlabel = "{method}"\nworkers = 2\n'
+        'step = { kind = "constant", alpha = 1e-3 }\n'
+        for method in ("gd", "scaled-sign")
+    )
+    eigenvalues = [1.0] * DIMENSION
+    noise = 'oracle = { kind = "additive", noise = "normal", size = 0.1 }'
+    path = tmp_path / "job.toml"
+    path.write_text(f'problem = {{ kind = "separable", eigenvalues = {eigenvalues} }}\n{noise}\n{runs}')
+    return path
+
+
+def across(mpi, *arguments):
+    folder = programs(mpi)
+    command = [NETWORK / "across", folder / "mpiexec", folder / "python", "-m", "mpi4py", "-m", "mpisign", *arguments]
+    done = call(command, HOSTS=PREFIX, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def crossed(names):
+    """Bytes that the server's link has carried, either way."""
+    counters = dict(line.split(maxsplit=1) for line in hosts("bytes").stdout.splitlines())
+    assert list(counters) == names
+    return sum(map(int, counters[names[0]].split()))
+
+
+def ends(path):
+    return [repeat.sha256 for run in Trajectory(path) for repeat in run.finished()]
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+def test_the_trajectory_is_that_of_one_process_and_crosses_the_links(mpi, three, job, tmp_path):
+    settings = ["--set", "iterations=20", "--set", "log.every=20"]
+    before = crossed(three)
+    across(mpi, "run", job, "-o", tmp_path / "hosts.h5", *settings)
+    after = crossed(three)
+    alone = run_alone(tmp_path, job.read_text(), *settings[1::2])
+    assert ends(tmp_path / "hosts.h5") == ends(alone)
+    assert len(ends(alone)) == 2
+    # Replies are not in it: MPI broadcasts along trees, so that they need not all leave by the server's link.
+    assert after - before > sum(run.repeats[0].columns["bits_up"][-1] for run in Trajectory(alone)) / 8
+
+
+@pytest.mark.ranks
+def test_dense_messages_are_many_times_as_long_on_the_wire(three, job, tmp_path):
+    """As the links count them, without the start of the ranks and the records: 64 bits against one a coordinate."""
+    head, *runs = job.read_text().split("[[runs]]")
+    counts = []
+    for run, iterations in ((runs[1], 1), (runs[1], 41), (runs[0], 41)):
+        job.write_text(f"{head}[[runs]]{run}")
+        before = crossed(three)
+        settings = ["--set", f"iterations={iterations}", "--set", f"log.every={iterations}"]
+        across("mpich", "run", job, "-o", tmp_path / "out.h5", "--overwrite", *settings)
+        counts.append(crossed(three) - before)
+    start, signs, dense = counts
+    assert (dense - start) / (signs - start) > 20
+    assert dense - start > 40 * 8 * DIMENSION * 3  # two rows come up, and a reply goes down at least once
+
+
+def test_what_runs_on_a_host_ends_with_it(three):
+    command = [NETWORK / "enter", "-x", three[1], "hostname; echo started; sleep 100; echo over"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert [running.stdout.readline() for _ in range(2)] == [f"{three[1]}\n", "started\n"]
+        assert hosts("down").returncode == 0
+        assert running.stdout.read() == ""
+    assert nothing_is_left()
+
+
+def test_names_that_are_taken_are_refused(three):
+    again = hosts("up", 2)
+    assert (again.returncode, hosts("names").stdout.split()) == (2, three)
+    assert "are there already" in again.stderr
+
+
+def test_hosts_that_could_not_be_finished_are_removed(three, tmp_path):
+    assert hosts("down").returncode == 0
+    stub(tmp_path, "ip", f'case "$*" in *port1*) exit 1;; esac; exec {shutil.which("ip", path=path())} "$@"')
+    assert hosts("up", 3, PATH=path(tmp_path)).returncode != 0
+    assert nothing_is_left()
+
+
+def path(*folders):
+    return os.pathsep.join([*map(str, folders), os.environ["PATH"], "/usr/sbin"])
+
+
+def stub(folder, name, script):
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("root", "expected root"), ("tc", "no command tc"), ("namespaces", "makes no network namespaces")],
+)
+def test_where_it_cannot_be_done_the_job_says_so_and_is_skipped(missing, said, tmp_path):
+    for name in ("bash", "dirname", "cat"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    stub(tmp_path, "id", f"echo {1000 if missing == 'root' else 0}")
+    for tool in {"ip", "tc", "unshare"} - {missing}:
+        stub(tmp_path, tool, "exit 1")
+    shutil.copytree(ROOT / "jobs", tmp_path / "checkout" / "jobs")
+    script = tmp_path / "checkout" / "jobs" / "network" / "hosts.sh"
+    script.write_text(script.read_text().replace("PATH=$PATH:/usr/sbin:/sbin\n", ""))
+    done = call(["bash", "jobs/slow-network.sh"], cwd=tmp_path / "checkout", PATH=str(tmp_path))
+    assert done.returncode == 0
+    assert said in done.stderr
+    assert done.stderr.endswith("skipped\n")
+    assert [entry.name for entry in (tmp_path / "checkout").iterdir()] == ["jobs"]
+
+
+LOGGED = """#!/bin/sh
+echo "$(basename "$0") $*" >> log
+for word; do
+    case $last,$word in -o,* | 2000,*.h5*) : > "$word" ;; esac
+    last=$word
+done
+case "$*" in *"$HANGS"*) exec sleep 10 ;; *"$FAILS"*) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The job over stubs of hosts, ranks and commands, which log what they are asked."""
+    shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
+    (tmp_path / "bin").mkdir()
+    for place in ("bin/mpisign", "bin/python", "jobs/network/across"):
+        (tmp_path / place).write_text(LOGGED)
+        (tmp_path / place).chmod(0o755)
+    (tmp_path / "jobs" / "network" / "hosts.sh").write_text(LOGGED)
+    (tmp_path / "jobs" / "environment.sh").write_text("say() { :; }\nenvironment() { BIN=$PWD/bin; }\n")
+    (tmp_path / "log").touch()
+    return tmp_path
+
+
+def slow_network(checkout, *options, fails="nothing", hangs="nothing"):
+    """Starts the job, and returns its process."""
+    variables = {"RATES": "unshaped 10mbit", "FAILS": fails, "HANGS": hangs}
+    return subprocess.Popen(["bash", "jobs/slow-network.sh", *options], cwd=checkout, env=os.environ | variables)
+
+
+def test_the_job_goes_through_the_rates_and_removes_its_hosts(checkout):
+    assert slow_network(checkout, "--repeats", "0:2").wait(60) == 0
+    log = (checkout / "log").read_text().splitlines()
+    hosts_ = [line for line in log if line.startswith("hosts.sh")]
+    assert hosts_ == [f"hosts.sh {word}" for word in ("possible", "up 5", "unshape", "shape 10mbit", "down")]
+    benches = [line for line in log if " bench " in line]
+    assert ["2000,1000000" in line for line in benches] == [True, False]
+    runs = [line for line in log if " run jobs/slow-network.toml " in line]
+    assert [line.split()[0] for line in runs] == ["mpisign", "across", "across"]
+    assert all("--repeats 0:2" in line for line in runs)
+    assert {path.name for path in (checkout / "results").iterdir()} == {
+        "epsilon-wide.h5",
+        *(f"slow-network-{name}.h5" for name in ("alone", "unshaped", "10mbit")),
+        *(f"slow-network-{name}.json" for name in ("unshaped", "10mbit")),
+    }
+
+
+def test_the_job_removes_its_hosts_when_ranks_fail_and_takes_it_up_again(checkout):
+    assert slow_network(checkout, fails="10mbit.h5").wait(60) == 1
+    log = (checkout / "log").read_text().splitlines()
+    assert log[-1] == "hosts.sh down"
+    assert not (checkout / "results" / "slow-network-10mbit.h5").exists()
+    assert slow_network(checkout).wait(60) == 0
+    again = (checkout / "log").read_text().splitlines()[len(log) :]
+    assert [line.split()[-1] for line in again if line.startswith("across")] == [
+        f"results/slow-network-10mbit.{kind}.unfinished" for kind in ("h5", "json")
+    ]
+
+
+def test_the_job_removes_its_hosts_when_it_is_ended(checkout):
+    job = slow_network(checkout, hangs="10mbit.h5")
+    deadline = time.monotonic() + 60
+    while "10mbit.h5" not in (checkout / "log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(60) == 143
+    assert (checkout / "log").read_text().splitlines()[-1] == "hosts.sh down"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["up", "0"], {}, "expected how many hosts"),
+        (["up"], {}, "got nothing"),
+        (["down"], {"HOSTS": "a/b"}, "expected letters and digits"),
+        (["shape"], {}, "expected a rate"),
+        ([], {}, "hosts.sh down"),
+    ],
+)
+def test_wrong_use_is_refused(arguments, environment, said):
+    done = hosts(*arguments, **environment)
+    assert done.returncode not in (0, 3)
+    assert said in done.stderr
+
+
+PACES = {"SGD, alpha = 8": 1e-4, "scaled signSGD, alpha = 8": 3e-4}
+"""Seconds an iteration without messages, made up."""
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Trajectory files whose seconds are as bits alone predict, and unshaped links ten times as slow as one process."""
+    made = run_alone(tmp_path, JOB)
+    for name, slower, rate in [("alone", 1, np.inf), ("unshaped", 10, np.inf)] + [
+        (f"{number}mbit", 1, number * 1e6) for number in (1, 3, 10, 30, 100)
+    ]:
+        copy = tmp_path / f"slow-network-{name}.h5"
+        shutil.copy(made, copy)
+        with h5py.File(copy, "r+") as file:
+            for label, pace in PACES.items():
+                for repeat in file[f"runs/{label}/repeats"].values():
+                    bits = repeat["bits_up"][:] + repeat["bits_down"][:]
+                    repeat["seconds"][:] = repeat["k"][:] * pace * slower + bits / rate
+    return sorted(tmp_path.glob("slow-network-*.h5"))
+
+
+def test_the_crossover_is_found_where_it_was_put(results, script, tmp_path):
+    status, out, err = script("network", *results, "-o", tmp_path)
+    assert (status, err) == (0, "")
+    counts = Counter(line.split(":")[0] for line in out.splitlines())
+    assert all(counts[f"{rate} Mbit/s"] == 1 for rate in (1, 3, 10, 30, 100))
+    assert counts["unshaped"] == 1
+    (line,) = (line for line in out.splitlines() if "faster than SGD below" in line)
+    found, predicted, slower = (
+        float(part.split(" [")[0])
+        for part in line.replace("bits ", "below ").replace("links ", "below ").split("below ")[1:]
+    )
+    assert found == pytest.approx(predicted, rel=0.2)
+    assert slower == pytest.approx(predicted / 10, rel=0.01)
+    assert (tmp_path / "network.png").stat().st_size > 10_000
+
+
+def test_rounds_are_read_from_beside(results, script, tmp_path):
+    times = [Time("allreduce float32", "", 5, 1000, [3.0, 4.0, 5.0]), Time("round", "server", 5, 1000, [1.0, 2.0, 1.0])]
+    for path in results[:3]:
+        record.write(path.with_suffix(".json"), times, {})
+    status, out, err = script("network", *results, "-o", tmp_path)
+    assert (status, err) == (0, "")
+    assert out.count("Allreduce of float32, d = 1000, 4e+03 ms; over a round of signs, server 3\n") == 3
+
+
+def test_crossings(script, results, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    from network import crossing
+
+    rates = np.array([1.0, 10.0, 100.0])
+    ratios = np.array([[4.0, 9.0, 0.5], [2.0, 3.0, 0.3], [0.5, 2.0, 0.1]])
+    assert crossing(rates, ratios) == pytest.approx([10**1.5, np.inf, 0])
+
+
+def test_files_that_do_not_belong_together_are_refused(results, script, tmp_path):
+    def refusal(*files):
+        status, out, err = script("network", *files, "-o", tmp_path / "figures")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        return err
+
+    assert "slow-network-alone.h5 too" in refusal(*[path for path in results if "alone" not in path.name])
+    other = shutil.copy(results[0], tmp_path / "other.h5")
+    assert "expected a name such as" in refusal(other)
+    with h5py.File(results[0], "r+") as file:
+        file["runs/SGD, alpha = 8/repeats/0000"].attrs["sha256"] = "0"
+    assert "bit for bit" in refusal(*results)

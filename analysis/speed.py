@@ -1,7 +1,7 @@
 """Rounds against dense collectives over d, the cost model beside them, and what it predicts for up to 4096 workers.
 
-The model (`mpisign.bench.costs`) knows latency, bandwidth and the curves of computing; latency and bandwidth are fitted to
-the messages of the server's and the sharded exchange and to Allreduce of float32. Everything else is predicted, and
+The model (`mpisign.bench.costs`) knows latency, bandwidth and the curves of computing; latency and bandwidth are fitted
+to the messages of the server's and the sharded exchange and to Allreduce of float32. Everything else is predicted, and
 its error is printed. On a cluster, as predicted, a rank has a core and a link of its own, as fast as those measured.
 
     mpisign bench -o results/bench.json

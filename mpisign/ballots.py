@@ -111,6 +111,31 @@ def _top(ballots: int) -> int:
     return top
 
 
+@part_of_kernels
+def _one_of(rows: Words, weak_rows: Words, m: int, width: int) -> Words:
+    """Ballot m of both tables."""
+    if m < rows.shape[0]:
+        return rows[m, rows.shape[1] - width :]
+    return weak_rows[m - rows.shape[0], weak_rows.shape[1] - width :]
+
+
+@part_of_kernels
+def _few(rows: Words, weak_rows: Words, ballots: int, strict: Words, weak: Words) -> np.uint64:
+    """The vote of one, two or three ballots, without counting; returns all ties, or-ed."""
+    a = _one_of(rows, weak_rows, 0, strict.size)
+    b = _one_of(rows, weak_rows, ballots // 2, strict.size)
+    c = _one_of(rows, weak_rows, ballots - 1, strict.size)
+    ties = np.uint64(0)
+    for j in range(strict.size):
+        both, either = a[j] & b[j], a[j] | b[j]
+        if ballots == 2:
+            strict[j], weak[j] = both, either
+            ties |= both ^ either
+        else:
+            strict[j] = weak[j] = both | (c[j] & either)
+    return ties
+
+
 @kernel("boolean(uint64[:, ::1], uint64[:, ::1], uint64[::1], uint64[::1])")
 def vote(rows: Words, weak_rows: Words, strict: Words, weak: Words) -> bool:
     """Majority vote over B ballots, the rows of both tables: strict = [2 c > B], weak = [2 c >= B], c = set bits.
@@ -122,6 +147,8 @@ def vote(rows: Words, weak_rows: Words, strict: Words, weak: Words) -> bool:
     """
     first, weak_first = rows.shape[1] - strict.size, weak_rows.shape[1] - strict.size
     ballots = rows.shape[0] + weak_rows.shape[0]
+    if ballots <= 3:
+        return bool(_few(rows, weak_rows, ballots, strict, weak))
     threshold, top = ballots // 2 + 1, _top(ballots)
     even = np.uint64(0) - np.uint64(ballots % 2 == 0)
     counter = np.empty((_CARRY + 1, _BLOCK), np.uint64)

@@ -64,7 +64,7 @@ class SignMessage(Message):
     """
 
     def __init__(self, dimension: int, row: Words, weak: Words, zeros: Zeros, coin: Callable[[], Words]):
-        self._number = row[:1].view(np.float64)
+        self._number, self._number_bits = row[:1].view(np.float64), row[:1].view(np.int64)
         self.strict, self.weak = row[1:], weak
         self._dimension, self._zeros, self._coin = dimension, zeros, coin
 
@@ -79,13 +79,17 @@ class SignMessage(Message):
     @property
     def ternary(self) -> bool:
         """Whether some sign is zero, so that the weak plane is part of the message."""
-        return math.copysign(1.0, self._number.item()) < 0
+        return self._number_bits.item() < 0
 
     def put(self, vector: Floats, number: float | None = None) -> None:
         norm, has_zeros = planes.pack(vector, self.strict)
+        if number is None:
+            number = norm
         if has_zeros:
             planes.pack_weak(vector, self.weak)
-        self.settle(norm if number is None else number, has_zeros)
+            self.settle(number, has_zeros)
+        else:
+            self._number[0] = number
 
     def settle(self, number: float, has_zeros: bool) -> None:
         """Write the number, and let the zeros policy decide what becomes of the zeros in the planes."""

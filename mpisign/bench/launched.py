@@ -74,7 +74,8 @@ def _ratios(
         whole, bare = found[WHOLE, name], found[BARE, name]
         yield _over(f"Allreduce of float32 / the round, {name}, {where}", dense, whole, fast)
         yield _over(f"Allreduce of float32 / its messages alone, {name}, {where}", dense, bare)
-        yield _over(f"the round / its messages alone, {name}, {where}", whole, bare, lean)
+        yield _over(f"the round / its messages alone, {name}, {where}", whole, bare)
+        yield _over(f"the round / Gather and Bcast alone, {name}, {where}", whole, found[BARE, "server"], lean)
     computing = [sum(parts) for parts in zip(*(found[share, ""] for share in SHARES), strict=True)]
     yield _over(f"pack, vote and apply / Gather and Bcast, {where}", computing, found[BARE, "server"], balanced)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mpisign import ballots, planes
+from mpisign.arrays import Floats
 from mpisign.bench.timing import Effort, Time
 from mpisign.exchange import Format
 from mpisign.exchanges import EXCHANGES, meeting
@@ -20,8 +21,9 @@ from mpisign.server import VoteServer
 DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 """What is timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
-WHOLE, BARE = "round", "collectives"
-"""The whole round, with packing and a step; what of it is communication."""
+WHOLE, TIED, BARE = "round", "round with ties", "collectives"
+"""The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has ties
+and the reply a second plane; and what of the round is messages."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
 """What of it is computing, by those ranks that do it."""
@@ -43,13 +45,14 @@ def _calls(ranks: Ranks, dimension: int) -> dict[tuple[str, str], Callable[[], o
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
     calls = {}
     for name in EXCHANGES:
-        calls[WHOLE, name] = _whole(ranks, name, gradient, x)
+        calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x)
+        calls[TIED, name] = _whole(ranks, name, gradient, x)
         calls[BARE, name] = _bare(ranks, name, dimension)
     calls |= {(what, ""): call for what, call in _shares(ranks, gradient, x).items()}
     return calls | {(what, ""): call for what, call in _dense(dimension).items()}
 
 
-def _whole(ranks: Ranks, name: str, gradient: np.ndarray, x: np.ndarray) -> Callable[[], object]:
+def _whole(ranks: Ranks, name: str, gradient: Floats, x: Floats) -> Callable[[], object]:
     server = VoteServer(meeting(name, ranks), ranks.size - 1, len(x), "exact", Draws(0, 0))
 
     def call() -> None:
@@ -71,7 +74,7 @@ def _bare(ranks: Ranks, name: str, dimension: int) -> Callable[[], object]:
     return call
 
 
-def _shares(ranks: Ranks, gradient: np.ndarray, x: np.ndarray) -> dict[str, Callable[[], object]]:
+def _shares(ranks: Ranks, gradient: Floats, x: Floats) -> dict[str, Callable[[], object]]:
     """Each at the same time on all ranks that do it."""
     rows = np.random.default_rng(0).integers(0, 2**64, (ranks.size - 1, planes.words(len(x))), dtype=np.uint64)
     plane, weak = np.zeros((2, rows.shape[1]), dtype=np.uint64)

@@ -55,36 +55,33 @@ cache, without waiting for it. Further up, it would wait for the loads of the mo
 The index may lie beyond the end: nothing is read."""
 
 
-def _set_flag(typing_context: Any, flags: Any, index: Any, value: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _item(context, builder, signature.args[0], arguments[0], arguments[1])
-        builder.store_atomic(arguments[2], address, "release", 8)
-        return context.get_dummy_value()
+def _semaphore(name: str) -> Callable[[Any, int], int]:
+    """POSIX's function of that name of the semaphore at words[index], in a kernel; returns what it returns."""
 
-    return numba.void(flags, numba.int64, numba.int64), generate
+    def call(typing_context: Any, words: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            address = builder.bitcast(_item(context, builder, signature.args[0], *arguments), cgutils.voidptr_t)
+            kind_of_call = ir.FunctionType(ir.IntType(32), [cgutils.voidptr_t])
+            function = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
+            return builder.call(function, [address])
 
+        return numba.int32(words, numba.int64), generate
 
-def _flag(typing_context: Any, flags: Any, index: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load_atomic(_item(context, builder, signature.args[0], *arguments), "acquire", 8)
-
-    return numba.int64(flags, numba.int64), generate
+    return cast(Callable[[Any, int], int], intrinsic(call))
 
 
 def _yield_core(typing_context: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind_of_call = ir.FunctionType(ir.IntType(32), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield"), [])  # type: ignore[no-untyped-call]
+        function = cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield")  # type: ignore[no-untyped-call]
+        builder.call(function, [])
         return context.get_dummy_value()
 
     return numba.void(), generate
 
 
-set_flag = cast(Callable[[Any, int, int], None], intrinsic(_set_flag))
-"""set_flag(flags, index, value), in a kernel: whoever sees the flag sees also what was written before it."""
-
-flag = cast(Callable[[Any, int], int], intrinsic(_flag))
-"""flag(flags, index), in a kernel: read anew at each call, and before whatever is read after it."""
-
 yield_core = cast(Callable[[], None], intrinsic(_yield_core))
-"""yield_core(), in a kernel: another process that waits for this core may have it (POSIX sched_yield)."""
+"""yield_core(), in a kernel: another process that is ready may have this core now (POSIX sched_yield)."""
+
+sem_post, sem_wait, sem_trywait = (_semaphore(name) for name in ("sem_post", "sem_wait", "sem_trywait"))
+"""sem_post(words, index), ...: 0, or -1: a signal came, or with sem_trywait there is nothing to take."""

@@ -1,11 +1,12 @@
 """The exchange by way of the node: its ranks meet in shared memory; only its first rank, the leader, sends messages.
 
 Inside a node a row is written where the leader reads it, and the reply is read where the leader wrote it: nothing is
-copied and no message sent. A flag for each rank says which round its rows are of; who waits lets others have the core.
+copied and no message sent. Semaphores say when; a rank that waits long sleeps, and others have its core.
 Between nodes the leaders send their workers' numbers and the counts of their ballots: m workers take as many planes as
 m has binary digits, where their rows would take m.
 """
 
+import ctypes
 from typing import Self
 
 import numpy as np
@@ -13,17 +14,20 @@ import numpy as np
 from mpisign import ballots
 from mpisign.arrays import Indices, Words
 from mpisign.exchange import Central, Exchange, Format, numbers_of
-from mpisign.kernels import flag, kernel, set_flag, yield_core
+from mpisign.kernels import kernel, sem_post, sem_trywait, sem_wait, yield_core
+from mpisign.launcher import cores
 from mpisign.ranks import Ranks
 
 _LINE = 8
-"""Words of a cache line: each flag has one to itself."""
+"""Words of a cache line: each semaphore, at most 32 bytes on Linux, has one to itself."""
 
-_SPINS = 64
-"""Looks at a flag between two offers of the core."""
+_LOOKS = 64
+"""Looks at a semaphore between two offers of the core."""
 
-_PATIENCE = 10**7
-"""Looks at a flag after which Python may see its signals; some tenths of a second."""
+_SPINS, _SPINS_ON_SHARED_CORES = 20000, 2000
+"""Looks at a semaphore before a rank sleeps: about 100 microseconds, and 10 where another rank may need its core.
+
+Sleeping and waking takes some 20; but a rank that goes on looking keeps its core, though it offers it, for up to 80."""
 
 
 class Node(Exchange):
@@ -34,32 +38,35 @@ class Node(Exchange):
         self._node, width = ranks.node, form.header + form.up
         lines, rows = _LINE * (self._node.size + 1), self._node.size * self.per_rank
         memory, self._give_back = ranks.memory(lines + rows * width + form.header + form.down)
-        self._flags = memory[:lines].view(np.int64)
+        self._signals = memory[:lines]
+        if self._node.root:
+            _make(self._signals, self._node.size)
+        self._node.agree(None)  # not a post before they are made
+        self._spins = _SPINS if self._node.size <= cores() else _SPINS_ON_SHARED_CORES
         self._shared = memory[lines : lines + rows * width].reshape(rows, width)
         self.table = self._shared[self._node.rank * self.per_rank : (self._node.rank + 1) * self.per_rank]
         self.reply = self.part = memory[lines + rows * width :]
-        self.combines, self.start, self._collected, self._spread = ranks.root, 0, 0, 0
+        self.combines, self.start = ranks.root, 0
         self.rows = self.arrived(self._shared) if ranks.root else self._shared[:0]
         self.numbers = numbers_of(self.rows)
 
     def collect(self) -> None:
-        self._collected += 1
-        _raise(self._flags, self._node.rank, self._collected)
         if self._node.root:
-            self._wait(0, self._node.size, self._collected)
+            self._wait(0, self._node.size - 1)
+        else:
+            _post(self._signals, 0, 1)
 
     def spread(self, ties: int) -> int:
         """The reply stays as it is until every rank has written its rows of the next round."""
-        self._spread += 1
         if self._node.root:
-            _raise(self._flags, self._node.size, self._spread)
+            _post(self._signals, 1, self._node.size)
         else:
-            self._wait(self._node.size, self._node.size + 1, self._spread)
+            self._wait(self._node.rank, 1)
         return ties
 
-    def _wait(self, first: int, stop: int, value: int) -> None:
-        while not _raised(self._flags, first, stop, value):
-            pass
+    def _wait(self, index: int, count: int) -> None:
+        while count := _wait(self._signals, index, count, self._spins):
+            pass  # Python looks at the signals that came
 
     def close(self) -> None:
         self._give_back()
@@ -125,20 +132,33 @@ def by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
     return (Nodes if form.ballots else Central)(ranks, workers, form)
 
 
-@kernel("void(int64[::1], int64, int64)")
-def _raise(flags: Indices, index: int, value: int) -> None:
-    set_flag(flags, _LINE * index, value)
+def _make(words: Words, count: int) -> None:
+    """`count` semaphores, each on a line; raises OSError where the system has none between processes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for i in range(count):
+        if libc.sem_init(ctypes.c_void_p(words[_LINE * i :].ctypes.data), 1, 0):
+            raise OSError(ctypes.get_errno(), "no semaphores between processes here; take another exchange")
 
 
-@kernel("boolean(int64[::1], int64, int64, int64)")
-def _raised(flags: Indices, first: int, stop: int, value: int) -> bool:
-    """Wait until the flags first, ..., stop - 1 are `value`; False when patience is over first."""
-    looks = 0
+@kernel("void(uint64[::1], int64, int64)")
+def _post(semaphores: Words, first: int, stop: int) -> None:
+    """Once to each of the semaphores first, ..., stop - 1."""
     for i in range(first, stop):
-        while flag(flags, _LINE * i) != value:
+        sem_post(semaphores, _LINE * i)
+
+
+@kernel("int64(uint64[::1], int64, int64, int64)")
+def _wait(semaphores: Words, index: int, count: int, spins: int) -> int:
+    """Take `count` from a semaphore, after so many looks asleep; returns how many are missing when a signal came."""
+    looks = 0
+    while count:
+        if looks < spins:
             looks += 1
-            if looks % _SPINS == 0:
+            count -= sem_trywait(semaphores, _LINE * index) == 0
+            if looks % _LOOKS == 0:
                 yield_core()
-            if looks > _PATIENCE:
-                return False
-    return True
+        elif sem_wait(semaphores, _LINE * index) == 0:
+            count -= 1
+        else:
+            return count
+    return count

@@ -22,8 +22,8 @@ DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 """What is timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
 WHOLE, TIED, BARE = "round", "round with ties", "collectives"
-"""The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has ties
-and the reply a second plane; and what of the round is messages."""
+"""The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
+ties and the reply a second plane; and what of the round is messages."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
 """What of it is computing, by those ranks that do it."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from mpisign import ballots
 from mpisign.arrays import Floats, Words
+from mpisign.messages import Message
 from mpisign.ranks import Ranks
 
 
@@ -77,6 +78,10 @@ class Exchange(ABC):
     @abstractmethod
     def spread(self, ties: int) -> int:
         """Bring the reply to every rank; `ties` were counted in this rank's part. Returns their sum, on the root."""
+
+    def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
+        """Where this exchange wants x to be kept, with x in it, and the reply that steps there; every rank calls it."""
+        return x, reply
 
     @abstractmethod
     def close(self) -> None:

@@ -41,9 +41,13 @@ class Message(ABC):
     def put(self, vector: Floats, number: float | None = None) -> None:
         """Write `vector`, shape (d,), and `number` (default: its l1 norm) into the row."""
 
-    @abstractmethod
     def subtract_from(self, x: Floats, c: float) -> None:
         """x <- x - c * (the vector that is held) in place, shape (d,)."""
+        self.subtract_part(x, c, 0, planes.words(len(x)))
+
+    @abstractmethod
+    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
+        """The same for the coordinates of the words first, ..., stop - 1 only: from 64 first on, before 64 stop."""
 
     @abstractmethod
     def squares(self) -> float:
@@ -100,11 +104,12 @@ class SignMessage(Message):
         ternary = has_zeros and self._zeros == "exact"
         self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
 
-    def subtract_from(self, x: Floats, c: float) -> None:
+    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
+        part, strict = x[64 * first : 64 * stop], self.strict[first:stop]
         if self.ternary:
-            planes.subtract_weak(x, c, self.strict, self.weak)
+            planes.subtract_weak(part, c, strict, self.weak[first:stop])
         else:
-            planes.subtract(x, c, self.strict)
+            planes.subtract(part, c, strict)
 
     def squares(self) -> float:
         zeros = planes.differing(self.strict, self.weak) if self.ternary else 0
@@ -135,14 +140,51 @@ class DenseMessage(Message):
         norm = _copy_with_norm(vector, self.vector)
         self._row[0] = norm if number is None else number
 
-    def subtract_from(self, x: Floats, c: float) -> None:
-        _subtract_multiple(x, c, self.vector)
+    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
+        part = slice(64 * first, 64 * stop)
+        _subtract_multiple(x[part], c, self.vector[part])
 
     def squares(self) -> float:
         return float(self.vector @ self.vector)
 
     def signs(self, out: Signs) -> None:
         np.sign(self.vector, out=out, casting="unsafe")
+
+
+class Shared(Message):
+    """A reply to ranks that hold x in common: each takes its share of the step, and none goes on before all have.
+
+    share: the words of this rank, first and stop. meet: waits for the other ranks.
+    """
+
+    def __init__(self, reply: Message, share: tuple[int, int], meet: Callable[[], None]):
+        self._reply, self._share, self._meet = reply, share, meet
+
+    @property
+    def number(self) -> float:
+        return self._reply.number
+
+    @number.setter
+    def number(self, number: float) -> None:
+        self._reply.number = number
+
+    @property
+    def ties(self) -> int:  # type: ignore[override]
+        return self._reply.ties
+
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        self._reply.put(vector, number)
+
+    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
+        self._meet()  # somebody may still read x_k
+        self._reply.subtract_part(x, c, *self._share)
+        self._meet()
+
+    def squares(self) -> float:
+        return self._reply.squares()
+
+    def signs(self, out: Signs) -> None:
+        self._reply.signs(out)
 
 
 @kernel("float64(float64[::1], float64[::1])")

@@ -7,19 +7,25 @@ m has binary digits, where their rows would take m.
 """
 
 import ctypes
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 
 from mpisign import ballots
-from mpisign.arrays import Indices, Words
+from mpisign.arrays import Floats, Indices, Words
 from mpisign.exchange import Central, Exchange, Format, numbers_of
 from mpisign.kernels import kernel, sem_post, sem_trywait, sem_wait, yield_core
 from mpisign.launcher import cores
+from mpisign.messages import Message, Shared
+from mpisign.planes import words
 from mpisign.ranks import Ranks
 
 _LINE = 8
 """Words of a cache line: each semaphore, at most 32 bytes on Linux, has one to itself."""
+
+_LONG = 2**17
+"""The length from which on x is kept once a node: 1 MB."""
 
 _LOOKS = 64
 """Looks at a semaphore between two offers of the core."""
@@ -37,6 +43,7 @@ class Node(Exchange):
         super().__init__(ranks, workers, form)
         self._node, width = ranks.node, form.header + form.up
         lines, rows = _LINE * (self._node.size + 1), self._node.size * self.per_rank
+        self._give_x_back: Callable[[], object] = lambda: None
         memory, self._give_back = ranks.memory(lines + rows * width + form.header + form.down)
         self._signals = memory[:lines]
         if self._node.root:
@@ -51,18 +58,47 @@ class Node(Exchange):
         self.numbers = numbers_of(self.rows)
 
     def collect(self) -> None:
+        self._arrive()
+
+    def spread(self, ties: int) -> int:
+        """The reply stays as it is until every rank has written its rows of the next round."""
+        self._release()
+        return ties
+
+    def _arrive(self) -> None:
+        """The leader waits until every rank of its node is here; the others go on."""
         if self._node.root:
             self._wait(0, self._node.size - 1)
         else:
             _post(self._signals, 0, 1)
 
-    def spread(self, ties: int) -> int:
-        """The reply stays as it is until every rank has written its rows of the next round."""
+    def _release(self) -> None:
+        """The others wait until the leader is here."""
         if self._node.root:
             _post(self._signals, 1, self._node.size)
         else:
             self._wait(self._node.rank, 1)
-        return ties
+
+    def _meet(self) -> None:
+        """Every rank of the node waits for every other."""
+        self._arrive()
+        self._release()
+
+    def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
+        """A long x is kept once a node: a step of every rank on its own would wait for memory."""
+        if len(x) < _LONG:
+            return x, reply
+        memory, self._give_x_back = self.ranks.memory(len(x))
+        kept, idle = (
+            memory.view(np.float64),
+            int(self._node.size > cores()),
+        )  # the leader, when it has no core of its own
+        width = -(-words(len(x)) // (self._node.size - idle))
+        if self._node.root:
+            kept[:] = x
+        self._meet()
+        first = (self._node.rank - idle) * width
+        return kept, Shared(reply, (max(first, 0), max(first + width, 0)), self._meet)
 
     def _wait(self, index: int, count: int) -> None:
         while count := _wait(self._signals, index, count, self._spins):
@@ -70,6 +106,7 @@ class Node(Exchange):
 
     def close(self) -> None:
         self._give_back()
+        self._give_x_back()
 
 
 class Nodes(Node):

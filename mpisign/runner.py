@@ -135,9 +135,10 @@ def _repeat(
         recorder = Recorder(Evaluation(problem, ranks, len(ks)), server, ks, sink, log.iterates)
         iterations = run.settings.iterations
         repeat = loop.Repeat(run.method, run.source, run.step, iterations, server, draws, recorder, progress)
+        x = server.keep(x)
         diverged_at = loop.iterate(repeat, x)
-    if sink is not None:
-        sink.finish(x, diverged_at)
+        if sink is not None:
+            sink.finish(x, diverged_at)
 
 
 def _server(run: PlannedRun, problem: Problem, meet: Meeting, draws: Draws) -> Server:

@@ -31,6 +31,7 @@ class Server(ABC):
     """
 
     reply: Message
+    _answer: Message | None = None
     _messages: Sequence[Message]
 
     def __init__(self, exchange: Exchange):
@@ -54,9 +55,19 @@ class Server(ABC):
         self.bits_down += exchange.bits_down
         return exchange.spread(ties)
 
-    @abstractmethod
+    def keep(self, x: Floats) -> Floats:
+        """x, where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
+        kept, self._answer = self._exchange.keep(x, self.reply)
+        return kept
+
     def round(self) -> Message:
         """Collect the messages, combine them, spread the reply and return it."""
+        self._round()
+        return self._answer or self.reply
+
+    @abstractmethod
+    def _round(self) -> None:
+        """After it, `reply` holds the reply."""
 
     def __enter__(self) -> Self:
         return self
@@ -74,12 +85,11 @@ class MeanServer(Server):
         self._messages = [DenseMessage(row.view(np.float64)) for row in rows]
         self.reply = DenseMessage(self._exchange.reply.view(np.float64))
 
-    def round(self) -> Message:
+    def _round(self) -> None:
         self._collect(self._exchange)
         if self._exchange.combines:
             _mean(self._exchange.rows.view(np.float64), self._exchange.part.view(np.float64))
         self._spread(self._exchange)
-        return self.reply
 
 
 class SignServer(Server):
@@ -112,7 +122,7 @@ class SignServer(Server):
         generator = self._draws.at(purpose, worker, self.k)
         return generator.integers(0, 2**64, size=width, dtype=np.uint64)
 
-    def round(self) -> Message:
+    def _round(self) -> None:
         exchange, ties = self._exchange, 0
         self._collect(exchange)
         if exchange.combines:
@@ -124,7 +134,6 @@ class SignServer(Server):
         self.reply.ties = self._spread(exchange, ties)
         if exchange.reply.item(0) == _SEND_WEAK:
             self._round_with_weak_planes()
-        return self.reply
 
     def _round_with_weak_planes(self) -> None:
         exchange, ties = self._exchange, 0
@@ -163,11 +172,10 @@ class VoteServer(SignServer):
         self.reply = self._sign_message(exchange.reply, self._weak.reply, Purpose.TIE, 0)
         self._part = self._sign_message(exchange.part, self._weak.part, Purpose.TIE, 0, exchange.start)
 
-    def round(self) -> Message:
-        super().round()
+    def _round(self) -> None:
+        super()._round()
         if self.reply.ternary:
             self._spread(self._weak)
-        return self.reply
 
     def _combine(self, mean: float, weak: Exchange | None) -> int:
         tied = self._exchange.vote(weak, self._part.strict, self._part.weak)

@@ -6,8 +6,9 @@ import pytest
 
 from launch import ROOT
 from mpisign import doctor
-from mpisign.bench import SECTIONS, record
+from mpisign.bench import record
 from mpisign.bench.rounds import DENSE
+from mpisign.bench.sections import SECTIONS
 from mpisign.bench.timing import QUICK, Ratio, Time, Unmeasured
 from mpisign.cli import main
 from mpisign.exchanges import EXCHANGES

@@ -52,7 +52,7 @@ def importers(package):
         ("torch", {"mpisign/bench/rivals/ddp.py"}),
         ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py", "mpisign/data/file.py"}),
         ("tomllib", {"mpisign/experiment.py"}),
-        ("argparse", {"mpisign/cli.py", "mpisign/data/command.py"}),
+        ("argparse", {"mpisign/cli.py", "mpisign/data/command.py", "mpisign/bench/command.py"}),
         ("tqdm", {"mpisign/progress.py"}),
         ("numba", {"mpisign/kernels.py"}),
         ("llvmlite", {"mpisign/kernels.py"}),

@@ -33,8 +33,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from mpisign import bench
-    from mpisign.bench import record
+    from mpisign.bench import record, sections
     from mpisign.bench.timing import QUICK, Effort
     from mpisign.connection import connect
     from mpisign.provenance import provenance
@@ -42,12 +41,12 @@ def _bench(options: argparse.Namespace) -> None:
     given = {key: getattr(options, key) for key in ("ranks", "dimensions") if getattr(options, key)}
     effort = (QUICK if options.quick else Effort())._replace(**given)
     with connect() as ranks:
-        results, measuring = [], bench.measure(effort, options.only, ranks)
-        print(bench.HEAD, flush=True)
+        results, measuring = [], sections.measure(effort, options.only, ranks)
+        print(sections.HEAD, flush=True)
         for result in measuring:
             results.append(result)
-            if bench.line(result):
-                print(bench.line(result), flush=True)
+            if sections.line(result):
+                print(sections.line(result), flush=True)
         machine = provenance(ranks)
         if options.output is not None and ranks.root:
             record.write(options.output, results, machine)

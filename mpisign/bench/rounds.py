@@ -6,6 +6,7 @@ barrier, and its time is that of the slowest rank.
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -31,41 +32,44 @@ SHARES = ("workers pack", "root votes", "ranks apply")
 
 def on_ranks(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
     """All times at one dimension, with a worker on each rank but the first; every rank calls it."""
-    calls = _calls(ranks, dimension)
-    clock = Clock(ranks, effort)
-    counts = {key: clock.count(call) for key, call in calls.items()}
-    taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-    for _ in range(effort.rounds):
-        for key, call in calls.items():
-            taken[key].append(clock.slice(call, counts[key]))
+    with ExitStack() as stack:
+        calls = _calls(ranks, dimension, stack)
+        clock = Clock(ranks, effort)
+        counts = {key: clock.count(call) for key, call in calls.items()}
+        taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
+        for _ in range(effort.rounds):
+            for key, call in calls.items():
+                taken[key].append(clock.slice(call, counts[key]))
     return [Time(what, exchange, ranks.size, dimension, taken[what, exchange]) for what, exchange in calls]
 
 
-def _calls(ranks: Ranks, dimension: int) -> dict[tuple[str, str], Callable[[], object]]:
+def _calls(ranks: Ranks, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
     calls = {}
     for name in EXCHANGES:
-        calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x)
-        calls[TIED, name] = _whole(ranks, name, gradient, x)
-        calls[BARE, name] = _bare(ranks, name, dimension)
+        calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x, stack)
+        calls[TIED, name] = _whole(ranks, name, gradient, x, stack)
+        calls[BARE, name] = _bare(ranks, name, dimension, stack)
     calls |= {(what, ""): call for what, call in _shares(ranks, gradient, x).items()}
     return calls | {(what, ""): call for what, call in _dense(dimension).items()}
 
 
-def _whole(ranks: Ranks, name: str, gradient: Floats, x: Floats) -> Callable[[], object]:
-    server = VoteServer(meeting(name, ranks), ranks.size - 1, len(x), "exact", Draws(0, 0))
+def _whole(ranks: Ranks, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
+    server = stack.enter_context(VoteServer(meeting(name, ranks), ranks.size - 1, len(x), "exact", Draws(0, 0)))
+    kept = server.keep(x)
 
     def call() -> None:
         for worker in server.hosted:
             server.message(worker).put(gradient)
-        server.round().subtract_from(x, 1e-9)
+        server.round().subtract_from(kept, 1e-9)
 
     return call
 
 
-def _bare(ranks: Ranks, name: str, dimension: int) -> Callable[[], object]:
+def _bare(ranks: Ranks, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
     width = planes.words(dimension)
     exchange = meeting(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))
+    stack.callback(exchange.close)
 
     def call() -> None:
         exchange.collect()
@@ -112,7 +116,7 @@ class Clock:
     def count(self, call: Callable[[], object]) -> int:
         """How many fill a slice, the same on every rank."""
         call()
-        return max(1, int(self._effort.slice / self.slice(call, 3)))
+        return max(1, int(self._effort.lockstep / self.slice(call, 3)))
 
     def slice(self, call: Callable[[], object], count: int) -> float:
         """Seconds of one of `count` calls in a row, on the slowest rank."""

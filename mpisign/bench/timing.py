@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 
 class Effort(NamedTuple):
-    """slice: seconds that a timed slice lasts at least. rounds: slices of each side. shape: n and d of the data.
-    iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are converted. launches: of each
-    program that runs on ranks. ranks: how many the rounds are timed on, one after the other; dimensions: their d."""
+    """slice, lockstep: seconds that a timed slice lasts at least, on one rank and on several. rounds: slices of each side.
+    shape: n and d of the data. iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are
+    converted. launches: of each program that runs on ranks. ranks: how many the rounds are timed on, one after the other;
+    dimensions: their d."""
 
     slice: float = 0.005
+    lockstep: float = 0.02
     rounds: int = 15
     shape: tuple[int, int] = (20000, 2000)
     iterations: int = 20000
@@ -27,6 +29,7 @@ class Effort(NamedTuple):
 
 QUICK = Effort(
     slice=1e-4,
+    lockstep=1e-3,
     rounds=3,
     shape=(2000, 200),
     iterations=400,

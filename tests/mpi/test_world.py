@@ -115,6 +115,28 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
         pass
 
 
+@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("message", SERVERS)
+def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchange, message):
+    """Two workers, so that votes tie; x is one for a whole node where there is one."""
+    d = 2**17 + 100
+    rows = np.random.default_rng(3).integers(-2, 3, (2, d)).astype(float)
+    alone, here = (SERVERS[message](meeting(exchange, who), 2, d, "exact", Draws(1, 0)) for who in (Alone(), ranks))
+    with alone, here:
+        start = np.arange(d, dtype=float)
+        expected, x = alone.keep(start.copy()), here.keep(start.copy())
+        for k in range(4):
+            for server in (alone, here):
+                server.begin(k)
+                for worker in server.hosted:
+                    server.message(worker).put(np.roll(rows[worker], k))
+            alone.round().subtract_from(expected, 0.5)
+            reply = here.round()
+            assert (x == np.arange(d)).all() == (k == 0)
+            reply.subtract_from(x, 0.5)
+            assert (x == expected).all()
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3, 7, 20])
 def test_every_worker_is_hosted_once(ranks, workers):
     from mpi4py import MPI

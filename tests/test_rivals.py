@@ -63,7 +63,7 @@ def test_every_rival_is_measured():
     programs("mpich")
     effort = QUICK._replace(shape=(200, 50))
     rows = list(example5.example5(effort))
-    assert [row.what.partition(",")[0] for row in rows] == [rival.row for rival in example5.rivals()]
+    assert [row.what.partition(", Example 5")[0] for row in rows] == [rival.row for rival in example5.rivals()]
     for row, rival in zip(rows, example5.rivals(), strict=True):
         assert isinstance(row, Unmeasured if rival.missing else Ratio)
         assert rival.missing or 0 < row.low <= row.median <= row.high < math.inf

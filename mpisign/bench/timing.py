@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 
 class Effort(NamedTuple):
-    """slice, lockstep: seconds that a timed slice lasts at least, on one rank and on several. rounds: slices of each side.
+    """How much is measured.
+
+    slice, lockstep: seconds that a timed slice lasts at least, on one rank and on several. rounds: slices of each side.
     shape: n and d of the data. iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are
-    converted. launches: of each program that runs on ranks. ranks: how many the rounds are timed on, one after the other;
-    dimensions: their d."""
+    converted. launches: of each program that runs on ranks. ranks: how many the rounds are timed on, one number
+    after the other. dimensions: their d.
+    """
 
     slice: float = 0.005
     lockstep: float = 0.02

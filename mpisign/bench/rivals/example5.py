@@ -142,7 +142,7 @@ def _launched(folder: Path, *program: str) -> str:
 
 def _ours(folder: Path, iterations: int) -> dict[str, float]:
     """Signs by both exchanges, and dense SGD, by rank 0's clock, without evaluation and records."""
-    found = {}
+    found: dict[str, float] = {}
     for exchange in ("server", "node"):
         run = f"-m mpisign run job.toml -o run.h5 --overwrite --exchange {exchange} --set iterations={iterations}"
         _launched(folder, *run.split())

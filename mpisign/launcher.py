@@ -17,8 +17,10 @@ _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"
 MORE_THAN_CORES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
+    "OMPI_MCA_mpi_yield_when_idle": "1",
 }
-"""What Open MPI needs to start more ranks than there are cores; MPICH does so unasked."""
+"""What Open MPI needs to start more ranks than there are cores, and for those that wait to let others have theirs; MPICH
+does both unasked."""
 _GRACE = 10.0
 """Seconds a launcher has to end its ranks, once it is asked to."""
 

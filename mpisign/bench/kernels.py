@@ -31,6 +31,7 @@ def kernels(dimension: int, effort: Effort) -> Iterator[Ratio]:
 
 
 _BALLOTS = 64
+"""Of the vote that is timed over d."""
 
 
 def curves(effort: Effort) -> Iterator[Time]:

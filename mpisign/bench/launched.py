@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mpisign.bench import record
+from mpisign.bench import kernels, record
 from mpisign.bench.rounds import BARE, SHARES, WHOLE, on_ranks
 from mpisign.bench.timing import Effort, Ratio, Time, Unmeasured, summary
 from mpisign.exchanges import EXCHANGES
@@ -29,7 +29,9 @@ def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
 
 
 def here(ranks: Ranks, effort: Effort) -> Iterator[Ratio | Time]:
-    """The times on these ranks, and their ratios; every rank goes through them."""
+    """The times on these ranks, and their ratios; every rank goes through them. First the curves, on the root."""
+    if ranks.root:
+        yield from kernels.curves(effort)
     for dimension in effort.dimensions:
         times = on_ranks(ranks, dimension, effort)
         yield from times
@@ -45,7 +47,7 @@ def _launched(ranks: int, effort: Effort) -> list[Time]:
         done = launch(ranks, command, timeout=_TIMEOUT)
         if done.returncode:
             raise BadInput("launcher", f"mpiexec ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
-        return list(record.read(output).times)
+        return [time for time in record.read(output).times if time.ranks == ranks]
 
 
 _GOALS: dict[int, tuple[str, str, str]] = {

@@ -19,8 +19,8 @@ MORE_THAN_CORES = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
     "OMPI_MCA_mpi_yield_when_idle": "1",
 }
-"""What Open MPI needs to start more ranks than there are cores, and for those that wait to let others have theirs; MPICH
-does both unasked."""
+"""What Open MPI needs to start more ranks than there are cores, and for one that waits to let others have its core;
+MPICH does both unasked."""
 _GRACE = 10.0
 """Seconds a launcher has to end its ranks, once it is asked to."""
 

@@ -20,6 +20,10 @@ Zeros: TypeAlias = Literal["exact", "coin", "plus"]
 needed); "coin", a keyed fair coin decides, which has the same expectation; "plus", +1."""
 
 
+Share: TypeAlias = tuple[int, int] | None
+"""Words first, ..., stop - 1 of a plane, which are the coordinates from 64 first on, before 64 stop; None: all."""
+
+
 class Message(ABC):
     """A vector and a number >= 0, as views of a row that is about to travel or has just arrived.
 
@@ -41,13 +45,9 @@ class Message(ABC):
     def put(self, vector: Floats, number: float | None = None) -> None:
         """Write `vector`, shape (d,), and `number` (default: its l1 norm) into the row."""
 
-    def subtract_from(self, x: Floats, c: float) -> None:
-        """x <- x - c * (the vector that is held) in place, shape (d,)."""
-        self.subtract_part(x, c, 0, planes.words(len(x)))
-
     @abstractmethod
-    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
-        """The same for the coordinates of the words first, ..., stop - 1 only: from 64 first on, before 64 stop."""
+    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+        """x <- x - c * (the vector that is held) in place, shape (d,); of a share, only those coordinates."""
 
     @abstractmethod
     def squares(self) -> float:
@@ -104,12 +104,14 @@ class SignMessage(Message):
         ternary = has_zeros and self._zeros == "exact"
         self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
 
-    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
-        part, strict = x[64 * first : 64 * stop], self.strict[first:stop]
+    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+        strict, weak = self.strict, self.weak
+        if share is not None:
+            x, strict, weak = x[64 * share[0] : 64 * share[1]], strict[slice(*share)], weak[slice(*share)]
         if self.ternary:
-            planes.subtract_weak(part, c, strict, self.weak[first:stop])
+            planes.subtract_weak(x, c, strict, weak)
         else:
-            planes.subtract(part, c, strict)
+            planes.subtract(x, c, strict)
 
     def squares(self) -> float:
         zeros = planes.differing(self.strict, self.weak) if self.ternary else 0
@@ -140,9 +142,11 @@ class DenseMessage(Message):
         norm = _copy_with_norm(vector, self.vector)
         self._row[0] = norm if number is None else number
 
-    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
-        part = slice(64 * first, 64 * stop)
-        _subtract_multiple(x[part], c, self.vector[part])
+    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+        vector = self.vector
+        if share is not None:
+            x, vector = x[64 * share[0] : 64 * share[1]], vector[64 * share[0] : 64 * share[1]]
+        _subtract_multiple(x, c, vector)
 
     def squares(self) -> float:
         return float(self.vector @ self.vector)
@@ -154,10 +158,10 @@ class DenseMessage(Message):
 class Shared(Message):
     """A reply to ranks that hold x in common: each takes its share of the step, and none goes on before all have.
 
-    share: the words of this rank, first and stop. meet: waits for the other ranks.
+    share: this rank's. meet: waits for the other ranks.
     """
 
-    def __init__(self, reply: Message, share: tuple[int, int], meet: Callable[[], None]):
+    def __init__(self, reply: Message, share: Share, meet: Callable[[], None]):
         self._reply, self._share, self._meet = reply, share, meet
 
     @property
@@ -175,9 +179,9 @@ class Shared(Message):
     def put(self, vector: Floats, number: float | None = None) -> None:
         self._reply.put(vector, number)
 
-    def subtract_part(self, x: Floats, c: float, first: int, stop: int) -> None:
+    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
         self._meet()  # somebody may still read x_k
-        self._reply.subtract_part(x, c, *self._share)
+        self._reply.subtract_from(x, c, self._share)
         self._meet()
 
     def squares(self) -> float:

@@ -30,10 +30,11 @@ _LONG = 2**17
 _LOOKS = 64
 """Looks at a semaphore between two offers of the core."""
 
-_SPINS, _SPINS_ON_SHARED_CORES = 20000, 2000
-"""Looks at a semaphore before a rank sleeps: about 100 microseconds, and 10 where another rank may need its core.
+_SPINS, _SPINS_ON_SHARED_CORES = 20000, 500
+"""Looks at a semaphore before a rank sleeps: about 100 microseconds, and 5 where another rank needs its core.
 
-Sleeping and waking takes some 20; but a rank that goes on looking keeps its core, though it offers it, for up to 80."""
+To sleep and to be woken takes some 20; but a rank that goes on looking keeps its core, though it offers it, for up to 80.
+"""
 
 
 class Node(Exchange):
@@ -49,7 +50,9 @@ class Node(Exchange):
         if self._node.root:
             _make(self._signals, self._node.size)
         self._node.agree(None)  # not a post before they are made
-        self._spins = _SPINS if self._node.size <= cores() else _SPINS_ON_SHARED_CORES
+        # While a worker waits, the other workers may want a core; the leader, waiting, wants none and must not take one.
+        wanted = self._node.size - (not self._node.root)
+        self._spins = _SPINS if wanted <= cores() else _SPINS_ON_SHARED_CORES
         self._shared = memory[lines : lines + rows * width].reshape(rows, width)
         self.table = self._shared[self._node.rank * self.per_rank : (self._node.rank + 1) * self.per_rank]
         self.reply = self.part = memory[lines + rows * width :]

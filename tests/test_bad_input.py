@@ -168,6 +168,8 @@ CASES = [
     ("workers zero", {"workers": "0"}, RUN, ["runs.0.workers:", "greater than or equal to 1", "got 0"]),
     ("repeats zero", {"repeats": "0"}, RUN, ["repeats:", "greater than or equal to 1", "got 0"]),
     ("iterations zero", {"iterations": "0"}, RUN, ["runs.0.iterations:", "greater than or equal to 1", "got 0"]),
+    ("exchange unknown", {"exchange": '"ring"'}, RUN, ["exchange:", "'server', 'sharded', 'node' or 'auto'", "'ring'"]),
+    ("exchange a number", {"exchange": "2"}, RUN, ["exchange:", "'server'"]),
     ("seed negative", {"seed": "-1"}, RUN, ["seed:", "greater than or equal to 0", "-1"]),
     ("seed of 64 bits", {"seed": str(2**63)}, RUN, ["seed:", "less than", str(2**63)]),
     ("every zero", {"log": "{ every = 0 }"}, RUN, ["log.every:", "greater than or equal to 1"]),

@@ -55,6 +55,7 @@ def findings(found: Record, machine: Machine) -> Iterator[str]:
     """The model's parameters, and its error on what it was not fitted to."""
     net = machine.network
     yield f"latency {1e6 * net.latency:.3g} us, bandwidth {net.bandwidth / 1e9:.3g} GB/s, flag {1e6 * net.flag:.3g} us"
+    yield f"sums {net.adding / 1e9:.3g} GB/s; on shared cores a message takes {1e6 * net.switch:.3g} us longer"
     for what, exchange in [*sorted(FITTED), *(key for key in _WHATS if key not in FITTED)]:
         off = [predicted(machine, t) / t.median for t in modelled(found) if (t.what, t.exchange) == (what, exchange)]
         if off:

@@ -24,7 +24,7 @@ from mpisign.ranks import Ranks
 _LINE = 8
 """Words of a cache line: each semaphore, at most 32 bytes on Linux, has one to itself."""
 
-_LONG = 2**17
+LONG = 2**17
 """The length from which on x is kept once a node: 1 MB."""
 
 _LOOKS = 64
@@ -33,7 +33,7 @@ _LOOKS = 64
 _SPINS, _SPINS_ON_SHARED_CORES = 20000, 500
 """Looks at a semaphore before a rank sleeps: about 100 microseconds, and 5 where another rank needs its core.
 
-To sleep and to be woken takes some 20; but a rank that goes on looking keeps its core, though it offers it, for up to 80.
+To sleep and to be woken takes some 20; a rank that goes on looking keeps its core, though it offers it, for up to 80.
 """
 
 
@@ -50,7 +50,7 @@ class Node(Exchange):
         if self._node.root:
             _make(self._signals, self._node.size)
         self._node.agree(None)  # not a post before they are made
-        # While a worker waits, the other workers may want a core; the leader, waiting, wants none and must not take one.
+        # While a worker waits, the others may want its core; the leader, while it waits, must not take one of theirs.
         wanted = self._node.size - (not self._node.root)
         self._spins = _SPINS if wanted <= cores() else _SPINS_ON_SHARED_CORES
         self._shared = memory[lines : lines + rows * width].reshape(rows, width)
@@ -89,7 +89,7 @@ class Node(Exchange):
 
     def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
         """A long x is kept once a node: a step of every rank on its own would wait for memory."""
-        if len(x) < _LONG:
+        if len(x) < LONG:
             return x, reply
         memory, self._give_x_back = self.ranks.memory(len(x))
         kept, idle = (

@@ -16,16 +16,30 @@ from scipy.optimize import least_squares
 
 from mpisign.arrays import Floats
 from mpisign.bench.timing import Time
+from mpisign.nodes import LONG
 from mpisign.planes import words
 
 
 class Network(NamedTuple):
-    """latency: seconds a message. bandwidth: bytes a second of a rank's link, each way. flag: seconds until one rank of
-    a node sees that another has written."""
+    """latency: seconds a message. bandwidth: bytes a second of a rank's link, each way. adding: bytes a second that a
+    rank adds in a dense sum. flag: seconds until one rank of a node sees what another has written.
+
+    switch, late: what a message takes longer, and a flag, where ranks wait for each other's cores.
+    """
 
     latency: float
     bandwidth: float
+    adding: float
     flag: float
+    switch: float = 0.0
+    late: float = 0.0
+
+    def shared(self, turns: float) -> "Network":
+        """The same where each core serves so many ranks in turns: it carries their messages, too."""
+        if turns <= 1:
+            return self
+        bandwidth, adding = self.bandwidth / turns, self.adding / turns
+        return Network(self.latency + self.switch, bandwidth, adding, self.flag + self.late)
 
 
 class Curve(NamedTuple):
@@ -77,8 +91,9 @@ def allgather(net: Network, ranks: int, size: float) -> float:
 
 def allreduce(net: Network, ranks: int, size: float) -> float:
     """A sum of `size` bytes a rank: by doubling, or scattered sums that are gathered by all (Rabenseifner)."""
-    doubling = _stages(ranks) * (net.latency + size / net.bandwidth)
-    scattered = 2 * _stages(ranks) * net.latency + 2 * (ranks - 1) / ranks * size / net.bandwidth
+    doubling = _stages(ranks) * (net.latency + size / net.bandwidth + size / net.adding)
+    scattered = 2 * _stages(ranks) * net.latency
+    scattered += (ranks - 1) / ranks * (2 * size / net.bandwidth + size / net.adding)
     return min(doubling, scattered)
 
 
@@ -98,15 +113,16 @@ def communication(net: Network, exchange: str, ranks: int, dimension: int) -> fl
 
 def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> float:
     """Seconds of packing, voting and applying, where ranks share cores in turns."""
-    turns = max(1.0, ranks / machine.cores)
-    workers_turns = max(1.0, (ranks - 1) / machine.cores)
+    turns, workers_turns = (max(1.0, busy / machine.cores) for busy in (ranks, ranks - 1))
     ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
-    return workers_turns * machine.pack.at(dimension) + machine.vote.at(ballots) + turns * machine.apply.at(dimension)
+    together = exchange == "node" and dimension >= LONG  # one x for all of them
+    steps = turns / ranks if together else turns
+    return workers_turns * machine.pack.at(dimension) + machine.vote.at(ballots) + steps * machine.apply.at(dimension)
 
 
 def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: int) -> float:
     """The model's time of `what` `mpisign.bench.rounds` measures."""
-    net = machine.network
+    net = machine.network.shared(ranks / machine.cores)
     if what == "round":
         return communication(net, exchange, ranks, dimension) + computing(machine, exchange, ranks, dimension)
     return {
@@ -118,29 +134,41 @@ def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: i
 
 
 FITTED = {("collectives", "server"), ("collectives", "sharded"), ("allreduce float32", "")}
-"""What the network's latency and bandwidth are fitted to; everything else is predicted."""
+"""What the network is fitted to, besides its flags; everything else is predicted."""
 
 
 def fit(times: Iterable[Time], cores: float) -> Machine:
-    """The machine that the times are of: least squares of the logarithms.
+    """The machine that the times are of: least squares of the logarithms, far ones counting less.
 
-    times: those of `kernels.curves` and `rounds.rounds`. Raises ValueError when some are missing.
+    times: those of `kernels.curves` and `rounds.on_ranks`. Raises ValueError when some are missing.
     """
     times = list(times)
     used = [time for time in times if (time.what, time.exchange) in FITTED]
-    flags = [time.median / time.ranks for time in times if (time.what, time.exchange) == ("collectives", "node")]
-    if len(used) < 2 or not flags:
-        raise ValueError("expected the rounds of at least one number of ranks among the times")
     pack, apply, vote = (_curve(times, what) for what in ("pack", "apply", "vote"))
-    flag, logs = statistics.median(flags), np.log([time.median for time in used])
+    flag, late = _flags(times, cores)
+    if len(used) < 4:
+        raise ValueError("expected the rounds of at least one number of ranks among the times")
+    logs = np.log([time.median for time in used])
+
+    def machine(logarithms: Floats) -> Machine:
+        latency, bandwidth, adding, switch = (float(value) for value in np.exp(logarithms))
+        return Machine(Network(latency, bandwidth, adding, flag, switch, late), pack, apply, vote, cores)
 
     def residuals(logarithms: Floats) -> Floats:
-        latency, bandwidth = np.exp(logarithms)
-        machine = Machine(Network(latency, bandwidth, flag), pack, apply, vote, cores)
-        return np.log([seconds(machine, time.what, time.exchange, time.ranks, time.dimension) for time in used]) - logs
+        made = machine(logarithms)
+        return np.log([seconds(made, time.what, time.exchange, time.ranks, time.dimension) for time in used]) - logs
 
-    latency, bandwidth = np.exp(least_squares(residuals, np.log([1e-6, 1e9]), loss="soft_l1").x)
-    return Machine(Network(float(latency), float(bandwidth), flag), pack, apply, vote, cores)
+    return machine(least_squares(residuals, np.log([1e-6, 1e9, 1e9, 1e-6]), loss="soft_l1").x)
+
+
+def _flags(times: list[Time], cores: float) -> tuple[float, float]:
+    """Seconds of a flag, and what it takes longer on shared cores."""
+    found = [time for time in times if (time.what, time.exchange) == ("collectives", "node")]
+    own, shared = ([t.median / t.ranks for t in found if (t.ranks > cores) == late] for late in (False, True))
+    if not found:
+        raise ValueError("expected the rounds of at least one number of ranks among the times")
+    flag = statistics.median(own or shared)
+    return flag, max(statistics.median(shared or own) - flag, 0.0)
 
 
 def _curve(times: list[Time], what: str) -> Curve:

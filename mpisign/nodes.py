@@ -92,16 +92,18 @@ class Node(Exchange):
         if len(x) < LONG:
             return x, reply
         memory, self._give_x_back = self.ranks.memory(len(x))
-        kept, idle = (
-            memory.view(np.float64),
-            int(self._node.size > cores()),
-        )  # the leader, when it has no core of its own
-        width = -(-words(len(x)) // (self._node.size - idle))
+        kept = memory.view(np.float64)
         if self._node.root:
             kept[:] = x
         self._meet()
-        first = (self._node.rank - idle) * width
-        return kept, Shared(reply, (max(first, 0), max(first + width, 0)), self._meet)
+        return kept, Shared(reply, self._share(words(len(x))), self._meet)
+
+    def _share(self, width: int) -> tuple[int, int]:
+        """This rank's words of `width`; a leader without a core of its own has none."""
+        idle = int(self._node.size > cores())
+        each = -(-width // (self._node.size - idle))
+        first = (self._node.rank - idle) * each
+        return max(first, 0), max(first + each, 0)
 
     def _wait(self, index: int, count: int) -> None:
         while count := _wait(self._signals, index, count, self._spins):
@@ -157,12 +159,9 @@ class Nodes(Node):
 
 def _who(exchange: Exchange) -> tuple[Indices, Indices]:
     """The rows of this node's table that have a worker, and the number of each."""
-    members = exchange.ranks.members
-    hosted = [
-        (exchange.per_rank * i + j, m) for i, rank in enumerate(members) for j, m in enumerate(exchange.hosted_by(rank))
-    ]
-    rows, workers = np.array(hosted, dtype=np.int64).reshape(-1, 2).T
-    return rows, workers
+    hosted = [exchange.hosted_by(rank) for rank in exchange.ranks.members]
+    rows = [exchange.per_rank * i + j for i, workers in enumerate(hosted) for j in range(len(workers))]
+    return np.array(rows, dtype=np.int64), np.array([m for workers in hosted for m in workers], dtype=np.int64)
 
 
 def by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:

@@ -120,12 +120,13 @@ def draw_predictions(machine: Machine, axes: Axes) -> None:
     cluster, workers = machine._replace(cores=math.inf), np.unique(np.geomspace(1, 4096, 60).astype(int))
     for d, width in ((10**6, 1.0), (10**9, 2.2)):
         for what, exchange in (("round", "server"), ("round", "sharded"), ("allreduce float32", "")):
-            label, color, style = _WHATS[what, exchange]
+            label, color, style = exchange or "Allreduce of float32", *_WHATS[what, exchange][1:]
             times = [seconds(cluster, what, exchange, int(m) + 1, d) for m in workers]
             axes.plot(workers, times, color=color, ls=style, lw=width, label=f"{label}, d = $10^{int(math.log10(d))}$")
     axes.set(xscale="log", yscale="log", xlabel="workers M, each with a core and a link", ylabel="seconds, predicted")
+    axes.set_ylim(top=100 * axes.get_ylim()[1])  # room for the legend
     axes.set_title("What the model predicts", loc="left")
-    axes.legend(fontsize=7.5)
+    axes.legend(fontsize=7.5, ncols=2, loc="upper left")
 
 
 def draw_errors(found: Record, machine: Machine, axes: Axes) -> None:
@@ -138,8 +139,9 @@ def draw_errors(found: Record, machine: Machine, axes: Axes) -> None:
     axes.axhspan(0.5, 2, color="0.93", zorder=0)
     axes.axhline(1, color="0.6", lw=0.8)
     axes.set(xscale="log", yscale="log", xlabel="d", ylabel="predicted / measured")
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 2)  # room for the legend
     axes.set_title("The model's error where it was not fitted; grey: a factor of 2", loc="left")
-    axes.legend(fontsize=7.5)
+    axes.legend(fontsize=7.5, ncols=2, loc="lower left")
 
 
 def table(ratios: list[Ratio]) -> str:

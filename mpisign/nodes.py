@@ -165,18 +165,22 @@ def _who(exchange: Exchange) -> tuple[Indices, Indices]:
 
 
 def by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
-    """Shared memory on one node; over several, counts where the rows are ballots, and else the single server."""
+    """Shared memory on one node; over several, counts where the rows are ballots, and else the single server.
+
+    That too where the system has no semaphores between processes, as macOS.
+    """
+    if not _make(np.zeros(_LINE, dtype=np.uint64), 1):
+        return Central(ranks, workers, form)
     if ranks.largest == ranks.size:
         return Node(ranks, workers, form)
     return (Nodes if form.ballots else Central)(ranks, workers, form)
 
 
-def _make(words: Words, count: int) -> None:
-    """`count` semaphores, each on a line; raises OSError where the system has none between processes."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for i in range(count):
-        if libc.sem_init(ctypes.c_void_p(words[_LINE * i :].ctypes.data), 1, 0):
-            raise OSError(ctypes.get_errno(), "no semaphores between processes here; take another exchange")
+def _make(words: Words, count: int) -> bool:
+    """`count` semaphores between processes, each on a line; False where the system has none."""
+    sem_init = ctypes.CDLL(None).sem_init
+    made = [sem_init(ctypes.c_void_p(words[_LINE * i :].ctypes.data), 1, 0) for i in range(count)]
+    return not any(made)
 
 
 @kernel("void(uint64[::1], int64, int64)")

@@ -29,6 +29,7 @@ step = { kind = "constant", alpha = 1.0 }
 
 RANK = """
 import sys, threading
+import mpisign.connection, mpisign.nodes, mpisign.runner, mpisign.world
 from mpisign.cli import main
 
 def private():
@@ -62,7 +63,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("workers", "exchange"), [(1, "server"), (2, "node"), (4, "server")])
+@pytest.mark.parametrize(("workers", "exchange"), [(1, "server"), (2, "server"), (4, "node")])
 def test_no_rank_holds_the_data(workers, exchange, folder):
     """Private memory at its peak, beyond what the imports took, is a part of the data's size, for more ranks too."""
     bin = programs("mpich")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import SGDClassifier
 
-from launch import programs
 from mpisign.bench.rivals import classifier, example5, plain
-from mpisign.bench.timing import QUICK, Ratio, Unmeasured
+from mpisign.bench.timing import QUICK
 from mpisign.problems.logistic import Logistic
 from mpisign.rows import DenseRows
 
@@ -56,17 +55,6 @@ def test_a_step_of_the_classifier_is_down_our_loss(problem):
 def test_the_classifier_is_measured():
     row = classifier.classifier(QUICK)
     assert 0 < row.low <= row.median <= row.high < math.inf
-
-
-@pytest.mark.ranks
-def test_every_rival_is_measured():
-    programs("mpich")
-    effort = QUICK._replace(shape=(200, 50))
-    rows = list(example5.example5(effort))
-    assert [row.what.partition(", Example 5")[0] for row in rows] == [rival.row for rival in example5.rivals()]
-    for row, rival in zip(rows, example5.rivals(), strict=True):
-        assert isinstance(row, Unmeasured if rival.missing else Ratio)
-        assert rival.missing or 0 < row.low <= row.median <= row.high < math.inf
 
 
 def test_without_mpi_the_rows_say_so(monkeypatch):

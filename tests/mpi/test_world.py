@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mpisign.connection import connect
+from mpisign.exchange import Central, Format
 from mpisign.exchanges import EXCHANGES, meeting
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
@@ -135,6 +136,13 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
             assert (x == np.arange(d)).all() == (k == 0)
             reply.subtract_from(x, 0.5)
             assert (x == expected).all()
+
+
+def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
+    monkeypatch.setattr("mpisign.nodes._make", lambda words, count: False)
+    exchange = EXCHANGES["node"](ranks, 2, Format(1, 3, 3))
+    assert type(exchange) is Central
+    exchange.close()
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7, 20])

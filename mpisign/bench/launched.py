@@ -81,7 +81,9 @@ def _ratios(
         whole, bare = found[WHOLE, name], found[BARE, name]
         yield _over(f"Allreduce of float32 / the round, {name}, {where}", dense, whole, fast_)
         yield _over(f"Allreduce of float32 / its messages alone, {name}, {where}", dense, bare)
+        yield _over(f"Allreduce of float64 / the round, {name}, {where}", found["allreduce float64", ""], whole)
         yield _over(f"the round, {name} / Gather and Bcast alone, {where}", whole, messages, lean_)
+    yield _over(f"signs a byte each / signs a bit each, Gather and Bcast, {where}", found["gather int8", ""], messages)
     computing = [sum(parts) for parts in zip(*(found[share, ""] for share in SHARES), strict=True)]
     yield _over(f"pack, vote and apply / Gather and Bcast alone, {where}", computing, messages, balanced)
 

@@ -49,6 +49,14 @@ workers = {_WORKERS}
 step = {{ kind = "constant", alpha = 2.0 }}
 
 [[runs]]
+label = "light"
+method = "scaled-sign"
+scale = "mean"
+workers = {_WORKERS}
+oracle = {{ kind = "minibatch", batch = 1 }}
+step = {{ kind = "constant", alpha = 2.0 }}
+
+[[runs]]
 label = "dense"
 method = "gd"
 workers = {_WORKERS}
@@ -75,6 +83,8 @@ def rivals() -> list[Rival]:
         Rival("ddp", "server", "torch DDP with gloo / ours, server", ">= 20", torch),
         Rival("ddp", "node", "torch DDP with gloo / ours, node", ">= 20", torch),
         Rival("dense", "server", "SGD as we run it / ours, server", "", ""),
+        Rival("server, light", "server", "batch 1, nearly all round / ours, server", "", ""),
+        Rival("node, light", "node", "batch 1, nearly all round / ours, node", "", ""),
     ]
 
 
@@ -148,7 +158,8 @@ def _ours(folder: Path, iterations: int) -> dict[str, float]:
         _launched(folder, *run.split())
         clocks = {run.label: run.repeats[0].columns for run in Trajectory(folder / "run.h5")}
         seconds = {label: float(columns["seconds"][-1] / columns["k"][-1]) for label, columns in clocks.items()}
-        found |= {exchange: seconds["signs"]} | ({"dense": seconds["dense"]} if exchange == "server" else {})
+        found |= {exchange: seconds["signs"], f"{exchange}, light": seconds["light"]}
+        found |= {"dense": seconds["dense"]} if exchange == "server" else {}
     return found
 
 

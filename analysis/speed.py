@@ -150,12 +150,24 @@ def table(ratios: list[Ratio]) -> str:
     return "\n".join(["| ratio | median | quartiles | goal |", "|---|---|---|---|", *rows])
 
 
-def insert(text: str, between: str) -> str:
-    """Text with what is between its marks replaced; raises ValueError where it has none."""
+def insert(page: Path, between: str) -> None:
+    """Replace what is between the marks of a page; raises BadInput where it has none, or cannot be read."""
+    try:
+        text = page.read_text()
+    except OSError as error:
+        raise BadInput(str(page), f"cannot read this file: {error.strerror}") from None
     head, tail = text.split(_MARKS[0]), text.split(_MARKS[1])
     if len(head) != 2 or len(tail) != 2:
-        raise ValueError(f"expected one {_MARKS[0]} and one {_MARKS[1]}")
-    return f"{head[0]}{_MARKS[0]}\n{between}\n{_MARKS[1]}{tail[1]}"
+        raise BadInput(str(page), f"expected one {_MARKS[0]} and one {_MARKS[1]}")
+    page.write_text(f"{head[0]}{_MARKS[0]}\n{between}\n{_MARKS[1]}{tail[1]}")
+
+
+def fitted(found: Record, path: Path) -> Machine:
+    """The machine of a record; raises BadInput, naming its file, where it says too little."""
+    try:
+        return fit(found.times, found.machine["cores"])
+    except ValueError as error:
+        raise BadInput(str(path), str(error)) from None
 
 
 def main() -> int:
@@ -168,11 +180,11 @@ def main() -> int:
     plt.style.use(STYLE)
     try:
         found = record.read(options.file)
-        machine = fit(found.times, found.machine["cores"])
+        machine = fitted(found, options.file)
         if options.readme is not None:
-            options.readme.write_text(insert(options.readme.read_text(), table(found.ratios)))
-    except (BadInput, ValueError) as error:
-        print(f"{Path(sys.argv[0]).name}: {options.file}: {error}", file=sys.stderr)
+            insert(options.readme, table(found.ratios))
+    except BadInput as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2
     report(*findings(found, machine))
     save(draw(found, machine), options.output / f"{options.file.stem}-speed")

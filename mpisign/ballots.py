@@ -11,8 +11,8 @@ from mpisign.kernels import kernel, part_of_kernels
 _BLOCK = 256
 """Words that are counted at a time: sixteen counters of them fit the first-level cache."""
 
-_CARRY = 15
-"""The row of the counters that holds what is carried on; the others are the counter's bits."""
+_CARRY = 31
+"""The row of the counters that holds what is carried on; the others are the counter's bits: up to 2^31 ballots."""
 
 
 @part_of_kernels
@@ -20,9 +20,6 @@ def _add3(a: np.uint64, b: np.uint64, c: np.uint64) -> tuple[np.uint64, np.uint6
     """A full adder on 64 coordinates at once: (sum, carry)."""
     half = a ^ b
     return half ^ c, (a & b) | (half & c)
-
-
-_ROW = "uint64[::1], "
 
 
 @part_of_kernels

@@ -5,11 +5,12 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 from mpisign import __version__
 from mpisign.bench import command as bench
 from mpisign.data import command as data
+from mpisign.experiment import ExchangeName
 from mpisign.output import check_output
 from mpisign.settings import BadInput
 
@@ -101,7 +102,7 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     run.add_argument(
         "--exchange",
-        choices=["server", "sharded", "node", "auto"],
+        choices=get_args(ExchangeName),
         help="how messages meet; auto tries each on these ranks, takes the fastest and says why",
     )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")

@@ -31,6 +31,17 @@ def test_vote_is_the_sign_of_the_sum(workers, d, seed):
     assert ties == (expected == 0).any()
 
 
+@pytest.mark.parametrize("workers", [2**15 - 1, 2**15, 40001])
+def test_so_many_ballots_that_the_counters_need_sixteen_digits(workers):
+    rows = np.random.default_rng(workers).integers(0, 2**64, (workers, 1), dtype=np.uint64)
+    counts = np.unpackbits(rows.view(np.uint8), axis=1).sum(axis=0, dtype=int)
+    strict, weak = np.zeros((2, 1), dtype=np.uint64)
+    ballots.vote(rows, rows[:0], strict, weak)
+    found = np.unpackbits(strict.view(np.uint8)), np.unpackbits(weak.view(np.uint8))
+    assert (found[0] == (2 * counts > workers)).all()
+    assert (found[1] == (2 * counts >= workers)).all()
+
+
 @given(
     sizes=st.lists(st.integers(0, 20), min_size=1, max_size=5).filter(any),
     d=st.integers(1, 20000),

@@ -106,7 +106,7 @@ def test_data_that_disappeared_or_changed(folder):
     ("options", "expected"),
     [
         (["--set", "seed=2"], "run.h5: cannot go on with this file: in it seed is 1, not 2 as in the job now"),
-        (["--set", "runs.0.step.alpha=2"], "in it runs.0.step.alpha is 0.001, not 2.0 as in the job now"),
+        (["--set", "runs.0.step.alpha=2"], "in it runs.0.step.alpha is 0.001, not 2 as in the job now"),
         (["--set", "runs.0.zeros=coin"], "in it runs.0.method.zeros is not set, not coin as in the job now"),
         (["--set", "repeats=3", "--repeats", "0:2"], "in it repeats is 1, not 3 as in the job now"),
         (["--overwrite"], "argument --overwrite: not allowed with argument --resume"),
@@ -155,7 +155,7 @@ def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
 @pytest.mark.ranks
 @pytest.mark.parametrize("exchange", ["server", "sharded"])
 def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
-    """Worker 1's rank is killed. From the last checkpoint on it is a vote of workers 0 and 2: as in one process, there."""
+    """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process."""
     text = JOB.replace("100000", "3000").replace("scaled-sign", "signum") + "[log]\nevery = 500\n"
     (folder / "job.toml").write_text(text.replace("[[runs]]", "repeats = 2\n[[runs]]", 0))
     run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]

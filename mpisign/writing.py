@@ -162,7 +162,7 @@ class TrajectoryWriter:
         else:
             if path in self._file:
                 del self._file[path]
-            _create(self._file.create_group(path), ks, dimension, iterates)
+            lay_out(self._file.create_group(path), ks, dimension, iterates)
         return RepeatWriter(self._file[path], self)
 
     def copy(self, label: str, number: int, source: Path, virtual: bool) -> None:
@@ -174,7 +174,7 @@ class TrajectoryWriter:
                 _view(group, theirs, os.path.relpath(source, self._output.parent))
             else:
                 iterates = "x" in theirs
-                _create(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
+                lay_out(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
                 for name in theirs:
                     group[name][...] = theirs[name][()]
             group.attrs.update(theirs.attrs)
@@ -216,7 +216,8 @@ def _path(label: str, number: int) -> str:
     return f"runs/{label}/repeats/{number:04d}"
 
 
-def _create(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+def lay_out(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+    """The datasets of a repeat, in full, and what is true of it before its first record."""
     group.attrs["status"], group.attrs["records"] = "running", 0
     for name, (dtype, unit) in COLUMNS.items():
         fill = np.nan if dtype is np.float64 else -1

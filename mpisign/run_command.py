@@ -77,11 +77,12 @@ def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     from mpisign import runner, surviving
     from mpisign.connection import connect
-    from mpisign.forecast import report
 
     with connect() as ranks:
         plan, repeats, resume = _prepared(options, ranks)
         if options.dry_run:
+            from mpisign.forecast import report  # slow to import
+
             return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
         run = surviving.run if options.on_failure == "continue" else runner.run
         run(plan, ranks, options.output, repeats, resume)

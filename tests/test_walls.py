@@ -57,6 +57,7 @@ def importers(package):
         (
             "h5py",
             {
+                "mpisign/hdf5.py",
                 "mpisign/trajectory.py",
                 "mpisign/writing.py",
                 "mpisign/datasets.py",

@@ -13,7 +13,7 @@ from mpisign.checkpoints import STOPPED, Stopped
 from mpisign.data import command as data
 from mpisign.experiment import ExchangeName
 from mpisign.output import check_output
-from mpisign.settings import BadInput, described
+from mpisign.settings import BadInput, described, one_line
 
 if TYPE_CHECKING:
     from mpisign.experiment import Experiment
@@ -65,8 +65,7 @@ def _complain(message: str, status: int) -> int:
     from mpisign.connection import first_process
 
     if first_process():
-        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
-        print(f"mpisign: {line}", file=sys.stderr, flush=True)
+        print(f"mpisign: {one_line(message)}", file=sys.stderr, flush=True)
     return status
 
 

@@ -15,12 +15,39 @@ import h5py
 import numpy as np
 
 from mpisign.seal import check_seal
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, shown
 
 Attributes = dict[str, Any]
 _DENSEST = 1100
 """Deflate makes nothing smaller than by 1032."""
-_ERRORS = (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError, ArithmeticError, MemoryError)
+_ERRORS = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+)
+
+
+_KINDS: dict[type, tuple[Any, str]] = {
+    str: (str, "text"),
+    int: (int | np.integer, "a whole number"),
+    float: (float | np.floating, "a finite number"),
+}
+
+
+def typed(attributes: Attributes, name: str, kind: type, default: Any = None) -> Any:
+    """An attribute as a str, an int or a finite float; raises ValueError when it is none."""
+    value, (kinds, what) = attributes.get(name, default), _KINDS[kind]
+    if value is None:
+        raise ValueError(f"the attribute {name} is missing")
+    if not isinstance(value, kinds) or (kind is float and not np.isfinite(value)):
+        raise ValueError(f"expected the attribute {name} to be {what}, found {shown(value)}")
+    return kind(value)
 
 
 class Source:
@@ -42,7 +69,10 @@ class Source:
 
     def dataset(self, parent: h5py.Group, name: str) -> h5py.Dataset:
         """The dataset `name` of a group, of numbers that this file holds; raises ValueError or KeyError."""
-        found = _item(parent, name)
+        *groups, last = name.split("/")
+        for group in groups:
+            parent = self.group(parent, group)
+        found = _item(parent, last)
         if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "biuf" or found.shape is None:
             raise ValueError(f"expected {name} to be an array of numbers")
         if found.external:
@@ -59,6 +89,10 @@ class Source:
         if found.size:
             dataset.read_direct(found, np.s_[: shape[0]] if shape else None)
         return found
+
+    def check(self, dataset: h5py.Dataset) -> None:
+        """Raises ValueError where the file holds less than all of a dataset, which is then read in parts."""
+        self._take(dataset, dataset.nbytes)
 
     def attributes(self, item: h5py.Group) -> Attributes:
         """Text, numbers and arrays of them; raises ValueError for anything else."""
@@ -93,18 +127,31 @@ class Source:
             if not path.is_file():
                 raise ValueError(f"the file {name}, which holds a part of it, is missing")
             if path not in self._others and path != self.path:
+                check_seal(path)
                 self._others.add(path)
                 self._left += path.stat().st_size
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether it begins as an HDF5 file does."""
+    try:
+        return bool(h5py.is_hdf5(path))
+    except _ERRORS:
+        return False
+
+
 @contextmanager
-def reading(path: Path, what: str) -> Iterator[Source]:
-    """An HDF5 file, open; raises BadInput, key its path, for all that goes wrong while it is read: it is no `what`."""
+def reading(path: Path, what: str, sealed: int | None = None) -> Iterator[Source]:
+    """An HDF5 file, open; raises BadInput, key its path, for all that goes wrong while it is read: it is no `what`.
+
+    sealed: the size in bytes up to which its seal is checked; None: whatever its size.
+    """
     try:
         if not path.is_file():
             raise BadInput(str(path), f"no such file; expected {what}")
-        check_seal(path)
-        if not h5py.is_hdf5(path):
+        if sealed is None or path.stat().st_size <= sealed:
+            check_seal(path)
+        if not is_hdf5(path):
             raise BadInput(str(path), f"expected {what}, an HDF5 file; this is none, or it was cut off")
         with h5py.File(path, "r") as file:
             yield Source(path, file)

@@ -5,6 +5,7 @@ before it is asked. HDF5 reads past a seal, and drops it when the file is change
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def seal(path: Path) -> None:
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(_seal(_sha256(path, size), size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def unseal(path: Path) -> None:
@@ -34,23 +37,23 @@ def unseal(path: Path) -> None:
             file.truncate(size - BYTES)
 
 
-def check_seal(path: Path) -> None:
-    """Raises BadInput when the file was changed or damaged after it was sealed; one without a seal passes.
+def check_seal(path: Path) -> bool:
+    """Whether the file has a seal. Raises BadInput when it was changed or damaged after it was sealed.
 
     A seal that is cut short, as of a process that was killed while it wrote it, is none.
     """
     end = _end(path)
     at = end.find(_MAGIC)
     if at < 0:
-        return
+        return False
     size, found = path.stat().st_size, _LINE.match(end, at)
     if found:
         sealed, content = end[at:], int(found[2])
         whole = _seal(found[1].decode(), content)
         if content + len(sealed) == size and len(sealed) < BYTES and whole.startswith(sealed):
-            return
+            return False
         if content + BYTES == size and sealed == whole and _sha256(path, content) == found[1].decode():
-            return
+            return True
     raise BadInput(str(path), "this file was changed or damaged after it was written: it is not what its seal says")
 
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.hdf5 import Attributes, Source, reading, within
+from mpisign.hdf5 import Attributes, Source, reading, typed, within
 from mpisign.settings import BadInput
 
 SCHEMA = "mpisign-trajectory/1"
@@ -40,8 +40,6 @@ STATUSES = ("running", "complete", "diverged")
 _ATTRIBUTES = {"method": str, "workers": int, "iterations": int, "f_star": float, "f_star_error": float}
 """Without which nobody can read a run."""
 
-_KINDS = {str: "text", int: "a whole number", float: "a finite number"}
-
 
 def sha256(x: Floats) -> str:
     """Of a point's bytes: float64, in the machine's order."""
@@ -56,25 +54,14 @@ def columns_sha256(columns: Mapping[str, np.ndarray]) -> str:
     """
     digest = hashlib.sha256()
     for name, column in sorted(columns.items()):
-        own = hashlib.sha256(np.ascontiguousarray(column)).hexdigest()
+        own = hashlib.sha256(np.ascontiguousarray(column).data).hexdigest()
         digest.update(f"{name} {column.dtype} {column.shape} {own}\n".encode())
     return digest.hexdigest()
 
 
-def _typed(attributes: Attributes, name: str, kind: type, default: Any = None) -> Any:
-    """An attribute as text, a whole number or a finite number; raises ValueError when it is none."""
-    value = attributes.get(name, default)
-    if value is None:
-        raise ValueError(f"the attribute {name} is missing")
-    kinds = {str: str, int: int | np.integer, float: float | np.floating}[kind]
-    if not isinstance(value, kinds) or (kind is float and not np.isfinite(value)):
-        raise ValueError(f"expected the attribute {name} to be {_KINDS[kind]}")
-    return kind(value)
-
-
 def _texts(attributes: Attributes, name: str, kind: type) -> Any:
     """A list or table of texts, kept as JSON; raises ValueError when it is none."""
-    found = json.loads(_typed(attributes, name, str))
+    found = json.loads(typed(attributes, name, str))
     texts = found.items() if isinstance(found, dict) else [("", text) for text in found]
     if not isinstance(found, kind) or not all(isinstance(text, str) for _, text in texts):
         raise ValueError(f"expected the attribute {name} to hold texts")
@@ -115,12 +102,12 @@ class Repeat:
     def __init__(self, source: Source, group: h5py.Group, iterates: bool):
         self.number = _number(group)
         attributes = source.attributes(group)
-        self.status = _typed(attributes, "status", str)
-        self.sha256 = _typed(attributes, "sha256", str, "")
+        self.status = typed(attributes, "status", str)
+        self.sha256 = typed(attributes, "sha256", str, "")
         self.diverged_at = attributes.get("diverged_at")
         if self.status not in STATUSES:
             raise ValueError(f"expected the status {', '.join(STATUSES)}, found {self.status!r}")
-        records = _typed(attributes, "records", int)
+        records = typed(attributes, "records", int)
         names = [*COLUMNS, "x"] if iterates and "x" in group else [*COLUMNS]
         self.columns = {name: _column(source, group, name, records) for name in names}
         self._check_records(source.dataset(group, "k").shape[0])
@@ -149,11 +136,11 @@ class RunRecord:
             raise ValueError("expected a printable label")
         self.label, self.attributes = label, source.attributes(group)
         for name, kind in _ATTRIBUTES.items():
-            _typed(self.attributes, name, kind)
+            typed(self.attributes, name, kind)
         for name in self.attributes:
             if f"{name}_known" in self.attributes:
-                _typed(self.attributes, name, float)
-                _typed(self.attributes, f"{name}_known", str)
+                typed(self.attributes, name, float)
+                typed(self.attributes, f"{name}_known", str)
         repeats = source.group(group, "repeats")
         self.repeats = []
         for number in sorted(repeats, key=int):
@@ -183,10 +170,10 @@ class Trajectory:
             if source.root.attrs.get("schema") != SCHEMA:
                 raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
             attributes = source.attributes(source.root)
-            self.experiment: str = _typed(attributes, "experiment", str)
+            self.experiment: str = typed(attributes, "experiment", str)
             self.overrides: list[str] = _texts(attributes, "overrides", list)
             self.provenance: dict[str, str] = _texts(attributes, "provenance", dict)
-            self.resumed: list[dict[str, str]] = json.loads(_typed(attributes, "resumed", str, "[]"))
+            self.resumed: list[dict[str, str]] = json.loads(typed(attributes, "resumed", str, "[]"))
             runs = source.group(source.root, "runs")
             self.runs = []
             for label in runs:

@@ -29,7 +29,7 @@ def seal(path: Path) -> None:
 
 
 def unseal(path: Path) -> None:
-    """Take the seal off, before the file is changed."""
+    """Take the seal off, before the file is changed; one that does not fit its size stays."""
     size = path.stat().st_size
     found = _LINE.match(_end(path))
     if found and int(found[2]) == size - BYTES:
@@ -38,23 +38,17 @@ def unseal(path: Path) -> None:
 
 
 def check_seal(path: Path) -> bool:
-    """Whether the file has a seal. Raises BadInput when it was changed or damaged after it was sealed.
-
-    A seal that is cut short, as of a process that was killed while it wrote it, is none.
-    """
+    """Whether the file has a seal. Raises BadInput when it was changed, damaged or cut off after it was sealed."""
     end = _end(path)
     at = end.find(_MAGIC)
     if at < 0:
         return False
-    size, found = path.stat().st_size, _LINE.match(end, at)
+    found = _LINE.match(end, at)
     if found:
-        sealed, content = end[at:], int(found[2])
-        whole = _seal(found[1].decode(), content)
-        if content + len(sealed) == size and len(sealed) < BYTES and whole.startswith(sealed):
-            return False
-        if content + BYTES == size and sealed == whole and _sha256(path, content) == found[1].decode():
+        sha256, size = found[1].decode(), int(found[2])
+        if end == _seal(sha256, size) and size + BYTES == path.stat().st_size and _sha256(path, size) == sha256:
             return True
-    raise BadInput(str(path), "this file was changed or damaged after it was written: it is not what its seal says")
+    raise BadInput(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
 
 
 def _seal(sha256: str, size: int) -> bytes:

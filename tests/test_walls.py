@@ -60,7 +60,6 @@ def importers(package):
                 "mpisign/hdf5.py",
                 "mpisign/trajectory.py",
                 "mpisign/writing.py",
-                "mpisign/datasets.py",
                 "mpisign/data/file.py",
                 "mpisign/doctor/files.py",
                 "mpisign/forecast/size.py",

@@ -256,4 +256,4 @@ def _child(node: Any, part: str, override: str) -> Any:
 def _refuse_unknown(table: Mapping[str, object], known: list[str], path: str) -> None:
     for key in table:
         if key not in known:
-            raise BadInput(f"{path}.{key}" if path else key, f"unknown key; {closest(key, known)}")
+            raise BadInput(f"{path}.{key}" if path else key or '""', f"unknown key; {closest(key, known)}")

@@ -30,17 +30,38 @@ def examples(count):
     )
 
 
-@st.composite
-def damaged(draw, content):
-    """Bytes with one to eight bits flipped, a block of 512 set to zero, or cut off; never as they were."""
+def damage():
+    """Functions of bytes: one to eight bits flipped, a block of 512 set to zero, or cut off."""
+    place = st.integers(0, 2**40)
+    flips = st.lists(place, min_size=1, max_size=8, unique=True)
+    return st.one_of(
+        flips.map(lambda places: lambda content: _flipped(content, places)),
+        flips.map(lambda places: lambda content: _flipped(content, places)),
+        place.map(_zeroed),
+        place.map(lambda length: lambda content: content[: length % len(content)]),
+    )
+
+
+def _flipped(content, places):
     found = bytearray(content)
-    match draw(st.sampled_from(["flip", "flip", "flip", "zero", "cut"])):
-        case "flip":
-            for place in draw(st.sets(st.integers(0, 8 * len(found) - 1), min_size=1, max_size=8)):
-                found[place // 8] ^= 1 << place % 8
-        case "zero":
-            start = 512 * draw(st.integers(0, (len(found) - 1) // 512))
-            found[start : start + 512] = bytes(len(found[start : start + 512]))
-        case "cut":
-            del found[draw(st.integers(0, len(found) - 1)) :]
+    for place in {place % (8 * len(found)) for place in places}:
+        found[place // 8] ^= 1 << place % 8
     return bytes(found)
+
+
+def _zeroed(place):
+    def change(content):
+        start = 512 * (place % -(-len(content) // 512))
+        return content[:start] + bytes(len(content[start : start + 512])) + content[start + 512 :]
+
+    return change
+
+
+def choices():
+    """Functions that choose one of a list, again and again."""
+
+    def chooser(numbers):
+        left = iter(numbers)
+        return lambda options: options[next(left) % len(options)]
+
+    return st.lists(st.integers(0, 2**30), min_size=16, max_size=16).map(chooser)

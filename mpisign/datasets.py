@@ -15,6 +15,7 @@ from mpisign.data.rows import Csr
 from mpisign.data.text import parse
 from mpisign.hdf5 import is_hdf5, reading
 from mpisign.rows import signed
+from mpisign.seal import check_seal
 from mpisign.settings import BadInput, closest, shown
 from mpisign.sharing import Opened, copied
 
@@ -72,7 +73,10 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     path = Path(name)
     if not _is_file(path):
         raise BadInput("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
-    features, labels = _read(path)
+    try:
+        features, labels = _read(path)
+    except BadInput as error:
+        raise (error if error.key == "data" else BadInput("data", str(error))) from None
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
     signs = _as_signs(labels, name)
@@ -87,6 +91,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _read(path: Path) -> tuple[Floats, Floats]:
+    if path.stat().st_size <= VERIFIED_BYTES:
+        check_seal(path)
     if is_data_file(path):
         return _read_data_file(path)
     return _read_hdf5(path) if is_hdf5(path) else _read_libsvm(path)
@@ -113,16 +119,13 @@ def _check_size(path: Path, n: int, d: int) -> None:
 
 
 def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
-    try:
-        with reading(path, "an HDF5 file with the numeric datasets features and labels") as source:
-            features, labels = (source.dataset(source.root, name) for name in ("features", "labels"))
-            if features.ndim != 2 or labels.shape != features.shape[:1] or not features.size:
-                shapes = f"{features.shape} and {labels.shape}"
-                raise ValueError(f"expected features of shape (n, d) and labels of shape (n,), got {shapes}")
-            _check_size(path, *features.shape)
-            return source.read(features).astype(np.float64), source.read(labels).astype(np.float64)
-    except BadInput as error:
-        raise (error if error.key == "data" else BadInput("data", str(error))) from None
+    with reading(path, "an HDF5 file with the numeric datasets features and labels") as source:
+        features, labels = (source.dataset(source.root, name) for name in ("features", "labels"))
+        if features.ndim != 2 or labels.shape != features.shape[:1] or not features.size:
+            shapes = f"{features.shape} and {labels.shape}"
+            raise ValueError(f"expected features of shape (n, d) and labels of shape (n,), got {shapes}")
+        _check_size(path, *features.shape)
+        return source.read(features).astype(np.float64), source.read(labels).astype(np.float64)
 
 
 def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
@@ -138,8 +141,6 @@ def _text(path: Path) -> tuple[Floats, Csr]:
     try:
         block = content(path, _TEXT_BYTES)
         return parse(block + b"\n" * (not block.endswith(b"\n")), "float64", f"{path}, expected LIBSVM text or HDF5")
-    except BadInput as error:
-        raise BadInput("data", str(error)) from None
     except OSError as error:
         raise BadInput("data", f"{path}: cannot read this file: {error.strerror}") from None
 

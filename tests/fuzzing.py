@@ -30,6 +30,13 @@ def examples(count):
     )
 
 
+class Content(bytes):
+    """A file's bytes, which a failing test does not print."""
+
+    def __repr__(self):
+        return f"{len(self)} bytes"
+
+
 def damage():
     """Functions of bytes: one to eight bits flipped, a block of 512 set to zero, or cut off."""
     place = st.integers(0, 2**40)

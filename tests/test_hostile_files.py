@@ -15,7 +15,7 @@ import scipy.sparse
 from hypothesis import given
 
 from alone import run_alone
-from fuzzing import FACTOR, choices, damage, examples
+from fuzzing import FACTOR, Content, choices, damage, examples
 from launch import environment
 from mpisign import datasets, summary
 from mpisign.data import file as data_file
@@ -49,7 +49,7 @@ JOB = """
 @pytest.fixture(scope="module")
 def trajectory(tmp_path_factory):
     """The bytes of a trajectory file, as it is written: sealed."""
-    return run_alone(tmp_path_factory.mktemp("trajectory"), JOB).read_bytes()
+    return Content(run_alone(tmp_path_factory.mktemp("trajectory"), JOB).read_bytes())
 
 
 @pytest.fixture(scope="module", params=["dense", "sparse"])
@@ -63,7 +63,7 @@ def data(request, tmp_path_factory):
     with DataWriter(path, Layout(30, 6, nnz, sparse, "float64")) as writer:
         writer.append(csr if sparse else features, labels, row_norms(csr.data, csr.indptr))
         writer.finish({"source": "thirty rows", "source_sha256": "", "label_values": [-1.0, 1.0]})
-    return path.read_bytes()
+    return Content(path.read_bytes())
 
 
 def read_trajectory(path):

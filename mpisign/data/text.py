@@ -107,7 +107,7 @@ def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
     try:
         labels, features = scan(block) or _by_scikit_learn(block)
     except (ValueError, OverflowError) as error:
-        return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({error})"
+        return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({_short(str(error))})"
     with np.errstate(over="ignore"):
         values = features.values.astype(dtype, copy=False)
     if not (np.isfinite(labels).all() and np.isfinite(values).all()):
@@ -138,5 +138,8 @@ def _first_bad(lines: list[bytes], dtype: str) -> int:
 
 
 def _shortened(line: bytes) -> str:
-    text = line.decode(errors="replace").strip()
-    return repr(text if len(text) <= 40 else text[:40] + "...")
+    return repr(_short(line.decode(errors="replace").strip(), 40))
+
+
+def _short(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else text[:most] + "..."

@@ -183,7 +183,7 @@ def _check_values(document: Table) -> None:
             raise BadInput(path, f"expected an integer of at least -2^63 and less than {2**63}, got {shown(value)}")
         if isinstance(value, dict | list):
             items = value.items() if isinstance(value, dict) else enumerate(value)
-            left += [(f"{path}.{key}" if path else str(key), inner, depth + 1) for key, inner in items]
+            left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
 
 
 def _table(document: Table, key: str) -> Table:

@@ -26,6 +26,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
+_LONGEST = 500
+"""Letters of a key that are shown; it may have been given with millions."""
+
+
 class BadInput(ValueError):
     """What a user gave does not fit: the command prints it as one line and exits with status 2.
 
@@ -34,7 +38,8 @@ class BadInput(ValueError):
     """
 
     def __init__(self, key: str, complaint: str):
-        super().__init__(f"{key}: {complaint}" if key else complaint)
+        named = key if len(key) <= _LONGEST else f"{key[: _LONGEST // 2]}...{key[-_LONGEST // 2 :]}"
+        super().__init__(f"{named}: {complaint}" if key else complaint)
         self.key, self.complaint = key, complaint
 
     def inside(self, path: str) -> "BadInput":

@@ -19,7 +19,7 @@ from checking import Checked, check
 from checking.given import CONSTANTS
 from checking.versus import draw
 from figure import STYLE, report, save
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, one_line
 from mpisign.trajectory import Trajectory
 
 
@@ -60,7 +60,7 @@ def main() -> int:
         if options.json:
             write(options.json, found)
     except BadInput as error:
-        print(f"check.py: {error}", file=sys.stderr)
+        print(one_line(f"check.py: {error}"), file=sys.stderr)
         return 2
     report(*table(found))
     if options.output:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import chosen, command, remark
+from figure import chosen, command, plain, remark
 from mpisign.trajectory import RunRecord, Trajectory
 
 STYLES = {"marker": "o", "markersize": 4}
@@ -50,7 +50,9 @@ def draw_plane(axes: Axes, run: RunRecord, alpha: float) -> None:
         x = repeat.columns["x"] / alpha
         axes.plot(x[:, 0], x[:, 1], label=f"from ({x[0, 0]:.3g}, {x[0, 1]:.3g}) alpha", **STYLES)
     axes.plot(0, 0, "k+", markersize=10)
-    axes.set(xlabel="$x_1$ / alpha", ylabel="$x_2$ / alpha", aspect="equal", adjustable="datalim", title=run.label)
+    axes.set(
+        xlabel="$x_1$ / alpha", ylabel="$x_2$ / alpha", aspect="equal", adjustable="datalim", title=plain(run.label)
+    )
 
 
 def draw_distance(axes: Axes, sign: RunRecord, gd: RunRecord, alpha: float) -> None:

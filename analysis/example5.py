@@ -20,7 +20,7 @@ import figure2
 import figure3
 from claims import SIMILAR, Claim, Finding, Ratio
 from figure import STYLE, report, save
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, one_line
 from mpisign.trajectory import Trajectory
 
 Table = dict[str, dict[str, Finding]]
@@ -101,7 +101,7 @@ def main() -> int:
     try:
         found = table([Trajectory(path) for path in options.files])
     except BadInput as error:
-        print(f"example5.py: {error}", file=sys.stderr)
+        print(one_line(f"example5.py: {error}"), file=sys.stderr)
         return 2
     report(*lines(found))
     save(draw(found), options.output / "example5-claims")

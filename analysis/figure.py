@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, one_line
 from mpisign.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
@@ -47,7 +47,7 @@ def command(
         trajectory = Trajectory(options.file, iterates=iterates)
         found, figure = findings(trajectory), draw(trajectory)
     except BadInput as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
     report(*found)
     save(figure, options.output / f"{options.file.stem}-{name}")
@@ -78,7 +78,7 @@ def command_of_files(
         found += together(*trajectories)
         figure = draw(*trajectories)
     except BadInput as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
     report(*found)
     save(figure, options.output / name)
@@ -101,6 +101,11 @@ def chosen(trajectory: Trajectory, method: str, **settings: float) -> RunRecord:
     raise BadInput(
         str(trajectory.path), f"expected a complete run of {described} with log = {{ every = 1, iterates = true }}"
     )
+
+
+def plain(label: str) -> str:
+    """A run's label as it is, whatever it means to matplotlib: $ begins mathematics, _ keeps out of the legend."""
+    return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import chosen, command, remark
+from figure import chosen, command, plain, remark
 from mpisign.trajectory import RunRecord, Trajectory
 
 ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")
@@ -27,7 +27,7 @@ STYLES = (
 
 def draw_run(axes: Axes, run: RunRecord, style: dict[str, object]) -> None:
     for i, repeat in enumerate(run.finished()):
-        faint = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": run.label}
+        faint = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": plain(run.label)}
         gap = run.gap(repeat)
         axes.plot(repeat.columns["k"], np.where(gap > 0, gap, np.nan), **(style | faint))
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from claims import Claim, better, final_gaps
-from figure import command
+from figure import command, plain
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 from unstated import tabulate, unstated
@@ -61,7 +61,7 @@ def draw_run(run: RunRecord, shade: Any, left: Axes, right: Axes) -> None:
     """The median gap of a run, and each repeat's final gap with their geometric mean."""
     gaps, workers, final = [run.gap(repeat) for repeat in run.finished()], run.attributes["workers"], final_gaps(run)
     dashes = (0, (3, 3)) if workers % 2 == 0 else "-"
-    left.plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=run.label)
+    left.plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=plain(run.label))
     right.plot(np.full(len(final), workers), final, ".", color=shade)
     right.plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import command
+from figure import command, plain
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
@@ -35,7 +35,7 @@ def draw_run(run: RunRecord, axes: list[Axes]) -> None:
     low, middle, high = np.quantile(np.where(gaps > 0, gaps, np.nan), [0.1, 0.5, 0.9], axis=0)
     for axes_, axis in zip(axes, AXES, strict=True):
         x = abscissa(run, axis, records)
-        (line,) = axes_.plot(x, middle, label=run.label)
+        (line,) = axes_.plot(x, middle, label=plain(run.label))
         axes_.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
 

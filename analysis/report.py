@@ -21,7 +21,7 @@ from figure import STYLE, report
 from ledger.entry import Entry, Results
 from mpisign.data.file import is_data_file
 from mpisign.experiment import parse
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, one_line
 from mpisign.trajectory import Trajectory
 
 
@@ -44,7 +44,10 @@ def read(folder: Path) -> Results:
 
 def job(trajectory: Trajectory) -> str:
     """The name in the experiment that the file carries."""
-    return parse(trajectory.experiment, trajectory.overrides, name=trajectory.path.stem).name
+    try:
+        return parse(trajectory.experiment, trajectory.overrides, name=trajectory.path.stem).name
+    except BadInput as error:
+        raise BadInput(str(trajectory.path), f"the experiment that it carries: {error}") from None
 
 
 def as_json(entries: dict[str, list[Entry]]) -> str:
@@ -97,7 +100,7 @@ def main() -> int:
     try:
         report(*make(options.folder, options.output))
     except BadInput as error:
-        print(f"report.py: {error}", file=sys.stderr)
+        print(one_line(f"report.py: {error}"), file=sys.stderr)
         return 2
     return 0
 

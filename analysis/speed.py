@@ -26,7 +26,7 @@ from mpisign.bench import record
 from mpisign.bench.costs import FITTED, Machine, fit, seconds
 from mpisign.bench.record import Record
 from mpisign.bench.timing import Ratio, Time
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, one_line
 
 _MARKS = "<!-- mpisign bench: begin -->", "<!-- mpisign bench: end -->"
 _WHATS = {
@@ -156,6 +156,8 @@ def insert(page: Path, between: str) -> None:
         text = page.read_text()
     except OSError as error:
         raise BadInput(str(page), f"cannot read this file: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(str(page), "cannot read this file: it is not UTF-8 text") from None
     head, tail = text.split(_MARKS[0]), text.split(_MARKS[1])
     if len(head) != 2 or len(tail) != 2:
         raise BadInput(str(page), f"expected one {_MARKS[0]} and one {_MARKS[1]}")
@@ -184,7 +186,7 @@ def main() -> int:
         if options.readme is not None:
             insert(options.readme, table(found.ratios))
     except BadInput as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
     report(*findings(found, machine))
     save(draw(found, machine), options.output / f"{options.file.stem}-speed")

@@ -11,7 +11,7 @@ from mpisign import __version__, run_command
 from mpisign.bench import command as bench
 from mpisign.checkpoints import STOPPED, Stopped
 from mpisign.data import command as data
-from mpisign.settings import BadInput, described
+from mpisign.settings import BadInput, described, one_line
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
@@ -58,8 +58,7 @@ def _complain(message: str, status: int) -> int:
     from mpisign.connection import first_process
 
     if first_process():
-        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
-        print(f"mpisign: {line}", file=sys.stderr, flush=True)
+        print(f"mpisign: {one_line(message)}", file=sys.stderr, flush=True)
     return status
 
 

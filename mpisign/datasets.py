@@ -4,18 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import h5py
 import numpy as np
 import scipy.sparse
 
 from mpisign.arrays import Floats
-from mpisign.data.file import DataFile, is_data_file
+from mpisign.data.compression import content
+from mpisign.data.file import VERIFIED_BYTES, DataFile, is_data_file
 from mpisign.data.opening import opened_file
+from mpisign.data.rows import Csr
+from mpisign.data.text import parse
+from mpisign.hdf5 import is_hdf5, reading
 from mpisign.rows import signed
-from mpisign.settings import BadInput, closest
+from mpisign.seal import check_seal
+from mpisign.settings import BadInput, closest, shown
 from mpisign.sharing import Opened, copied
 
-_VERIFIED_BYTES = 10**9
+_DENSE_BYTES, _TEXT_BYTES = 2**32, 2**30
+"""Of features that are read as dense numbers, and of text that is not converted first."""
 
 Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 """raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
@@ -50,7 +55,7 @@ def opened(name: str, scaling: Scaling | None = None) -> Opened:
         if (scaling or "raw") == "raw":
             return opened_file(file)
         if file.layout.sparse:
-            raise BadInput("scaling", f'expected "raw" for sparse data, got {scaling!r}: scaled it would be dense')
+            raise BadInput("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
     return copied(signed(*load(name, scaling)).arrays)
 
 
@@ -66,57 +71,78 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
         features, labels = BUNDLED[name]()
         return _scaled(features, scaling or "unit-rows"), labels
     path = Path(name)
-    if not path.is_file():
-        raise BadInput("data", f"no file and no bundled data set {name!r}; {closest(name, list(BUNDLED))}")
-    features, labels = _read(path)
+    if not _is_file(path):
+        raise BadInput("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
+    try:
+        features, labels = _read(path)
+    except BadInput as error:
+        raise (error if error.key == "data" else BadInput("data", str(error))) from None
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
     signs = _as_signs(labels, name)
     return _scaled(features, scaling or "raw"), signs
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _read(path: Path) -> tuple[Floats, Floats]:
+    if path.stat().st_size <= VERIFIED_BYTES:
+        check_seal(path)
     if is_data_file(path):
         return _read_data_file(path)
-    return _read_hdf5(path) if h5py.is_hdf5(path) else _read_libsvm(path)
+    return _read_hdf5(path) if is_hdf5(path) else _read_libsvm(path)
 
 
 def _checked(path: Path) -> DataFile:
     file = DataFile(path)
-    if path.stat().st_size <= _VERIFIED_BYTES:
+    if not file.sealed and path.stat().st_size <= VERIFIED_BYTES:
         file.verify()
     return file
 
 
 def _read_data_file(path: Path) -> tuple[Floats, Floats]:
     file = _checked(path)
+    _check_size(path, file.layout.n, file.layout.d)
     features = file.features()
     dense = features.toarray() if isinstance(features, scipy.sparse.csr_array) else features
     return np.ascontiguousarray(dense, dtype=np.float64), file.labels().astype(np.float64)
 
 
+def _check_size(path: Path, n: int, d: int) -> None:
+    if 8 * n * d > _DENSE_BYTES:
+        raise BadInput("data", f"{path}: too large to be read as dense numbers; mpisign data convert first")
+
+
 def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
-    try:
-        with h5py.File(path, "r") as file:
-            features, labels = (np.asarray(file[name][()], dtype=np.float64) for name in ("features", "labels"))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise BadInput("data", f"{path}: expected the numeric datasets features and labels: {error}") from None
-    if features.ndim != 2 or labels.shape != features.shape[:1] or not features.size:
-        shapes = f"{features.shape} and {labels.shape}"
-        raise BadInput("data", f"{path}: expected features of shape (n, d) and labels of shape (n,), got {shapes}")
-    return features, labels
+    with reading(path, "an HDF5 file with the numeric datasets features and labels") as source:
+        features, labels = (source.dataset(source.root, name) for name in ("features", "labels"))
+        if features.ndim != 2 or labels.shape != features.shape[:1] or not features.size:
+            shapes = f"{features.shape} and {labels.shape}"
+            raise ValueError(f"expected features of shape (n, d) and labels of shape (n,), got {shapes}")
+        _check_size(path, *features.shape)
+        return source.read(features).astype(np.float64), source.read(labels).astype(np.float64)
 
 
 def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
-    from sklearn.datasets import load_svmlight_file
+    labels, (values, indices, indptr) = _text(path)
+    first = min(int(indices.min(initial=1)), 1)
+    d = int(indices.max(initial=first)) + 1 - first
+    _check_size(path, len(labels), d)
+    sparse = scipy.sparse.csr_array((values, indices - first, indptr), shape=(len(labels), d))
+    return np.asarray(sparse.toarray(), dtype=np.float64), labels
 
+
+def _text(path: Path) -> tuple[Floats, Csr]:
     try:
-        features, labels = load_svmlight_file(str(path))
-        return features.toarray(), labels
-    except (OSError, ValueError, OverflowError) as error:
-        raise BadInput("data", f"{path}: expected LIBSVM text or HDF5: {error}") from None
-    except MemoryError:
-        raise BadInput("data", f"{path}: too large to be read as dense text; mpisign data convert first") from None
+        block = content(path, _TEXT_BYTES)
+        return parse(block + b"\n" * (not block.endswith(b"\n")), "float64", f"{path}, expected LIBSVM text or HDF5")
+    except OSError as error:
+        raise BadInput("data", f"{path}: cannot read this file: {error.strerror}") from None
 
 
 def _as_signs(labels: Floats, name: str) -> Floats:

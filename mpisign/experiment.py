@@ -4,6 +4,7 @@ Unknown keys, wrong types and impossible values are refused with the key's path,
 What a kind of problem, oracle, start, method or step takes besides is checked where that kind lives.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from mpisign.settings import BadInput, Count, closest, make, settings
+from mpisign.settings import BadInput, Count, closest, make, settings, shown
 
 Table = dict[str, Any]
 
@@ -77,6 +78,9 @@ class Experiment:
 RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
 """The keys of a run that are not its method's."""
 
+_MOST_BYTES, _DEEPEST = 2**24, 32
+"""Of a job file: its size, and how many tables and lists may lie within one another."""
+
 _TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs"}
 
 
@@ -86,13 +90,20 @@ def read(path: Path, overrides: list[str] | None = None) -> Experiment:
     Raises BadInput, naming the file and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return parse(text, overrides or [], name=path.stem)
+        return parse(_text(path), overrides or [], name=path.stem)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadInput(str(path), f"cannot read this job file: {reason}") from None
     except BadInput as error:
         raise BadInput(str(path), str(error)) from None
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise BadInput("", f"expected a job file of at most {_MOST_BYTES >> 20} MB")
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
 def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
@@ -103,6 +114,7 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
         raise BadInput("", f"not valid TOML: {error}") from None
     for override in overrides:
         _override(document, override)
+    _check_values(document)
     _refuse_unknown(document, sorted(_TOP), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
     if not tables["problem"]:
@@ -157,10 +169,27 @@ def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
     return replace(experiment, runs=[replace(run, workers=m) for run, m in zip(experiment.runs, workers, strict=True)])
 
 
+def _check_values(document: Table) -> None:
+    """Every key, tables and lists included, without recursion; raises BadInput for what TOML's readers do not share.
+
+    An integer has 64 bits (TOML 1.0), and so it has in the trajectory file.
+    """
+    left: list[tuple[str, Any, int]] = [("", document, 0)]
+    while left:
+        path, value, depth = left.pop()
+        if depth > _DEEPEST:
+            raise BadInput(path, f"expected at most {_DEEPEST} tables and lists within one another")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise BadInput(path, f"expected an integer of at least -2^63 and less than {2**63}, got {shown(value)}")
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
+
+
 def _table(document: Table, key: str) -> Table:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise BadInput(key, f"expected a table, got {table!r}")
+        raise BadInput(key, f"expected a table, got {shown(table)}")
     return table
 
 
@@ -180,7 +209,7 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
     labels = [run.label for run in runs]
     for index, label in enumerate(labels):
         if label in labels[:index]:
-            raise BadInput(f"runs.{index}.label", f"{label!r} is the label of an earlier run; labels differ")
+            raise BadInput(f"runs.{index}.label", f"{shown(label)} is the label of an earlier run; labels differ")
     return runs
 
 
@@ -188,36 +217,43 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     """What a run's table says of the run itself; its other keys are its method's."""
     arguments = shared | {key: value for key, value in table.items() if key in RUN_KEYS}
     arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
-    arguments.setdefault("label", str(table.get("method", path)))  # a missing one is refused by the registry
+    arguments.setdefault(
+        "label", table["method"] if isinstance(table.get("method"), str) else path
+    )  # a missing one is refused by the registry
     return make(Run, arguments, path)
 
 
 def _override(document: Table, override: str) -> None:
     """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
     path, equals, value = override.partition("=")
-    if not equals or not path:
-        raise BadInput("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {override!r}")
+    if not equals or not path.strip():
+        raise BadInput("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {shown(override)}")
     node: Any = document
     *parents, last = path.strip().split(".")
     for part in parents:
         node = _child(node, part, override)
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):
-        parsed = value.strip()
     _child(node, last, override)
-    node[int(last) if isinstance(node, list) else last] = parsed
+    node[int(last) if isinstance(node, list) else last] = _value(value)
+
+
+def _value(text: str) -> Any:
+    """A single value in TOML, or else the text itself."""
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        document = {}
+    return document["value"] if list(document) == ["value"] else text.strip()
 
 
 def _child(node: Any, part: str, override: str) -> Any:
     if isinstance(node, dict):
         return node.setdefault(part, {})
-    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+    if isinstance(node, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
         return node[int(part)]
-    raise BadInput("--set", f"{override!r} leads nowhere at {part!r}")
+    raise BadInput("--set", f"{shown(override)} leads nowhere at {shown(part)}")
 
 
 def _refuse_unknown(table: Mapping[str, object], known: list[str], path: str) -> None:
     for key in table:
         if key not in known:
-            raise BadInput(f"{path}.{key}" if path else key, f"unknown key; {closest(key, known)}")
+            raise BadInput(f"{path}.{key}" if path else key or '""', f"unknown key; {closest(key, known)}")

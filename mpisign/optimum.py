@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mpisign import __version__
 from mpisign.checkpoints import NO_SIGNALS, StopSignals
@@ -70,10 +70,17 @@ def _folder() -> Path:
 def _read(path: Path) -> Known | None:
     try:
         kept = json.loads(path.read_text())
+        if kept.pop("sha256") != _sha256(kept):
+            return None
         minimum = Minimum(float(kept["value"]), float(kept["error"]))
         return Known(minimum, {name: Constant(float(value), how) for name, (value, how) in kept["constants"].items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # nothing kept, or not by us: solved again
+
+
+def _sha256(kept: dict[str, Any]) -> str:
+    """Of what is kept: a damaged digit of f* would be nobody's error later."""
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, known: Known) -> None:
@@ -81,7 +88,8 @@ def _write(path: Path, known: Known) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known.minimum._asdict() | {"constants": known.constants}))
+        kept = known.minimum._asdict() | {"constants": known.constants}
+        temporary.write_text(json.dumps(kept | {"sha256": _sha256(kept)}))
         temporary.replace(path)
     except OSError:
         pass

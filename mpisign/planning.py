@@ -1,5 +1,6 @@
 """An experiment's kinds, made and checked: after it nothing can be refused any more."""
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
 from mpisign.starts import STARTS, Start
 from mpisign.steps import STEPS
+
+_MOST_RECORDS = 10**7
+"""Of a repeat: beyond that, a file that nobody can read."""
 
 
 class PlannedRun(NamedTuple):
@@ -40,13 +44,30 @@ class Plan(NamedTuple):
 
 def plan(experiment: Experiment, ranks: Ranks) -> Plan:
     """Make the problem, the start and every run; raises BadInput, naming the key. Every rank calls it."""
+    _check_records(experiment)
     problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
+    _check_dimension(problem)
     start = STARTS.make(experiment.start, "start")
     with _naming("start"):
         start.point(problem.dimension, Draws(experiment.seed, 0))
     default_workers = max(1, ranks.size - 1)
     runs = [_plan_run(run, problem, default_workers, f"runs.{i}") for i, run in enumerate(experiment.runs)]
     return Plan(experiment, problem, start, runs)
+
+
+def _check_records(experiment: Experiment) -> None:
+    every = experiment.log.every
+    longest = max(run.iterations for run in experiment.runs)
+    if every is not None and longest // every > _MOST_RECORDS:
+        raise BadInput("log.every", f"expected at most {_MOST_RECORDS} records, got {longest // every} of a repeat")
+
+
+def _check_dimension(problem: Problem) -> None:
+    """A small file can name a large index: x, a gradient, a message and a record are needed at the least."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 4 * 8 * problem.dimension > memory:
+        what = f"of dimension d = {problem.dimension} it needs more than the {memory >> 30} GB of memory that there are"
+        raise BadInput("problem", what)
 
 
 def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:

@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
+import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from mpisign.settings import BadInput, closest, make
+from mpisign.settings import BadInput, closest, make, shown
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Registry(Collection[str], Generic[T]):
                 return point.load()  # type: ignore[no-any-return]
         if ":" in name:
             return self._from_path(name)
-        raise BadInput("", f"no {self.sort} called {name!r}; {closest(name, list(self))}")
+        raise BadInput("", f"no {self.sort} called {shown(name)}; {closest(name, list(self))}")
 
     def make(
         self, table: Mapping[str, object], path: str, kind: str = "kind", also: Iterable[str] = (), **given: object
@@ -55,7 +56,7 @@ class Registry(Collection[str], Generic[T]):
         """
         name = table.get(kind)
         if not isinstance(name, str):
-            found = f"got {name!r}" if kind in table else "it is missing"
+            found = f"got {shown(name)}" if kind in table else "it is missing"
             raise BadInput(f"{path}.{kind}", f"expected one of {', '.join(self)}; {found}")
         try:
             maker = self[name]
@@ -66,7 +67,7 @@ class Registry(Collection[str], Generic[T]):
         _refuse_unknown([*(key for key in asked if key not in given), *also], name, arguments, path)
         made = make(maker, arguments | {key: value for key, value in given.items() if key in asked}, path)
         if not isinstance(made, self._base):
-            raise BadInput(f"{path}.{kind}", f"expected {name!r} to make a {self._base.__name__}")
+            raise BadInput(f"{path}.{kind}", f"expected {shown(name)} to make a {self._base.__name__}")
         return made
 
     def describe(self) -> Iterator[tuple[str, str]]:
@@ -75,13 +76,27 @@ class Registry(Collection[str], Generic[T]):
             yield name, (inspect.getdoc(self[name]) or "").partition("\n")[0]
 
     def _from_path(self, name: str) -> Callable[..., T]:
+        """What a dotted path names, which was not called yet; importing it runs that module, as any import does."""
         module, _, attribute = name.partition(":")
         try:
             maker: Callable[..., T] = getattr(importlib.import_module(module), attribute)
             inspect.signature(maker)
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise BadInput("", f"expected package.module:Name of a class or function; {name!r}: {error}") from None
+            fits = self._fits(maker)
+        except Exception as error:  # a module may raise anything when it is imported
+            reason = f"{type(error).__name__}: {error}"
+            raise BadInput("", f"expected package.module:Name, {self._wanted()}; {shown(name)}: {reason}") from None
+        if not fits:
+            raise BadInput("", f"expected package.module:Name, {self._wanted()}; {shown(name)} is none")
         return maker
+
+    def _fits(self, maker: Callable[..., T]) -> bool:
+        """Whether it says that it makes one of these: nothing else that a file names is ever called."""
+        made = maker if inspect.isclass(maker) else typing.get_type_hints(maker).get("return")
+        return inspect.isclass(made) and issubclass(made, self._base)
+
+    def _wanted(self) -> str:
+        base = self._base.__name__
+        return f"a subclass of {base}, or a function whose annotation says that it returns one"
 
 
 @cache

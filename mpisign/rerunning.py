@@ -51,7 +51,7 @@ def compare(was: Trajectory, now: Trajectory) -> Comparison:
 
 
 def _where(repeat: Repeat, again: Repeat) -> str:
-    if repeat.workers_from is not None:
+    if repeat.workers_from:
         return f"differs; workers were lost at k = {', '.join(str(k) for k, _ in repeat.workers_from)}"
     value, other = repeat.columns["value"], again.columns["value"]
     common = min(len(value), len(other))

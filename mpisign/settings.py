@@ -6,6 +6,7 @@ give it are its keyword arguments, checked against their annotations by pydantic
 
 import difflib
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar, cast, dataclass_transform
 
@@ -25,6 +26,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
+_LONGEST = 500
+"""Letters of a key that are shown; it may have been given with millions."""
+
+
 class BadInput(ValueError):
     """What a user gave does not fit: the command prints it as one line and exits with status 2.
 
@@ -33,7 +38,8 @@ class BadInput(ValueError):
     """
 
     def __init__(self, key: str, complaint: str):
-        super().__init__(f"{key}: {complaint}" if key else complaint)
+        named = key if len(key) <= _LONGEST else f"{key[: _LONGEST // 2]}...{key[-_LONGEST // 2 :]}"
+        super().__init__(f"{named}: {complaint}" if key else complaint)
         self.key, self.complaint = key, complaint
 
     def inside(self, path: str) -> "BadInput":
@@ -80,6 +86,27 @@ def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
     return f"{hint}known: {', '.join(known)}"
 
 
+def shown(value: object) -> str:
+    """A value in a complaint: short, whatever it is."""
+    return _SHORT.repr(value)
+
+
+def one_line(text: str) -> str:
+    """Text without anything that a terminal would not print as it is: \\n for a line's end."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+class _Short(reprlib.Repr):
+    """At most some of each level, and six levels."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if abs(x) < 10**60 else f"an integer of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 120
+
+
 def _first(error: ValidationError) -> tuple[str, str]:
     detail: ErrorDetails = error.errors(include_url=False)[0]
     # A part in brackets is no key: it is the tag of one member of a union.
@@ -94,4 +121,4 @@ def _first(error: ValidationError) -> tuple[str, str]:
             return key, "missing, and it has no default"
         case _:
             expected = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            return key, f"expected {expected}, got {detail['input']!r}"
+            return key, f"expected {expected}, got {shown(detail['input'])}"

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import PlainValidator
 
 from mpisign.registry import Registry
-from mpisign.settings import BadInput, Positive, settings
+from mpisign.settings import BadInput, Positive, settings, shown
 
 
 class Step(ABC):
@@ -62,7 +62,7 @@ class Harmonic(Step):
         if not isinstance(self.c, str):
             return float(self.c)
         if samples is None:
-            raise BadInput("c", f"{self.c!r} needs a problem with data, and this one has none")
+            raise BadInput("c", f"{shown(self.c)} needs a problem with data, and this one has none")
         return _factor(self.c) * samples
 
 

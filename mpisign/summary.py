@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mpisign.settings import one_line
 from mpisign.trajectory import RunRecord, Trajectory
 
 _HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "seconds")
@@ -17,7 +18,7 @@ def text(trajectory: Trajectory) -> str:
         "",
         *_aligned([_HEADER, *(_row(run) for run in trajectory)]),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def provenance(trajectory: Trajectory) -> str:

@@ -6,13 +6,15 @@ are valid, and what is not reached yet is NaN or -1. A running repeat has a grou
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.hdf5 import Attributes, Source, reading, typed, within
 from mpisign.settings import BadInput
 
 SCHEMA = "mpisign-trajectory/1"
@@ -32,32 +34,127 @@ COLUMNS: dict[str, tuple[type, str]] = {
 """A repeat's columns: dtype and unit."""
 
 
+STATUSES = ("running", "complete", "diverged")
+"""What a repeat's status can be."""
+
+_ATTRIBUTES = {"method": str, "workers": int, "iterations": int, "f_star": float, "f_star_error": float}
+"""Without which nobody can read a run."""
+
+
 def sha256(x: Floats) -> str:
     """Of a point's bytes: float64, in the machine's order."""
     return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
 
 
-class Repeat:
-    """One repeat, read: its number, attributes, and columns up to the last valid record."""
+def columns_sha256(columns: Mapping[str, np.ndarray]) -> str:
+    """The sha256 of columns, whatever their order: of names, dtypes, shapes and bytes.
 
-    def __init__(self, group: h5py.Group, iterates: bool):
-        self.number = int(str(group.name).rpartition("/")[2])
-        self.status = str(group.attrs["status"])
-        self.sha256 = str(group.attrs.get("sha256", ""))
-        self.diverged_at = group.attrs.get("diverged_at")
-        self.workers_from = group.attrs.get("workers_from")
-        records = int(group.attrs["records"])
-        names = [name for name in (*COLUMNS, "x") if name in group and (iterates or name != "x")]
-        self.columns: dict[str, np.ndarray] = {name: group[name][:records] for name in names}
+    A finished repeat has that of the columns in COLUMNS, as far as they are filled, as its attribute `columns_sha256`;
+    who reads the file compares.
+    """
+    digest = hashlib.sha256()
+    for name, column in sorted(columns.items()):
+        own = hashlib.sha256(np.ascontiguousarray(column).data).hexdigest()
+        digest.update(f"{name} {column.dtype} {column.shape} {own}\n".encode())
+    return digest.hexdigest()
+
+
+def _texts(attributes: Attributes, name: str, kind: type) -> Any:
+    """A list or table of texts, kept as JSON; raises ValueError when it is none."""
+    found = json.loads(typed(attributes, name, str))
+    texts = found.items() if isinstance(found, dict) else [("", text) for text in found]
+    if not isinstance(found, kind) or not all(isinstance(text, str) for _, text in texts):
+        raise ValueError(f"expected the attribute {name} to hold texts")
+    return found
+
+
+def _origins(attributes: Attributes, name: str) -> list[dict[str, str]]:
+    """Further provenances, kept as JSON; none in a file of one job."""
+    found = json.loads(typed(attributes, name, str, "[]"))
+    if not isinstance(found, list) or not all(isinstance(origin, dict) for origin in found):
+        raise ValueError(f"expected the attribute {name} to hold a list of provenances")
+    return found
+
+
+def _number(group: h5py.Group) -> int:
+    name = str(group.name).rpartition("/")[2]
+    if not (name.isascii() and name.isdecimal() and len(name) < 18):
+        raise ValueError("expected the number of a repeat")
+    return int(name)
+
+
+def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
+    """The repeats that were asked for; in a file that does not say it, those that there are."""
+    found = [repeat.number for run in runs for repeat in run.repeats]
+    bounds = np.asarray(attributes.get("repeats", (min(found, default=0), max(found, default=-1) + 1)))
+    if bounds.shape != (2,) or bounds.dtype.kind not in "iu" or not 0 <= bounds[0] <= bounds[1]:
+        raise ValueError("expected the attribute repeats to be two numbers, where they begin and end")
+    return range(int(bounds[0]), int(bounds[1]))
+
+
+def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.ndarray:
+    """The first `records` of a column."""
+    dataset = source.dataset(group, name)
+    dtype, axes = (np.float64, 2) if name == "x" else (COLUMNS[name][0], 1)
+    if dataset.dtype != dtype or dataset.ndim != axes or dataset.shape[0] != group["k"].shape[0]:
+        raise ValueError(f"expected {name} to be {np.dtype(dtype)}, as long as k")
+    return source.read(dataset, records)
+
+
+class Repeat:
+    """One repeat, read: its number, attributes, and columns up to the last valid record.
+
+    Raises ValueError where that is not what a run writes.
+    """
+
+    def __init__(self, source: Source, group: h5py.Group, iterates: bool):
+        self.number = _number(group)
+        attributes = source.attributes(group)
+        self.status = typed(attributes, "status", str)
+        self.sha256 = typed(attributes, "sha256", str, "")
+        self.diverged_at = attributes.get("diverged_at")
+        self.workers_from: list[list[int]] = np.asarray(attributes.get("workers_from", [])).tolist()
+        if self.status not in STATUSES:
+            raise ValueError(f"expected the status {', '.join(STATUSES)}, found {self.status!r}")
+        records = typed(attributes, "records", int)
+        names = [*COLUMNS, "x"] if iterates and "x" in group else [*COLUMNS]
+        self.columns = {name: _column(source, group, name, records) for name in names}
+        self._check_records(source.dataset(group, "k").shape[0])
+        self._check_columns(attributes.get("columns_sha256"))
+
+    def _check_records(self, planned: int) -> None:
+        k = self.columns["k"]
+        if len(k) and (k[0] != 0 or (np.diff(k) <= 0).any()):
+            raise ValueError("expected k to increase from 0")
+        if self.status == "complete" and not 0 < len(k) == planned:
+            raise ValueError(f"expected {planned} records of a complete repeat, found {len(k)}")
+
+    def _check_columns(self, expected: str | None) -> None:
+        """That they are what was hashed when the repeat was finished."""
+        if expected is not None:
+            columns = {name: column for name, column in self.columns.items() if name in COLUMNS}
+            if columns_sha256(columns) != expected:
+                raise ValueError("the content was changed after it was written: it has not its columns_sha256")
 
 
 class RunRecord:
-    """One run, read: its label, its settings and its repeats."""
+    """One run, read: its label, its settings and its repeats; raises ValueError where that is none."""
 
-    def __init__(self, label: str, group: h5py.Group, iterates: bool):
-        self.label, self.attributes = label, dict(group.attrs)
-        numbers = sorted(group["repeats"], key=int)
-        self.repeats = [Repeat(group[f"repeats/{number}"], iterates) for number in numbers]
+    def __init__(self, label: str, source: Source, group: h5py.Group, iterates: bool):
+        if not label.isprintable():
+            raise ValueError("expected a printable label")
+        self.label, self.attributes = label, source.attributes(group)
+        for name, kind in _ATTRIBUTES.items():
+            typed(self.attributes, name, kind)
+        for name in self.attributes:
+            if f"{name}_known" in self.attributes:
+                typed(self.attributes, name, float)
+                typed(self.attributes, f"{name}_known", str)
+        repeats = source.group(group, "repeats")
+        self.repeats = []
+        for number in sorted(repeats, key=int):
+            with within(f"repeat {number}"):
+                self.repeats.append(Repeat(source, source.group(repeats, number), iterates))
 
     def gap(self, repeat: Repeat) -> Floats:
         """f(x_k) - f*, shape (records,)."""
@@ -72,30 +169,26 @@ class RunRecord:
 class Trajectory:
     """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
 
-    Raises BadInput when the file cannot be opened or is something else.
+    Raises BadInput when the file cannot be opened, is something else, or was damaged: one line that names the file
+    and, where it is known, the run and the repeat.
     """
 
     def __init__(self, path: Path, iterates: bool = False):
         self.path = path
-        if not path.is_file():
-            raise BadInput(str(path), "no such file; expected a trajectory file made by mpisign run")
-        if not h5py.is_hdf5(path):
-            raise BadInput(str(path), "expected an HDF5 file made by mpisign run; this is none, or it was cut off")
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("schema") != SCHEMA:
-                    raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
-                self.experiment = str(file.attrs["experiment"])
-                self.overrides: list[str] = json.loads(file.attrs["overrides"])
-                self.provenance: dict[str, str] = json.loads(file.attrs["provenance"])
-                self.merged: list[dict[str, str]] = json.loads(file.attrs.get("merged", "[]"))
-                self.resumed: list[dict[str, str]] = json.loads(file.attrs.get("resumed", "[]"))
-                self.repeats = range(*(int(bound) for bound in file.attrs["repeats"]))
-                self.runs = [RunRecord(label, group, iterates) for label, group in file.get("runs", {}).items()]
-        except BadInput:
-            raise
-        except (OSError, KeyError, ValueError) as error:
-            raise BadInput(str(path), f"cannot read this trajectory file: {error}") from None
+        with reading(path, "a trajectory file made by mpisign run") as source:
+            if source.root.attrs.get("schema") != SCHEMA:
+                raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
+            attributes = source.attributes(source.root)
+            self.experiment: str = typed(attributes, "experiment", str)
+            self.overrides: list[str] = _texts(attributes, "overrides", list)
+            self.provenance: dict[str, str] = _texts(attributes, "provenance", dict)
+            self.resumed, self.merged = _origins(attributes, "resumed"), _origins(attributes, "merged")
+            runs = source.group(source.root, "runs")
+            self.runs = []
+            for label in runs:
+                with within(f"run {label}"):
+                    self.runs.append(RunRecord(label, source, source.group(runs, label), iterates))
+            self.repeats = _range(attributes, self.runs)
 
     def __iter__(self) -> Iterator[RunRecord]:
         return iter(self.runs)

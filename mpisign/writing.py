@@ -20,8 +20,9 @@ import numpy as np
 
 from mpisign.arrays import Floats, Indices
 from mpisign.output import part_of, replace_durably
+from mpisign.seal import seal, unseal
 from mpisign.state import Counters, Kept
-from mpisign.trajectory import COLUMNS, SCHEMA, sha256
+from mpisign.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
 
 _SECONDS = 2.0
 """Between two commits, at least: what a killed run can lose."""
@@ -103,6 +104,8 @@ class RepeatWriter:
         """Mark the repeat as complete, or as diverged at that k, with the sha256 of its last x."""
         attrs = self._group.attrs
         attrs["sha256"] = sha256(x)
+        columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}
+        attrs["columns_sha256"] = columns_sha256(columns)
         if diverged_at is not None:
             attrs["diverged_at"] = diverged_at
         attrs["status"] = "complete" if diverged_at is None else "diverged"
@@ -122,6 +125,7 @@ class TrajectoryWriter:
         self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
         if resume:
             shutil.copyfile(output, self._part)
+            unseal(self._part)
         self._disk = _Disk(self._part, "r+" if resume else "w+")
         self._file = h5py.File(self._disk, "r+" if resume else "w")
         self.check = self._disk.check
@@ -138,7 +142,9 @@ class TrajectoryWriter:
 
     def run(self, label: str, attributes: Mapping[str, Any]) -> None:
         """Create the group of a run, if it is not there, with its settings and constants."""
-        self._file.require_group(f"runs/{label}/repeats")
+        if f"runs/{label}" not in self._file:
+            # With an order, a group has room for attributes of any size, such as a large matrix.
+            self._file.create_group(f"runs/{label}", track_order=True).create_group("repeats")
         self._file[f"runs/{label}"].attrs.update(attributes)
 
     def finished(self, label: str, number: int) -> bool:
@@ -191,6 +197,7 @@ class TrajectoryWriter:
         copy = self._output.with_name(f"{self._output.name}.next")
         try:
             shutil.copyfile(self._part, copy)
+            seal(copy)
             replace_durably(copy, self._output)
         except OSError:
             copy.unlink(missing_ok=True)
@@ -209,6 +216,7 @@ class TrajectoryWriter:
         self._disk.close()
         if error is None:
             self.check()
+            seal(self._part)
             replace_durably(self._part, self._output)
 
 

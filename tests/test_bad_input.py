@@ -1,5 +1,6 @@
 """What does not fit is refused: status 2, one line that names the key and what was expected, no file touched."""
 
+import gzip
 import hashlib
 import inspect
 import json
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from launch import call, mpirun, mpisign, programs
 from mpisign import experiment, planning
 from mpisign.cli import main
+from mpisign.data.file import DataWriter, Layout
 from mpisign.datasets import BUNDLED
 from mpisign.methods import METHODS
 from mpisign.oracles import ORACLES
@@ -229,7 +231,7 @@ CASES = [
     ("data missing", logistic("nowhere.svm"), RUN, ["problem.data:", "no file", "'nowhere.svm'", *BUNDLED]),
     ("data a folder", logistic("folder"), RUN, ["problem.data:", "no file", "'folder'"]),
     ("data of three classes", logistic("three.svm"), RUN, ["problem.data:", "three.svm", "two classes", "found 3"]),
-    ("data with nan", logistic("nan.svm"), RUN, ["problem.data:", "nan.svm", "finite", "NaN"]),
+    ("data with nan", logistic("nan.svm"), RUN, ["problem.data:", "nan.svm", "line 2", "finite"]),
     ("data line broken", logistic("broken.svm"), RUN, ["problem.data:", "broken.svm", "LIBSVM"]),
     ("data empty", logistic("empty"), RUN, ["problem.data:", "empty", "two classes"]),
     ("data HDF5 of something else", logistic("other.h5"), RUN, ["problem.data:", "other.h5", "features", "labels"]),
@@ -274,6 +276,117 @@ CASES = [
     ("info on an empty file", {}, ["info", "empty"], ["empty:", "expected", "HDF5"]),
     ("info on another schema", {}, ["info", "other.h5"], ["other.h5:", "expected", "mpisign-trajectory/1"]),
     ("info on a file cut off", {}, ["info", "cut.h5"], ["cut.h5:", "truncated"]),
+    # job files, further
+    ("a BOM before nonsense", "\ufeffsede = 1\n" + GOOD, RUN, ["job.toml: sede:", "unknown key"]),
+    (
+        "CRLF and an unknown key",
+        GOOD.replace("\n", "\r\n") + "sede = 1\r\n",
+        RUN,
+        ["job.toml: runs.1.sede:", "unknown"],
+    ),
+    ("a lone carriage return", GOOD.replace("\n", "\r"), RUN, ["job.toml:", "TOML"]),
+    ("a null byte", GOOD + "\0", RUN, ["job.toml:", "TOML"]),
+    ("a bell in a string", 'name = "a\x07b"' + GOOD, RUN, ["job.toml:", "TOML"]),
+    ("a job of nothing", "", RUN, ["job.toml: problem:", "missing"]),
+    ("a job of comments", "# nothing\n", RUN, ["job.toml: problem:", "missing"]),
+    ("an empty key", '"" = 1\n' + GOOD, RUN, ['job.toml: "":', "unknown key"]),
+    ("a full-width key", '"\uff53eed" = 1\n' + GOOD, RUN, ["\uff53eed:", "unknown key", "did you mean seed?"]),
+    ("a key that turns the line around", '"\u202eseed" = 1\n' + GOOD, RUN, ["\\u202eseed:", "unknown key"]),
+    ("tables without end", "name." + "a." * 5000 + "b = 1\n" + GOOD, RUN, ["name.a.a.", "at most 32"]),
+    ("a hexadecimal of 20000 bits", {"seed": "0x" + "f" * 5000}, RUN, ["seed:", "20000 bits"]),
+    ("an alpha of 65 bits", constant(2**64), RUN, ["runs.0.step.alpha:", "integer", str(2**64)]),
+    ("an eigenvalue of 65 bits", separable(f"[1.0, -{2**64}]"), RUN, ["problem.eigenvalues.1:", "integer"]),
+    ("a long string as a number", {"seed": '"' + "9" * 5000 + '"'}, RUN, ["seed:", "integer", "..."]),
+    ("job /dev/null", {}, ["run", "/dev/null", "-o", "out.h5"], ["/dev/null: problem:", "missing"]),
+    ("job /dev/zero", {}, ["run", "/dev/zero", "-o", "out.h5"], ["/dev/zero:", "at most 16 MB"]),
+    ("job a broken link", {}, ["run", "broken", "-o", "out.h5"], ["broken:", "No such file"]),
+    ("job a link to itself", {}, ["run", "circle", "-o", "out.h5"], ["circle:", "symbolic links"]),
+    ("job below a file", {}, ["run", "empty/job.toml", "-o", "out.h5"], ["empty/job.toml:", "directory"]),
+    ("job of too long a name", {}, ["run", "x" * 300, "-o", "out.h5"], ["too long"]),
+    ("a command as a problem", {"problem": '{ kind = "os:system", command = "touch made" }'}, RUN, ["problem.kind:"]),
+    ("eval as a method", {"method": '"builtins:eval"'}, RUN, ["runs.0.method:", "subclass of Method"]),
+    ("exec as a step", {"step": '{ kind = "builtins:exec" }'}, RUN, ["runs.0.step.kind:", "subclass of Step"]),
+    ("a process as an oracle", {"oracle": '{ kind = "subprocess:run", args = "ls" }'}, RUN, ["oracle.kind:", "Oracle"]),
+    ("pickle as a start", {"start": '{ kind = "pickle:loads" }'}, RUN, ["start.kind:", "subclass of Start"]),
+    ("a class of another sort", {"method": '"mpisign.steps:Constant"'}, RUN, ["runs.0.method:", "subclass of Method"]),
+    ("a module of no sense", {"method": '"a\\u0000b:c"'}, RUN, ["runs.0.method:", "a\\x00b"]),
+    ("too many records", {"log": "{ every = 1 }", "iterations": str(2**31 - 1)}, RUN, ["log.every:", "records"]),
+    ("an oracle list", {"oracle": "[1]"}, RUN, ["oracle:", "table", "[1]"]),
+    ("a start of a date", {"start": "1979-05-27"}, RUN, ["start:", "table"]),
+    ("runs a table", 'runs = {}\nproblem = { kind = "toy" }', RUN, ["runs:", "[[runs]]"]),
+    ("x of words", {"start": '{ kind = "point", x = ["1", "2"] }'}, RUN, ["start.x.0:", "number"]),
+    ("x missing", {"start": '{ kind = "point" }'}, RUN, ["start.x:", "missing"]),
+    ("points too many", {"log": "{ points = 1000001 }"}, RUN, ["log.points:", "less than or equal to 1000000"]),
+    ("workers too many", {"workers": "1000001"}, RUN, ["runs.0.workers:", "less than or equal to 1000000"]),
+    ("flipped negative", {"oracle": '{ kind = "full", flipped = -1 }'}, RUN, ["oracle.flipped:", "equal to 0"]),
+    ("flipped too many", {"oracle": '{ kind = "full", flipped = 3 }'}, RUN, ["oracle.flipped:", "at most 2"]),
+    ("data with a null", logistic("a\\u0000b"), RUN, ["problem.data:", "no file", "a\\x00b"]),
+    ("data of too long a name", logistic("x" * 300), RUN, ["problem.data:", "no file"]),
+    ("data /dev/zero", logistic("/dev/zero"), RUN, ["problem.data:", "no file"]),
+    ("data a broken link", logistic("broken"), RUN, ["problem.data:", "no file"]),
+    ("data a trajectory", logistic("trajectory.h5"), RUN, ["problem.data:", "trajectory.h5", "features"]),
+    ("data with underscores", logistic("underscore.svm"), RUN, ["problem.data:", "underscore.svm", "line 2"]),
+    ("data with a far index", logistic("far.svm"), RUN, ["problem.data:", "far.svm", "too large"]),
+    ("data gzipped and cut off", logistic("cut.gz"), RUN, ["problem.data:", "cut.gz", "cut off or damaged"]),
+    # --set
+    ("set two lines", {}, [*RUN, "--set", "seed=4\nrepeats=1"], ["seed:", "integer", "4\\nrepeats=1"]),
+    ("set an empty value", {}, [*RUN, "--set", "seed="], ["seed:", "integer", "''"]),
+    ("set a blank key", {}, [*RUN, "--set", " =1"], ["--set:", "KEY=VALUE"]),
+    ("set an index of 5000 digits", {}, [*RUN, "--set", f"runs.{'9' * 5000}.workers=1"], ["--set:", "leads nowhere"]),
+    ("set an Arabic index", {}, [*RUN, "--set", "runs.\u0661.workers=1"], ["--set:", "leads nowhere"]),
+    ("set a negative index", {}, [*RUN, "--set", "runs.-1.workers=1"], ["--set:", "leads nowhere", "'-1'"]),
+    ("set a number as a word", {}, [*RUN, "--set", 'seed="2"'], ["seed:", "integer", "'2'"]),
+    ("set NaN", {}, [*RUN, "--set", "runs.0.step.alpha=nan"], ["runs.0.step.alpha:", "finite"]),
+    ("set a run to a number", {}, [*RUN, "--set", "runs.0=3"], ["runs:", "[[runs]]"]),
+    ("set twice, the last bad", {}, [*RUN, "--set", "seed=2", "--set", "seed=x"], ["seed:", "integer", "'x'"]),
+    ("set very deep", {"name": None}, [*RUN, "--set", "name" + ".a" * 5000 + "=1"], ["name.a.a.", "at most 32"]),
+    # the command line, further
+    ("set without its word", {}, [*RUN, "--set"], ["--set", "expected one argument"]),
+    ("exchange unknown on the line", {}, [*RUN, "--exchange", "ring"], ["--exchange", "'ring'", "server"]),
+    ("repeats of letters in full width", {}, [*RUN, "--repeats", "\uff10:\uff11x"], ["--repeats:"]),
+    ("run without a job", {}, ["run", "-o", "out.h5"], ["JOB.toml", "required"]),
+    ("run with two jobs", {}, ["run", "job.toml", "other.toml", "-o", "out.h5"], ["unrecognized", "other.toml"]),
+    ("output a broken link's folder", {}, ["run", "job.toml", "-o", "circle/out.h5"], ["cannot write"]),
+    ("info without a file", {}, ["info"], ["FILE", "required"]),
+    ("info on a broken link", {}, ["info", "broken"], ["broken:", "no such file"]),
+    ("info on /dev/null", {}, ["info", "/dev/null"], ["/dev/null:", "no such file"]),
+    ("info on a name with a null", {}, ["info", "a\0b"], ["a\\x00b:", "no such file"]),
+    ("info on too long a name", {}, ["info", "x" * 300], ["too long"]),
+    ("info on a changed file", {}, ["info", "changed.h5"], ["changed.h5:", "changed, damaged or cut off"]),
+    ("info on a data file", {}, ["info", "data.h5"], ["data.h5:", "mpisign-trajectory/1"]),
+    ("info with an option", {}, ["info", "--verify", "trajectory.h5"], ["--verify"]),
+    ("data without a command", {}, ["data"], ["COMMAND", "required"]),
+    ("data of an unknown command", {}, ["data", "make"], ["'make'", "convert"]),
+    ("data info on nothing", {}, ["data", "info", "nowhere.h5"], ["nowhere.h5", "no such file"]),
+    ("data info on a folder", {}, ["data", "info", "folder"], ["folder", "no such file"]),
+    ("data info on text", {}, ["data", "info", "three.svm"], ["three.svm", "HDF5"]),
+    ("data info on a trajectory", {}, ["data", "info", "trajectory.h5"], ["trajectory.h5", "mpisign-data/1"]),
+    ("data info on a changed file", {}, ["data", "info", "changed-data.h5"], ["changed-data.h5", "changed"]),
+    ("convert without an output", {}, ["data", "convert", "three.svm"], ["DST.h5", "required"]),
+    ("convert nothing", {}, ["data", "convert", "nowhere", "out.h5"], ["nowhere:", "no such file"]),
+    ("convert a folder", {}, ["data", "convert", "folder", "out.h5"], ["folder:", "no such file"]),
+    ("convert three classes", {}, ["data", "convert", "three.svm", "out.h5"], ["three.svm: line 3:", "two classes"]),
+    ("convert underscores", {}, ["data", "convert", "underscore.svm", "out.h5"], ["underscore.svm: line 2:"]),
+    ("convert what is cut off", {}, ["data", "convert", "cut.gz", "out.h5"], ["cut.gz:", "cut off or damaged"]),
+    ("convert over", {}, ["data", "convert", "far.svm", "precious.h5"], ["precious.h5:", "--overwrite"]),
+    (
+        "convert to a word's d",
+        {},
+        ["data", "convert", "far.svm", "out.h5", "--dimension", "two"],
+        ["--dimension", "'two'"],
+    ),
+    ("synth like nothing", {}, ["data", "synth", "--like", "mnist", "out.h5"], ["--like", "'mnist'", "epsilon"]),
+    ("synth without like", {}, ["data", "synth", "out.h5"], ["--like", "required"]),
+    ("synth of no rows", {}, ["data", "synth", "--like", "rcv1", "out.h5", "--n", "0"], ["--n", "'0'"]),
+    ("synth of half a row", {}, ["data", "synth", "--like", "rcv1", "out.h5", "--n", "1.5"], ["--n", "'1.5'"]),
+    ("synth of a large d", {}, ["data", "synth", "--like", "rcv1", "out.h5", "--d", str(2**31)], ["--d", str(2**31)]),
+    ("synth of a negative seed", {}, ["data", "synth", "--like", "rcv1", "out.h5", "--seed=-1"], ["--seed", "'-1'"]),
+    ("synth over", {}, ["data", "synth", "--like", "rcv1", "precious.h5"], ["precious.h5:", "--overwrite"]),
+    ("bench of nothing", {}, ["bench", "--only", "nothing"], ["--only:", "'nothing'", "kernels"]),
+    ("bench on no ranks", {}, ["bench", "--ranks", "0"], ["--ranks", "'0'"]),
+    ("bench of d in words", {}, ["bench", "--dimensions", "1,x"], ["--dimensions", "'1,x'"]),
+    ("list with a word", {}, ["list", "methods"], ["unrecognized", "methods"]),
+    ("doctor with a word", {}, ["doctor", "--nothing"], ["--nothing"]),
 ]
 
 BY_NAME = {name: rest for name, *rest in CASES}
@@ -302,8 +415,18 @@ def trajectory(tmp_path_factory):
     return (folder / "out.h5").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The bytes of a data file."""
+    path = tmp_path_factory.mktemp("data") / "data.h5"
+    with DataWriter(path, Layout(2, 1, 2, False, "float64")) as writer:
+        writer.append(np.array([[1.0], [2.0]]), np.array([-1, 1], dtype=np.int8), np.array([1.0, 2.0]))
+        writer.finish({"source": "two rows", "source_sha256": "", "label_values": [0.0, 1.0]})
+    return path.read_bytes()
+
+
 @pytest.fixture
-def folder(tmp_path, trajectory, monkeypatch):
+def folder(tmp_path, trajectory, data, monkeypatch):
     """The working directory, with the files that the cases name."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty").write_bytes(b"")
@@ -314,6 +437,14 @@ def folder(tmp_path, trajectory, monkeypatch):
     (tmp_path / "broken.svm").write_text("1 1:1\n2 1=2\n")
     (tmp_path / "trajectory.h5").write_bytes(trajectory)
     (tmp_path / "cut.h5").write_bytes(trajectory[: len(trajectory) // 2])
+    (tmp_path / "changed.h5").write_bytes(trajectory.replace(b"scale", b"skale"))
+    (tmp_path / "data.h5").write_bytes(data)
+    (tmp_path / "changed-data.h5").write_bytes(data.replace(b"two rows", b"ten rows"))
+    (tmp_path / "underscore.svm").write_text("1 1:1\n2 1:1_0\n")
+    (tmp_path / "far.svm").write_text("1 1:1\n2 2000000000:1\n")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"1 1:1\n2 1:2\n")[:-6])
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.attrs["schema"] = "another/1"
     monkeypatch.chdir(tmp_path)
@@ -342,7 +473,7 @@ def test_one_line_names_the_key_and_no_file_changes(name, folder, capsys):
 
 
 def test_no_case_is_lost():
-    assert len(BY_NAME) == len(CASES)
+    assert len(BY_NAME) == len(CASES) >= 200
 
 
 @pytest.mark.parametrize("name", MET + UNMET)

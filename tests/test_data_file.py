@@ -170,7 +170,7 @@ def test_a_changed_content_is_found(tmp_path, monkeypatch):
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "sha256" in done.stderr
     # A large file is not hashed at every load.
-    monkeypatch.setattr(datasets, "_VERIFIED_BYTES", 100)
+    monkeypatch.setattr(datasets, "VERIFIED_BYTES", 100)
     assert datasets.load(str(path))[0][2, 2] == 4.5
 
 

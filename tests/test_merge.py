@@ -86,7 +86,7 @@ def test_a_view_whose_slice_is_gone_is_refused_and_not_read_as_nan(folder, capsy
     assert main(["merge", "out.h5", "a.h5", "b.h5", "c.h5", "--virtual"]) == 0
     (folder / "b.h5").unlink()
     assert main(["info", "out.h5"]) == 2
-    assert "b.h5, of which it is a view, is not there" in capsys.readouterr().err
+    assert "the file b.h5, which holds a part of it, is missing" in capsys.readouterr().err
 
 
 def test_what_does_not_belong_together_is_refused_by_name(folder, capsys):

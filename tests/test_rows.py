@@ -124,6 +124,7 @@ def test_f_star_is_kept_by_the_hash_of_the_data(tmp_path, monkeypatch):
     solved = optimum(problem, Alone())
     (kept,) = tmp_path.rglob("*.json")
     written = json.loads(kept.read_text())
+    assert len(written.pop("sha256")) == 64
     assert {name: tuple(pair) for name, pair in written.pop("constants").items()} == solved.constants
     assert written == solved.minimum._asdict()
     monkeypatch.setattr(Logistic, "minimum", None)  # may not be called again
@@ -132,8 +133,14 @@ def test_f_star_is_kept_by_the_hash_of_the_data(tmp_path, monkeypatch):
         optimum(other, Alone())
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    kept.write_text("{ torn")
-    assert optimum(problem, Alone()) == solved
+    for damaged in (
+        "{ torn",
+        "[" * 10000,
+        kept.read_text().replace("error", "errof"),
+        kept.read_text().replace("1", "2"),
+    ):
+        kept.write_text(damaged)
+        assert optimum(problem, Alone()) == solved
 
 
 def test_where_nothing_can_be_kept_f_star_is_solved(tmp_path, monkeypatch):

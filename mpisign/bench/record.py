@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ConfigDict, TypeAdapter
+
 from mpisign.bench.timing import Ratio, Time, Unmeasured
 from mpisign.launcher import cores
 from mpisign.settings import BadInput
 
 _SCHEMA = "mpisign-bench/1"
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _KINDS = {"ratios": Ratio, "times": Time, "unmeasured": Unmeasured}
 
 
@@ -35,11 +38,21 @@ def write(path: Path, results: Iterable[Ratio | Time | Unmeasured], machine: dic
 def read(path: Path) -> Record:
     """A record that `write` wrote; raises BadInput."""
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != _SCHEMA:
             raise ValueError
-        return Record(document["machine"], *([kind(**row) for row in document[key]] for key, kind in _KINDS.items()))
+        rows = (TypeAdapter(list[kind], config=_STRICT).validate_python(document[key]) for key, kind in _KINDS.items())  # type: ignore[valid-type]
+        record = Record(dict(document["machine"]), *rows)
+        if not _possible(record):
+            raise ValueError
+        return record
     except OSError as error:
         raise BadInput(str(path), f"cannot read this file: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadInput(str(path), "expected a file that `mpisign bench -o` wrote") from None
+
+
+def _possible(record: Record) -> bool:
+    times = all(time.ranks > 0 and time.dimension > 0 and min(time.seconds, default=0) > 0 for time in record.times)
+    cores = record.machine.get("cores")
+    return times and isinstance(cores, int) and cores > 0

@@ -39,9 +39,22 @@ def decompress(source: Path, target: Path, progress: Progress) -> None:
     unfinished.replace(target)
 
 
-def _read(reader: Any, source: Path) -> bytes:
+def content(path: Path, most: int) -> bytes:
+    """What is in a file, plain or compressed; raises BadInput, key the path, for more than `most` bytes."""
+    with (opener(path) or _plain)(path) as reader:
+        found = _read(reader, path, most + 1)
+    if len(found) > most:
+        raise BadInput(str(path), f"more than {most >> 20} MB of text; mpisign data convert first")
+    return found
+
+
+def _plain(path: Path) -> Any:
+    return path.open("rb")
+
+
+def _read(reader: Any, source: Path, size: int = _BLOCK_BYTES) -> bytes:
     try:
-        block: bytes = reader.read(_BLOCK_BYTES)
+        block: bytes = reader.read(size)
         return block
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise BadInput(str(source), f"this compressed file is cut off or damaged: {error}") from None

@@ -12,12 +12,11 @@ A converted file has the attribute `first_index` too, 0 or 1, the source's first
 order above; `label_values` are the source's labels that became -1 and +1.
 """
 
-import errno
 import hashlib
 import math
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,13 +27,20 @@ import numpy as np
 import scipy.sparse
 
 from mpisign import __version__
-from mpisign.arrays import Floats, Signs
+from mpisign.arrays import Floats, Indices, Signs
+from mpisign.data.room import find_room, reserve
 from mpisign.data.rows import Matrix, Values
-from mpisign.settings import BadInput
+from mpisign.hdf5 import Attributes, Source, reading, typed
+from mpisign.seal import BYTES as SEAL_BYTES
+from mpisign.seal import check_seal, seal
+from mpisign.settings import BadInput, shown
 
 SCHEMA = "mpisign-data/1"
 _BLOCK_BYTES = 2**24
 _METADATA_BYTES = 2**15
+
+VERIFIED_BYTES = 10**9
+"""Up to this size a file is hashed whenever it is read; a larger one by `mpisign data info --verify`."""
 
 
 class Layout(NamedTuple):
@@ -66,9 +72,10 @@ class DataWriter:
 
     def __init__(self, path: Path, layout: Layout):
         self._layout, self._row, self._entry, self._positive = layout, 0, 0, 0
+        self._path, self._finished = path, False
         arrays = layout.arrays().items()
         size = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, (shape, dtype) in arrays)
-        _find_room(path, size + 2 * _METADATA_BYTES)
+        find_room(path, size + 2 * _METADATA_BYTES + SEAL_BYTES)
         self._file = h5py.File(path, "w", meta_block_size=_METADATA_BYTES)
         self._file.attrs.update({"schema": SCHEMA, "status": "writing"})
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -84,7 +91,7 @@ class DataWriter:
         self._file.flush()
         handle = self._file.id.get_vfd_handle()
         try:
-            _reserve(handle, os.fstat(handle).st_size)
+            reserve(handle, os.fstat(handle).st_size)
         except OSError:  # somebody else took it in between: give back what there is
             path.unlink()
             self._file.close()
@@ -128,6 +135,7 @@ class DataWriter:
         self._sync()
         self._file.attrs["status"] = "complete"
         self._sync()
+        self._finished = True
 
     def _sync(self) -> None:
         self._file.flush()
@@ -140,36 +148,46 @@ class DataWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._finished:
+            seal(self._path)
 
 
 class DataFile:
     """A complete data file, to read.
 
     Raises BadInput, key "data", naming the file, when it cannot be opened, is of another schema, is not complete, or
-    has not the arrays that it says. The arrays are read when asked for.
+    has not the arrays that it says. The arrays are read when asked for. Its seal is checked up to a size of 1 GB;
+    sealed: whether it was.
     """
 
     def __init__(self, path: Path):
         self.path = path
+        with self._source(VERIFIED_BYTES) as source:
+            self.sealed = path.stat().st_size <= VERIFIED_BYTES and check_seal(path)
+            self.attributes: dict[str, Any] = source.attributes(source.root)
+            self._check_status()
+            self.layout = _layout(source, self.attributes)
+            self._check_arrays(source)
+            _check_attributes(self.attributes, self.layout)
+
+    @contextmanager
+    def _source(self, sealed: int = 0) -> Iterator[Source]:
         try:
-            with h5py.File(path, "r") as file:
-                self.attributes: dict[str, Any] = dict(file.attrs)
-                self._check_status()
-                self.layout = _layout(file)
-                self._check_arrays(file)
-        except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-            raise (
-                error if isinstance(error, BadInput) else self._refusal(f"cannot read this data file: {error}")
-            ) from None
+            with reading(self.path, "a data file made by mpisign data", sealed) as source:
+                yield source
+        except BadInput as error:
+            raise (error if error.key == "data" else BadInput("data", str(error))) from None
 
     def rows(self, start: int, stop: int) -> Matrix:
         """Rows start to stop - 1: an array or a csr_array, of the file's dtype. Raises BadInput for a broken CSR."""
-        with h5py.File(self.path, "r") as file:
+        with self._source() as source:
             if not self.layout.sparse:
-                dense: Values = file["features"][start:stop]
+                dense: Values = source.dataset(source.root, "features")[start:stop]
                 return dense
-            indptr = file["csr/indptr"][start : stop + 1]
-            data, indices = (file[f"csr/{name}"][indptr[0] : indptr[-1]] for name in ("data", "indices"))
+            indptr = source.dataset(source.root, "csr/indptr")[start : stop + 1]
+            self._check_indptr(indptr, start, stop)
+            entries = slice(int(indptr[0]), int(indptr[-1]))
+            data, indices = (source.dataset(source.root, f"csr/{name}")[entries] for name in ("data", "indices"))
         try:
             rows = scipy.sparse.csr_array((data, indices, indptr - indptr[0]), shape=(len(indptr) - 1, self.layout.d))
             rows.check_format(full_check=True)
@@ -177,43 +195,53 @@ class DataFile:
             raise self._refusal(f"broken CSR arrays: {error}") from None
         return rows
 
+    def _check_indptr(self, indptr: Indices, start: int, stop: int) -> None:
+        """A kernel that follows it looks nowhere else than into the rows."""
+        n, nnz = self.layout.n, self.layout.nnz
+        ends = (start == 0) <= (indptr[0] == 0) and (stop >= n) <= (indptr[-1] == nnz)
+        if not ends or indptr[0] < 0 or indptr[-1] > nnz or (np.diff(indptr) < 0).any():
+            raise self._refusal("broken CSR arrays: indptr does not increase from 0 to nnz")
+
     def features(self) -> Matrix:
         """All rows."""
         return self.rows(0, self.layout.n)
 
     def labels(self) -> Signs:
-        """int8, -1 or +1, shape (n,)."""
-        with h5py.File(self.path, "r") as file:
-            labels: Signs = file["labels"][()]
-            return labels
+        """int8, -1 or +1, shape (n,); raises BadInput for other numbers."""
+        with self._source() as source:
+            labels: Signs = source.read(source.dataset(source.root, "labels"))
+        positive = int((labels == 1).sum())
+        if positive != self.attributes["positive"] or positive + int((labels == -1).sum()) != len(labels):
+            expected = f"expected labels -1 and +1, {self.attributes['positive']} of them +1"
+            raise self._refusal(f"{expected}; found {positive}, and others: {shown(np.unique(labels).tolist())}")
+        return labels
 
     def row_norms(self) -> Floats:
         """float64, 2-norms, shape (n,)."""
-        with h5py.File(self.path, "r") as file:
-            norms: Floats = file["row_norms"][()]
-            return norms
+        with self._source() as source:
+            return source.read(source.dataset(source.root, "row_norms"))
 
     def verify(self) -> None:
         """Hash the content again; raises BadInput when it is not what was written."""
-        try:
-            with h5py.File(self.path, "r") as file:
-                found = _content_sha256(file, self.layout)
-        except OSError as error:
-            raise self._refusal(f"cannot read this data file: {error}") from None
+        with self._source() as source:
+            found = _content_sha256(source.root, self.layout)
         if found != self.attributes["sha256"]:
             raise self._refusal(f"the content was changed: its sha256 is {found}, expected {self.attributes['sha256']}")
 
     def _check_status(self) -> None:
         if self.attributes.get("schema") != SCHEMA:
-            raise self._refusal(f"expected a data file of schema {SCHEMA}, found {self.attributes.get('schema')}")
+            found = shown(self.attributes.get("schema"))
+            raise self._refusal(f"expected a data file of schema {SCHEMA}, found {found}")
         if self.attributes.get("status") != "complete":
             raise self._refusal("this data file was never finished; make it again with mpisign data")
 
-    def _check_arrays(self, file: h5py.File) -> None:
+    def _check_arrays(self, source: Source) -> None:
         for name, (shape, dtype) in self.layout.arrays().items():
-            if file[name].shape != shape or file[name].dtype != dtype:
-                expected, found = f"{dtype} of shape {shape}", f"{file[name].dtype} of shape {file[name].shape}"
+            array = source.dataset(source.root, name)
+            if array.shape != shape or array.dtype != dtype:
+                expected, found = f"{dtype} of shape {shape}", f"{array.dtype} of shape {array.shape}"
                 raise self._refusal(f"{name}: expected {expected}, found {found}")
+            source.check(array)
 
     def _refusal(self, complaint: str) -> BadInput:
         return BadInput("data", f"{self.path}: {complaint}")
@@ -222,40 +250,35 @@ class DataFile:
 def is_data_file(path: Path) -> bool:
     """Whether it is an HDF5 file that says to be a data file, of any version, finished or not."""
     try:
-        with h5py.File(path, "r") as file:
-            return str(file.attrs.get("schema", "")).startswith("mpisign-data/")
-    except OSError:
+        with reading(path, "a data file", VERIFIED_BYTES) as source:
+            return str(source.root.attrs.get("schema", "")).startswith("mpisign-data/")
+    except BadInput:
         return False
 
 
-def _find_room(path: Path, size: int) -> None:
-    """Make sure of room on the disk before HDF5 writes, which may crash where it meets a full one.
-
-    Raises OSError, and leaves nothing: a reservation that fails keeps what it got, which would be all that was left.
-    """
-    if shutil.disk_usage(path.parent).free < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with path.open("wb") as file:
-        try:
-            _reserve(file.fileno(), size)
-        except OSError:
-            path.unlink()
-            raise
-
-
-def _reserve(handle: int, size: int) -> None:
-    """Take the room, where the system has a call for it; macOS has none, and there it is only looked for."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(handle, 0, size)
-
-
-def _layout(file: h5py.File) -> Layout:
-    n, d, nnz = (int(file.attrs[name]) for name in ("n", "d", "nnz"))
-    sparse = "csr" in file
-    dtype = str(file["csr/data" if sparse else "features"].dtype)
+def _layout(source: Source, attributes: Attributes) -> Layout:
+    n, d, nnz = (typed(attributes, name, int) for name in ("n", "d", "nnz"))
+    sparse = "csr" in source.root
+    dtype = str(source.dataset(source.root, "csr/data" if sparse else "features").dtype)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"expected float32 or float64, found {dtype}")
+    if not (0 < n < 2**63 and 0 < d <= 2**31 and 0 <= nnz <= n * d):
+        raise ValueError(f"expected n, d > 0 and nnz from 0 to n d, found n = {n}, d = {d}, nnz = {nnz}")
     return Layout(n, d, nnz, sparse, dtype)
+
+
+def _check_attributes(attributes: Attributes, layout: Layout) -> None:
+    """What is said besides; the density says d once more, which a sparse file's arrays do not."""
+    for name in ("source", "source_sha256", "sha256", "created", "mpisign"):
+        typed(attributes, name, str)
+    typed(attributes, "positive", int)
+    if typed(attributes, "density", float) != layout.nnz / (layout.n * layout.d):
+        raise ValueError("the density is not nnz / (n d)")
+    values = np.asarray(attributes.get("label_values"))
+    if values.shape != (2,) or values.dtype.kind != "f" or not np.isfinite(values).all():
+        raise ValueError(f"expected two numbers as label_values, found {shown(values.tolist())}")
+    if "first_index" in attributes and typed(attributes, "first_index", int) not in (0, 1):
+        raise ValueError("expected 0 or 1 as first_index")
 
 
 def _content_sha256(file: h5py.File, layout: Layout) -> str:

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from mpisign.data.file import DataFile
+from mpisign.settings import one_line
 
 
 def line(path: Path) -> str:
     """Name, sizes and classes in one line."""
     file = DataFile(path)
-    return f"{path}: n = {file.layout.n}, d = {file.layout.d}, {_form(file)}; {_classes(file)}{_indices(file)}"
+    return one_line(
+        f"{path}: n = {file.layout.n}, d = {file.layout.d}, {_form(file)}; {_classes(file)}{_indices(file)}"
+    )
 
 
 def text(file: DataFile) -> str:
@@ -30,7 +33,9 @@ def text(file: DataFile) -> str:
         "written": f"{attributes['created']} by mpisign {attributes['mpisign']}",
     }
     width = max(map(len, lines))
-    return "\n".join([f"{file.path}", *(f"  {name.ljust(width)}  {value}" for name, value in lines.items())])
+    return "\n".join(
+        map(one_line, [f"{file.path}", *(f"  {name.ljust(width)}  {value}" for name, value in lines.items())])
+    )
 
 
 def _form(file: DataFile) -> str:

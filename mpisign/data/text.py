@@ -8,6 +8,8 @@ nothing. What is refused is named by its line number in the whole file, counted 
 
 import io
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,26 @@ from mpisign.data.scan import scan
 from mpisign.settings import BadInput
 
 _COUNT_BYTES = 2**24
+
+_BLANK, _NUMBER = rb"[ \t\r\x0b\x0c]", rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_WORD = rb"[+-]?(?i:nan|inf|infinity)"
+_ANY = rb"(" + _NUMBER + rb"|" + _WORD + rb")"
+_PLAIN = re.compile(
+    _BLANK
+    + rb"*("
+    + _ANY
+    + rb"("
+    + _BLANK
+    + rb"+qid:[0-9]+)?("
+    + _BLANK
+    + rb"+\+?[0-9]+:"
+    + _ANY
+    + rb")*"
+    + _BLANK
+    + rb"*)?(#.*)?",
+    re.DOTALL,
+)
+"""A line; words that are numbers to some are refused later, as not finite."""
 
 
 class Text:
@@ -30,26 +52,14 @@ class Text:
         self.chunks = -(-path.stat().st_size // self.chunk_bytes)
 
     def parse(self, chunk: int) -> tuple[Floats, Csr]:
-        """Labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
-
-        Raises BadInput, key the name, with the number of the first line that is broken or not finite.
-        """
-        block = self._read(chunk)
-        parsed, fault = _parse(block, self._dtype)
-        if parsed is None:
-            lines = [line + b"\n" for line in block.split(b"\n")[:-1]]
-            bad = _first_bad(lines, self._dtype)
-            raise self._refusal(chunk, bad, f"{fault}: {_shortened(lines[bad])}")
-        return parsed
+        """What `parse` says of it."""
+        return parse(self._read(chunk), self._dtype, self._name, lambda: self._lines_before(chunk))
 
     def refuse_row(self, chunk: int, row: int, complaint: str) -> BadInput:
         """A complaint about a row of a chunk, counted from 0; comments and empty lines are no rows."""
         lines = self._read(chunk).split(b"\n")
         rows = [number for number, line in enumerate(lines) if line.split(b"#")[0].strip()]
-        return self._refusal(chunk, rows[row], complaint)
-
-    def _refusal(self, chunk: int, line: int, complaint: str) -> BadInput:
-        return BadInput(self._name, f"line {self._lines_before(chunk) + line + 1}: {complaint}")
+        return BadInput(self._name, f"line {self._lines_before(chunk) + rows[row] + 1}: {complaint}")
 
     def _read(self, chunk: int) -> bytes:
         start, stop = chunk * self.chunk_bytes, (chunk + 1) * self.chunk_bytes
@@ -71,6 +81,20 @@ class Text:
         return count
 
 
+def parse(block: bytes, dtype: str, name: str, lines_before: Callable[[], int] = lambda: 0) -> tuple[Floats, Csr]:
+    """Labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
+
+    block: whole lines, each with its end. Raises BadInput, key the name, with the number of the first line that is
+    broken or not finite; lines_before: how many there are before the block.
+    """
+    parsed, fault = _parse(block, dtype)
+    if parsed is None:
+        lines = [line + b"\n" for line in block.split(b"\n")[:-1]]
+        bad = _first_bad(lines, dtype)
+        raise BadInput(name, f"line {lines_before() + bad + 1}: {fault}: {_shortened(lines[bad])}")
+    return parsed
+
+
 def _to_line_start(file: io.BufferedReader, position: int) -> None:
     """Go to the first line that starts at the position or after it."""
     file.seek(max(position - 1, 0), os.SEEK_SET)
@@ -83,7 +107,7 @@ def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
     try:
         labels, features = scan(block) or _by_scikit_learn(block)
     except (ValueError, OverflowError) as error:
-        return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({error})"
+        return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({_short(str(error))})"
     with np.errstate(over="ignore"):
         values = features.values.astype(dtype, copy=False)
     if not (np.isfinite(labels).all() and np.isfinite(values).all()):
@@ -92,9 +116,14 @@ def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
 
 
 def _by_scikit_learn(block: bytes) -> tuple[Floats, Csr]:
+    """Raises ValueError also where Python reads numbers that no other program does, such as 1_0."""
     from sklearn.datasets import load_svmlight_file
 
     features, labels = load_svmlight_file(io.BytesIO(block), zero_based=True)
+    if not all(_PLAIN.fullmatch(line) for line in block.split(b"\n")):
+        raise ValueError("numbers are not in digits")
+    if features.indices.max(initial=0) >= 2**31:
+        raise OverflowError("an index does not fit into 32 bits")
     return labels, Csr(features.data, features.indices.astype(np.int32), features.indptr.astype(np.int64))
 
 
@@ -109,5 +138,8 @@ def _first_bad(lines: list[bytes], dtype: str) -> int:
 
 
 def _shortened(line: bytes) -> str:
-    text = line.decode(errors="replace").strip()
-    return repr(text if len(text) <= 40 else text[:40] + "...")
+    return repr(_short(line.decode(errors="replace").strip(), 40))
+
+
+def _short(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else text[:most] + "..."

@@ -6,7 +6,7 @@ from mpisign.arrays import Floats, Indices
 from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
 from mpisign.problems.quadratic import Quadratic, Separable
-from mpisign.settings import BadInput, checked
+from mpisign.settings import BadInput, checked, shown
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Law, Noise, known, limited, mean_law
 
@@ -81,5 +81,5 @@ def _atoms(atoms: list[list[float]], weights: Floats, dimension: int) -> Floats:
     array = finite_vector(atoms, "atoms")
     mean = weights @ array
     if (np.abs(mean) > _ROUNDING * np.abs(array).max(initial=0.0)).any():
-        raise BadInput("atoms", f"expected sum_i w_i c_i = 0, got {mean.tolist()}")
+        raise BadInput("atoms", f"expected sum_i w_i c_i = 0, got {shown(mean.tolist())}")
     return array

@@ -5,7 +5,7 @@ import numpy as np
 from mpisign.arrays import Floats
 from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
-from mpisign.settings import BadInput, checked
+from mpisign.settings import BadInput, checked, shown
 from mpisign.theory.constants import Constant
 from mpisign.theory.pl import RANK, pl_constant
 from mpisign.theory.smoothness import smoothness
@@ -19,7 +19,7 @@ class Separable(Problem):
         self._eigenvalues = finite_vector(eigenvalues, "eigenvalues")
         self.dimension = len(self._eigenvalues)
         if not self.dimension or not (self._eigenvalues >= 0).all() or not self._eigenvalues.any():
-            raise BadInput("eigenvalues", f"expected numbers >= 0, not all zero, got {eigenvalues}")
+            raise BadInput("eigenvalues", f"expected numbers >= 0, not all zero, got {shown(eigenvalues)}")
 
     def value(self, x: Floats) -> float:
         return 0.5 * float(np.dot(self._eigenvalues * x, x))

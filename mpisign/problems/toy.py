@@ -5,7 +5,7 @@ import numpy as np
 from mpisign.arrays import Floats
 from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
-from mpisign.settings import BadInput, checked
+from mpisign.settings import BadInput, checked, shown
 from mpisign.theory.constants import Constant
 from mpisign.theory.pl import pl_constant_of_toy
 
@@ -18,7 +18,7 @@ class Toy(Problem):
         self._frequencies = finite_vector([1.0] if frequencies is None else frequencies, "frequencies")
         self.dimension = len(self._frequencies)
         if not self.dimension or not (self._frequencies > 0).all():
-            raise BadInput("frequencies", f"expected numbers > 0, got {frequencies}")
+            raise BadInput("frequencies", f"expected numbers > 0, got {shown(frequencies)}")
 
     def value(self, x: Floats) -> float:
         sines = np.sin(self._frequencies * x)

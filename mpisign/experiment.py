@@ -5,8 +5,8 @@ What a kind of problem, oracle, start, method or step takes besides is checked w
 """
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -123,6 +123,38 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
         },
         "",
     )
+
+
+def difference(one: Experiment, other: Experiment) -> str | None:
+    """The first key in which two experiments differ, with both values; None where they give the same trajectories."""
+    these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
+    missing = object()
+    for key in these | those:
+        here, there = these.get(key, missing), those.get(key, missing)
+        if here != there:
+            return f"{key} is {'not set' if here is missing else here}, not {'unset' if there is missing else there}"
+    return None
+
+
+def _deciding(experiment: Experiment) -> Table:
+    """What the trajectories depend on: all but what it is called, how it was written, and how messages meet."""
+    table = asdict(experiment)
+    for key in ("name", "text", "overrides", "exchange"):
+        del table[key]
+    return table
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list) and value:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
+    """The same with the M of each run settled."""
+    return replace(experiment, runs=[replace(run, workers=m) for run, m in zip(experiment.runs, workers, strict=True)])
 
 
 def _table(document: Table, key: str) -> Table:

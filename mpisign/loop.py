@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.arrays import Floats
+from mpisign.checkpoints import Checkpoints
 from mpisign.methods import Method
 from mpisign.oracles import Source
-from mpisign.progress import Progress
 from mpisign.randomness import Draws, Purpose
 from mpisign.recorder import Recorder
 from mpisign.server import Server
+from mpisign.state import State
 
 
 class Repeat(NamedTuple):
@@ -25,20 +25,20 @@ class Repeat(NamedTuple):
     server: Server
     draws: Draws
     recorder: Recorder
-    progress: Progress
+    checkpoints: Checkpoints
 
 
-def iterate(repeat: Repeat, x: Floats) -> int | None:
-    """x_0 -> x_K in place, the same on every rank.
+def iterate(repeat: Repeat, state: State) -> int | None:
+    """x_k -> x_K in place, the same on every rank; `state` is that before iteration k.
 
-    Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends.
+    Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends. Raises Stopped.
     """
-    method, source, step, iterations, server, draws, recorder, progress = repeat
+    method, source, step, iterations, server, draws, recorder, checkpoints = repeat
+    first, x, memories, shared = state
+    memory = dict(zip(server.hosted, memories, strict=True))
     gradient = np.empty(len(x))
-    memory = {worker: method.memory(len(x)) for worker in server.hosted}
-    shared = method.shared(len(x))
     recorder.start()
-    for k in progress.over(iterations):
+    for k in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
         server.begin(k)
         alpha = step(k)
         for worker in server.hosted:

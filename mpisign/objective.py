@@ -12,6 +12,7 @@ import scipy.optimize
 import scipy.sparse.linalg
 
 from mpisign.arrays import Floats
+from mpisign.checkpoints import NO_SIGNALS, Stopped, StopSignals
 from mpisign.ranks import Ranks
 from mpisign.segments import Segments
 
@@ -38,16 +39,16 @@ class Objective:
     """f, its gradient and its curvature, asked for on the root and computed by all ranks.
 
     The root calls `value_and_gradient`, `curvature` and `hessian`, then `finish`; the others call `serve`, which
-    returns when the root finishes.
+    returns when the root finishes. All of them raise Stopped when the root has had a signal.
     """
 
-    def __init__(self, parts: Parts, ranks: Ranks):
+    def __init__(self, parts: Parts, ranks: Ranks, signals: StopSignals = NO_SIGNALS):
         self.dimension = d = parts.dimension
-        self._parts, self._ranks = parts, ranks
+        self._parts, self._ranks, self._signals = parts, ranks, signals
         self._height = max(1, min(d, _ENTRIES // d))
         self._vectors = Segments(parts.segments, ranks, 1 + d)
         self._blocks = Segments(parts.segments, ranks, self._height * d)
-        self._request = np.zeros(2 + 2 * d)  # what is asked, the first row of a block, x, the direction
+        self._request = np.zeros(2 + 2 * d)  # what is asked, or -signal; a block's first row; x; the direction
         self._x, self._direction = self._request[2 : 2 + d], self._request[2 + d :]
 
     def value_and_gradient(self, x: Floats) -> tuple[float, Floats]:
@@ -80,11 +81,13 @@ class Objective:
             pass
 
     def _ask(self, what: int, first: int = 0) -> Floats:
-        self._request[:2] = what, first
+        self._request[:2] = -self._signals.number or what, first
         return self._answer()
 
     def _answer(self) -> Floats:
         self._ranks.broadcast(self._request.view(np.uint64))
+        if self._request[0] < 0:
+            raise Stopped(int(-self._request[0]))
         if self._request[0] == 1:
             return self._vectors.sum(self._value_part)
         if self._request[0] == 2:

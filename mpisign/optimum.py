@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mpisign import __version__
+from mpisign.checkpoints import NO_SIGNALS, StopSignals
 from mpisign.objective import Objective
 from mpisign.problems import Minimum, Problem
 from mpisign.ranks import Ranks
@@ -22,9 +23,9 @@ class Known(NamedTuple):
     constants: dict[str, Constant]
 
 
-def optimum(problem: Problem, ranks: Ranks) -> Known | None:
-    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it."""
-    objective = Objective(problem, ranks)
+def optimum(problem: Problem, ranks: Ranks, signals: StopSignals = NO_SIGNALS) -> Known | None:
+    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it. Raises Stopped."""
+    objective = Objective(problem, ranks, signals)
     if not ranks.root:
         objective.serve()
         return None

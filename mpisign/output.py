@@ -1,9 +1,17 @@
-"""The file that a command writes: what is checked before any work."""
+"""The file that a command writes: what is checked before any work, who may write it, and how it gets its name."""
 
+import errno
+import fcntl
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mpisign.settings import BadInput
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system says that has none."""
 
 
 def check_output(output: Path, overwrite: bool) -> None:
@@ -18,3 +26,72 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise BadInput(str(nearest), "expected a folder that can be written into, for the output")
+
+
+def part_of(output: Path) -> Path:
+    """The unfinished file beside `output`."""
+    return output.with_name(f"{output.name}.part")
+
+
+@contextmanager
+def claim(output: Path) -> Iterator[None]:
+    """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
+
+    The lock ends with the process, however that ends. Raises BadInput where somebody else has it, or where there can be
+    no such file.
+    """
+    part = part_of(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(part)
+    except OSError as error:
+        busy = isinstance(error, BlockingIOError)
+        reason = f"another job is writing it: {part} is locked" if busy else f"{part}: {error.strerror}"
+        raise BadInput(str(output), f"cannot write this output; {reason}") from None
+    try:
+        yield
+    finally:
+        if _is(part, lock):  # not renamed, nor another one of somebody who came after that
+            part.unlink()
+        os.close(lock)
+
+
+def _locked(part: Path) -> int:
+    """A descriptor of the file of that name, which is made where there is none, with its lock."""
+    while True:
+        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(lock, part)
+        except OSError:
+            os.close(lock)
+            raise
+        if _is(part, lock):
+            return lock
+        os.close(lock)  # whoever had it has renamed or removed it meanwhile
+
+
+def _lock(descriptor: int, part: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        print(f"mpisign: no file locks in {part.parent}: a second job on this output is not noticed", file=sys.stderr)
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether the open file has this name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def replace_durably(unfinished: Path, output: Path) -> None:
+    """Give `unfinished` the name `output`, on the disk too: a crash of the machine leaves the old file or the new."""
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(output)
+    folder = os.open(output.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)

@@ -2,14 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
 
 _LOG_SECONDS = 5.0
-_LOOK_SECONDS = 0.1
 
 
 class Progress:
@@ -19,28 +17,17 @@ class Progress:
         self._terminal, self._unit = sys.stderr.isatty(), unit
         short = "it" if unit == "iterations" else f" {unit}"
         self._bar = tqdm(total=total, disable=quiet or not self._terminal, unit=short, unit_scale=True)
-        self._total, self._quiet, self._before, self._length, self._what = total, quiet, 0, 0, ""
+        self._total, self._quiet, self._before, self._what = total, quiet, 0, ""
         self._spoke = time.monotonic()
 
-    def at(self, what: str) -> None:
-        """Name what is counted next."""
-        self._what = what
+    def at(self, what: str, before: int = 0) -> None:
+        """Name what is counted next, from 0 again; so many of the whole were done `before` it."""
+        self._what, self._before = what, before
         self._bar.set_description(what)
 
-    def over(self, iterations: int) -> Iterator[int]:
-        """0, 1, ..., iterations - 1; whatever was counted before is done by now.
-
-        The clock is looked at after a stride that doubles until one takes a tenth of a second, so that counting costs
-        next to nothing, however short or long an iteration is.
-        """
-        self._before, self._length = self._before + self._length, iterations
-        k, stride, looked = 0, 1, time.monotonic()
-        while k < iterations:
-            yield from range(k, min(k + stride, iterations))
-            k = min(k + stride, iterations)
-            self.show(self._before + k)
-            now = time.monotonic()
-            stride, looked = (2 * stride if now - looked < _LOOK_SECONDS else stride), now
+    def count(self, done: int) -> None:
+        """So many of what was named are done."""
+        self.show(self._before + done)
 
     def show(self, done: int) -> None:
         """So many are done."""

@@ -8,13 +8,15 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from mpisign.arrays import Words
 from mpisign.settings import BadInput
 from mpisign.sharing import Arrays, Opened, unshared
+
+T = TypeVar("T")
 
 
 def _nothing() -> None:
@@ -57,6 +59,22 @@ class Ranks(ABC):
     def broadcast(self, row: Words) -> None:
         """Overwrite `row` on every rank with the root's, once."""
         self._once(self.broadcast_of(row))
+
+    def together(self, step: Callable[[], T]) -> T:
+        """What step() gives on each rank; raises on every rank the first BadInput that it raises on any."""
+        complaint = None
+        try:
+            result = step()
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return result
+
+    def decided(self, answer: bool) -> bool:
+        """The root's answer, on every rank; every rank calls it."""
+        row = np.array([answer], dtype=np.uint64)
+        self.broadcast(row)
+        return bool(row[0])
 
     def _once(self, collective: Collective) -> None:
         collective.run()

@@ -26,7 +26,7 @@ _SEND_WEAK = 2**64 - 1
 class Server(ABC):
     """One round of messages an iteration, planned for one repeat; a context that gives back what MPI holds for it.
 
-    hosted: the workers of this rank. reply: what every rank holds after a round. bits_up, bits_down: bits of the
+    workers: M. hosted: those of this rank. reply: what every rank holds after a round. bits_up, bits_down: bits of the
     messages so far, of all workers together and to all of them, however the exchange cuts them and carries them.
     """
 
@@ -35,9 +35,14 @@ class Server(ABC):
     _messages: Sequence[Message]
 
     def __init__(self, exchange: Exchange):
-        self._exchange, self._workers, self.hosted = exchange, exchange.workers, exchange.hosted
+        self._exchange, self.workers, self.hosted = exchange, exchange.workers, exchange.hosted
         self.bits_up = self.bits_down = 0
         self.begin(0)
+
+    def resume(self, k: int, bits_up: int, bits_down: int) -> None:
+        """Iteration k is the next one, and so many bits were sent before."""
+        self.bits_up, self.bits_down = bits_up, bits_down
+        self.begin(k)
 
     def begin(self, k: int) -> None:
         """Iteration k begins: `sent_up` and `sent_down` are the bits that were spent to reach x_k."""
@@ -46,6 +51,10 @@ class Server(ABC):
     def message(self, worker: int) -> Message:
         """The outgoing message of a worker hosted here."""
         return self._messages[worker - self.hosted.start]
+
+    def of_all_workers(self, rows: Words) -> Words:
+        """See `mpisign.exchange.Exchange.of_all_workers`."""
+        return self._exchange.of_all_workers(rows)
 
     def _collect(self, exchange: Exchange) -> None:
         exchange.collect()
@@ -200,7 +209,7 @@ class ScaledSignServer(SignServer):
         vector = self._part.vector
         vector[:] = 0.0
         for ballot in self._ballots:
-            ballot.subtract_from(vector, -ballot.number / self._workers)
+            ballot.subtract_from(vector, -ballot.number / self.workers)
         self._part.number = mean
         return 0
 

@@ -2,7 +2,7 @@
 
 from textwrap import dedent
 
-from mpisign import experiment, runner
+from mpisign import experiment, planning, runner
 from mpisign.ranks import Alone
 
 
@@ -10,5 +10,5 @@ def run_alone(folder, text, *overrides):
     """Run a job's text; returns the path of its trajectory file."""
     job = experiment.parse(dedent(text), list(overrides))
     output = folder / "out.h5"
-    runner.run(runner.plan(job, Alone()), Alone(), output, range(job.repeats))
+    runner.run(planning.plan(job, Alone()), Alone(), output, range(job.repeats))
     return output

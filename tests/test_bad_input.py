@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launch import call, mpirun, mpisign, programs
-from mpisign import experiment, runner
+from mpisign import experiment, planning
 from mpisign.cli import main
 from mpisign.datasets import BUNDLED
 from mpisign.methods import METHODS
@@ -417,7 +417,7 @@ def complaint(text):
     """What parsing and planning a job's text complains of, or None; any other exception is the test's to fail on."""
     try:
         with np.errstate(over="ignore"):  # of a start of size 1e308
-            runner.plan(experiment.parse(text, []), Alone())
+            planning.plan(experiment.parse(text, []), Alone())
     except BadInput as error:
         return str(error)
     return None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from launch import ROOT
-from mpisign import experiment, recursions, runner
+from mpisign import experiment, planning, recursions, runner
 from mpisign.ranks import Alone
 from mpisign.trajectory import Trajectory
 
@@ -29,7 +29,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
     for name in JOBS:
         job = experiment.read(ROOT / "jobs" / f"{name}.toml")
-        runner.run(runner.plan(job, Alone()), Alone(), folder / f"{name}.h5", range(job.repeats))
+        runner.run(planning.plan(job, Alone()), Alone(), folder / f"{name}.h5", range(job.repeats))
     return folder
 
 

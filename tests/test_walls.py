@@ -53,7 +53,7 @@ def importers(package):
             },
         ),
         ("torch", {"mpisign/bench/rivals/ddp.py"}),
-        ("h5py", {"mpisign/trajectory.py", "mpisign/datasets.py", "mpisign/data/file.py"}),
+        ("h5py", {"mpisign/trajectory.py", "mpisign/writing.py", "mpisign/datasets.py", "mpisign/data/file.py"}),
         ("tomllib", {"mpisign/experiment.py"}),
         ("argparse", {"mpisign/cli.py", "mpisign/data/command.py", "mpisign/bench/command.py"}),
         ("tqdm", {"mpisign/progress.py"}),

@@ -265,11 +265,11 @@ def test_the_vote_read_from_x_is_the_file_s_agreement(files, scripts):
 
 
 def test_repeats_that_are_run_apart_keep_their_numbers(tmp_path):
-    from mpisign import experiment, runner
+    from mpisign import experiment, planning, runner
     from mpisign.ranks import Alone
 
     job = experiment.parse(separable([(1, "exact", 0)]), ["iterations=3"])
-    runner.run(runner.plan(job, Alone()), Alone(), tmp_path / "out.h5", range(1, 2))
+    runner.run(planning.plan(job, Alone()), Alone(), tmp_path / "out.h5", range(1, 2))
     assert [repeat.number for repeat in Trajectory(tmp_path / "out.h5").runs[0].repeats] == [1]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mpisign import experiment, loop, runner
+from mpisign import experiment, loop, planning, runner
 from mpisign.arrays import Floats
 from mpisign.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
+from mpisign.checkpoints import NO_SIGNALS, Checkpoints
 from mpisign.exchanges import meeting
 from mpisign.experiment import Log
 from mpisign.methods import METHODS
@@ -18,7 +19,8 @@ from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.server import SERVERS
-from mpisign.trajectory import RepeatWriter
+from mpisign.state import at_start
+from mpisign.writing import TrajectoryWriter
 
 _JOB = """
 problem = { kind = "logistic", data = "breast-cancer" }
@@ -52,11 +54,9 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
     def run() -> None:
         server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
-        progress = Progress(iterations, quiet=True)
-        loop.iterate(
-            loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, progress),
-            np.zeros(dimension),
-        )
+        with Checkpoints(alone, NO_SIGNALS, Progress(iterations, quiet=True), lambda: False) as checkpoints:
+            repeat = loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, checkpoints)
+            loop.iterate(repeat, at_start(method, np.zeros(dimension), server))
 
     return run
 
@@ -71,8 +71,8 @@ def logging(effort: Effort) -> Iterator[Ratio]:
 
 def _shares(effort: Effort) -> tuple[float, float]:
     evaluating, recording = Stopwatch(Evaluation, "run"), Stopwatch(Recorder, "record", "stop")
-    writing = Stopwatch(RepeatWriter, "__init__", "finish")
-    planned = runner.plan(experiment.parse(_JOB, [f"iterations={effort.iterations}"]), Alone())
+    writing = Stopwatch(TrajectoryWriter, "__init__", "run", "repeat", "commit", "__exit__")
+    planned = planning.plan(experiment.parse(_JOB, [f"iterations={effort.iterations}"]), Alone())
     with tempfile.TemporaryDirectory() as folder, evaluating, recording, writing:
         total = seconds(lambda: runner.run(planned, Alone(), Path(folder) / "run.h5", range(1)))
     return (recording.seconds + writing.seconds - evaluating.seconds) / total, evaluating.seconds / total

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mpisign.output import part_of, replace_durably
 from mpisign.progress import Progress
 from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
@@ -23,7 +24,7 @@ class Work:
     """The folder of unfinished work beside `output`; every rank has one."""
 
     def __init__(self, output: Path):
-        self.output, self.folder = output, output.with_name(output.name + ".part")
+        self.output, self.folder = output, part_of(output)
 
     def take_up(self, made_from: str) -> None:
         """Keep the chunks that were made from the same, remove others. Raises BadInput when the folder is not ours."""
@@ -56,10 +57,7 @@ class Work:
 
     def finish(self, unfinished: Path) -> None:
         """Give the output, which is whole now, its name, and remove the rest."""
-        unfinished.replace(self.output)
-        folder = os.open(self.output.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        replace_durably(unfinished, self.output)
         self.remove()
 
     def remove(self) -> None:

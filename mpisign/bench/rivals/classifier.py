@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from mpisign import loop
 from mpisign.bench.timing import Effort, Ratio, compare
+from mpisign.checkpoints import NO_SIGNALS, Checkpoints
 from mpisign.exchanges import meeting
 from mpisign.experiment import Log
 from mpisign.methods import ScaledSign
@@ -18,6 +19,7 @@ from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.rows import DenseRows
 from mpisign.server import SERVERS
+from mpisign.state import at_start
 
 _BATCH, _BATCHES = 256, 20
 
@@ -64,9 +66,9 @@ def _ours(rows: np.ndarray) -> Callable[[], object]:
     def run() -> None:
         server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(_Nowhere(problem, alone, 2), server, schedule(Log(points=2), _BATCHES), None, False)
-        progress = Progress(_BATCHES, quiet=True)
-        repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, progress)
-        loop.iterate(repeat, np.zeros(dimension))
+        with Checkpoints(alone, NO_SIGNALS, Progress(_BATCHES, quiet=True), lambda: False) as checkpoints:
+            repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, checkpoints)
+            loop.iterate(repeat, at_start(method, np.zeros(dimension), server))
 
     return run
 

@@ -1,0 +1,71 @@
+"""An experiment's kinds, made and checked: after it nothing can be refused any more."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mpisign.experiment import RUN_KEYS, Experiment, Run
+from mpisign.methods import METHODS, Method
+from mpisign.oracles import ORACLES, Oracle, Source
+from mpisign.problems import PROBLEMS, Problem
+from mpisign.randomness import Draws
+from mpisign.ranks import Ranks
+from mpisign.settings import BadInput
+from mpisign.starts import STARTS, Start
+from mpisign.steps import STEPS
+
+
+class PlannedRun(NamedTuple):
+    """A run whose kinds are made."""
+
+    settings: Run
+    method: Method
+    oracle: Oracle
+    source: Source
+    step: Callable[[int], float]
+    workers: int
+
+
+class Plan(NamedTuple):
+    """An experiment whose kinds are made."""
+
+    experiment: Experiment
+    problem: Problem
+    start: Start
+    runs: list[PlannedRun]
+
+
+def plan(experiment: Experiment, ranks: Ranks) -> Plan:
+    """Make the problem, the start and every run; raises BadInput, naming the key. Every rank calls it."""
+    problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
+    start = STARTS.make(experiment.start, "start")
+    with _naming("start"):
+        start.point(problem.dimension, Draws(experiment.seed, 0))
+    default_workers = max(1, ranks.size - 1)
+    runs = [_plan_run(run, problem, default_workers, f"runs.{i}") for i, run in enumerate(experiment.runs)]
+    return Plan(experiment, problem, start, runs)
+
+
+def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
+    workers = run.workers or default_workers
+    method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
+    step = STEPS.make(run.step, f"{path}.step")
+    oracle = ORACLES.make(run.oracle, f"{path}.oracle")
+    with _naming(f"{path}.oracle"):
+        source = oracle.plan(problem, workers)
+    with _naming(f"{path}.step"):
+        alpha = step.plan(problem.samples)
+    return PlannedRun(run, method, oracle, source, alpha, workers)
+
+
+class _naming:
+    """Complaints raised inside name their key below `path`."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BadInput):
+            raise error.inside(self._path) from None

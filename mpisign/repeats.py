@@ -1,0 +1,67 @@
+"""One repeat of one run, from its start or from the state in which it was saved, to its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from mpisign import loop, state
+from mpisign.checkpoints import Checkpoints
+from mpisign.exchanges import Meeting
+from mpisign.planning import Plan, PlannedRun
+from mpisign.problems import Problem
+from mpisign.randomness import Draws
+from mpisign.ranks import Ranks
+from mpisign.recorder import Evaluation, Recorder, schedule
+from mpisign.server import SERVERS, Server
+from mpisign.writing import TrajectoryWriter
+
+
+class Site(NamedTuple):
+    """Where repeats are run; writer: None except on the root."""
+
+    ranks: Ranks
+    checkpoints: Checkpoints
+    writer: TrajectoryWriter | None
+
+
+def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, site: Site) -> None:
+    """Every rank calls it. Raises Stopped."""
+    problem, log, label = planned.problem, planned.experiment.log, run.settings.label
+    draws, ks = Draws(planned.experiment.seed, number), schedule(log, run.settings.iterations)
+    kept = site.writer.kept(label, number) if site.writer else None
+    sink = site.writer.repeat(label, number, ks, problem.dimension, log.iterates) if site.writer else None
+    with plan_server(run, problem, meeting, draws) as server, _saying_where(label, number, server):
+        begin, counters = _begin(planned, run, draws, server, site.ranks, kept)
+        recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
+        recorder.resume(counters)
+        server.resume(begin.k, counters.bits_up, counters.bits_down)
+        begin = begin._replace(x=server.keep(begin.x))
+        repeat = loop.Repeat(
+            run.method, run.source, run.step, run.settings.iterations, server, draws, recorder, site.checkpoints
+        )
+        diverged_at = loop.iterate(repeat, begin)
+        if sink is not None:
+            sink.finish(begin.x, diverged_at)
+
+
+def plan_server(run: PlannedRun, problem: Problem, meeting: Meeting, draws: Draws) -> Server:
+    """The server of a run's messages."""
+    return SERVERS[run.method.message](meeting, run.workers, problem.dimension, run.method.zeros, draws)
+
+
+def _begin(
+    planned: Plan, run: PlannedRun, draws: Draws, server: Server, ranks: Ranks, kept: state.Kept | None
+) -> tuple[state.State, state.Counters]:
+    x = planned.start.point(planned.problem.dimension, draws)
+    start = state.at_start(run.method, x, server)
+    return state.hand_out(kept, start, server, ranks)
+
+
+@contextmanager
+def _saying_where(label: str, number: int, server: Server) -> Iterator[None]:
+    """What goes wrong inside says where it did."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in {label!r}, repeat {number}, iteration k = {server.k}")
+        raise

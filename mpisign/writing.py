@@ -1,0 +1,167 @@
+"""The trajectory file while it is written: OUT.part is worked on, OUT is replaced whole, by a rename.
+
+So OUT is at every moment a file that was closed well, whoever is killed and when, and readers need no lock. A commit
+copies OUT.part, which is why it comes at most every two seconds, and more seldom where it takes long.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from mpisign.arrays import Floats, Indices
+from mpisign.output import part_of, replace_durably
+from mpisign.state import Counters, Kept
+from mpisign.trajectory import COLUMNS, SCHEMA, sha256
+
+_SECONDS = 2.0
+"""Between two commits, at least: what a killed run can lose."""
+
+_SHARE = 0.02
+"""Of the time that saving and committing may take; they come more seldom where they would take more."""
+
+
+class RepeatWriter:
+    """One repeat's group, while it runs: datasets of full size from the start, of which `records` are valid."""
+
+    def __init__(self, group: h5py.Group, file: "TrajectoryWriter"):
+        self._group, self._file = group, file
+
+    def append(self, block: dict[str, np.ndarray]) -> None:
+        """Add a block of records."""
+        start = int(self._group.attrs["records"])
+        stop = start + len(block["k"])
+        for name, values in block.items():
+            self._group[name][start:stop] = values
+        self._group.attrs["records"] = stop
+
+    def save(self, kept: Kept) -> None:
+        """Replace the state from which the repeat can go on, and commit the file."""
+        began = time.monotonic()
+        state = self._group.require_group("state")
+        state.attrs.update({"k": kept.k} | kept.counters._asdict())
+        for name in ("x", "memory", "shared"):
+            values = getattr(kept, name)
+            state.require_dataset(name, values.shape, values.dtype)[...] = values
+        self._file.commit(began)
+
+    def finish(self, x: Floats, diverged_at: int | None) -> None:
+        """Mark the repeat as complete, or as diverged at that k, with the sha256 of its last x."""
+        attrs = self._group.attrs
+        attrs["sha256"] = sha256(x)
+        if diverged_at is not None:
+            attrs["diverged_at"] = diverged_at
+        attrs["status"] = "complete" if diverged_at is None else "diverged"
+        if "state" in self._group:
+            del self._group["state"]
+        if self._file.due():
+            self._file.commit()
+
+
+class TrajectoryWriter:
+    """The file at `output` and the one that is worked on, on rank 0; it takes up `output` where `resume` says so.
+
+    The caller has claimed `output` (`mpisign.output.claim`).
+    """
+
+    def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
+        self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
+        if resume:
+            shutil.copyfile(output, self._part)
+        # Not HDF5's own lock: `claim` holds one, and it works where HDF5's does not.
+        self._file = h5py.File(self._part, "r+" if resume else "w", locking=False)
+        if resume:
+            self._resumed(attributes["provenance"])
+        else:
+            self._file.create_group("runs", track_order=True)  # in the order of the job file
+            self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
+
+    def _resumed(self, provenance: str) -> None:
+        """Where the rest comes from, beside where the file does."""
+        earlier = json.loads(self._file.attrs.get("resumed", "[]"))
+        self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(provenance)], indent=1)
+
+    def run(self, label: str, attributes: Mapping[str, Any]) -> None:
+        """Create the group of a run, if it is not there, with its settings and constants."""
+        self._file.require_group(f"runs/{label}/repeats")
+        self._file[f"runs/{label}"].attrs.update(attributes)
+
+    def finished(self, label: str, number: int) -> bool:
+        """Whether that repeat is there and has ended."""
+        group = self._file.get(_path(label, number))
+        return group is not None and group.attrs["status"] != "running"
+
+    def kept(self, label: str, number: int) -> Kept | None:
+        """The state in which that repeat was saved."""
+        state = self._file.get(f"{_path(label, number)}/state")
+        if state is None:
+            return None
+        counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
+        return Kept(int(state.attrs["k"]), counters, *(state[name][()] for name in ("x", "memory", "shared")))
+
+    def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
+        """The group of a repeat: a new one, or that of its state, whose later records are forgotten."""
+        kept, path = self.kept(label, number), _path(label, number)
+        if kept is not None:
+            self._file[path].attrs["records"] = kept.counters.records
+        else:
+            if path in self._file:
+                del self._file[path]
+            _create(self._file.create_group(path), ks, dimension, iterates)
+        return RepeatWriter(self._file[path], self)
+
+    def due(self) -> bool:
+        """Whether the next commit is due."""
+        return time.monotonic() - self._committed > max(_SECONDS, self._cost / _SHARE)
+
+    def commit(self, began: float | None = None) -> None:
+        """Replace `output` by what is written so far. began: when, on the monotonic clock, the work for it began."""
+        began = began or time.monotonic()
+        self._file.flush()
+        copy = self._output.with_name(f"{self._output.name}.next")
+        shutil.copyfile(self._part, copy)
+        replace_durably(copy, self._output)
+        self._committed = time.monotonic()
+        self._cost = self._committed - began
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the whole file in its place. After an error, or a stop, the last commit is left there."""
+        self._file.close()
+        if error is None:
+            replace_durably(self._part, self._output)
+
+
+def _path(label: str, number: int) -> str:
+    return f"runs/{label}/repeats/{number:04d}"
+
+
+def _create(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+    group.attrs["status"], group.attrs["records"] = "running", 0
+    for name, (dtype, unit) in COLUMNS.items():
+        fill = np.nan if dtype is np.float64 else -1
+        group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill).attrs["units"] = unit
+    _add_scale(group, "k", ks, [name for name in COLUMNS if name != "k"], axis=0)
+    if iterates:
+        group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
+        group.create_dataset("coordinate", shape=(dimension,), dtype=np.int64)
+        _add_scale(group, "k", ks, ["x"], axis=0)
+        _add_scale(group, "coordinate", np.arange(dimension), ["x"], axis=1)
+
+
+def _add_scale(group: h5py.Group, scale: str, values: Indices, names: list[str], axis: int) -> None:
+    """Make `scale` the coordinates of an axis of the datasets `names`, as xarray reads them."""
+    group[scale][:] = values
+    group[scale].make_scale(scale)
+    for name in names:
+        group[name].dims[axis].attach_scale(group[scale])

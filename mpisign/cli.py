@@ -25,7 +25,9 @@ _EXAMPLES = """examples:
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
   mpisign info results/quickstart.h5
+  mpisign merge results/all.h5 results/slice-0.h5 results/slice-1.h5
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
   mpisign list
 """
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what a trajectory file holds")
     info.add_argument("file", type=Path, metavar="FILE")
     info.set_defaults(command=_info)
+    _add_merge(commands)
     data.add(commands)
     bench.add(commands)
     doctor = commands.add_parser("doctor", help="is this machine set up for ranks? what to do where it is not")
@@ -116,6 +119,15 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")
     run.set_defaults(command=_run)
+
+
+def _add_merge(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    merge = commands.add_parser("merge", help="slices of one experiment, made with --repeats, become one file")
+    merge.add_argument("output", type=Path, metavar="OUT.h5")
+    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5")
+    merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
+    merge.set_defaults(command=_merge)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -187,6 +199,16 @@ def _info(options: argparse.Namespace) -> None:
     from mpisign.trajectory import Trajectory
 
     print(summary.text(Trajectory(options.file)))
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from mpisign import merging
+
+    check_output(options.output, options.overwrite)
+    if options.output in options.inputs:
+        raise BadInput(str(options.output), "expected another output than the inputs")
+    merging.merge(options.output, options.inputs, options.virtual)
+    print(f"wrote {options.output}")
 
 
 def _doctor(options: argparse.Namespace) -> int:

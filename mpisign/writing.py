@@ -5,6 +5,7 @@ copies OUT.part, which is why it comes at most every two seconds, and more seldo
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -116,6 +117,20 @@ class TrajectoryWriter:
             _create(self._file.create_group(path), ks, dimension, iterates)
         return RepeatWriter(self._file[path], self)
 
+    def copy(self, label: str, number: int, source: Path, virtual: bool) -> None:
+        """A finished repeat of another file, in full or as a view of that file."""
+        path = _path(label, number)
+        with h5py.File(source, "r") as file:
+            theirs, group = file[path], self._file.create_group(path)
+            if virtual:
+                _view(group, theirs, os.path.relpath(source, self._output.parent))
+            else:
+                iterates = "x" in theirs
+                _create(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
+                for name in theirs:
+                    group[name][...] = theirs[name][()]
+            group.attrs.update(theirs.attrs)
+
     def due(self) -> bool:
         """Whether the next commit is due."""
         return time.monotonic() - self._committed > max(_SECONDS, self._cost / _SHARE)
@@ -151,17 +166,30 @@ def _create(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> N
     for name, (dtype, unit) in COLUMNS.items():
         fill = np.nan if dtype is np.float64 else -1
         group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill).attrs["units"] = unit
-    _add_scale(group, "k", ks, [name for name in COLUMNS if name != "k"], axis=0)
+    group["k"][:] = ks
     if iterates:
         group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
-        group.create_dataset("coordinate", shape=(dimension,), dtype=np.int64)
-        _add_scale(group, "k", ks, ["x"], axis=0)
-        _add_scale(group, "coordinate", np.arange(dimension), ["x"], axis=1)
+        group["coordinate"] = np.arange(dimension)
+    _name_axes(group)
 
 
-def _add_scale(group: h5py.Group, scale: str, values: Indices, names: list[str], axis: int) -> None:
-    """Make `scale` the coordinates of an axis of the datasets `names`, as xarray reads them."""
-    group[scale][:] = values
-    group[scale].make_scale(scale)
-    for name in names:
-        group[name].dims[axis].attach_scale(group[scale])
+def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
+    """The datasets of `theirs`, which stay in the file `source`; its name is seen from this one's folder."""
+    for name, dataset in theirs.items():
+        layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
+        layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape)
+        group.create_virtual_dataset(name, layout, fillvalue=dataset.fillvalue)
+        if "units" in dataset.attrs:
+            group[name].attrs["units"] = dataset.attrs["units"]
+    _name_axes(group)
+
+
+def _name_axes(group: h5py.Group) -> None:
+    """k, and for the iterates `coordinate`, are the scales of the datasets' axes: so xarray reads them."""
+    group["k"].make_scale("k")
+    for name in group:
+        if name not in ("k", "coordinate"):
+            group[name].dims[0].attach_scale(group["k"])
+    if "x" in group:
+        group["coordinate"].make_scale("coordinate")
+        group["x"].dims[1].attach_scale(group["coordinate"])

@@ -1,0 +1,96 @@
+"""Slices of one experiment, each with some of its repeats, become one file: copied, or as a view of the slices."""
+
+import json
+from itertools import groupby, pairwise
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpisign import experiment
+from mpisign.experiment import difference
+from mpisign.output import claim
+from mpisign.settings import BadInput
+from mpisign.trajectory import RunRecord, Trajectory
+from mpisign.writing import TrajectoryWriter
+
+_OWN = ("exchange",)
+"""Attributes of a run in which slices may differ."""
+
+
+def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
+    """Write the file at `output` with every repeat of the experiment whose slices are `inputs`.
+
+    virtual: its datasets are views of those of the inputs, which have to stay where they are, seen from the output.
+    Raises BadInput where the inputs are not slices of one experiment, and where repeats are missing, unfinished, or
+    there twice; it names them.
+    """
+    with claim(output):
+        slices = [Trajectory(path) for path in inputs]
+        for other in slices[1:]:
+            _refuse_another_experiment(slices[0], other)
+        _refuse_gaps(slices)
+        with TrajectoryWriter(output, _header(slices)) as writer:
+            for run in slices[0]:
+                writer.run(run.label, run.attributes)
+                for number, source in _in_order(run.label, slices):
+                    writer.copy(run.label, number, source.path, virtual)
+
+
+def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
+    settings = [experiment.parse(slice_.experiment, slice_.overrides) for slice_ in (one, other)]
+    if apart := difference(*settings):
+        raise BadInput(str(other.path), f"another experiment than {one.path}: there {apart} as here")
+    if one.provenance.get("data_sha256") != other.provenance.get("data_sha256"):
+        raise BadInput(str(other.path), f"made from other data than {one.path}")
+    for run, same in zip(one, other, strict=True):
+        _refuse_other_attributes(one, other, run, same)
+
+
+def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord, same: RunRecord) -> None:
+    for name in run.attributes | same.attributes:
+        here, there = (attributes.get(name, "missing") for attributes in (run.attributes, same.attributes))
+        if name not in _OWN and not np.array_equal(here, there):
+            raise BadInput(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
+
+
+def _refuse_gaps(slices: list[Trajectory]) -> None:
+    wanted = set(range(experiment.parse(slices[0].experiment, slices[0].overrides).repeats))
+    for label in (run.label for run in slices[0]):
+        found = _in_order(label, slices)
+        for (number, one), (next_number, other) in pairwise(found):
+            if number == next_number:
+                raise BadInput(str(other.path), f"repeat {number} of {label!r} is in {one.path}, too")
+        if missing := wanted - {number for number, _ in found}:
+            raise BadInput("inputs", f"of {label!r} the repeats {_listed(missing)} are missing")
+
+
+def _in_order(label: str, slices: list[Trajectory]) -> list[tuple[int, Trajectory]]:
+    """The numbers of a run's repeats, and where each is. Raises BadInput where one is unfinished."""
+    found = []
+    for source in slices:
+        for repeat in next(run for run in source if run.label == label).repeats:
+            if repeat.status == "running":
+                unfinished = f"repeat {repeat.number} of {label!r} is unfinished: give its job --resume"
+                raise BadInput(str(source.path), unfinished)
+            found.append((repeat.number, source))
+    return sorted(found, key=itemgetter(0))
+
+
+def _listed(numbers: set[int]) -> str:
+    """Such as 3, 5 to 7."""
+    groups = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
+    blocks = [[number for _, number in block] for _, block in groups]
+    return ", ".join(f"{block[0]} to {block[-1]}" if len(block) > 1 else str(block[0]) for block in blocks)
+
+
+def _header(slices: list[Trajectory]) -> dict[str, Any]:
+    first = slices[0]
+    return {
+        "experiment": first.experiment,
+        "overrides": json.dumps(first.overrides),
+        "repeats": (0, experiment.parse(first.experiment, first.overrides).repeats),
+        "provenance": json.dumps(first.provenance, indent=1),
+        "merged": json.dumps([{"file": source.path.name} | source.provenance for source in slices], indent=1),
+    }

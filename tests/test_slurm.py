@@ -2,10 +2,12 @@
 lost on the way change no bit of the result."""
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from launch import ROOT, call, mpisign, programs
+from launch import ROOT, call, programs
 from mpisign.trajectory import Trajectory
 from test_one_trajectory import digests
 
@@ -24,11 +26,26 @@ METHODS = ("scaled-sign", "signum", "ef-sign")
 REPEATS, WORKERS = 5, 2
 
 
+# However fast the machine is, a job lasts until it is stopped; nor do many ranks on few cores last for ever.
+PACED = """
+import os, time
+from mpisign.settings import settings
+from mpisign.steps import Constant
+
+@settings
+class Paced(Constant):
+    def plan(self, samples):
+        seconds = float(os.environ.get("PACE", "0"))
+        return lambda k: time.sleep(seconds) or self.alpha
+"""
+SLOW = {"PACE": "0.002"}
+
+
 def job(iterations):
     """Methods with nothing, a momentum and an error to remember; everything is recorded that can be."""
     runs = "".join(
         f'[[runs]]\nlabel = "{method}"\nmethod = "{method}"\nworkers = {WORKERS}\n'
-        'step = { kind = "constant", alpha = 1e-3 }\n'
+        'step = { kind = "paced:Paced", alpha = 1e-3 }\n'
         for method in METHODS
     )
     return (
@@ -80,15 +97,16 @@ class Slurm:
     def lose(self, node):
         """All processes of a node are gone from one moment to the next; SLURM, which would find out within half a
         minute, is told so."""
-        daemon = int((self.folder / "run" / f"slurmd-{node}.pid").read_text())
-        for process in (daemon, *self.processes(node)):
+        daemon = self.folder / "run" / f"slurmd-{node}.pid"
+        for process in (int(daemon.read_text()), *self.processes(f"SLURMD_NODENAME={node}")):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        daemon.unlink()
         self.call("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
-    def processes(self, node):
-        """Those of a node's jobs, and the slurmstepd above them."""
-        marks = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={self.folder}/slurm.conf".encode()}
+    def processes(self, *variables):
+        """The cluster's, with these variables in their environment, and the slurmstepd above them."""
+        marks = {variable.encode() for variable in (f"SLURM_CONF={self.folder}/slurm.conf", *variables)}
         found = set()
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -128,7 +146,8 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "jobs", folder / "jobs")
     (folder / ".venv").symlink_to(programs("mpich").parent)
-    (folder / "long.toml").write_text(job(1500))
+    (folder / "paced.py").write_text(PACED)
+    (folder / "long.toml").write_text(job(500))
     (folder / "short.toml").write_text(job(100))
     return folder
 
@@ -148,20 +167,26 @@ def slurm(tmp_path_factory, checkout):
     finally:
         down = call(["bash", CLUSTER / "down.sh", folder])
     assert (down.returncode, down.stderr) == (0, "")
-    assert not list((folder / "run").glob("*.pid")), "a daemon was not ended"
+    assert not cluster.processes(), "something of it was left running"
 
 
-def alone(checkout, name):
-    """What the job gives in one process, without a stop."""
-    output = checkout / f"{name}-alone.h5"
-    done = mpisign("run", checkout / f"{name}.toml", "-o", output)
-    assert done.returncode == 0, done.stderr
-    return digests(output)
+@pytest.fixture(scope="module")
+def alone(checkout):
+    """What a job gives in one process, without a stop."""
+
+    @functools.cache
+    def result(name):
+        output = checkout / f"{name}-alone.h5"
+        done = call([sys.executable, "-m", "mpisign", "run", f"{name}.toml", "-o", output], cwd=checkout)
+        assert done.returncode == 0, done.stderr
+        return digests(output)
+
+    return result
 
 
-def test_an_array_with_a_stop_and_a_lost_node_is_merged_bit_for_bit(slurm, checkout):
+def test_an_array_with_a_stop_and_a_lost_node_is_merged_bit_for_bit(slurm, checkout, alone):
     """Of three slices, one is told that its time is up, one loses its node, and one begins when there is room."""
-    settings = {"PER_TASK": "2", "AT_ONCE": "2", "SBATCH": f"sbatch --ntasks={WORKERS + 1}"}
+    settings = {"PER_TASK": "2", "AT_ONCE": "2", "SBATCH": f"sbatch --ntasks={WORKERS + 1}", **SLOW}
     said = slurm.call("bash", "jobs/slurm/array.sh", "long.toml", "results/long.h5", **settings)
     array, merge = re.fullmatch(r"array (\d+): 3 tasks; merge (\d+), .* into results/long.h5\n", said).groups()
     slices = [checkout / "results" / "long" / f"slice-{number:04d}.h5" for number in range(3)]
@@ -176,30 +201,25 @@ def test_an_array_with_a_stop_and_a_lost_node_is_merged_bit_for_bit(slurm, check
     slurm.ended(merge)
     assert [slurm.about(f"{array}_{task}")["Restarts"] for task in range(3)] == ["1", "1", "0"]
     assert [Trajectory(path).repeats for path in slices] == [range(0, 2), range(2, 4), range(4, 5)]
-    assert digests(checkout / "results" / "long.h5") == alone(checkout, "long")
-
-
-@pytest.fixture(scope="module")
-def short(checkout):
-    return alone(checkout, "short")
+    assert digests(checkout / "results" / "long.h5") == alone("long")
 
 
 @pytest.mark.parametrize(("mpi", "how"), [("mpich", "mpiexec"), ("mpich", "pmi2"), ("openmpi", "mpiexec")])
-def test_an_experiment_by_each_launcher(mpi, how, slurm, checkout, short):
+def test_an_experiment_by_each_launcher(mpi, how, slurm, checkout, alone):
     if mpi == "openmpi" and not (checkout / ".venv-openmpi").exists():
         (checkout / ".venv-openmpi").symlink_to(programs(mpi).parent)
     output = checkout / "results" / f"{mpi}-{how}.h5"
     arguments = (f"--ntasks={WORKERS + 1}", "jobs/slurm/experiment.sbatch", "short.toml", output)
     slurm.ended(slurm.submit(*arguments, MPI=mpi, LAUNCH=how))
-    assert digests(output) == short
+    assert digests(output) == alone("short")
     assert Trajectory(output).provenance["ranks"] == str(WORKERS + 1)
 
 
-def test_what_was_ended_by_hand_goes_on_when_it_is_submitted_again(slurm, checkout):
+def test_what_was_ended_by_hand_goes_on_when_it_is_submitted_again(slurm, checkout, alone):
     """Not by itself; with another number of ranks; the workers are those of the file."""
     output = checkout / "results" / "again.h5"
     arguments = ("jobs/slurm/experiment.sbatch", "long.toml", output, "--repeats", "0:1")
-    job = slurm.submit(f"--ntasks={WORKERS + 1}", *arguments, LAUNCH="pmi2")
+    job = slurm.submit(f"--ntasks={WORKERS + 1}", *arguments, LAUNCH="pmi2", **SLOW)
     slurm.begun(job, output)
     slurm.signal(job, "TERM")
     slurm.ended(job, "FAILED")
@@ -207,10 +227,7 @@ def test_what_was_ended_by_hand_goes_on_when_it_is_submitted_again(slurm, checko
     assert not whole(output)
     slurm.ended(slurm.submit("--ntasks=2", *arguments))
     assert whole(output)
-    whole_run = (
-        digests(checkout / "long-alone.h5") if (checkout / "long-alone.h5").exists() else alone(checkout, "long")
-    )
-    assert digests(output) == {name: value for name, value in whole_run.items() if "/0000" in name}
+    assert digests(output) == {name: value for name, value in alone("long").items() if "/0000" in name}
 
 
 def test_epsilon_from_its_text_on(slurm, checkout):

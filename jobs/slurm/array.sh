@@ -20,7 +20,8 @@ shift 2
 case $output in *.h5) ;; *) say "$output: expected a name that ends in .h5"; exit 2 ;; esac
 per_task=${PER_TASK:-1}
 [[ $per_task =~ ^[1-9][0-9]*$ ]] || { say "PER_TASK=$per_task: expected how many repeats a task has"; exit 2; }
-repeats=$("$BIN/python" jobs/slurm/repeats.py "$job" "$@") || exit 2
+[ ! -e "$output" ] || { say "$output is there already"; exit 2; }
+repeats=$("$BIN/python" - "$job" "$@" <jobs/slurm/repeats.py) || exit 2 # by `-`, modules in this folder are found, as by `-m`
 tasks=$(((repeats + per_task - 1) / per_task))
 slices=()
 for ((task = 0; task < tasks; task++)); do

@@ -12,7 +12,6 @@ from typing import Self
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.progress import Progress
 from mpisign.ranks import Ranks
 
 STOPPED = 75
@@ -61,11 +60,17 @@ NO_SIGNALS = StopSignals()
 class Checkpoints:
     """One for a whole job, on every rank.
 
-    due: whether it is time to save a state; asked on the root.
+    count: told k now and then. due: whether it is time to save a state; asked on the root.
     """
 
-    def __init__(self, ranks: Ranks, signals: StopSignals, progress: Progress, due: Callable[[], bool]):
-        self._ranks, self._signals, self._progress, self._due = ranks, signals, progress, due
+    def __init__(
+        self,
+        ranks: Ranks,
+        signals: StopSignals = NO_SIGNALS,
+        count: Callable[[int], object] = lambda k: None,
+        due: Callable[[], bool] = lambda: False,
+    ):
+        self._ranks, self._signals, self._count, self._due = ranks, signals, count, due
         self._own: Words = np.zeros(3, dtype=np.uint64)
         self._all: Words = np.zeros((ranks.size, 3), dtype=np.uint64)
         self._meet = ranks.allgather_of(self._own, self._all)
@@ -80,7 +85,7 @@ class Checkpoints:
         while k < iterations:
             yield from range(k, min(k + stride, iterations))
             k = min(k + stride, iterations)
-            self._progress.count(k)
+            self._count(k)
             if k < iterations:
                 asked, due, stride = self._agreed(stride, time.monotonic() - looked)
                 if asked or due:

@@ -13,7 +13,7 @@ from mpisign.checkpoints import STOPPED, Stopped
 from mpisign.data import command as data
 from mpisign.experiment import ExchangeName
 from mpisign.output import check_output
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, described
 
 if TYPE_CHECKING:
     from mpisign.experiment import Experiment
@@ -36,7 +36,8 @@ _EXAMPLES = """examples:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    0; 1 if doctor has advice; 2 for bad input; 75 when a signal asked for a stop: try again; 130 when interrupted.
+    0; 1 if doctor has advice or the system refuses something; 2 for bad input; 75 when a signal asked for a stop: try
+    again; 130 when interrupted.
     """
     from mpisign.connection import first_process, leave
 
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain("interrupted", status=130)
         except BrokenPipeError:
             return 1
+        except OSError as error:  # a full disk, a file that is gone: no mistake of the program
+            return _complain(described(error), status=1)
     leave()
     return status
 
@@ -137,14 +140,12 @@ def _run(options: argparse.Namespace) -> None:
     with connect() as ranks:
         settings, repeats = ranks.together(lambda: _read(options))
         there = ranks.together(lambda: ranks.root and _checked_output(options))
-        resume = ranks.decided(options.resume and there)
+        resume, earlier = ranks.decided(options.resume and there), None
         if resume:
-            settings, theirs = resuming.take_up(options.output, settings, ranks)
-            if options.repeats is None:
-                repeats = theirs
+            asked = repeats if options.repeats else None
+            settings, repeats, earlier = resuming.take_up(options.output, settings, asked, ranks)
         plan = ranks.together(lambda: _plan(options, settings, ranks))
-        if resume:
-            ranks.together(lambda: resuming.check(options.output, repeats, plan) if ranks.root else None)
+        ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
         runner.run(plan, ranks, options.output, repeats, resume)
         if ranks.root:
             print(f"wrote {options.output}")

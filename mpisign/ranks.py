@@ -4,6 +4,7 @@ Both give the same calls, so that nothing above knows which it has. A table is a
 rows: a rank's own rows, and on the root every rank's, in the order of the ranks.
 """
 
+import os
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -115,6 +116,10 @@ class Ranks(ABC):
         """`count` words, at first 0, that a node's ranks share; and what gives them back. Every rank calls both."""
 
     @abstractmethod
+    def processes(self) -> list[int]:
+        """The process of each of `members`; every rank calls it."""
+
+    @abstractmethod
     def hosts(self) -> list[str]:
         """The machine of each rank, in their order; every rank calls it."""
 
@@ -164,6 +169,9 @@ class Alone(Ranks):
 
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
         return np.zeros(count, dtype=np.uint64), _nothing
+
+    def processes(self) -> list[int]:
+        return [os.getpid()]
 
     def hosts(self) -> list[str]:
         return [platform.node()]

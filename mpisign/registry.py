@@ -3,7 +3,8 @@
 import importlib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from mpisign.settings import BadInput, closest, make
@@ -23,7 +24,7 @@ class Registry(Collection[str], Generic[T]):
         self._makers = {name.replace("_", "-"): maker for name, maker in makers.items()}
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._makers, **{point.name: None for point in self._installed()}})
+        return iter({**self._makers, **{point.name: None for point in _installed(self.sort)}})
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -35,7 +36,7 @@ class Registry(Collection[str], Generic[T]):
         """The maker called `name`; raises BadInput when there is none."""
         if name in self._makers:
             return self._makers[name]
-        for point in self._installed():
+        for point in _installed(self.sort):
             if point.name == name:
                 return point.load()  # type: ignore[no-any-return]
         if ":" in name:
@@ -73,9 +74,6 @@ class Registry(Collection[str], Generic[T]):
         for name in self:
             yield name, (inspect.getdoc(self[name]) or "").partition("\n")[0]
 
-    def _installed(self) -> list[importlib.metadata.EntryPoint]:
-        return list(entry_points(group=f"mpisign.{self.sort}"))
-
     def _from_path(self, name: str) -> Callable[..., T]:
         module, _, attribute = name.partition(":")
         try:
@@ -84,6 +82,12 @@ class Registry(Collection[str], Generic[T]):
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise BadInput("", f"expected package.module:Name of a class or function; {name!r}: {error}") from None
         return maker
+
+
+@cache
+def _installed(sort: str) -> tuple[EntryPoint, ...]:
+    """What installed packages add; looked for once, since that takes longer than to plan a run."""
+    return tuple(entry_points(group=f"mpisign.{sort}"))
 
 
 def _refuse_unknown(known: list[str], name: str, arguments: Mapping[str, object], path: str) -> None:

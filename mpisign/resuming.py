@@ -14,39 +14,42 @@ from mpisign.trajectory import Trajectory
 
 
 class Earlier(NamedTuple):
-    """What an earlier job settled: the workers of each run, and the repeats that were asked for."""
+    """What an earlier job settled: the workers of each run, and the repeats that were asked for; and its data."""
 
     workers: list[int]
     repeats: range
+    data_sha256: str
 
 
-def take_up(output: Path, settings: Experiment, ranks: Ranks) -> tuple[Experiment, range]:
-    """`settings` with the workers of the file at `output`, and its repeats; the same on every rank, each calls it.
+def take_up(
+    output: Path, settings: Experiment, asked: range | None, ranks: Ranks
+) -> tuple[Experiment, range, Earlier | None]:
+    """`settings` with the workers of the file at `output`, and its repeats, on every rank; each calls it.
 
-    Raises BadInput where the file has other settings.
+    On the root also what the file says. Raises BadInput where that has other settings, or not the repeats `asked` for.
     """
-    found = ranks.together(lambda: _earlier(output, settings) if ranks.root else None)
+    found = ranks.together(lambda: _earlier(output, settings, asked) if ranks.root else None)
     row = np.zeros(2 + len(settings.runs), dtype=np.uint64)
     if found is not None:
         row[:] = (found.repeats.start, found.repeats.stop, *found.workers)
     ranks.broadcast(row)
     first, stop, *workers = (int(number) for number in row)
-    return with_workers(settings, workers), range(first, stop)
+    return with_workers(settings, workers), range(first, stop), found
 
 
-def _earlier(output: Path, settings: Experiment) -> Earlier:
+def _earlier(output: Path, settings: Experiment, asked: range | None) -> Earlier:
     trajectory = Trajectory(output)
-    theirs = experiment.parse(trajectory.experiment, trajectory.overrides)
-    if apart := difference(theirs, settings):
+    then = experiment.parse(trajectory.experiment, trajectory.overrides)
+    if apart := difference(then, settings):
         raise BadInput(str(output), f"cannot go on with this file: in it {apart} as in the job now")
-    return Earlier([int(run.attributes["workers"]) for run in trajectory], trajectory.repeats)
+    theirs = trajectory.repeats
+    if asked not in (None, theirs):
+        raise BadInput("--repeats", f"{output} has the repeats {theirs.start}:{theirs.stop}; leave it out to go on")
+    workers = [int(run.attributes["workers"]) for run in trajectory]
+    return Earlier(workers, theirs, trajectory.provenance.get("data_sha256", ""))
 
 
-def check(output: Path, repeats: range, planned: Plan) -> None:
-    """Raises BadInput where the file at `output` has other repeats or was made from other data."""
-    trajectory = Trajectory(output)
-    if trajectory.repeats != repeats:
-        theirs = f"{trajectory.repeats.start}:{trajectory.repeats.stop}"
-        raise BadInput("--repeats", f"{output} has the repeats {theirs}; go on with them, or give another output")
-    if trajectory.provenance.get("data_sha256", "") != planned.problem.data_sha256():
+def refuse_other_data(output: Path, earlier: Earlier | None, planned: Plan) -> None:
+    """Raises BadInput where the file at `output` was made from other data. earlier: None except on the root."""
+    if earlier is not None and earlier.data_sha256 != planned.problem.data_sha256():
         raise BadInput(str(output), "cannot go on with this file: it was made from other data than the job names now")

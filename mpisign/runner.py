@@ -20,6 +20,7 @@ from mpisign.provenance import provenance
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.repeats import Site, plan_server, run_repeat
+from mpisign.watch import Watch
 from mpisign.writing import TrajectoryWriter
 
 
@@ -32,14 +33,19 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         ranks.together(lambda: stack.enter_context(claim(output)) if ranks.root else None)
-        signals = stack.enter_context(StopSignals())
+        signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks))
         header = _header(planned, ranks, repeats)
         known = optimum(planned.problem, ranks, signals)
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
         progress = stack.enter_context(Progress(total, quiet=not ranks.root))
         writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
+
+        def count(k: int) -> None:
+            progress.count(k)
+            watch.at(k)
+
         due = writer.due if writer is not None else lambda: False
-        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, progress, due)), writer)
+        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
         choices = [_choice(planned, run, ranks).exchange for run in planned.runs]
         if writer is not None and known is not None:
             for run, exchange in zip(planned.runs, choices, strict=True):
@@ -49,6 +55,7 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
         for run, exchange in zip(planned.runs, choices, strict=True):
             for number in repeats:
                 progress.at(f"{run.settings.label}, repeat {number}", before)
+                watch.enter(f"in {run.settings.label!r}, repeat {number}")
                 if not ranks.decided(writer is not None and writer.finished(run.settings.label, number)):
                     run_repeat(planned, run, number, meeting(exchange, ranks), site)
                 before += run.settings.iterations

@@ -41,6 +41,13 @@ class BadInput(ValueError):
         return BadInput(f"{path}.{self.key}" if self.key else path, self.complaint)
 
 
+def described(error: BaseException) -> str:
+    """Where it happened, as its notes say, and what: one line."""
+    where = ", ".join(getattr(error, "__notes__", ()))
+    what = " ".join(str(error).split()) or type(error).__name__
+    return f"{where}: {what}" if where else what
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """A frozen dataclass with keyword arguments only, checked strictly when it is made."""

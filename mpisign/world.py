@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import platform
 import sys
 import time
@@ -15,7 +16,7 @@ import numpy as np
 
 from mpisign.arrays import Words
 from mpisign.ranks import Collective, Ranks
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, described
 from mpisign.sharing import Arrays, Layout, Opened
 
 if TYPE_CHECKING:
@@ -158,6 +159,9 @@ class World(Ranks):
         self.agree(complaint)
         return self.node._communicator.bcast(layout), fill
 
+    def processes(self) -> list[int]:
+        return self.node._communicator.allgather(os.getpid())
+
     def hosts(self) -> list[str]:
         return self._communicator.allgather(platform.node())
 
@@ -178,8 +182,9 @@ class World(Ranks):
 
     def _abort(self, error: BaseException) -> NoReturn:
         sys.stdout.flush()
-        traceback.print_exception(error)
-        print(f"mpisign: rank {self.rank} failed: {error}; ending all ranks", file=sys.stderr, flush=True)
+        if not isinstance(error, OSError):  # a full disk is not a mistake of the program
+            traceback.print_exception(error)
+        print(f"mpisign: rank {self.rank} failed, {described(error)}; ending all ranks", file=sys.stderr, flush=True)
         self._communicator.Abort(1)
         raise error
 

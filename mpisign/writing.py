@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -140,8 +141,12 @@ class TrajectoryWriter:
         began = began or time.monotonic()
         self._file.flush()
         copy = self._output.with_name(f"{self._output.name}.next")
-        shutil.copyfile(self._part, copy)
-        replace_durably(copy, self._output)
+        try:
+            shutil.copyfile(self._part, copy)
+            replace_durably(copy, self._output)
+        except OSError:
+            copy.unlink(missing_ok=True)
+            raise
         self._committed = time.monotonic()
         self._cost = self._committed - began
 
@@ -152,9 +157,12 @@ class TrajectoryWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Put the whole file in its place. After an error, or a stop, the last commit is left there."""
-        self._file.close()
         if error is None:
+            self._file.close()
             replace_durably(self._part, self._output)
+        else:
+            with suppress(Exception):  # on a full disk it cannot be closed well
+                self._file.close()
 
 
 def _path(label: str, number: int) -> str:

@@ -9,12 +9,11 @@ import numpy as np
 from mpisign import experiment, loop, planning, runner
 from mpisign.arrays import Floats
 from mpisign.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
-from mpisign.checkpoints import NO_SIGNALS, Checkpoints
+from mpisign.checkpoints import Checkpoints
 from mpisign.exchanges import meeting
 from mpisign.experiment import Log
 from mpisign.methods import METHODS
 from mpisign.problems.quadratic import Separable
-from mpisign.progress import Progress
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
@@ -54,7 +53,7 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
     def run() -> None:
         server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
-        with Checkpoints(alone, NO_SIGNALS, Progress(iterations, quiet=True), lambda: False) as checkpoints:
+        with Checkpoints(alone) as checkpoints:
             repeat = loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, checkpoints)
             loop.iterate(repeat, at_start(method, np.zeros(dimension), server))
 

@@ -7,13 +7,12 @@ from threadpoolctl import threadpool_limits
 
 from mpisign import loop
 from mpisign.bench.timing import Effort, Ratio, compare
-from mpisign.checkpoints import NO_SIGNALS, Checkpoints
+from mpisign.checkpoints import Checkpoints
 from mpisign.exchanges import meeting
 from mpisign.experiment import Log
 from mpisign.methods import ScaledSign
 from mpisign.oracles import Minibatch
 from mpisign.problems.logistic import Logistic
-from mpisign.progress import Progress
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
@@ -66,7 +65,7 @@ def _ours(rows: np.ndarray) -> Callable[[], object]:
     def run() -> None:
         server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
         recorder = Recorder(_Nowhere(problem, alone, 2), server, schedule(Log(points=2), _BATCHES), None, False)
-        with Checkpoints(alone, NO_SIGNALS, Progress(_BATCHES, quiet=True), lambda: False) as checkpoints:
+        with Checkpoints(alone) as checkpoints:
             repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, checkpoints)
             loop.iterate(repeat, at_start(method, np.zeros(dimension), server))
 

@@ -1,0 +1,86 @@
+"""A rank that is killed cannot say so, and the launcher ends the others before they can: a witness says it.
+
+The first rank of each machine starts one, in a session of its own, which no launcher ends with the ranks. It sleeps on
+Linux's pidfds, and reads where the ranks were from a page of memory that they share.
+"""
+
+import mmap
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from mpisign import witness
+from mpisign.checkpoints import Stopped
+from mpisign.ranks import Ranks
+from mpisign.settings import BadInput
+
+_TEXT = 512
+"""Bytes for what the ranks do."""
+
+
+class Watch:
+    """While it lasts, the ranks of this machine are watched; every rank has one, and who leaves it is not missed.
+
+    In one process, or where the system has no pidfd (macOS, Linux before 5.3), nobody watches.
+    """
+
+    def __init__(self, ranks: Ranks):
+        self._ranks = ranks
+        self._processes = dict(zip(ranks.members, ranks.processes(), strict=True))
+        self._watched = len(self._processes) > 1 and hasattr(os, "pidfd_open")
+        self._page = self._shared_page() if self._watched else mmap.mmap(-1, self._size)
+        self._line = memoryview(self._page)[witness.LINE * list(self._processes).index(ranks.rank) :][:16].cast("Q")
+
+    @property
+    def _size(self) -> int:
+        return witness.LINE * len(self._processes) + _TEXT
+
+    def _shared_page(self) -> mmap.mmap:
+        """Made by the first rank of the machine, and opened by the others as a file of its process."""
+        row = np.zeros(1, dtype=np.uint64)
+        if self._ranks.node.root:
+            self._descriptor = os.memfd_create("mpisign")
+            os.truncate(self._descriptor, self._size)
+            row[0] = self._descriptor
+        self._ranks.node.broadcast(row)
+        if self._ranks.node.root:
+            return mmap.mmap(self._descriptor, self._size)
+        first = next(iter(self._processes.values()))
+        with Path(f"/proc/{first}/fd/{row[0]}").open("r+b") as file:
+            return mmap.mmap(file.fileno(), self._size)
+
+    def enter(self, what: str) -> None:
+        """Name what the ranks do from now on."""
+        self.at(0)
+        text = what.encode()[:_TEXT]
+        self._page[witness.LINE * len(self._processes) :] = text.ljust(_TEXT, b"\0")
+
+    def at(self, k: int) -> None:
+        """This rank has come to k."""
+        self._line[1] = k
+
+    def __enter__(self) -> Self:
+        if self._watched and self._ranks.node.root:
+            pairs = (f"{rank}:{process}" for rank, process in self._processes.items())
+            self._witness = subprocess.Popen(
+                [sys.executable, "-I", "-S", witness.__file__, str(self._descriptor), *pairs],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[self._descriptor],
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        here = error is None or isinstance(error, BadInput | Stopped)
+        self._line[0] = witness.LEFT if here else witness.FAILED
+        if here and self._watched and self._ranks.node.root:
+            self._witness.kill()
+            self._witness.wait()

@@ -1,0 +1,35 @@
+"""An oracle of a test's own: a mini-batch, until one of its workers is asked for the last time it allows."""
+
+import os
+import signal
+
+from mpisign.oracles import Minibatch
+from mpisign.settings import settings
+
+ENDS = {
+    "stop": lambda: os.kill(os.getpid(), signal.SIGUSR1),
+    "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+asked = 0
+
+
+@settings
+class Stopping(Minibatch):
+    """A mini-batch; the ask number STOPPING_AFTER of worker STOPPING_WORKER, in this process, does STOPPING."""
+
+    def source(self, problem, workers):
+        """See `Minibatch`."""
+        gradient = super().source(problem, workers)
+        victim, after = (int(os.environ.get(f"STOPPING_{name}", -1)) for name in ("WORKER", "AFTER"))
+
+        def ask(x, worker, generator, out):
+            global asked
+            asked += worker == victim
+            if worker == victim and asked == after:
+                if os.environ["STOPPING"] == "raise":
+                    raise RuntimeError("the last time")
+                ENDS[os.environ["STOPPING"]]()
+            gradient(x, worker, generator, out)
+
+        return ask

@@ -1,0 +1,88 @@
+"""A run that was stopped goes on to the same file, bit for bit: every method, every exchange, any number of ranks."""
+
+import os
+import re
+
+import h5py
+import pytest
+
+import stopping
+from launch import mpirun, mpisign
+from mpisign.cli import main
+from mpisign.methods import METHODS
+from mpisign.trajectory import Trajectory
+from test_one_trajectory import digests, policies
+
+ITERATIONS = 40
+RUNS = [(method, "exact") for method in METHODS] + [("sign", "coin"), ("scaled-sign", "plus")]
+
+
+def job():
+    """Every method, every zeros policy, odd and even M; raw counts with many zero pixels, so that zeros occur."""
+    lines = [
+        "seed = 7",
+        f"iterations = {ITERATIONS}",
+        'problem = { kind = "logistic", data = "digits", scaling = "raw" }',
+        'oracle = { kind = "stopping:Stopping", batch = 2 }',
+        "log = { every = 3, iterates = true }",
+    ]
+    for number, (method, zeros) in enumerate(RUNS):
+        lines += ["[[runs]]", f'label = "{method} {zeros}"', f'method = "{method}"', f"workers = {2 + number % 2}"]
+        lines += ['step = { kind = "constant", alpha = 1e-3 }']
+        lines += [f'zeros = "{zeros}"'] if len(policies(method)) > 1 else []
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / "job.toml").write_text(job())
+    assert mpisign("run", "job.toml", "-o", "whole.h5", **at(folder)).returncode == 0
+    return folder
+
+
+def at(folder, end=None, after=0, worker=1):
+    """How to call mpisign there; where `end` is given, worker 1's host comes to it when it is asked so many times."""
+    ending = {} if end is None else {"STOPPING": end, "STOPPING_AFTER": str(after), "STOPPING_WORKER": str(worker)}
+    return {"cwd": folder, "PYTHONPATH": os.path.dirname(__file__)} | ending
+
+
+def finished(path):
+    return sum(repeat.status == "complete" for run in Trajectory(path) for repeat in run.repeats)
+
+
+def test_alone_stopped_in_every_run(folder, monkeypatch, capsys):
+    """One process; it is stopped again and again, at many different k."""
+    stops, output = set(), folder / "alone.h5"
+    for name, value in at(folder, "stop").items():
+        monkeypatch.setenv(name, str(value))
+    while True:
+        monkeypatch.setattr(stopping, "asked", 0)
+        monkeypatch.setenv("STOPPING_AFTER", str(2 + 7 * len(stops) % 17))
+        status = main(["run", str(folder / "job.toml"), "-o", str(output), "--resume"])
+        if status == 0:
+            break
+        assert (status, capsys.readouterr()) == (75, ("", "mpisign: stopped by SIGUSR1; --resume goes on from here\n"))
+        (running,) = [repeat for run in Trajectory(output) for repeat in run.repeats if repeat.status == "running"]
+        stops.add((finished(output), len(running.columns["k"])))
+    assert {number for number, _ in stops} == set(range(len(RUNS)))
+    assert digests(output) == digests(folder / "whole.h5")
+
+
+@pytest.mark.ranks
+def test_a_relay_of_ranks_exchanges_and_mpis(folder):
+    """Each leg is stopped, and another number of ranks goes on by another exchange."""
+    legs = [("mpich", 4, "server"), ("mpich", 2, "sharded"), ("openmpi", 3, "server"), ("mpich", 3, "node")]
+    legs += [("openmpi", 4, "sharded"), (None, 1, "server"), ("mpich", 3, "sharded"), ("openmpi", 2, "node")]
+    output, before = folder / "relay.h5", -1
+    for mpi, ranks, exchange in legs:
+        run = ["run", "job.toml", "-o", output, "--resume", "--exchange", exchange]
+        options = at(folder, "term", ITERATIONS * len(RUNS) // len(legs) - 15)
+        done = mpirun(mpi, ranks, *run, **options) if mpi else mpisign(*run, **options)
+        assert done.returncode == 75, done.stderr
+        assert done.stderr.count("mpisign: stopped by SIGTERM; --resume goes on from here") == 1
+        assert before < (before := finished(output))
+    assert mpirun("mpich", 4, "run", "job.toml", "-o", output, "--resume", **at(folder)).returncode == 0
+    assert digests(output) == digests(folder / "whole.h5")
+    with h5py.File(output) as file:
+        assert len(re.findall('"command"', file.attrs["resumed"])) == len(legs)

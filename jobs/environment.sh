@@ -48,7 +48,6 @@ launcher() {
     if [ $(((ranks + nodes - 1) / nodes)) -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
         export OMPI_MCA_rmaps_base_oversubscribe=1                       # Open MPI 4
         export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe      # Open MPI 5
-        export PRTE_MCA_hwloc_default_binding_policy=none                # and in an allocation of more CPUs than there are
         export OMPI_MCA_mpi_yield_when_idle=1     # a rank that waits lets others have its core; MPICH's do by themselves
     fi
 }

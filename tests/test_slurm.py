@@ -38,7 +38,7 @@ class Paced(Constant):
         seconds = float(os.environ.get("PACE", "0"))
         return lambda k: time.sleep(seconds) or self.alpha
 """
-SLOW = {"PACE": "0.002"}
+SLOW = {"PACE": "0.002", "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"}
 
 
 def job(iterations):
@@ -147,7 +147,7 @@ def checkout(tmp_path_factory):
     shutil.copytree(ROOT / "jobs", folder / "jobs")
     (folder / ".venv").symlink_to(programs("mpich").parent)
     (folder / "paced.py").write_text(PACED)
-    (folder / "long.toml").write_text(job(500))
+    (folder / "long.toml").write_text(job(400))
     (folder / "short.toml").write_text(job(100))
     return folder
 

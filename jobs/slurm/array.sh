@@ -17,11 +17,13 @@ cd "$(dirname "$0")/../.."
 [ $# -ge 2 ] || { say "expected JOB.toml FILE.h5 [options of mpisign run]"; exit 2; }
 job=$1 output=$2
 shift 2
+case " $*" in *" --repeats"*) say "--repeats: the tasks have all of them; --set repeats=N makes fewer"; exit 2 ;; esac
 case $output in *.h5) ;; *) say "$output: expected a name that ends in .h5"; exit 2 ;; esac
 per_task=${PER_TASK:-1}
 [[ $per_task =~ ^[1-9][0-9]*$ ]] || { say "PER_TASK=$per_task: expected how many repeats a task has"; exit 2; }
 [ ! -e "$output" ] || { say "$output is there already"; exit 2; }
-repeats=$("$BIN/python" - "$job" "$@" <jobs/slurm/repeats.py) || exit 2 # by `-`, modules in this folder are found, as by `-m`
+# By `-`, for modules in this folder to be found, as `-m` finds them.
+repeats=$("$BIN/python" - "$job" "$@" <jobs/slurm/repeats.py) || exit 2
 tasks=$(((repeats + per_task - 1) / per_task))
 slices=()
 for ((task = 0; task < tasks; task++)); do

@@ -12,8 +12,11 @@
 # A job installs nothing: compute nodes may have no network, and an array's tasks would be in each other's way.
 place "${MPI:=mpich}" || exit
 if [ ! -x "$BIN/python" ]; then
-    say "$PWD: there is no $folder here; on the login node, MPI=$MPI bash jobs/quickstart.sh makes it"
-    exit 2
+    BIN=$(dirname "$(command -v mpisign)") # conda's, for one
+    [ -x "$BIN/python" ] || {
+        say "$PWD: no $folder here, and no mpisign on PATH; on the login node, MPI=$MPI bash jobs/quickstart.sh makes it"
+        exit 2
+    }
 fi
 
 # ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
@@ -46,8 +49,9 @@ mpisign_on_ranks() {
     trap 'stop USR1' USR1
     trap 'stop TERM' TERM
     wait "$launched" || status=$?
-    # A signal ends the first `wait`; the second one has the launcher's status.
-    [ -z "$asked" ] || { status=0; wait "$launched" || status=$?; }
+    case $asked,$status in
+        USR1,138 | TERM,143) status=0; wait "$launched" || status=$? ;; # the signal has ended `wait`, not the launcher
+    esac
     return "$status"
 }
 

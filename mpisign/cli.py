@@ -120,6 +120,12 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         choices=get_args(ExchangeName),
         help="how messages meet; auto tries each on these ranks, takes the fastest and says why",
     )
+    run.add_argument(
+        "--on-failure",
+        choices=("abort", "continue"),
+        default="abort",
+        help="when a rank dies: end all (--resume goes on), or go on without it (Open MPI with ULFM)",
+    )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")
     run.set_defaults(command=_run)
 
@@ -134,7 +140,7 @@ def _add_merge(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from mpisign import resuming, runner
+    from mpisign import resuming, runner, surviving
     from mpisign.connection import connect
 
     with connect() as ranks:
@@ -144,9 +150,14 @@ def _run(options: argparse.Namespace) -> None:
         if resume:
             asked = repeats if options.repeats else None
             settings, repeats, earlier = resuming.take_up(options.output, settings, asked, ranks)
+        if options.on_failure == "continue":
+            ranks.together(lambda: surviving.refuse_where_impossible(ranks, settings.exchange))
         plan = ranks.together(lambda: _plan(options, settings, ranks))
         ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
-        runner.run(plan, ranks, options.output, repeats, resume)
+        if options.on_failure == "continue":
+            surviving.run(plan, ranks, options.output, repeats, resume)
+        else:
+            runner.run(plan, ranks, options.output, repeats, resume)
         if ranks.root:
             print(f"wrote {options.output}")
 

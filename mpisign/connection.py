@@ -39,7 +39,8 @@ def leave() -> None:
     except BadInput:  # the ranks cannot meet: the first one has a second to speak
         time.sleep(0 if first_process() else 1)
     else:
-        ranks.agree(None)
+        if ranks.whole:
+            ranks.agree(None)
     if "mpi4py.MPI" in sys.modules:
         sys.modules["mpi4py.MPI"].Finalize()
 

@@ -31,6 +31,13 @@ class Format(NamedTuple):
     ballots: bool = False
 
 
+def hosted_by(rank: int, size: int, workers: int) -> range:
+    """The workers of a rank: of one process all, of several those of rank 0 none, the others' in blocks."""
+    per_rank = workers if size == 1 else -(-workers // (size - 1))
+    first = 0 if size == 1 else (rank - 1) * per_rank
+    return range(max(first, 0), max(min(first + per_rank, workers), 0))
+
+
 class Exchange(ABC):
     """One way for rows to meet, planned for one repeat; `close` it when that is over, on every rank.
 
@@ -54,13 +61,8 @@ class Exchange(ABC):
         self.ranks, self.workers, self.form = ranks, workers, form
         self.bits_up = 64 * (form.header + form.up) * workers
         self.bits_down = 64 * (form.header + form.down) * workers
-        self.per_rank = workers if ranks.size == 1 else -(-workers // (ranks.size - 1))
-        self.hosted = self.hosted_by(ranks.rank)
-
-    def hosted_by(self, rank: int) -> range:
-        """The workers of a rank."""
-        first = 0 if self.ranks.size == 1 else (rank - 1) * self.per_rank
-        return range(max(first, 0), max(min(first + self.per_rank, self.workers), 0))
+        self.per_rank = len(hosted_by(min(1, ranks.size - 1), ranks.size, workers))
+        self.hosted = hosted_by(ranks.rank, ranks.size, workers)
 
     def arrived(self, table: Words) -> Words:
         """The workers' rows among those of all ranks."""

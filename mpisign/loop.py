@@ -34,7 +34,7 @@ def iterate(repeat: Repeat, state: State) -> int | None:
     Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends. Raises Stopped.
     """
     method, source, step, iterations, server, draws, recorder, checkpoints = repeat
-    first, x, memories, shared = state
+    first, _, x, memories, shared = state
     memory = dict(zip(server.hosted, memories, strict=True))
     gradient = np.empty(len(x))
     recorder.start()

@@ -14,7 +14,7 @@ import numpy as np
 
 from mpisign import ballots
 from mpisign.arrays import Floats, Indices, Words
-from mpisign.exchange import Central, Exchange, Format, numbers_of
+from mpisign.exchange import Central, Exchange, Format, hosted_by, numbers_of
 from mpisign.kernels import kernel, sem_post, sem_trywait, sem_wait, yield_core
 from mpisign.launcher import cores
 from mpisign.messages import Message, Shared
@@ -159,7 +159,7 @@ class Nodes(Node):
 
 def _who(exchange: Exchange) -> tuple[Indices, Indices]:
     """The rows of this node's table that have a worker, and the number of each."""
-    hosted = [exchange.hosted_by(rank) for rank in exchange.ranks.members]
+    hosted = [hosted_by(rank, exchange.ranks.size, exchange.workers) for rank in exchange.ranks.members]
     rows = [exchange.per_rank * i + j for i, workers in enumerate(hosted) for j in range(len(workers))]
     return np.array(rows, dtype=np.int64), np.array([m for workers in hosted for m in workers], dtype=np.int64)
 

@@ -15,7 +15,10 @@ from mpisign.steps import STEPS
 
 
 class PlannedRun(NamedTuple):
-    """A run whose kinds are made."""
+    """A run whose kinds are made.
+
+    workers: M. left: the numbers of those that have not been lost (`mpisign.shrinking`).
+    """
 
     settings: Run
     method: Method
@@ -23,6 +26,7 @@ class PlannedRun(NamedTuple):
     source: Source
     step: Callable[[int], float]
     workers: int
+    left: tuple[int, ...]
 
 
 class Plan(NamedTuple):
@@ -54,7 +58,7 @@ def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> Pl
         source = oracle.plan(problem, workers)
     with _naming(f"{path}.step"):
         alpha = step.plan(problem.samples)
-    return PlannedRun(run, method, oracle, source, alpha, workers)
+    return PlannedRun(run, method, oracle, source, alpha, workers, tuple(range(workers)))
 
 
 class _naming:

@@ -127,6 +127,23 @@ class Ranks(ABC):
     def agree(self, complaint: BadInput | None) -> None:
         """Raise on every rank the first complaint that any rank has; return when none has one."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether none was lost."""
+        return True
+
+    def cannot_survive(self) -> str:
+        """Why these ranks cannot go on when one of them is lost; "" where they can."""
+        return "there is one process"
+
+    def lost(self, error: Exception) -> bool:
+        """Whether this error says that a rank was lost."""
+        return False
+
+    def survivors(self) -> "tuple[Ranks, list[int]]":
+        """The ranks that are left, to be used from now on, and which of these they were; each of them calls it."""
+        raise NotImplementedError
+
     def __enter__(self) -> Self:
         return self
 

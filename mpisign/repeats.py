@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from mpisign import loop, state
+from mpisign import loop, shrinking, state
 from mpisign.checkpoints import Checkpoints
 from mpisign.exchanges import Meeting
 from mpisign.planning import Plan, PlannedRun
@@ -27,18 +27,22 @@ class Site(NamedTuple):
 def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, site: Site) -> None:
     """Every rank calls it. Raises Stopped."""
     problem, log, label = planned.problem, planned.experiment.log, run.settings.label
-    draws, ks = Draws(planned.experiment.seed, number), schedule(log, run.settings.iterations)
     kept = site.writer.kept(label, number) if site.writer else None
+    run = shrinking.agreed(run, kept, site.ranks)
+    draws, ks = shrinking.draws(run, planned.experiment.seed, number), schedule(log, run.settings.iterations)
     sink = site.writer.repeat(label, number, ks, problem.dimension, log.iterates) if site.writer else None
+    if sink is not None and len(run.left) < run.workers:
+        sink.shrunk(kept.k if kept else 0, len(run.left))
     with plan_server(run, problem, meeting, draws) as server, _saying_where(label, number, server):
-        begin, counters = _begin(planned, run, draws, server, site.ranks, kept)
+        x = planned.start.point(problem.dimension, Draws(planned.experiment.seed, number))
+        start = state.at_start(run.method, x, server, run.left)
+        begin, counters = state.hand_out(kept, start, server, site.ranks)
         recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
         recorder.resume(counters)
         server.resume(begin.k, counters.bits_up, counters.bits_down)
         begin = begin._replace(x=server.keep(begin.x))
-        repeat = loop.Repeat(
-            run.method, run.source, run.step, run.settings.iterations, server, draws, recorder, site.checkpoints
-        )
+        source, iterations = shrinking.gradients(run), run.settings.iterations
+        repeat = loop.Repeat(run.method, source, run.step, iterations, server, draws, recorder, site.checkpoints)
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:
             sink.finish(begin.x, diverged_at)
@@ -46,15 +50,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, si
 
 def plan_server(run: PlannedRun, problem: Problem, meeting: Meeting, draws: Draws) -> Server:
     """The server of a run's messages."""
-    return SERVERS[run.method.message](meeting, run.workers, problem.dimension, run.method.zeros, draws)
-
-
-def _begin(
-    planned: Plan, run: PlannedRun, draws: Draws, server: Server, ranks: Ranks, kept: state.Kept | None
-) -> tuple[state.State, state.Counters]:
-    x = planned.start.point(planned.problem.dimension, draws)
-    start = state.at_start(run.method, x, server)
-    return state.hand_out(kept, start, server, ranks)
+    return SERVERS[run.method.message](meeting, len(run.left), problem.dimension, run.method.zeros, draws)
 
 
 @contextmanager

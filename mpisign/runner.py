@@ -24,16 +24,17 @@ from mpisign.watch import Watch
 from mpisign.writing import TrajectoryWriter
 
 
-def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool = False) -> None:
+def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool = False, watched: bool = True) -> None:
     """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
 
     resume: go on with the file at `output`, which was made by the same experiment; otherwise a new one takes its place.
+    watched: when a rank is lost, the others are ended.
     Raises BadInput where another job writes it, and Stopped.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         ranks.together(lambda: stack.enter_context(claim(output)) if ranks.root else None)
-        signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks))
+        signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         header = _header(planned, ranks, repeats)
         known = optimum(planned.problem, ranks, signals)
         total = sum(run.settings.iterations for run in planned.runs) * len(repeats)

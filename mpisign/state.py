@@ -4,6 +4,7 @@ Randomness is a function of (seed, repeat, worker, k) (`mpisign.randomness`): x,
 counters are everything. What is kept does not depend on how many ranks there are.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,12 @@ from mpisign.server import Server
 class State(NamedTuple):
     """Before iteration k, on one rank; the arrays are the loop's own, and change with it.
 
-    x: shape (d,), and shared: the same on every rank. memory: a row for each worker that is hosted here.
+    workers: the numbers of all. x: shape (d,), and shared: the same on every rank. memory: a row for each worker that
+    is hosted here.
     """
 
     k: int
+    workers: Sequence[int]
     x: Floats
     memory: Floats
     shared: Floats
@@ -36,25 +39,26 @@ class Counters(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A state as a file keeps it: `memory` has a row for each of the M workers, shape (M, size of one)."""
+    """A state as a file keeps it: `memory` has a row for each of `workers`, shape (M, size of one)."""
 
     k: int
     counters: Counters
+    workers: Sequence[int]
     x: Floats
     memory: Floats
     shared: Floats
 
 
-def at_start(method: Method, x: Floats, server: Server) -> State:
-    """Before iteration 0, at x."""
+def at_start(method: Method, x: Floats, server: Server, workers: Sequence[int]) -> State:
+    """Before iteration 0, at x; workers: their numbers, as many as the server has."""
     one = method.memory(len(x))
-    return State(0, x, np.repeat(one[np.newaxis], len(server.hosted), axis=0), method.shared(len(x)))
+    return State(0, workers, x, np.repeat(one[np.newaxis], len(server.hosted), axis=0), method.shared(len(x)))
 
 
 def collect(state: State, counters: Counters, server: Server) -> Kept:
     """What is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
-    memory = server.of_all_workers(_rows(state))
-    return Kept(state.k, counters, state.x, memory.view(np.float64), state.shared)
+    memory = server.of_all_workers(_rows(state)).view(np.float64)
+    return Kept(state.k, counters, state.workers, state.x, memory, state.shared)
 
 
 def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> tuple[State, Counters]:
@@ -72,19 +76,20 @@ def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> t
         return state, Counters()
     for words in (state.x.view(np.uint64), state.shared.view(np.uint64)):
         ranks.broadcast(words)
-    _hand_out_memory(kept, _rows(state), server, ranks)
+    _hand_out_memory(kept, state, server, ranks)
     k, records, up, down = (int(number) for number in head[1:5])
     return state._replace(k=k), Counters(records, up, down, float(head[5:].view(np.float64)[0]))
 
 
-def _hand_out_memory(kept: Kept | None, rows: Words, server: Server, ranks: Ranks) -> None:
+def _hand_out_memory(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> None:
+    rows = _rows(state)
     row = np.zeros(rows.shape[1], dtype=np.uint64)
-    for worker in range(server.workers if row.size else 0):
+    for place, worker in enumerate(state.workers if row.size else ()):
         if kept is not None:
-            row.view(np.float64)[:] = kept.memory[worker]
+            row.view(np.float64)[:] = kept.memory[list(kept.workers).index(worker)]
         ranks.broadcast(row)
-        if worker in server.hosted:
-            rows[worker - server.hosted.start] = row
+        if place in server.hosted:
+            rows[place - server.hosted.start] = row
 
 
 def _rows(state: State) -> Words:

@@ -29,10 +29,10 @@ class Watch:
     In one process, or where the system has no pidfd (macOS, Linux before 5.3), nobody watches.
     """
 
-    def __init__(self, ranks: Ranks):
+    def __init__(self, ranks: Ranks, watched: bool = True):
         self._ranks = ranks
-        self._processes = dict(zip(ranks.members, ranks.processes(), strict=True))
-        self._watched = len(self._processes) > 1 and hasattr(os, "pidfd_open")
+        self._processes = dict(zip(ranks.members, ranks.processes(), strict=True)) if watched else {ranks.rank: 0}
+        self._watched = watched and len(self._processes) > 1 and hasattr(os, "pidfd_open")
         self._page = self._shared_page() if self._watched else mmap.mmap(-1, self._size)
         self._line = memoryview(self._page)[witness.LINE * list(self._processes).index(ranks.rank) :][:16].cast("Q")
 

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import cached_property, partial
+from threading import Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,11 +18,17 @@ import numpy as np
 from mpisign.arrays import Words
 from mpisign.ranks import Collective, Ranks
 from mpisign.settings import BadInput, described
-from mpisign.sharing import Arrays, Layout, Opened
+from mpisign.sharing import Arrays, Layout, Opened, unshared
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+
+_AGREEING = 60.0
+"""Seconds for the ranks that are left to agree on who they are; on several machines that was seen to hang."""
+
+_ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
+"""What `mpirun --with-ft ulfm` of Open MPI sets."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
@@ -110,8 +117,11 @@ class World(Ranks):
     def persistent(self) -> bool:
         """Whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
 
-        They are asked for, not inferred from MPI's version: Open MPI 5 has them and says 3.1.
+        They are asked for, not inferred from MPI's version: Open MPI 5 has them and says 3.1. With ULFM none are used:
+        a request cannot be freed when a rank is lost.
         """
+        if _ULFM:
+            return False
         try:
             self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
         except (NotImplementedError, self._mpi.Exception):
@@ -135,7 +145,9 @@ class World(Ranks):
         return min(times)
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
-        """One window of memory a node, filled by its first rank."""
+        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank."""
+        if _ULFM:
+            return unshared(opening)
         self.agree(None)  # meets the ranks that have a complaint already and do not come here
         layout, fill = self._first_of(opening)
         arrays = _carve(self._window(-(-_offsets(layout)[-1] // 8)), layout)
@@ -165,11 +177,38 @@ class World(Ranks):
     def hosts(self) -> list[str]:
         return self._communicator.allgather(platform.node())
 
+    @property
+    def whole(self) -> bool:
+        return not self._communicator.Is_revoked()
+
     def agree(self, complaint: BadInput | None) -> None:
         failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
         if failing < self.size:
             parts = None if complaint is None else (complaint.key, complaint.complaint)
             raise BadInput(*self._communicator.bcast(parts, root=failing))
+
+    def cannot_survive(self) -> str:
+        if not self.library.startswith("Open MPI"):
+            return f"it needs Open MPI 5, which has ULFM; this is {self.library}"
+        return "" if _ULFM else "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
+
+    def lost(self, error: Exception) -> bool:
+        # ERR_OTHER: what Open MPI's Alltoall says; that nobody is lost is seen then.
+        mpi = self._mpi
+        kinds = (mpi.ERR_PROC_FAILED, mpi.ERR_PROC_FAILED_PENDING, mpi.ERR_REVOKED, mpi.ERR_OTHER)
+        return isinstance(error, self._mpi.Exception) and error.Get_error_class() in kinds
+
+    def survivors(self) -> "tuple[World, list[int]]":
+        """Those who are still in a collective call are called out of it by the revocation."""
+        late = Timer(_AGREEING, os._exit, [1])
+        late.daemon = True
+        late.start()
+        if not self._communicator.Is_revoked():
+            self._communicator.Revoke()
+        left = World(self._mpi.Intracomm(self._communicator.Shrink()))
+        were = left._communicator.allgather(self.rank)
+        late.cancel()
+        return left, were
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

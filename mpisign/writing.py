@@ -29,6 +29,10 @@ _SHARE = 0.02
 """Of the time that saving and committing may take; they come more seldom where they would take more."""
 
 
+_ARRAYS = ("workers", "x", "memory", "shared")
+"""Of a state that is kept; its other numbers are attributes."""
+
+
 class RepeatWriter:
     """One repeat's group, while it runs: datasets of full size from the start, of which `records` are valid."""
 
@@ -48,10 +52,18 @@ class RepeatWriter:
         began = time.monotonic()
         state = self._group.require_group("state")
         state.attrs.update({"k": kept.k} | kept.counters._asdict())
-        for name in ("x", "memory", "shared"):
-            values = getattr(kept, name)
+        for name in _ARRAYS:
+            values = np.asarray(getattr(kept, name))
             state.require_dataset(name, values.shape, values.dtype)[...] = values
         self._file.commit(began)
+
+    def shrunk(self, k: int, workers: int) -> None:
+        """So many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
+        if "state" in self._group:
+            del self._group["state"]  # of more workers, and it has been taken up
+        earlier = self._group.attrs.get("workers_from", np.zeros((0, 2), dtype=np.int64))
+        if not len(earlier) or earlier[-1, 1] != workers:
+            self._group.attrs["workers_from"] = np.vstack([earlier, [[k, workers]]]).astype(np.int64)
 
     def finish(self, x: Floats, diverged_at: int | None) -> None:
         """Mark the repeat as complete, or as diverged at that k, with the sha256 of its last x."""
@@ -105,7 +117,7 @@ class TrajectoryWriter:
         if state is None:
             return None
         counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-        return Kept(int(state.attrs["k"]), counters, *(state[name][()] for name in ("x", "memory", "shared")))
+        return Kept(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
         """The group of a repeat: a new one, or that of its state, whose later records are forgotten."""

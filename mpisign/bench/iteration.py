@@ -55,7 +55,7 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
         recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
         with Checkpoints(alone) as checkpoints:
             repeat = loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, checkpoints)
-            loop.iterate(repeat, at_start(method, np.zeros(dimension), server))
+            loop.iterate(repeat, at_start(method, np.zeros(dimension), server, [0]))
 
     return run
 

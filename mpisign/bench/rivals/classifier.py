@@ -67,7 +67,7 @@ def _ours(rows: np.ndarray) -> Callable[[], object]:
         recorder = Recorder(_Nowhere(problem, alone, 2), server, schedule(Log(points=2), _BATCHES), None, False)
         with Checkpoints(alone) as checkpoints:
             repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, checkpoints)
-            loop.iterate(repeat, at_start(method, np.zeros(dimension), server))
+            loop.iterate(repeat, at_start(method, np.zeros(dimension), server, [0]))
 
     return run
 

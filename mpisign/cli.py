@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add(commands)
     bench.add(commands)
     doctor = commands.add_parser("doctor", help="is this machine set up for ranks? what to do where it is not")
+    doctor.add_argument("--folder", type=Path, default=Path("."), help="where results will be written (default: here)")
     doctor.set_defaults(command=_doctor)
     return parser
 
@@ -126,6 +127,11 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         default="abort",
         help="when a rank dies: end all (--resume goes on), or go on without it (Open MPI with ULFM)",
     )
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, run and write nothing; say what memory, bits, time and commands it takes",
+    )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")
     run.set_defaults(command=_run)
 
@@ -154,12 +160,22 @@ def _run(options: argparse.Namespace) -> None:
             ranks.together(lambda: surviving.refuse_where_impossible(ranks, settings.exchange))
         plan = ranks.together(lambda: _plan(options, settings, ranks))
         ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
+        if options.dry_run:
+            from mpisign.forecast import report
+
+            return report.show(report.Asked(plan, repeats, _given(options)), ranks)
         if options.on_failure == "continue":
             surviving.run(plan, ranks, options.output, repeats, resume)
         else:
             runner.run(plan, ranks, options.output, repeats, resume)
         if ranks.root:
             print(f"wrote {options.output}")
+
+
+def _given(options: argparse.Namespace) -> dict[str, object]:
+    """The job, the output, and the options that are not at their defaults, by name."""
+    bare = vars(_parser().parse_args(["run", "JOB", "-o", "FILE"]))
+    return {name: value for name, value in vars(options).items() if value != bare[name]}
 
 
 def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
@@ -224,10 +240,11 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from mpisign import doctor
+    from mpisign.connection import first_process
+    from mpisign.doctor.sections import checks
 
     well = True
-    for check in doctor.checks():
+    for check in checks(options.folder) if first_process() else ():  # a doctor under a launcher is one, too
         print(f"ok    {check.what}" if not check.advice else f"fix   {check.what}\n      {check.advice}", flush=True)
         well = well and not check.advice
     return 0 if well else 1

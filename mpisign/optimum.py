@@ -39,6 +39,11 @@ def keep(problem: Problem, known: Known, cache: Path) -> None:
     _write(_path(problem, cache / _MINIMA), known)
 
 
+def is_known(problem: Problem) -> bool:
+    """Whether a run need not solve for f*: it has been kept, or there is no data."""
+    return not problem.data_sha256() or _read(_path(problem, _folder())) is not None
+
+
 def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
     if not problem.data_sha256():
         return Known(problem.minimum(objective), problem.constants(objective))

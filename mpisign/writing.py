@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,38 @@ _ARRAYS = ("workers", "x", "memory", "shared")
 """Of a state that is kept; its other numbers are attributes."""
 
 
+class _Disk(FileIO):
+    """A file for HDF5 that keeps an error of a write to itself: HDF5, told of it, could not close the file any more."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Pretend that it was written, if it was not; see `check`."""
+        rest = memoryview(data).cast("B")
+        with self._kept():
+            while rest:
+                rest = rest[super().write(rest) :]
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """The same for the file's length."""
+        with self._kept():
+            super().truncate(size)
+        return size or 0
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or OSError(error.errno, error.strerror, str(self.name))
+
+    def check(self) -> None:
+        """Raise the first error that there was."""
+        if self.error is not None:
+            raise self.error
+
+
 class RepeatWriter:
     """One repeat's group, while it runs: datasets of full size from the start, of which `records` are valid."""
 
@@ -46,6 +79,7 @@ class RepeatWriter:
         for name, values in block.items():
             self._group[name][start:stop] = values
         self._group.attrs["records"] = stop
+        self._file.check()
 
     def save(self, kept: Kept) -> None:
         """Replace the state from which the repeat can go on, and commit the file."""
@@ -88,8 +122,9 @@ class TrajectoryWriter:
         self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
         if resume:
             shutil.copyfile(output, self._part)
-        # Not HDF5's own lock: `claim` holds one, and it works where HDF5's does not.
-        self._file = h5py.File(self._part, "r+" if resume else "w", locking=False)
+        self._disk = _Disk(self._part, "r+" if resume else "w+")
+        self._file = h5py.File(self._disk, "r+" if resume else "w")
+        self.check = self._disk.check
         if resume:
             self._resumed(attributes["provenance"])
         else:
@@ -127,7 +162,7 @@ class TrajectoryWriter:
         else:
             if path in self._file:
                 del self._file[path]
-            _create(self._file.create_group(path), ks, dimension, iterates)
+            lay_out(self._file.create_group(path), ks, dimension, iterates)
         return RepeatWriter(self._file[path], self)
 
     def copy(self, label: str, number: int, source: Path, virtual: bool) -> None:
@@ -139,7 +174,7 @@ class TrajectoryWriter:
                 _view(group, theirs, os.path.relpath(source, self._output.parent))
             else:
                 iterates = "x" in theirs
-                _create(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
+                lay_out(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
                 for name in theirs:
                     group[name][...] = theirs[name][()]
             group.attrs.update(theirs.attrs)
@@ -152,6 +187,7 @@ class TrajectoryWriter:
         """Replace `output` by what is written so far. began: when, on the monotonic clock, the work for it began."""
         began = began or time.monotonic()
         self._file.flush()
+        self.check()
         copy = self._output.with_name(f"{self._output.name}.next")
         try:
             shutil.copyfile(self._part, copy)
@@ -169,19 +205,19 @@ class TrajectoryWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Put the whole file in its place. After an error, or a stop, the last commit is left there."""
+        self._file.close()
+        self._disk.close()
         if error is None:
-            self._file.close()
+            self.check()
             replace_durably(self._part, self._output)
-        else:
-            with suppress(Exception):  # on a full disk it cannot be closed well
-                self._file.close()
 
 
 def _path(label: str, number: int) -> str:
     return f"runs/{label}/repeats/{number:04d}"
 
 
-def _create(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+def lay_out(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+    """The datasets of a repeat, in full, and what is true of it before its first record."""
     group.attrs["status"], group.attrs["records"] = "running", 0
     for name, (dtype, unit) in COLUMNS.items():
         fill = np.nan if dtype is np.float64 else -1

@@ -6,6 +6,11 @@ from mpisign import experiment, planning, runner
 from mpisign.ranks import Alone
 
 
+def planned(text, *overrides):
+    """The plan of a job's text."""
+    return planning.plan(experiment.parse(dedent(text), list(overrides)), Alone())
+
+
 def run_alone(folder, text, *overrides):
     """Run a job's text; returns the path of its trajectory file."""
     job = experiment.parse(dedent(text), list(overrides))

@@ -55,8 +55,8 @@ def mpisign(*arguments, **options):
     return call([sys.executable, "-m", "mpisign", *arguments], **options)
 
 
-def mpirun(mpi, ranks, *arguments, **options):
-    """`mpiexec -n RANKS python -m mpi4py -m mpisign ARGUMENTS`."""
+def mpirun(mpi, ranks, *arguments, options=(), **more):
+    """`mpiexec OPTIONS -n RANKS python -m mpi4py -m mpisign ARGUMENTS`."""
     folder = programs(mpi)
-    command = [folder / "mpiexec", "-n", ranks, folder / "python", "-m", "mpi4py", "-m", "mpisign", *arguments]
-    return call(command, **options)
+    python = [folder / "python", "-m", "mpi4py", "-m", "mpisign"]
+    return call([folder / "mpiexec", *options, "-n", ranks, *python, *arguments], **more)

@@ -5,7 +5,6 @@ import re
 import pytest
 
 from launch import ROOT
-from mpisign import doctor
 from mpisign.bench import record
 from mpisign.bench.rivals import example5
 from mpisign.bench.rounds import DENSE
@@ -13,7 +12,6 @@ from mpisign.bench.sections import SECTIONS
 from mpisign.bench.timing import QUICK, Ratio, Time, Unmeasured
 from mpisign.cli import main
 from mpisign.exchanges import EXCHANGES
-from mpisign.launcher import cores
 from mpisign.settings import BadInput
 
 
@@ -150,41 +148,3 @@ def test_what_bench_cannot_do_is_said_in_one_line(arguments, complaint, capsys):
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.ranks
-def test_doctor_starts_ranks_and_says_what_it_found(capsys):
-    """Whether ranks are fast depends on what else runs; that they meet does not."""
-    assert main(["doctor"]) in (0, 1)
-    out, launches = capsys.readouterr().out, 3 if cores() <= doctor._FEW else 1
-    assert out.count("they meet") == launches
-    assert out.count("MPI threads multiple") == launches
-    assert len(re.findall(r"[\d.e+]+ microseconds a round", out)) == launches
-
-
-def test_doctor_says_what_to_do(monkeypatch):
-    """Where no launcher is there, or its ranks cannot be started, or wait in each other's way."""
-
-    def none():
-        raise BadInput("launcher", "expected mpiexec")
-
-    monkeypatch.setattr(doctor, "mpiexec", none)
-    assert [bool(check.advice) for check in doctor.checks()][-1]
-    monkeypatch.setattr(doctor, "mpiexec", lambda: "mpiexec")
-    monkeypatch.setattr(doctor, "cores", lambda: 2)
-
-    def refused(ranks, scripted):
-        raise BadInput("", "mpiexec ended with status 1: not enough slots")
-
-    monkeypatch.setattr(doctor, "_rounds", refused)
-    advice = [check.advice for check in doctor.checks()]
-    assert any("PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe" in text for text in advice)
-
-    def slow(ranks, scripted):
-        machine = {"mpi": "MPI", "mpi_threads": "funneled"}
-        return record.Record(machine, [], [Time("round", "server", ranks, 2000, [5e-3])], [])
-
-    monkeypatch.setattr(doctor, "_rounds", slow)
-    advice = [check.advice for check in doctor.checks()]
-    assert sum("unset MPI4PY_RC_THREAD_LEVEL" in text for text in advice) == 3
-    assert sum("starve" in text for text in advice) == 3

@@ -1,54 +1,211 @@
-"""A rank that fails ends all of them, whatever they wait for."""
+"""What goes wrong on one rank ends all of them at once, is said once, and costs nothing that was finished."""
 
+import os
+import subprocess
+import sys
+import time
+
+import h5py
 import pytest
 
-from launch import mpirun
-
-pytestmark = pytest.mark.ranks
-
-ORACLE = """
-import os, signal
-from mpisign.oracles import Full
-from mpisign.settings import settings
-
-@settings
-class Failing(Full):
-    '''Exact, until worker 1 is asked for the fiftieth time.'''
-    killed: bool = False
-
-    def source(self, problem, workers):
-        exact, asked = super().source(problem, workers), []
-
-        def gradient(x, worker, generator, out):
-            asked.append(worker)
-            if asked.count(1) == 50:
-                if self.killed:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                raise RuntimeError("the fiftieth time")
-            exact(x, worker, generator, out)
-
-        return gradient
-"""
+from alone import planned
+from launch import call, environment, mpirun, mpisign
+from mpisign import runner
+from mpisign.checkpoints import Checkpoints, Stopped
+from mpisign.output import claim
+from mpisign.ranks import Alone
+from mpisign.settings import BadInput
+from mpisign.trajectory import Trajectory
+from test_one_trajectory import digests
 
 JOB = """
 iterations = 100000
-problem = { kind = "separable", eigenvalues = [1.0, 4.0] }
-oracle = { kind = "failing:Failing", killed = KILLED }
+problem = { kind = "logistic", data = "wine" }
+oracle = { kind = "stopping:Stopping", batch = 2 }
 [[runs]]
+label = "the run"
 method = "scaled-sign"
+workers = 3
 step = { kind = "constant", alpha = 1e-3 }
 """
 
 
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "job.toml").write_text(JOB)
+    return tmp_path
+
+
+def ending(folder, end, after=50, worker=1):
+    """In `folder`, worker 1's host comes to this end when it is asked for the fiftieth time."""
+    settings = {"STOPPING": end, "STOPPING_AFTER": str(after), "STOPPING_WORKER": str(worker)}
+    return {"cwd": folder, "PYTHONPATH": os.path.dirname(__file__)} | settings
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize(("mpi", "exchange"), [("mpich", "server"), ("openmpi", "sharded"), ("mpich", "node")])
+@pytest.mark.parametrize("end", ["raise", "kill"])
+def test_nobody_waits_for_a_rank_that_failed(mpi, exchange, end, folder):
+    """Asleep on a semaphore, or in a collective call. With the start of the ranks it takes some seconds; a minute would
+    be too long. Then the run goes on."""
+    run = ["run", "job.toml", "-o", "run.h5", "--resume", "--exchange", exchange, "--set", "iterations=200"]
+    done = mpirun(mpi, 4, *run, **ending(folder, end), timeout=60)
+    assert done.returncode not in (0, 2, 75)
+    if end == "raise":
+        assert done.stderr.count("mpisign: rank") == 1
+        assert "mpisign: rank 2 failed, in 'the run', repeat 0, iteration k = 49: the last time;" in done.stderr
+    elif hasattr(os, "pidfd_open"):
+        assert done.stderr.count("mpisign: rank") == 1
+        assert "mpisign: rank 2 (process " in done.stderr
+        assert "is gone, in 'the run', repeat 0, past iteration k = " in done.stderr
+    assert Trajectory(folder / "run.h5").runs[0].finished() == []
+    assert mpisign(*run, **ending(folder, "raise", after=0)).returncode == 0
+    assert len(Trajectory(folder / "run.h5").runs[0].finished()) == 1
+
+
+@pytest.mark.ranks
+def test_a_full_disk_is_said_in_one_line_by_the_rank_that_meets_it(folder):
+    """No file may be longer than 40 kB."""
+    run = f"{sys.executable} -m mpisign run job.toml -o run.h5 --set iterations=20 --set repeats=20"
+    done = call(["bash", "-c", f"ulimit -f 40; exec {run}"], **ending(folder, "raise", after=0))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "File too large" in done.stderr
+    finished = len(Trajectory(folder / "run.h5").runs[0].finished())
+    assert sorted(os.listdir(folder)) == ["job.toml", "run.h5"]
+    ranks = ["run", "job.toml", "-o", "run.h5", "--resume", "--set", "iterations=20", "--set", "repeats=20"]
+    assert mpirun("mpich", 3, *ranks, **ending(folder, "raise", after=0)).returncode == 0
+    assert finished < len(Trajectory(folder / "run.h5").runs[0].finished()) == 20
+
+
+def test_an_error_in_one_process_says_where(folder):
+    done = mpisign("run", "job.toml", "-o", "run.h5", **ending(folder, "raise"))
+    assert done.returncode == 1
+    assert "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n" in done.stderr
+
+
+def test_data_that_disappeared_or_changed(folder):
+    """A file that is gone, or another one, is refused, and what was made from it stays as it is."""
+    (folder / "data.svm").write_text("1 1:2\n-1 1:1 2:1\n1 2:3\n")
+    (folder / "job.toml").write_text(JOB.replace("wine", "data.svm"))
+    run = ["run", "job.toml", "-o", "run.h5", "--resume", "--set", "repeats=2"]
+    assert mpisign(*run, **ending(folder, "stop")).returncode == 75
+    before = (folder / "run.h5").read_bytes()
+    (folder / "data.svm").write_text("1 1:2\n-1 1:1 2:1\n1 2:4\n")
+    done = mpisign(*run, **ending(folder, "stop"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "run.h5: cannot go on with this file: it was made from other data" in done.stderr
+    (folder / "data.svm").unlink()
+    done = mpisign(*run, **ending(folder, "stop"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "problem.data: no file" in done.stderr
+    assert (folder / "run.h5").read_bytes() == before
+    assert sorted(os.listdir(folder)) == ["job.toml", "run.h5"]
+
+
 @pytest.mark.parametrize(
-    ("exchange", "killed"), [("server", "false"), ("sharded", "true"), ("node", "false"), ("node", "true")]
+    ("options", "expected"),
+    [
+        (["--set", "seed=2"], "run.h5: cannot go on with this file: in it seed is 1, not 2 as in the job now"),
+        (["--set", "runs.0.step.alpha=2"], "in it runs.0.step.alpha is 0.001, not 2 as in the job now"),
+        (["--set", "runs.0.zeros=coin"], "in it runs.0.method.zeros is not set, not coin as in the job now"),
+        (["--set", "repeats=3", "--repeats", "0:2"], "in it repeats is 1, not 3 as in the job now"),
+        (["--overwrite"], "argument --overwrite: not allowed with argument --resume"),
+    ],
 )
-def test_nobody_waits_for_a_rank_that_failed(exchange, killed, tmp_path):
-    """Asleep on a semaphore, or in a collective call; a minute would be too long."""
-    (tmp_path / "failing.py").write_text(ORACLE)
-    (tmp_path / "job.toml").write_text(JOB.replace("KILLED", killed))
-    run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange]
-    done = mpirun("mpich", 4, *run, cwd=tmp_path, PYTHONPATH=str(tmp_path), timeout=60)
-    assert done.returncode != 0
-    if killed == "false":
-        assert done.stderr.count("failed: the fiftieth time; ending all ranks") == 1
+def test_it_goes_on_with_its_own_experiment_only(folder, options, expected):
+    run = ["run", "job.toml", "-o", "run.h5", "--resume"]
+    assert mpisign(*run, **ending(folder, "stop")).returncode == 75
+    before = (folder / "run.h5").read_bytes()
+    done = mpisign(*run, *options, **ending(folder, "stop"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert expected in done.stderr
+    assert (folder / "run.h5").read_bytes() == before
+
+
+def test_a_second_job_on_the_same_output_is_refused(folder):
+    command = [sys.executable, "-m", "mpisign", "run", "job.toml", "-o", "run.h5", "--set", "iterations=1_000_000_000"]
+    surroundings = environment(PYTHONPATH=os.path.dirname(__file__))
+    with subprocess.Popen(command, cwd=folder, env=surroundings, stderr=subprocess.DEVNULL) as first:
+        while first.poll() is None and not (folder / "run.h5").exists():
+            time.sleep(0.05)
+        for again in ("--resume", "--overwrite"):
+            done = mpisign("run", "job.toml", "-o", "run.h5", "--set", "iterations=1_000_000_000", again, cwd=folder)
+            assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+            assert "run.h5: cannot write this output; another job is writing it" in done.stderr
+        first.terminate()
+        assert first.wait() == 75
+    with claim(folder / "run.h5"):
+        pass
+
+
+def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
+    """The one who has renamed its unfinished file leaves that of the next alone."""
+    output, part = tmp_path / "out.h5", tmp_path / "out.h5.part"
+    with claim(output):
+        with pytest.raises(BadInput, match="another job is writing it"), claim(output):
+            raise AssertionError("twice")
+        part.rename(output)
+        with claim(output):
+            assert part.exists()
+        assert not part.exists()
+        part.touch()
+    assert part.exists()
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("exchange", ["server", "sharded"])
+def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
+    """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process."""
+    text = JOB.replace("100000", "3000").replace("scaled-sign", "signum") + "[log]\nevery = 500\n"
+    (folder / "job.toml").write_text(text.replace("[[runs]]", "repeats = 2\n[[runs]]", 0))
+    run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]
+    done = mpirun("openmpi", 4, *run, **ending(folder, "kill", after=2500), options=["--with-ft", "ulfm"])
+    assert done.returncode == 0, done.stderr
+    assert "mpisign: rank 2 of 4 is lost; 3 go on\n" in done.stderr
+    with h5py.File(folder / "run.h5") as file:
+        ((k, left),) = file["runs/the run/repeats/0000"].attrs["workers_from"]
+    assert (0 <= k < 2500, left) == (True, 2)
+    alone = planned((folder / "job.toml").read_text())
+    output = folder / "alone.h5"
+    if k:
+        monkeypatch.setattr(Checkpoints, "over", stopping_at(k))
+        with pytest.raises(Stopped):
+            runner.run(alone, Alone(), output, range(1))
+        monkeypatch.undo()
+    left = alone._replace(runs=[alone.runs[0]._replace(left=(0, 2))])
+    runner.run(left, Alone(), output, range(1), resume=k > 0)
+    assert digests(output) == digests(folder / "run.h5")
+
+
+def stopping_at(k):
+    def over(self, first, iterations, save):
+        yield from range(first, k)
+        save(k)
+        raise Stopped(10)
+
+    return over
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize(
+    ("mpi", "exchange", "options", "reason"),
+    [
+        ("mpich", "server", [], "it needs Open MPI 5, which has ULFM; this is MPICH"),
+        ("openmpi", "server", [], "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"),
+        ("openmpi", "node", ["--with-ft", "ulfm"], "it goes with the exchanges server and sharded"),
+    ],
+)
+def test_where_a_lost_rank_cannot_be_survived_it_is_refused(mpi, exchange, options, reason, folder):
+    run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]
+    done = mpirun(mpi, 2, *run, **ending(folder, "raise"), options=options)
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if reason in line] == [
+        line for line in done.stderr.splitlines() if "mpisign:" in line
+    ]
+    assert f"mpisign: --on-failure: cannot continue: {reason}" in done.stderr
+    assert sorted(os.listdir(folder)) == ["job.toml"]
+
+
+def test_one_process_has_nobody_to_lose(folder):
+    done = mpisign("run", "job.toml", "-o", "run.h5", "--on-failure", "continue", **ending(folder, "raise"))
+    assert (done.returncode, done.stderr) == (2, "mpisign: --on-failure: cannot continue: there is one process\n")

@@ -18,7 +18,7 @@ COMMANDS = [
 LEDGER = ROOT / "analysis" / "ledger"
 QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in command]
 ELSEWHERE = {*QUICKSTART, "mpisign bench --quick", "mpisign doctor"}
-"""What jobs/quickstart.sh runs as well, and what tests/test_bench.py runs."""
+"""What jobs/quickstart.sh runs as well, and what tests/test_bench.py and tests/test_doctor.py run."""
 TOUR = [command for command in COMMANDS if not command.startswith("bash ") and command not in ELSEWHERE]
 
 

@@ -1,0 +1,45 @@
+"""The commands that start a job on as many ranks as it wants, with the options that the dry run was given."""
+
+import math
+import shlex
+from collections.abc import Collection, Iterator
+from typing import Any
+
+_NOT_PASSED_ON = ("command", "job", "output", "dry_run")
+_NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
+"""The batch script goes on with the output that is there."""
+
+
+def mpirun(options: dict[str, Any], ranks: int) -> str:
+    run = shlex.join(["run", str(options["job"]), "-o", str(options["output"]), *given(options, _NOT_PASSED_ON)])
+    return f"mpirun -n {ranks} python -m mpi4py -m mpisign {run}"
+
+
+def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> str:
+    """seconds: the estimate; twice that and ten minutes are asked for. held: bytes of a node; a quarter more."""
+    asked = f"--ntasks={ranks} --time={limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
+    job = shlex.join([str(options["job"]), str(options["output"]), *given(options, _NOT_IN_A_BATCH)])
+    return f"sbatch {asked} jobs/slurm/experiment.sbatch {job}"
+
+
+def given(options: dict[str, Any], left_out: Collection[str]) -> list[str]:
+    """The options of `mpisign run` that are not at their defaults, as they would be typed."""
+    return [word for name, value in options.items() if name not in left_out for word in _typed(name, value)]
+
+
+def _typed(name: str, value: object) -> Iterator[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        yield flag
+    elif isinstance(value, list):
+        for one in value:
+            yield from (flag, str(one))
+    elif value is not None and value is not False:
+        yield from (flag, str(value))
+
+
+def limit(seconds: float) -> str:
+    """Whole minutes, upwards, as SLURM writes a time limit: D-HH:MM:SS."""
+    minutes = math.ceil(seconds / 60)
+    days, hours = divmod(minutes // 60, 24)
+    return f"{f'{days}-' if days else ''}{hours:02d}:{minutes % 60:02d}:00"

@@ -1,0 +1,101 @@
+"""How long a job will take: measured on the ranks at hand; from one process, for M + 1 ranks, by the model of a round.
+
+Not in it: finding f*, reading data, and starting.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mpisign.bench.costs import Network, allgather, alltoall, broadcast, gather
+from mpisign.choice import choose
+from mpisign.exchange import Format
+from mpisign.exchanges import Meeting
+from mpisign.forecast.traffic import exchanges
+from mpisign.forecast.trial import Seconds, Trial, evaluations
+from mpisign.planning import Plan, PlannedRun
+from mpisign.randomness import Draws
+from mpisign.ranks import Ranks
+from mpisign.server import SERVERS, Server
+
+_FAST = Network(latency=1e-6, bandwidth=1e10, adding=1e10, flag=2e-7)
+_SLOW = Network(latency=2e-5, bandwidth=1.25e8, adding=1e9, flag=2e-6)
+NETWORKS = "a core for each rank, and links from 10 GB/s with 1 microsecond to 1 Gbit/s with 20 microseconds"
+"""Between what the model's messages are taken to travel."""
+
+_MOST_TRIED = 16
+_MOST_BYTES = 2**30
+"""Workers that a trial in one process has at most, and bytes of their rows; more are taken to cost in proportion."""
+
+
+class Duration(NamedTuple):
+    """Seconds of one repeat of a run. here: on the ranks at hand. ranks: on M + 1, where these are others.
+    exchange: the one that was tried."""
+
+    here: Seconds
+    ranks: Seconds | None
+    exchange: str
+
+
+def duration(plan: Plan, run: PlannedRun, ranks: Ranks, needed: int) -> Duration:
+    """needed: the ranks of `Duration.ranks`. Every rank calls it."""
+    # As in a run: one BLAS thread, and no warning of a step that is too large.
+    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
+        exchange = choose(plan.experiment.exchange, ranks, lambda meet: _server(plan, run, meet)).exchange
+        blocks, part = evaluations(plan, run, ranks)
+        iterations = run.settings.iterations
+        here, on_ranks = _measured(plan, run, exchange, ranks, needed)
+        return Duration(
+            here.times(iterations).plus(_evaluated(plan, blocks, part, ranks.size)),
+            on_ranks and on_ranks.times(iterations).plus(_evaluated(plan, blocks, part, needed)),
+            exchange,
+        )
+
+
+def _server(plan: Plan, run: PlannedRun, meet: Meeting) -> Server:
+    kind = SERVERS[run.method.message]
+    return kind(meet, run.workers, plan.problem.dimension, run.method.zeros, Draws(0, 0))
+
+
+def _measured(plan: Plan, run: PlannedRun, exchange: str, ranks: Ranks, needed: int) -> tuple[Seconds, Seconds | None]:
+    """Of an iteration, here and on M + 1 ranks."""
+    tried = _tried(plan, run) if ranks.size == 1 else run.workers
+    with Trial(plan, run, exchange, ranks, tried) as trial:
+        iteration = trial.iteration().times(run.workers / tried)
+        if ranks.size > 1:
+            return iteration, None
+        vote = trial.round().times(run.workers / tried)
+    with Trial(plan, run, exchange, ranks, 1) as trial:
+        single, idle = trial.iteration(), trial.round()
+    worker = Seconds(max(single.low - idle.low, 0.0), max(single.high - idle.low, 0.0))
+    return iteration, worker.plus(_round(plan, run, vote, needed))
+
+
+def _tried(plan: Plan, run: PlannedRun) -> int:
+    row = exchanges(run, plan.problem.dimension)[0].table.nbytes
+    return max(1, min(run.workers, _MOST_TRIED, _MOST_BYTES // row))
+
+
+def _round(plan: Plan, run: PlannedRun, vote: Seconds, ranks: int) -> Seconds:
+    """The combining of the messages, as it was measured, and their way, by the model."""
+    name = "server" if plan.experiment.exchange == "auto" else plan.experiment.exchange
+    form = exchanges(run, plan.problem.dimension)[0].form
+    low, high = (_messages(net, name, ranks, form) for net in (_FAST, _SLOW))
+    return vote.times(1 / ranks if name == "sharded" else 1).plus(Seconds(low, high))
+
+
+def _messages(net: Network, exchange: str, ranks: int, form: Format) -> float:
+    """Seconds of a round's messages, with a worker on each rank but the first; "node": all on one."""
+    up, down = 8.0 * (form.header + form.up), 8.0 * (form.header + form.down)
+    if exchange == "node":
+        return ranks * net.flag
+    if exchange == "sharded":  # a number in front of each slice, a number and a count around each reply
+        return alltoall(net, ranks, up + 8 * ranks) + allgather(net, ranks, down + 16 * ranks)
+    return gather(net, ranks, up) + broadcast(net, ranks, down)
+
+
+def _evaluated(plan: Plan, blocks: int, part: float, ranks: int) -> Seconds:
+    """The blocks of records, each rank with its share of the parts; the last one may be as long as the first."""
+    seconds = blocks * part * -(-plan.problem.segments // ranks)
+    return Seconds(seconds, seconds)

@@ -1,0 +1,97 @@
+"""How large the trajectory file will be: its repeats are written by their own writer, in memory and cut short."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mpisign.experiment import Table
+from mpisign.planning import Plan, PlannedRun
+from mpisign.provenance import provenance
+from mpisign.ranks import Alone
+from mpisign.recorder import schedule
+from mpisign.settings import BadInput
+from mpisign.trajectory import COLUMNS, sha256
+from mpisign.writing import lay_out
+
+_RECORDS, _COORDINATES = 64, 8
+"""What is written of a repeat; the rest is as long as numbers are."""
+
+_FEW, _MANY = 4, 8
+"""Repeats that are written; each one more takes the same, but for HDF5's own bookkeeping of many."""
+_BOOKKEEPING = 1.02
+
+_CONSTANTS = 16
+"""Attributes of a run besides its settings, at most: f*, the constants, and how each is known."""
+
+
+def size(plan: Plan, repeats: int) -> int:
+    """Bytes of a file in which every repeat reaches its end, at most.
+
+    Raises BadInput for a run whose settings the file cannot hold, such as a very long list.
+    """
+    few = _written(plan, min(repeats, _FEW))
+    each = (_written(plan, _MANY) - few) / (_MANY - _FEW) if repeats > _FEW else 0.0
+    return int(_BOOKKEEPING * (few + max(repeats - _FEW, 0) * each))
+
+
+def state(plan: Plan) -> int:
+    """Bytes of the largest state from which a repeat can go on: x, and what the method keeps for all workers."""
+    d = plan.problem.dimension
+    kept = (8 * d + run.workers * run.method.memory(d).nbytes + run.method.shared(d).nbytes for run in plan.runs)
+    return max(kept)
+
+
+def _written(plan: Plan, repeats: int) -> int:
+    """Bytes of a file with so many repeats."""
+    left_out = 0
+    with h5py.File("forecast", "w", driver="core", backing_store=False) as file:
+        file.create_group("runs", track_order=True)
+        file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
+        file.attrs["provenance"] = str(provenance(Alone()))
+        for run in plan.runs:
+            group = file.create_group(f"runs/{run.settings.label}")
+            try:
+                group.attrs.update(_attributes(plan, run))
+            except OSError as error:  # more than HDF5 has room for beside a group, 64 kB
+                raise BadInput(
+                    run.settings.label, f"these settings do not fit into a trajectory file: {error}"
+                ) from None
+            for number in range(repeats):
+                left_out += _repeat(group.create_group(f"repeats/{number:04d}"), plan, run)
+        file.flush()
+        return len(file.id.get_file_image()) + left_out
+
+
+def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
+    """Write a short one; returns how many bytes of numbers were left out."""
+    log, dimension = plan.experiment.log, plan.problem.dimension
+    ks = schedule(log, run.settings.iterations)
+    short, narrow = ks[:_RECORDS], min(dimension, _COORDINATES)
+    lay_out(group, short, narrow, log.iterates)
+    for name in COLUMNS:
+        group[name][...] = 0
+    if log.iterates:
+        group["x"][...] = 0.0
+    group.attrs.update({"status": "complete", "records": len(short), "sha256": sha256(np.zeros(narrow))})
+    numbers = (len(ks) - len(short)) * len(COLUMNS)
+    if log.iterates:  # x, and the numbers of its coordinates
+        numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow
+    return 8 * numbers
+
+
+def _attributes(plan: Plan, run: PlannedRun) -> dict[str, Any]:
+    """As many as a run's group will have, and as long."""
+    experiment, settings = plan.experiment, run.settings
+    tables = {"problem": experiment.problem, "start": experiment.start, "oracle": settings.oracle}
+    known = dict(_flat({**tables, "step": settings.step, "method": settings.method}))
+    return known | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}
+
+
+def _flat(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -144,3 +144,17 @@ def wait_for(written: Path):
     deadline = time.monotonic() + 30
     while not written.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [("root", "expected root"), ("slurmd", "no command slurmd; apt-get install")]
+)
+def test_where_there_can_be_no_slurm_its_test_says_why(missing, said, tmp_path):
+    for name in {"id", "munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol"} - {missing}:
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {1000 if missing == 'root' else 0}\n")
+        (tmp_path / name).chmod(0o755)
+    text = (ROOT / "tests" / "slurm" / "up.sh").read_text().replace("PATH=$PATH:/usr/sbin:/sbin\n", "")
+    (tmp_path / "up.sh").write_text(text)
+    done = call([shutil.which("bash"), "up.sh", "possible"], cwd=tmp_path, PATH=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert said in done.stderr

@@ -105,16 +105,18 @@ class Slurm:
         self.call("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
 
     def processes(self, *variables):
-        """The cluster's, with these variables in their environment, and the slurmstepd above them."""
+        """The cluster's, with these variables in their environment; before them the slurmstepd above them, which would
+        tell of their end."""
         marks = {variable.encode() for variable in (f"SLURM_CONF={self.folder}/slurm.conf", *variables)}
-        found = set()
+        above, found = [], []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if marks <= set((process / "environ").read_bytes().split(b"\0")):
+                    found.append(int(process.name))
                     parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-                    above = Path("/proc", parent, "comm").read_text() == "slurmstepd\n"
-                    found |= {int(process.name)} | ({int(parent)} if above else set())
-        return found
+                    if Path("/proc", parent, "comm").read_text() == "slurmstepd\n":
+                        above.append(int(parent))
+        return [*above, *found]
 
     def goes_on(self, job):
         """Wait for a job to be in the queue again, and spare it the two minutes that SLURM lets it wait there."""

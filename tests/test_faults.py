@@ -8,10 +8,12 @@ import time
 import h5py
 import pytest
 
+import stopping
 from alone import planned
 from launch import call, environment, mpirun, mpisign
 from mpisign import runner
 from mpisign.checkpoints import Checkpoints, Stopped
+from mpisign.cli import main
 from mpisign.output import claim
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
@@ -83,21 +85,35 @@ def test_an_error_in_one_process_says_where(folder):
     assert "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n" in done.stderr
 
 
-def test_data_that_disappeared_or_changed(folder):
+@pytest.fixture
+def stopped(folder, monkeypatch, capsys):
+    """mpisign(ARGUMENTS) in this process, stopped at some k: its status, and what it said on stderr."""
+    monkeypatch.chdir(folder)
+    for name, value in ending(folder, "stop").items():
+        monkeypatch.setenv(name, str(value))
+
+    def run(*arguments):
+        monkeypatch.setattr(stopping, "asked", 0)
+        return main(list(arguments)), capsys.readouterr().err
+
+    return run
+
+
+def test_data_that_disappeared_or_changed(folder, stopped):
     """A file that is gone, or another one, is refused, and what was made from it stays as it is."""
     (folder / "data.svm").write_text("1 1:2\n-1 1:1 2:1\n1 2:3\n")
     (folder / "job.toml").write_text(JOB.replace("wine", "data.svm"))
     run = ["run", "job.toml", "-o", "run.h5", "--resume", "--set", "repeats=2"]
-    assert mpisign(*run, **ending(folder, "stop")).returncode == 75
+    assert stopped(*run)[0] == 75
     before = (folder / "run.h5").read_bytes()
     (folder / "data.svm").write_text("1 1:2\n-1 1:1 2:1\n1 2:4\n")
-    done = mpisign(*run, **ending(folder, "stop"))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "run.h5: cannot go on with this file: it was made from other data" in done.stderr
+    status, said = stopped(*run)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "run.h5: cannot go on with this file: it was made from other data" in said
     (folder / "data.svm").unlink()
-    done = mpisign(*run, **ending(folder, "stop"))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "problem.data: no file" in done.stderr
+    status, said = stopped(*run)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "problem.data: no file" in said
     assert (folder / "run.h5").read_bytes() == before
     assert sorted(os.listdir(folder)) == ["job.toml", "run.h5"]
 
@@ -112,28 +128,27 @@ def test_data_that_disappeared_or_changed(folder):
         (["--overwrite"], "argument --overwrite: not allowed with argument --resume"),
     ],
 )
-def test_it_goes_on_with_its_own_experiment_only(folder, options, expected):
+def test_it_goes_on_with_its_own_experiment_only(folder, stopped, options, expected):
     run = ["run", "job.toml", "-o", "run.h5", "--resume"]
-    assert mpisign(*run, **ending(folder, "stop")).returncode == 75
+    assert stopped(*run)[0] == 75
     before = (folder / "run.h5").read_bytes()
-    done = mpisign(*run, *options, **ending(folder, "stop"))
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert expected in done.stderr
+    status, said = stopped(*run, *options)
+    assert (status, said.count("\n")) == (2, 1)
+    assert expected in said
     assert (folder / "run.h5").read_bytes() == before
 
 
-def test_a_second_job_on_the_same_output_is_refused(folder):
+def test_a_second_job_on_the_same_output_is_refused(folder, stopped):
     command = [sys.executable, "-m", "mpisign", "run", "job.toml", "-o", "run.h5", "--set", "iterations=1_000_000_000"]
     surroundings = environment(PYTHONPATH=os.path.dirname(__file__))
     with subprocess.Popen(command, cwd=folder, env=surroundings, stderr=subprocess.DEVNULL) as first:
         while first.poll() is None and not (folder / "run.h5").exists():
             time.sleep(0.05)
-        for again in ("--resume", "--overwrite"):
-            done = mpisign("run", "job.toml", "-o", "run.h5", "--set", "iterations=1_000_000_000", again, cwd=folder)
-            assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-            assert "run.h5: cannot write this output; another job is writing it" in done.stderr
+        said = [stopped(*command[3:], again) for again in ("--resume", "--overwrite")]
         first.terminate()
         assert first.wait() == 75
+    refused = "mpisign: run.h5: cannot write this output; another job is writing it: run.h5.part is locked\n"
+    assert said == 2 * [(2, refused)]
     with claim(folder / "run.h5"):
         pass
 

@@ -20,6 +20,21 @@ def text(trajectory: Trajectory) -> str:
     return "\n".join(lines)
 
 
+def provenance(trajectory: Trajectory) -> str:
+    """All that is known of where the file comes from, and the job that it was made by: enough to run it again."""
+    parts = [("provenance", [trajectory.provenance]), ("resumed", trajectory.resumed), ("merged", trajectory.merged)]
+    lines = [
+        line
+        for what, origins in parts
+        for origin in origins
+        for line in (f"[{what}]", *(f"{name:12} {value}" for name, value in origin.items()), "")
+    ]
+    settled = ", ".join(f"{run.label!r}: {run.attributes['workers']}" for run in trajectory)
+    asked = f"repeats {trajectory.repeats.start}:{trajectory.repeats.stop}; workers {settled}"
+    changes = [f"--set {override}" for override in trajectory.overrides]
+    return "\n".join([*lines, f"[experiment] {asked}", *changes, trajectory.experiment])
+
+
 def constants(run: RunRecord) -> str:
     """f* and the constants of the problem, each with how it is known."""
     known = run.attributes

@@ -45,6 +45,7 @@ class Repeat:
         self.status = str(group.attrs["status"])
         self.sha256 = str(group.attrs.get("sha256", ""))
         self.diverged_at = group.attrs.get("diverged_at")
+        self.workers_from = group.attrs.get("workers_from")
         records = int(group.attrs["records"])
         names = [name for name in (*COLUMNS, "x") if name in group and (iterates or name != "x")]
         self.columns: dict[str, np.ndarray] = {name: group[name][:records] for name in names}
@@ -87,6 +88,7 @@ class Trajectory:
                 self.experiment = str(file.attrs["experiment"])
                 self.overrides: list[str] = json.loads(file.attrs["overrides"])
                 self.provenance: dict[str, str] = json.loads(file.attrs["provenance"])
+                self.merged: list[dict[str, str]] = json.loads(file.attrs.get("merged", "[]"))
                 self.resumed: list[dict[str, str]] = json.loads(file.attrs.get("resumed", "[]"))
                 self.repeats = range(*(int(bound) for bound in file.attrs["repeats"]))
                 self.runs = [RunRecord(label, group, iterates) for label, group in file.get("runs", {}).items()]

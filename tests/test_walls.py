@@ -66,7 +66,10 @@ def importers(package):
             },
         ),
         ("tomllib", {"mpisign/experiment.py"}),
-        ("argparse", {"mpisign/cli.py", "mpisign/data/command.py", "mpisign/bench/command.py"}),
+        (
+            "argparse",
+            {"mpisign/cli.py", "mpisign/run_command.py", "mpisign/data/command.py", "mpisign/bench/command.py"},
+        ),
         ("tqdm", {"mpisign/progress.py"}),
         ("numba", {"mpisign/kernels.py"}),
         ("llvmlite", {"mpisign/kernels.py"}),

@@ -1,0 +1,69 @@
+"""A trajectory file, run again from what it says of itself, and compared hash by hash."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign import experiment, planning, resuming, runner
+from mpisign.ranks import Ranks
+from mpisign.trajectory import Repeat, Trajectory
+
+_CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job"}
+"""Of the provenance; another of the rest may be why a result differs."""
+
+
+class Comparison(NamedTuple):
+    """Of how many repeats that had ended the last x is the same; and what there is to say of the others."""
+
+    same: int
+    of: int
+    remarks: list[str]
+
+
+def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
+    """Run the experiment of `file` again, to `output`, and compare; every rank calls it, and the root's result counts.
+
+    Raises BadInput where `file` is no trajectory file, or its data are gone or others.
+    """
+    was = ranks.together(lambda: Trajectory(file))
+    settings = ranks.together(lambda: experiment.parse(was.experiment, was.overrides))
+    settings, repeats, earlier = resuming.take_up(file, settings, None, ranks)
+    plan = ranks.together(lambda: planning.plan(settings, ranks))
+    ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
+    runner.run(plan, ranks, output, repeats)
+    return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, [])
+
+
+def compare(was: Trajectory, now: Trajectory) -> Comparison:
+    """Every repeat that had ended, by the sha256 of its last x."""
+    pairs = [
+        (run.label, repeat, {other.number: other for other in again.repeats}[repeat.number])
+        for run, again in zip(was, now, strict=True)
+        for repeat in run.repeats
+        if repeat.status != "running"
+    ]
+    apart = [pair for pair in pairs if pair[1].sha256 != pair[2].sha256]
+    remarks = [f"{label!r}, repeat {repeat.number}: {_where(repeat, again)}" for label, repeat, again in apart]
+    return Comparison(len(pairs) - len(apart), len(pairs), [*remarks, *(_versions(was, now) if apart else ())])
+
+
+def _where(repeat: Repeat, again: Repeat) -> str:
+    if repeat.workers_from is not None:
+        return f"differs; workers were lost at k = {', '.join(str(k) for k, _ in repeat.workers_from)}"
+    value, other = repeat.columns["value"], again.columns["value"]
+    common = min(len(value), len(other))
+    differing = np.flatnonzero(value[:common] != other[:common])
+    if not len(differing):
+        return "differs after the last recorded value that both have"
+    return f"differs, in the recorded values from k = {repeat.columns['k'][differing[0]]} on"
+
+
+def _versions(was: Trajectory, now: Trajectory) -> Iterator[str]:
+    """What else is other than it was."""
+    resumed = chain.from_iterable(earlier.items() for earlier in was.resumed)
+    for name, value in chain(was.provenance.items(), resumed):
+        if name not in _CHANGES_NO_BIT and now.provenance.get(name) != value:
+            yield f"{name} was {value}, and is {now.provenance.get(name)}"

@@ -1,0 +1,176 @@
+"""The commands that write trajectory files: run, rerun and merge."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, get_args
+
+from mpisign.experiment import ExchangeName
+from mpisign.output import check_output
+from mpisign.settings import BadInput
+
+if TYPE_CHECKING:
+    from mpisign.experiment import Experiment
+    from mpisign.planning import Plan
+    from mpisign.ranks import Ranks
+
+
+def add(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
+    """Add them; examples: what the help of `run` ends with."""
+    _add_run(commands, examples)
+    _add_rerun(commands)
+    _add_merge(commands)
+
+
+def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a job file and write its trajectories",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("job", type=Path, metavar="JOB.toml")
+    run.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h5")
+    there = run.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    there.add_argument("--resume", action="store_true", help="go on with the output, or start it if there is none")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the job, e.g. seed=2"
+    )
+    run.add_argument(
+        "--exchange",
+        choices=get_args(ExchangeName),
+        help="how messages meet; auto tries each on these ranks, takes the fastest and says why",
+    )
+    run.add_argument(
+        "--on-failure",
+        choices=("abort", "continue"),
+        default="abort",
+        help="when a rank dies: end all (--resume goes on), or go on without it (Open MPI with ULFM)",
+    )
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, run and write nothing; say what memory, bits, time and commands it takes",
+    )
+    run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")
+    run.set_defaults(command=partial(_run, run))
+
+
+def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
+    again = commands.add_parser("rerun", help="run what made a trajectory file again, and compare the hashes")
+    again.add_argument("file", type=Path, metavar="FILE")
+    again.add_argument("-o", "--output", type=Path, metavar="FILE.h5", help="keep what comes out")
+    again.set_defaults(command=_rerun)
+
+
+def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
+    merge = commands.add_parser("merge", help="slices of one experiment, made with --repeats, become one file")
+    merge.add_argument("output", type=Path, metavar="OUT.h5")
+    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5")
+    merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
+    merge.set_defaults(command=_merge)
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    from mpisign import runner, surviving
+    from mpisign.connection import connect
+
+    with connect() as ranks:
+        plan, repeats, resume = _prepared(options, ranks)
+        if options.dry_run:
+            from mpisign.forecast import report  # slow to import
+
+            return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
+        run = surviving.run if options.on_failure == "continue" else runner.run
+        run(plan, ranks, options.output, repeats, resume)
+        if ranks.root:
+            print(f"wrote {options.output}")
+
+
+def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":
+    """The plan, the repeats, and whether a file is gone on with: what can be refused is, before anything is written."""
+    from mpisign import resuming, surviving
+
+    settings, repeats = ranks.together(lambda: _read(options))
+    there = ranks.together(lambda: ranks.root and _checked_output(options))
+    resume, earlier = ranks.decided(options.resume and there), None
+    if resume:
+        asked = repeats if options.repeats else None
+        settings, repeats, earlier = resuming.take_up(options.output, settings, asked, ranks)
+    if options.on_failure == "continue":
+        ranks.together(lambda: surviving.refuse_where_impossible(ranks, settings.exchange))
+    plan = ranks.together(lambda: _plan(options, settings, ranks))
+    ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
+    return plan, repeats, resume
+
+
+def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:
+    """The job, the output, and the options that are not at their defaults, by name."""
+    bare = vars(parser.parse_args(["JOB", "-o", "FILE"]))
+    return {name: value for name, value in vars(options).items() if value != bare[name]}
+
+
+def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
+    """The experiment, and those of its repeats that are asked for."""
+    from mpisign import experiment
+
+    chosen = [f"exchange={options.exchange}"] if options.exchange else []
+    settings = experiment.read(options.job, options.set + chosen)
+    return settings, _slice(options.repeats, settings.repeats)
+
+
+def _checked_output(options: argparse.Namespace) -> bool:
+    """Whether there is one already; raises BadInput where it cannot be written."""
+    check_output(options.output, options.overwrite or options.resume)
+    there: bool = options.output.exists()
+    if there and options.output.samefile(options.job):
+        raise BadInput(str(options.output), "expected another output than the job file itself")
+    return there
+
+
+def _plan(options: argparse.Namespace, settings: "Experiment", ranks: "Ranks") -> "Plan":
+    from mpisign import planning
+
+    try:
+        return planning.plan(settings, ranks)
+    except BadInput as error:
+        raise BadInput(str(options.job), str(error)) from None
+
+
+def _slice(text: str | None, repeats: int) -> range:
+    if text is None:
+        return range(repeats)
+    first, colon, last = text.partition(":")
+    if colon and first.isdecimal() and last.isdecimal() and len(first) < 18 and len(last) < 18:
+        chosen = range(int(first), int(last))
+        if chosen and chosen.stop <= repeats:
+            return chosen
+    raise BadInput("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
+
+
+def _rerun(options: argparse.Namespace) -> int:
+    """Returns 1 where a hash differs."""
+    from mpisign import rerunning
+    from mpisign.connection import connect
+
+    with connect() as ranks, TemporaryDirectory(dir=options.file.parent if ranks.root else None) as folder:
+        output = options.output or Path(folder) / "again.h5"
+        ranks.together(lambda: check_output(output, overwrite=False) if ranks.root else None)
+        found = rerunning.rerun(options.file, output, ranks)
+    for remark in found.remarks:
+        print(remark)
+    print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")
+    return int(found.same < found.of)
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from mpisign import merging
+
+    check_output(options.output, options.overwrite)
+    if options.output in options.inputs:
+        raise BadInput(str(options.output), "expected another output than the inputs")
+    merging.merge(options.output, options.inputs, options.virtual)
+    print(f"wrote {options.output}")

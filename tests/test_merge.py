@@ -97,7 +97,7 @@ def test_what_does_not_belong_together_is_refused_by_name(folder, capsys):
     assert main(["run", "job.toml", "-o", "b.h5", "--overwrite", "--repeats", "2:3", "--set", "seed=6"]) == 0
     assert "b.h5: another experiment than a.h5: there seed is 5, not 6" in refused(capsys, "a.h5", "b.h5", "c.h5")
     (folder / "text.h5").write_text("no HDF5")
-    assert "text.h5: expected an HDF5 file" in refused(capsys, "text.h5")
+    assert "text.h5: expected a trajectory file" in refused(capsys, "text.h5")
     assert "out.h5: expected another output than the inputs" in refused(capsys, "out.h5")
     assert not (folder / "out.h5").exists()
     assert not list(folder.glob("*.part"))

@@ -164,3 +164,14 @@ def test_every_dependency_has_its_reason():
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     names = {re.split(r"[>=<]", line)[0] for group in groups for line in group}
     assert [name for name in names if name not in README] == []
+
+
+def test_a_method_from_outside_the_package(checkout):
+    """The README's own, word by word."""
+    (code,) = (block for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if "Decayed" in block)
+    (command,) = re.findall(r"^    (PYTHONPATH=\. mpisign .*)$", README, re.M)
+    (checkout / "mine.py").write_text(code)
+    path = f"{programs('mpich')}{os.pathsep}{os.environ['PATH']}"
+    done = call(["env", *shlex.split(command)], cwd=checkout, PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert (checkout / "results" / "mine.h5").exists()

@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mpisign import seal
 from mpisign.experiment import Table
 from mpisign.planning import Plan, PlannedRun
 from mpisign.provenance import provenance
@@ -33,7 +34,7 @@ def size(plan: Plan, repeats: int) -> int:
     """
     few = _written(plan, min(repeats, _FEW))
     each = (_written(plan, _MANY) - few) / (_MANY - _FEW) if repeats > _FEW else 0.0
-    return int(_BOOKKEEPING * (few + max(repeats - _FEW, 0) * each))
+    return int(_BOOKKEEPING * (few + max(repeats - _FEW, 0) * each)) + seal.BYTES
 
 
 def state(plan: Plan) -> int:
@@ -51,7 +52,7 @@ def _written(plan: Plan, repeats: int) -> int:
         file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
         file.attrs["provenance"] = str(provenance(Alone()))
         for run in plan.runs:
-            group = file.create_group(f"runs/{run.settings.label}")
+            group = file.create_group(f"runs/{run.settings.label}", track_order=True)
             try:
                 group.attrs.update(_attributes(plan, run))
             except OSError as error:  # more than HDF5 has room for beside a group, 64 kB
@@ -75,6 +76,7 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
     if log.iterates:
         group["x"][...] = 0.0
     group.attrs.update({"status": "complete", "records": len(short), "sha256": sha256(np.zeros(narrow))})
+    group.attrs["columns_sha256"] = group.attrs["sha256"]  # as long
     numbers = (len(ks) - len(short)) * len(COLUMNS)
     if log.iterates:  # x, and the numbers of its coordinates
         numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow

@@ -12,7 +12,6 @@ from mpisign.planning import Plan, PlannedRun
 from mpisign.provenance import provenance
 from mpisign.ranks import Alone
 from mpisign.recorder import schedule
-from mpisign.settings import BadInput
 from mpisign.trajectory import COLUMNS, sha256
 from mpisign.writing import lay_out
 
@@ -21,17 +20,14 @@ _RECORDS, _COORDINATES = 64, 8
 
 _FEW, _MANY = 4, 8
 """Repeats that are written; each one more takes the same, but for HDF5's own bookkeeping of many."""
-_BOOKKEEPING = 1.02
+_BOOKKEEPING = 1.05
 
 _CONSTANTS = 16
 """Attributes of a run besides its settings, at most: f*, the constants, and how each is known."""
 
 
 def size(plan: Plan, repeats: int) -> int:
-    """Bytes of a file in which every repeat reaches its end, at most.
-
-    Raises BadInput for a run whose settings the file cannot hold, such as a very long list.
-    """
+    """Bytes of a file in which every repeat reaches its end, at most."""
     few = _written(plan, min(repeats, _FEW))
     each = (_written(plan, _MANY) - few) / (_MANY - _FEW) if repeats > _FEW else 0.0
     return int(_BOOKKEEPING * (few + max(repeats - _FEW, 0) * each)) + seal.BYTES
@@ -53,12 +49,7 @@ def _written(plan: Plan, repeats: int) -> int:
         file.attrs["provenance"] = str(provenance(Alone()))
         for run in plan.runs:
             group = file.create_group(f"runs/{run.settings.label}", track_order=True)
-            try:
-                group.attrs.update(_attributes(plan, run))
-            except OSError as error:  # more than HDF5 has room for beside a group, 64 kB
-                raise BadInput(
-                    run.settings.label, f"these settings do not fit into a trajectory file: {error}"
-                ) from None
+            group.attrs.update(_attributes(plan, run))
             for number in range(repeats):
                 left_out += _repeat(group.create_group(f"repeats/{number:04d}"), plan, run)
         file.flush()

@@ -19,7 +19,7 @@ from mpisign.trajectory import Trajectory
 
 pytestmark = [pytest.mark.ranks, pytest.mark.timeout(3600)]
 
-KILLS = int(os.environ.get("MPISIGN_KILLS", 8))
+KILLS = int(os.environ.get("MPISIGN_KILLS", 3))
 SEED = int(os.environ.get("MPISIGN_SEED", time.time_ns() % 10**6))
 JOB = ROOT / "jobs" / "quickstart.toml"
 RANKS = 4

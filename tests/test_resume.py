@@ -77,7 +77,7 @@ def test_a_relay_of_ranks_exchanges_and_mpis(folder):
     output, before = folder / "relay.h5", -1
     for mpi, ranks, exchange in legs:
         run = ["run", "job.toml", "-o", output, "--resume", "--exchange", exchange]
-        options = at(folder, "term", ITERATIONS * len(RUNS) // len(legs) - 15)
+        options = at(folder, "term", ITERATIONS * len(RUNS) // len(legs) - 35)
         done = mpirun(mpi, ranks, *run, **options) if mpi else mpisign(*run, **options)
         assert done.returncode == 75, done.stderr
         assert done.stderr.count("mpisign: stopped by SIGTERM; --resume goes on from here") == 1

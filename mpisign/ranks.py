@@ -179,10 +179,11 @@ class Alone(Ranks):
         return self
 
     @property
-    def leaders(self) -> Ranks:
+    def leaders(self) -> Ranks | None:
         return self
 
-    members, largest = (0,), 1
+    members: Sequence[int] = (0,)
+    largest = 1
 
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
         return np.zeros(count, dtype=np.uint64), _nothing

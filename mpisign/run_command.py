@@ -170,7 +170,7 @@ def _merge(options: argparse.Namespace) -> None:
     from mpisign import merging
 
     check_output(options.output, options.overwrite)
-    if options.output in options.inputs:
+    if options.output.resolve() in (path.resolve() for path in options.inputs):
         raise BadInput(str(options.output), "expected another output than the inputs")
     merging.merge(options.output, options.inputs, options.virtual)
     print(f"wrote {options.output}")

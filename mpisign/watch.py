@@ -6,6 +6,7 @@ Linux's pidfds, and reads where the ranks were from a page of memory that they s
 
 import mmap
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -26,33 +27,47 @@ _TEXT = 512
 class Watch:
     """While it lasts, the ranks of this machine are watched; every rank has one, and who leaves it is not missed.
 
-    In one process, or where the system has no pidfd (macOS, Linux before 5.3), nobody watches.
+    In one process, where the system has no pidfd (macOS, Linux before 5.3), or where ranks do not see each other's
+    processes, nobody watches.
     """
 
     def __init__(self, ranks: Ranks, watched: bool = True):
         self._ranks = ranks
         self._processes = dict(zip(ranks.members, ranks.processes(), strict=True)) if watched else {ranks.rank: 0}
-        self._watched = watched and len(self._processes) > 1 and hasattr(os, "pidfd_open")
-        self._page = self._shared_page() if self._watched else mmap.mmap(-1, self._size)
+        page = self._shared_page() if len(self._processes) > 1 and hasattr(os, "pidfd_open") else None
+        self._watched, self._page = page is not None, page or mmap.mmap(-1, self._size)
         self._line = memoryview(self._page)[witness.LINE * list(self._processes).index(ranks.rank) :][:16].cast("Q")
 
     @property
     def _size(self) -> int:
         return witness.LINE * len(self._processes) + _TEXT
 
-    def _shared_page(self) -> mmap.mmap:
-        """Made by the first rank of the machine, and opened by the others as a file of its process."""
-        row = np.zeros(1, dtype=np.uint64)
+    def _shared_page(self) -> mmap.mmap | None:
+        """Made by the first rank of the machine, and opened by the others as a file of its process.
+
+        None on all of them where one cannot: in a container of its own it knows the others by other numbers, and what
+        has their numbers there must be neither written to nor ended.
+        """
+        row = np.array([0, secrets.randbits(64)], dtype=np.uint64)
         if self._ranks.node.root:
-            self._descriptor = os.memfd_create("mpisign")
+            self._descriptor = os.memfd_create(f"mpisign-{row[1]}")
             os.truncate(self._descriptor, self._size)
             row[0] = self._descriptor
         self._ranks.node.broadcast(row)
-        if self._ranks.node.root:
-            return mmap.mmap(self._descriptor, self._size)
-        first = next(iter(self._processes.values()))
-        with Path(f"/proc/{first}/fd/{row[0]}").open("r+b") as file:
-            return mmap.mmap(file.fileno(), self._size)
+        try:
+            return self._ranks.node.together(lambda: self._opened(*row))
+        except BadInput:
+            return None
+
+    def _opened(self, descriptor: int, token: int) -> mmap.mmap:
+        page = Path(f"/proc/{next(iter(self._processes.values()))}/fd/{descriptor}")
+        try:
+            if f"mpisign-{token} " not in f"{page.readlink()} ":
+                raise BadInput("", "another file")
+            with page.open("r+b") as file:
+                return mmap.mmap(file.fileno(), self._size)
+        except OSError as error:
+            raise BadInput("", str(error)) from None
 
     def enter(self, what: str) -> None:
         """Name what the ranks do from now on."""

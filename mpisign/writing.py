@@ -30,7 +30,6 @@ _SECONDS = 2.0
 _SHARE = 0.02
 """Of the time that saving and committing may take; they come more seldom where they would take more."""
 
-
 _ARRAYS = ("workers", "x", "memory", "shared")
 """Of a state that is kept; its other numbers are attributes."""
 
@@ -162,9 +161,9 @@ class TrajectoryWriter:
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
         """The group of a repeat: a new one, or that of its state, whose later records are forgotten."""
-        kept, path = self.kept(label, number), _path(label, number)
-        if kept is not None:
-            self._file[path].attrs["records"] = kept.counters.records
+        path = _path(label, number)
+        if f"{path}/state" in self._file:
+            self._file[path].attrs["records"] = self._file[f"{path}/state"].attrs["records"]
         else:
             if path in self._file:
                 del self._file[path]

@@ -14,10 +14,12 @@ from launch import call, environment, mpirun, mpisign
 from mpisign import runner
 from mpisign.checkpoints import Checkpoints, Stopped
 from mpisign.cli import main
+from mpisign.forecast.pretended import Pretended
 from mpisign.output import claim
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
+from mpisign.watch import Watch
 from test_one_trajectory import digests
 
 JOB = """
@@ -165,6 +167,30 @@ def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
         assert not part.exists()
         part.touch()
     assert part.exists()
+
+
+@pytest.mark.parametrize("seen", ["no such process", "another file"])
+def test_ranks_that_do_not_see_each_others_processes_are_not_watched(seen, monkeypatch, tmp_path):
+    """As in containers of their own: a number there is another process, which is neither written to nor ended."""
+
+    class Two(Pretended):
+        def processes(self):
+            return [2**22 + 1, os.getpid()] if seen == "no such process" else [os.getpid(), os.getpid()]
+
+        def broadcast(self, row):
+            with (tmp_path / "another file").open("w+b") as file:
+                self.kept = os.dup(file.fileno())
+            row[0] = self.kept
+
+    before = os.listdir("/proc/self/fd")
+    ranks = Two(1, 2)
+    with Watch(ranks) as watch:
+        watch.enter("somewhere")
+        watch.at(7)
+        assert not watch._watched
+    os.close(ranks.kept)
+    assert (tmp_path / "another file").read_bytes() == b""
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 @pytest.mark.ranks

@@ -139,7 +139,7 @@ class Recorder:
         block["gradient_l1"] = np.abs(gradients).sum(axis=1)
         block["agreement"] = np.array(list(self._agreement(gradients, self._signs[kept])))
         if self._iterates:
-            block["x"] = self._evaluation.points[kept]
+            block["x"] = self._evaluation.points[kept].copy()
         return block
 
     def _agreement(self, gradients: Floats, replies: Signs) -> Iterator[float]:

@@ -5,7 +5,6 @@ before it is asked. HDF5 reads past a seal, and drops it when the file is change
 """
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
@@ -19,13 +18,11 @@ _MAGIC = b"mpisign-seal/1 "
 
 
 def seal(path: Path) -> None:
-    """Append the seal of a closed file; an older one is taken off first."""
+    """Append the seal of a closed file; an older one is taken off first. Who renames it sees that it is on the disk."""
     unseal(path)
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(_seal(_sha256(path, size), size))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def unseal(path: Path) -> None:

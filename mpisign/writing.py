@@ -30,6 +30,9 @@ _SECONDS = 2.0
 _SHARE = 0.02
 """Of the time that saving and committing may take; they come more seldom where they would take more."""
 
+_MOST_TAKEN = 2**25
+"""Bytes of records that are not written yet."""
+
 _ARRAYS = ("workers", "x", "memory", "shared")
 """Of a state that is kept; its other numbers are attributes."""
 
@@ -71,19 +74,28 @@ class RepeatWriter:
 
     def __init__(self, group: h5py.Group, file: "TrajectoryWriter"):
         self._group, self._file = group, file
+        self._blocks: list[dict[str, np.ndarray]] = []
 
     def append(self, block: dict[str, np.ndarray]) -> None:
-        """Add a block of records."""
+        """Take a block of records; with the others since the last writing, when they are many."""
+        self._blocks.append(block)
+        if sum(values.nbytes for taken in self._blocks for values in taken.values()) > _MOST_TAKEN:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what was taken; a call of HDF5 takes as long as it does for few numbers or for many."""
         start = int(self._group.attrs["records"])
-        stop = start + len(block["k"])
-        for name, values in block.items():
-            self._group[name][start:stop] = values
+        stop = start + sum(len(block["k"]) for block in self._blocks)
+        for name in self._blocks[0] if self._blocks else ():
+            self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
+        self._blocks.clear()
         self._group.attrs["records"] = stop
         self._file.check()
 
     def save(self, kept: Kept) -> None:
         """Replace the state from which the repeat can go on, and commit the file."""
         began = time.monotonic()
+        self._write()
         state = self._group.require_group("state")
         state.attrs.update({"k": kept.k} | kept.counters._asdict())
         for name in _ARRAYS:
@@ -101,6 +113,7 @@ class RepeatWriter:
 
     def finish(self, x: Floats, diverged_at: int | None) -> None:
         """Mark the repeat as complete, or as diverged at that k, with the sha256 of its last x."""
+        self._write()
         attrs = self._group.attrs
         attrs["sha256"] = sha256(x)
         columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}

@@ -1,6 +1,7 @@
 """Data sets: the real ones that scikit-learn carries, and files."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,7 +13,6 @@ from mpisign.data.compression import content
 from mpisign.data.file import VERIFIED_BYTES, DataFile, is_data_file
 from mpisign.data.opening import opened_file
 from mpisign.data.rows import Csr
-from mpisign.data.text import parse
 from mpisign.hdf5 import is_hdf5, reading
 from mpisign.rows import signed
 from mpisign.seal import check_seal
@@ -27,20 +27,24 @@ Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 row of length 1, as epsilon has it."""
 
 
-def _bundled(loader: str, positive: Callable[[Floats], Floats]) -> Callable[[], tuple[Floats, Floats]]:
-    def load() -> tuple[Floats, Floats]:
-        import sklearn.datasets
+def _bundled(name: str, header: int, positive: Callable[[Floats], Floats]) -> Callable[[], tuple[Floats, Floats]]:
+    """From scikit-learn's file: to import its loaders takes longer than most runs on these data."""
 
-        features, target = getattr(sklearn.datasets, loader)(return_X_y=True)
-        return np.ascontiguousarray(features, dtype=np.float64), np.where(positive(target), 1.0, -1.0)
+    def load() -> tuple[Floats, Floats]:
+        package = find_spec("sklearn")
+        assert package is not None
+        assert package.origin is not None
+        path = Path(package.origin).parent / "datasets" / "data" / name
+        table = np.loadtxt(path, delimiter=",", skiprows=header)
+        return np.ascontiguousarray(table[:, :-1]), np.where(positive(table[:, -1]), 1.0, -1.0)
 
     return load
 
 
 BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
-    "breast-cancer": _bundled("load_breast_cancer", lambda target: target == 1),
-    "digits": _bundled("load_digits", lambda target: target % 2 == 0),
-    "wine": _bundled("load_wine", lambda target: target == 0),
+    "breast-cancer": _bundled("breast_cancer.csv", 1, lambda target: target == 1),
+    "digits": _bundled("digits.csv.gz", 0, lambda target: target % 2 == 0),
+    "wine": _bundled("wine_data.csv", 1, lambda target: target == 0),
 }
 """name -> features (n, d) and labels (n,): malignant against benign, even against odd, class 0 against the rest."""
 
@@ -138,6 +142,8 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
 
 
 def _text(path: Path) -> tuple[Floats, Csr]:
+    from mpisign.data.text import parse  # its kernels take a tenth of a second, which few runs need
+
     try:
         block = content(path, _TEXT_BYTES)
         return parse(block + b"\n" * (not block.endswith(b"\n")), "float64", f"{path}, expected LIBSVM text or HDF5")

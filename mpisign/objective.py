@@ -7,9 +7,7 @@ on any number of ranks.
 from typing import Protocol
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
-import scipy.sparse.linalg
+import scipy  # its parts are imported when they are used: all of them would take longer than to plan a run
 
 from mpisign.arrays import Floats
 from mpisign.checkpoints import NO_SIGNALS, Stopped, StopSignals

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
-import scipy.special
+import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats, Indices
 from mpisign.datasets import Scaling, opened

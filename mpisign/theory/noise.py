@@ -5,7 +5,7 @@ from math import comb, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv, gammaln, xlogy  # scipy.stats would take half a second at every start
+import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats
 from mpisign.theory.constants import Constant
@@ -59,7 +59,11 @@ def mean_law(law: Law, batch: int) -> Law | None:
         return None
     draws = combinations_with_replacement(range(len(atoms)), batch)
     counts = np.array([np.bincount(draw, minlength=len(atoms)) for draw in draws])
-    logs = gammaln(batch + 1) - gammaln(counts + 1).sum(axis=1) + xlogy(counts, weights).sum(axis=1)
+    logs = (
+        scipy.special.gammaln(batch + 1)
+        - scipy.special.gammaln(counts + 1).sum(axis=1)
+        + scipy.special.xlogy(counts, weights).sum(axis=1)
+    )
     return Law(counts @ atoms / batch, np.exp(logs))
 
 
@@ -89,8 +93,8 @@ def additive(noise: str, size: float, q: float, dimension: int) -> Noise:
 def sign_probability(right: Floats, draws: int, level: float) -> tuple[Floats, Floats]:
     """Clopper and Pearson's limits, each at `level`, for the probability behind `right` of `draws`."""
     wrong = draws - right
-    low = np.where(right > 0, betaincinv(np.maximum(right, 1), wrong + 1, level), 0.0)
-    high = np.where(wrong > 0, betaincinv(right + 1, np.maximum(wrong, 1), 1 - level), 1.0)
+    low = np.where(right > 0, scipy.special.betaincinv(np.maximum(right, 1), wrong + 1, level), 0.0)
+    high = np.where(wrong > 0, scipy.special.betaincinv(right + 1, np.maximum(wrong, 1), 1 - level), 1.0)
     return low, high
 
 

@@ -4,8 +4,7 @@ import math
 from itertools import combinations
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
 
 from mpisign.arrays import Floats

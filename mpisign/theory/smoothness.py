@@ -9,7 +9,7 @@ semidefinite K (Nesterov, Optim. Methods Softw. 9, 1998). Whatever a search find
 import math
 
 import numpy as np
-import scipy.linalg
+import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats
 from mpisign.theory.constants import Constant

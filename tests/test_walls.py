@@ -73,7 +73,7 @@ def importers(package):
         ("tqdm", {"mpisign/progress.py"}),
         ("numba", {"mpisign/kernels.py"}),
         ("llvmlite", {"mpisign/kernels.py"}),
-        ("sklearn", {"mpisign/datasets.py", "mpisign/data/text.py", "mpisign/bench/rivals/classifier.py"}),
+        ("sklearn", {"mpisign/data/text.py", "mpisign/bench/rivals/classifier.py"}),
     ],
 )
 def test_a_library_stays_in_its_rooms(package, rooms):

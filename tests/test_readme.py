@@ -4,12 +4,12 @@ import os
 import re
 import shlex
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
 from launch import ROOT, call, programs
-
-pytestmark = pytest.mark.ranks
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -20,6 +20,7 @@ QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in comm
 ELSEWHERE = {*QUICKSTART, "mpisign bench --quick", "mpisign doctor"}
 """What jobs/quickstart.sh runs as well, and what tests/test_bench.py and tests/test_doctor.py run."""
 TOUR = [command for command in COMMANDS if not command.startswith("bash ") and command not in ELSEWHERE]
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,22 @@ def checkout(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", TOUR)
+@pytest.mark.parametrize("command", [command for command in TOUR if not command.startswith("mpirun")])
 def test_the_tour(command, checkout):
     """In their order: a later command may read what an earlier one wrote."""
-    path = f"{programs('mpich')}{os.pathsep}{os.environ['PATH']}"
-    words = ["env", *shlex.split(command)]
-    done = call(words, cwd=checkout, PATH=path)
+    follow(command, checkout)
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("command", [command for command in TOUR if command.startswith("mpirun")])
+def test_the_tour_s_ranks(command, checkout):
+    """Each by itself: where there is no file yet, --resume starts one."""
+    programs("mpich")
+    follow(command, checkout)
+
+
+def follow(command, checkout):
+    done = call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -121,6 +132,7 @@ def test_every_job_that_the_report_asks_for_is_there():
     assert [name for name in names if not (ROOT / "jobs" / f"{name}.toml").exists()] == []
 
 
+@pytest.mark.ranks
 def test_quickstart(checkout):
     """The first command."""
     done = bash("quickstart.sh", checkout)
@@ -171,7 +183,5 @@ def test_a_method_from_outside_the_package(checkout):
     (code,) = (block for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if "Decayed" in block)
     (command,) = re.findall(r"^    (PYTHONPATH=\. mpisign .*)$", README, re.M)
     (checkout / "mine.py").write_text(code)
-    path = f"{programs('mpich')}{os.pathsep}{os.environ['PATH']}"
-    done = call(["env", *shlex.split(command)], cwd=checkout, PATH=path)
-    assert done.returncode == 0, done.stderr
+    follow(command, checkout)
     assert (checkout / "results" / "mine.h5").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launch import ROOT, call, programs
+from launch import ROOT, call, mpisign, programs
+from mpisign.trajectory import Trajectory
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -178,10 +179,17 @@ def test_every_dependency_has_its_reason():
     assert [name for name in names if name not in README] == []
 
 
-def test_a_method_from_outside_the_package(checkout):
-    """The README's own, word by word."""
-    (code,) = (block for block in re.findall(r"^```python\n(.*?)^```", README, re.M | re.S) if "Decayed" in block)
-    (command,) = re.findall(r"^    (PYTHONPATH=\. mpisign .*)$", README, re.M)
-    (checkout / "mine.py").write_text(code)
-    follow(command, checkout)
-    assert (checkout / "results" / "mine.h5").exists()
+def test_kinds_and_data_from_outside_the_package(checkout):
+    """The README's own, word by word: a method, a problem, a job on it, a data set."""
+    section = README.split("### From your own package")[1].split("\n### ")[0]
+    for language, name in (("python", "mine.py"), ("toml", "mine.toml")):
+        (code,) = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        (checkout / name).write_text(code)
+    commands = re.findall(r"^    ((?:export|mpisign|printf) .*)$", section, re.MULTILINE)
+    done = call(["bash", "-e", "-c", "\n".join(commands)], cwd=checkout, PATH=PATH)
+    assert done.returncode == 0, done.stderr
+    first, last = (run.gap(run.repeats[0])[[0, -1]] for run in Trajectory(checkout / "results" / "mine.h5"))
+    assert first[1] < first[0]
+    assert last[1] < last[0]
+    assert "mine:Decayed" in mpisign("info", checkout / "results" / "decayed.h5").stdout
+    assert len(Trajectory(checkout / "results" / "mine-data.h5").runs) == 3

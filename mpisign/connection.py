@@ -39,8 +39,9 @@ def leave() -> None:
     except BadInput:  # the ranks cannot meet: the first one has a second to speak
         time.sleep(0 if first_process() else 1)
     else:
-        if ranks.whole:
-            ranks.agree(None)
+        if not ranks.whole:  # Open MPI's Finalize waits for ranks that are lost, once in forty times for ever
+            return
+        ranks.agree(None)
     if "mpi4py.MPI" in sys.modules:
         sys.modules["mpi4py.MPI"].Finalize()
 
@@ -55,9 +56,12 @@ def _world(started: int) -> Ranks:
     try:
         # At mpi4py's own thread level, MPI_THREAD_MULTIPLE: at a lower one MPICH's waiting ranks spin without yielding,
         # which makes an iteration a hundred times slower where ranks share cores.
-        from mpi4py import MPI
+        import mpi4py
 
-        from mpisign.world import World
+        from mpisign.world import ULFM, World
+
+        mpi4py.rc.finalize = not ULFM  # where ranks can be lost, `leave` ends MPI, and the end of the process does not
+        from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise BadInput("launcher", f"it started {started} processes, but mpi4py cannot load MPI: {error}") from None
     return World(MPI.COMM_WORLD)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _AGREEING = 60.0
 """Seconds for the ranks that are left to agree on who they are; on several machines that was seen to hang."""
 
-_ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
+ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
 """What `mpirun --with-ft ulfm` of Open MPI sets."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
@@ -120,7 +120,7 @@ class World(Ranks):
         They are asked for, not inferred from MPI's version: Open MPI 5 has them and says 3.1. With ULFM none are used:
         a request cannot be freed when a rank is lost.
         """
-        if _ULFM:
+        if ULFM:
             return False
         try:
             self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
@@ -146,7 +146,7 @@ class World(Ranks):
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank."""
-        if _ULFM:
+        if ULFM:
             return unshared(opening)
         self.agree(None)  # meets the ranks that have a complaint already and do not come here
         layout, fill = self._first_of(opening)
@@ -190,7 +190,7 @@ class World(Ranks):
     def cannot_survive(self) -> str:
         if not self.library.startswith("Open MPI"):
             return f"it needs Open MPI 5, which has ULFM; this is {self.library}"
-        return "" if _ULFM else "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
+        return "" if ULFM else "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
 
     def lost(self, error: Exception) -> bool:
         # ERR_OTHER: what Open MPI's Alltoall says; that nobody is lost is seen then.

@@ -45,6 +45,9 @@ launcher() {
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
+    if [ "$nodes" = 1 ]; then
+        export OMPI_MCA_btl=${OMPI_MCA_btl:-^ofi} # Open MPI 5 sleeps for a second while it looks for a fabric
+    fi
     if [ $(((ranks + nodes - 1) / nodes)) -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
         export OMPI_MCA_rmaps_base_oversubscribe=1                       # Open MPI 4
         export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe      # Open MPI 5

@@ -13,6 +13,8 @@ PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_
 """How the variables begin that launchers give to the ranks they start."""
 
 _STARTED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+ONE_MACHINE = {"OMPI_MCA_btl": "^ofi"}
+"""Open MPI 5 sleeps for a second while it looks for a fabric by libfabric's one-sided transport."""
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 MORE_THAN_CORES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
@@ -63,14 +65,15 @@ def mpiexec() -> Path:
 
 
 def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
-    """`variables` for so many ranks: what Open MPI needs as root and on too few cores is added.
+    """`variables` for so many ranks: what Open MPI needs as root, on one machine and on too few cores is added.
 
     Where this process is itself a rank, what its launcher gave it is left out.
     """
     inside = any(name in variables for name in _STARTED)
     kept = {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
     as_root = _AS_ROOT if os.geteuid() == 0 else {}
-    return kept | as_root | (MORE_THAN_CORES if ranks > cores() else {})
+    quick = ONE_MACHINE if ranks > 1 and variables.get("SLURM_JOB_NUM_NODES", "1") == "1" else {}
+    return quick | kept | as_root | (MORE_THAN_CORES if ranks > cores() else {})
 
 
 def cores() -> int:

@@ -75,11 +75,12 @@ def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    from mpisign import runner, surviving
     from mpisign.connection import connect
 
     with connect() as ranks:
         plan, repeats, resume = _prepared(options, ranks)
+        from mpisign import runner, surviving  # what can be refused is, before half a second of imports
+
         if options.dry_run:
             from mpisign.forecast import report  # slow to import
 
@@ -92,18 +93,21 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":
     """The plan, the repeats, and whether a file is gone on with: what can be refused is, before anything is written."""
-    from mpisign import resuming, surviving
-
     settings, repeats = ranks.together(lambda: _read(options))
     there = ranks.together(lambda: ranks.root and _checked_output(options))
     resume, earlier = ranks.decided(options.resume and there), None
     if resume:
+        from mpisign import resuming
+
         asked = repeats if options.repeats else None
         settings, repeats, earlier = resuming.take_up(options.output, settings, asked, ranks)
     if options.on_failure == "continue":
+        from mpisign import surviving
+
         ranks.together(lambda: surviving.refuse_where_impossible(ranks, settings.exchange))
     plan = ranks.together(lambda: _plan(options, settings, ranks))
-    ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
+    if resume:
+        ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
     return plan, repeats, resume
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpisign.launcher import PREFIXES
+from mpisign.launcher import ONE_MACHINE, PREFIXES
 
 ROOT = Path(__file__).parent.parent
 _MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}
@@ -18,12 +18,14 @@ marked = False
 
 
 def environment(**extra):
-    """This environment without what a launcher put into it, with the settings for more ranks than cores."""
+    """This environment without what a launcher put into it, with the settings for more ranks than cores on one
+    machine."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIXES)}
     shared_cores = {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        **ONE_MACHINE,
     }
     return kept | shared_cores | extra
 

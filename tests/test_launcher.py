@@ -16,9 +16,13 @@ RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.r
 def test_what_open_mpi_needs_is_added(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     added = launcher.environment(launcher.cores() + 1, {})
-    assert added == launcher._AS_ROOT | launcher.MORE_THAN_CORES
+    assert added == launcher.ONE_MACHINE | launcher._AS_ROOT | launcher.MORE_THAN_CORES
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert launcher.environment(launcher.cores(), {}) == {}
+    assert launcher.environment(1, {}) == {}
+    several = {"SLURM_JOB_NUM_NODES": "2"}
+    assert launcher.environment(launcher.cores(), several) == several
+    mine = {"OMPI_MCA_btl": "self,sm"}
+    assert launcher.environment(launcher.cores(), mine) == mine
 
 
 def test_only_a_rank_forgets_what_its_launcher_gave_it(monkeypatch):

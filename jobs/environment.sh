@@ -46,7 +46,8 @@ launcher() {
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
     if [ "$nodes" = 1 ]; then
-        export OMPI_MCA_btl=${OMPI_MCA_btl:-^ofi} # Open MPI 5 sleeps for a second while it looks for a fabric
+        # Open MPI 5 sleeps for a second while it looks for a fabric, and its UCX windows complain of themselves.
+        export OMPI_MCA_btl=${OMPI_MCA_btl:-^ofi} OMPI_MCA_osc=${OMPI_MCA_osc:-^ucx}
     fi
     if [ $(((ranks + nodes - 1) / nodes)) -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
         export OMPI_MCA_rmaps_base_oversubscribe=1                       # Open MPI 4

@@ -13,8 +13,9 @@ PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_
 """How the variables begin that launchers give to the ranks they start."""
 
 _STARTED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
-ONE_MACHINE = {"OMPI_MCA_btl": "^ofi"}
-"""Open MPI 5 sleeps for a second while it looks for a fabric by libfabric's one-sided transport."""
+ONE_MACHINE = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_osc": "^ucx"}
+"""Open MPI 5's libfabric transport sleeps for a second while it looks for a fabric, and its UCX windows complain of
+themselves. Ranks on one machine need neither."""
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 MORE_THAN_CORES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4

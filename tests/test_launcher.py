@@ -21,7 +21,7 @@ def test_what_open_mpi_needs_is_added(monkeypatch):
     assert launcher.environment(1, {}) == {}
     several = {"SLURM_JOB_NUM_NODES": "2"}
     assert launcher.environment(launcher.cores(), several) == several
-    mine = {"OMPI_MCA_btl": "self,sm"}
+    mine = {"OMPI_MCA_btl": "self,sm", "OMPI_MCA_osc": "sm"}
     assert launcher.environment(launcher.cores(), mine) == mine
 
 

@@ -24,7 +24,7 @@ SEED = int(os.environ.get("MPISIGN_SEED", time.time_ns() % 10**6))
 JOB = ROOT / "jobs" / "quickstart.toml"
 RANKS = 4
 LATEST = 4.0
-"""Seconds after the first commit until which a rank is killed: about as long as the job takes."""
+"""Seconds after its first commit until which a rank is killed: about half as long as the whole job takes."""
 
 
 def ended(path):
@@ -71,6 +71,11 @@ def parent_of(process):
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def version(path):
+    """Which file is there: a commit puts another in its place."""
+    return path.stat().st_ino if path.exists() else None
+
+
 def wait_for(condition, launcher, seconds):
     """Until the condition holds, the launcher ends, or so many seconds are over."""
     late = time.monotonic() + seconds
@@ -85,10 +90,10 @@ def test_nothing_that_was_finished_is_lost(tmp_path):
     assert mpisign("run", JOB, "-o", whole).returncode == 0
     expected, kills, before, completed = ended(whole), 0, {}, 0
     while kills < KILLS or not completed:
-        launcher = start(output)
+        earlier, launcher = version(output), start(output)
         wait_for(lambda started=launcher: len(ranks_of(started)) == RANKS, launcher, 60)
         victim, flushing = dice.randrange(RANKS), dice.random() < 0.5
-        wait_for(output.exists, launcher, 60)
+        wait_for(lambda earlier=earlier: version(output) != earlier, launcher, 60)
         wait_for(lambda: False, launcher, dice.uniform(0, LATEST))
         if flushing:  # rank 0, while it copies
             victim = 0

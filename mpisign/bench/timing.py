@@ -37,7 +37,7 @@ QUICK = Effort(
     shape=(2000, 200),
     iterations=400,
     text=2**18,
-    launches=1,
+    launches=2,
     ranks=(3,),
     dimensions=(2**10, 2000, 2**15, 2**17),
 )

@@ -84,7 +84,7 @@ def conversion(effort: Effort) -> Iterator[Ratio]:
         reader = "import sys; from sklearn.datasets import load_svmlight_file as read; read(sys.argv[1])"
         reading = [sys.executable, "-c", reader, str(text)]
         converting = [sys.executable, "-m", "mpisign", "data", "convert", str(text), str(made), "--overwrite"]
-        used = [(_used(reading), _used(converting)) for _ in range(3)]
+        used = [(_used(reading), _used(converting)) for _ in range(effort.launches)]
     size = f"scikit-learn's reader / data convert, {effort.text >> 20} MB of text"
     for what, which, goal in (("time", 0, ">= 1"), ("peak memory", 1, "")):
         yield summary(f"{what} of {size}", [read[which] / converted[which] for read, converted in used], goal)

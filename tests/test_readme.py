@@ -158,6 +158,15 @@ def test_every_file_it_names_is_there():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_the_loop_is_as_it_is_shown():
+    """Each line beside Algorithm 3, in its order."""
+    section = README.split("### The loop, beside Algorithm 3")[1].split("\n### ")[0]
+    lines = re.findall(r"\| `(.+)` \|$", section, re.MULTILINE)[1:]
+    pattern = ".*".join(re.escape(line).replace(r"\.\.\.", ".*") for line in lines)
+    assert len(lines) == 8
+    assert re.search(pattern, (ROOT / "mpisign" / "loop.py").read_text(), re.DOTALL)
+
+
 def test_every_kind_is_named():
     from mpisign.datasets import BUNDLED
     from mpisign.methods import METHODS

@@ -12,7 +12,7 @@ from mpisign.attributes import attributes
 from mpisign.checkpoints import Checkpoints, StopSignals
 from mpisign.choice import Choice, choose
 from mpisign.exchanges import meeting
-from mpisign.optimum import optimum
+from mpisign.optimum import Known, optimum
 from mpisign.output import claim
 from mpisign.planning import Plan, PlannedRun
 from mpisign.progress import Progress
@@ -37,8 +37,7 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         header = _header(planned, ranks, repeats)
         known = optimum(planned.problem, ranks, signals)
-        total = sum(run.settings.iterations for run in planned.runs) * len(repeats)
-        progress = stack.enter_context(Progress(total, quiet=not ranks.root))
+        progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
         writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
 
         def count(k: int) -> None:
@@ -47,19 +46,29 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
 
         due = writer.due if writer is not None else lambda: False
         site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
-        choices = [_choice(planned, run, ranks).exchange for run in planned.runs]
+        exchanges = [_choice(planned, run, ranks).exchange for run in planned.runs]
         if writer is not None and known is not None:
-            for run, exchange in zip(planned.runs, choices, strict=True):
-                writer.run(run.settings.label, attributes(planned, run, known) | {"exchange": exchange})
-            writer.commit()
+            _describe(planned, known, exchanges, writer)
         before = 0
-        for run, exchange in zip(planned.runs, choices, strict=True):
+        for run, exchange in zip(planned.runs, exchanges, strict=True):
             for number in repeats:
                 progress.at(f"{run.settings.label}, repeat {number}", before)
                 watch.enter(f"in {run.settings.label!r}, repeat {number}")
                 if not ranks.decided(writer is not None and writer.finished(run.settings.label, number)):
                     run_repeat(planned, run, number, meeting(exchange, ranks), site)
                 before += run.settings.iterations
+
+
+def _total(planned: Plan, repeats: range) -> int:
+    """Iterations of all runs together."""
+    return sum(run.settings.iterations for run in planned.runs) * len(repeats)
+
+
+def _describe(planned: Plan, known: Known, exchanges: list[str], writer: TrajectoryWriter) -> None:
+    """Every run's settings and constants are in the file before its first repeat."""
+    for run, exchange in zip(planned.runs, exchanges, strict=True):
+        writer.run(run.settings.label, attributes(planned, run, known) | {"exchange": exchange})
+    writer.commit()
 
 
 def _header(planned: Plan, ranks: Ranks, repeats: range) -> dict[str, Any]:

@@ -296,7 +296,7 @@ def spoil(choose, file):
         case "values" if isinstance(file[name], h5py.Dataset) and 0 < (file[name].size or 0) < 10**6:
             values = file[name][()].ravel()
             values[choose(range(values.size))] = choose([-(2**7), -1, 0, 1, 2, 2**7 - 1])
-            with suppress(OSError):  # a view of nothing
+            with suppress(OSError, TypeError):  # a view of nothing, an array of words
                 file[name][...] = values.reshape(file[name].shape)
 
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from figure import above, command_of_files
+from interval import estimate
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
@@ -36,23 +37,6 @@ class Cost(NamedTuple):
     iterations: np.ndarray
     bits: np.ndarray
     seconds: np.ndarray
-
-
-class Estimate(NamedTuple):
-    """A number with its bootstrap interval at 95 %."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
-
-
-def estimate(resampled: np.ndarray) -> Estimate:
-    """The first entry, and the middle 95 % of the others."""
-    low, high = np.quantile(resampled[1:], [0.025, 0.975], method="nearest")
-    return Estimate(float(resampled[0]), float(low), float(high))
 
 
 def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
+from interval import Interval, geometric_mean
 from mpisign.trajectory import RunRecord
 
 _LAST = 0.1
@@ -20,13 +20,13 @@ SIMILAR = 2.0
 class Ratio(NamedTuple):
     """Geometric mean of the ratio of the final gaps, and its 95 % interval; over `pairs` repeats."""
 
-    mean: float
+    value: float
     low: float
     high: float
     pairs: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return str(Interval(self.value, self.low, self.high))
 
 
 class Finding(NamedTuple):
@@ -58,10 +58,8 @@ def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
     """final gap of `one` over that of `other`; None when a repeat of either is not complete or there is one only."""
     if _lost(one) or _lost(other) or len(one.repeats) < 2:
         return None
-    logs = np.log(final_gaps(one) / final_gaps(other))
-    spread = scipy.stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
-    middle = logs.mean()
-    return Ratio(*(float(np.exp(value)) for value in (middle, middle - spread, middle + spread)), len(logs))
+    ratios = final_gaps(one) / final_gaps(other)
+    return Ratio(*geometric_mean(ratios), len(ratios))
 
 
 def better(one: RunRecord, other: RunRecord) -> Finding:

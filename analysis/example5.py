@@ -6,9 +6,7 @@ shaded band similar. Also prints the verdicts as a table.
     python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
 """
 
-import argparse
-import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,15 +17,14 @@ from matplotlib.figure import Figure
 import figure2
 import figure3
 from claims import SIMILAR, Claim, Finding, Ratio
-from figure import STYLE, report, save
-from mpisign.settings import BadInput, one_line
+from figure import command_of_files, nothing
 from mpisign.trajectory import Trajectory
 
 Table = dict[str, dict[str, Finding]]
 """Claim, then settings, then what was found."""
 
 
-def table(trajectories: list[Trajectory]) -> Table:
+def table(trajectories: Sequence[Trajectory]) -> Table:
     """Every claim of every file; a claim that several files speak of has a column for each."""
     found: Table = {}
     for trajectory in sorted(trajectories, key=lambda each: each.runs[0].attributes.get("oracle.batch", np.inf)):
@@ -72,8 +69,8 @@ def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: di
     verdict, evidence = finding
     look = {**style, "fillstyle": "full" if verdict == "holds" else "none"}
     if isinstance(evidence, Ratio):
-        spread = [[evidence.mean - evidence.low], [evidence.high - evidence.mean]]
-        axes.errorbar(evidence.mean, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
+        spread = [[evidence.value - evidence.low], [evidence.high - evidence.value]]
+        axes.errorbar(evidence.value, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
         return
     edge = {"transform": axes.get_yaxis_transform()}
     side = 0.03 if verdict == "holds" else 0.97
@@ -91,22 +88,13 @@ def lines(found: Table) -> list[str]:
     ]
 
 
-def main() -> int:
-    """The command; returns its exit status: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
-    options = parser.parse_args()
-    plt.style.use(STYLE)
-    try:
-        found = table([Trajectory(path) for path in options.files])
-    except BadInput as error:
-        print(one_line(f"example5.py: {error}"), file=sys.stderr)
-        return 2
-    report(*lines(found))
-    save(draw(found), options.output / "example5-claims")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(
+        command_of_files(
+            nothing,
+            lambda *trajectories: draw(table(trajectories)),
+            "example5-claims",
+            __doc__,
+            together=lambda *trajectories: lines(table(trajectories)),
+        )
+    )

@@ -38,20 +38,12 @@ def command(
 
     name: the file is called <stem of the trajectory file>-<name>. findings: lines to print. iterates: also read x_k.
     """
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="FILE.h5")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
-    options = parser.parse_args()
-    plt.style.use(STYLE)
-    try:
-        trajectory = Trajectory(options.file, iterates=iterates)
-        found, figure = findings(trajectory), draw(trajectory)
-    except BadInput as error:
-        print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
-        return 2
-    report(*found)
-    save(figure, options.output / f"{options.file.stem}-{name}")
-    return 0
+
+    def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
+        trajectory = Trajectory(paths[0], iterates=iterates)
+        return findings(trajectory), draw(trajectory), f"{paths[0].stem}-{name}"
+
+    return _command(work, documentation, several=False)
 
 
 def command_of_files(
@@ -67,16 +59,26 @@ def command_of_files(
     draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k. together: more
     lines to print, of all the files.
     """
+
+    def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
+        trajectories = [Trajectory(path, iterates=iterates) for path in paths]
+        found = [finding for trajectory in trajectories for finding in findings(trajectory)]
+        return found + together(*trajectories), draw(*trajectories), name
+
+    return _command(work, documentation, several=True)
+
+
+def _command(
+    work: Callable[[list[Path]], tuple[list[str], Figure, str]], documentation: str | None, several: bool
+) -> int:
+    """Lines to print, a figure and its name, from one path or several: printed and written, or refused in a line."""
     parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.h5")
+    parser.add_argument("files", type=Path, nargs="+" if several else 1, metavar="FILE.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
     options = parser.parse_args()
     plt.style.use(STYLE)
     try:
-        trajectories = [Trajectory(path, iterates=iterates) for path in options.files]
-        found = [finding for trajectory in trajectories for finding in findings(trajectory)]
-        found += together(*trajectories)
-        figure = draw(*trajectories)
+        found, figure, name = work(options.files)
     except BadInput as error:
         print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from claims import final_gaps, ratio
 from figure import above, command_of_files
-from frozen import Frozen, Mean, frozen, mean
+from frozen import Frozen, frozen
+from interval import Interval, geometric_mean, mean
 from mpisign.settings import BadInput
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.votes import flipped_advantage, mean_probability
@@ -78,7 +79,7 @@ def advantages(trajectory: Trajectory) -> list[str]:
             measured = mean(each.advantage)
             held.append((measured.holds(exact(each)), measured.holds(averaged(each))))
             lines.append(
-                f"p = {p:g}, B = {flipped(each.run)} of {each.run.attributes['workers']}: advantage {measured}, "
+                f"p = {p:g}, B = {flipped(each.run)} of {each.run.attributes['workers']}: advantage {measured:.4f}, "
                 f"exact {exact(each):.4f}, A_M at the mean probability {averaged(each):.4f}"
             )
     right, close = np.sum(held, axis=0)
@@ -95,16 +96,9 @@ def gaps(trajectory: Trajectory) -> list[str]:
     return lines
 
 
-class Gap(Mean):
-    """A geometric mean with its interval."""
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
-
-
-def final(run: RunRecord) -> Gap:
+def final(run: RunRecord) -> Interval:
     """The final gap's geometric mean over the repeats."""
-    return Gap(*np.exp(mean(np.log(final_gaps(run)))))
+    return geometric_mean(final_gaps(run))
 
 
 def draw(*trajectories: Trajectory) -> Figure:

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from mpisign.settings import BadInput
 from mpisign.theory.noise import Law, mean_law
@@ -12,28 +11,6 @@ from mpisign.trajectory import Repeat, RunRecord, Trajectory
 
 _MOVED = 1e-6
 """x counts as frozen while no x_i moves by more than this part of the largest."""
-
-
-class Mean(NamedTuple):
-    """A mean over independent draws, with Student's interval at 95 %."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
-
-    def holds(self, value: float) -> bool:
-        """Whether the interval has this value in it."""
-        return self.low <= value <= self.high
-
-
-def mean(samples: np.ndarray) -> Mean:
-    """Of samples of shape (n,), n >= 2."""
-    middle = samples.mean()
-    spread = scipy.stats.t.ppf(0.975, len(samples) - 1) * scipy.stats.sem(samples)
-    return Mean(float(middle), float(middle - spread), float(middle + spread))
 
 
 class Frozen(NamedTuple):

@@ -21,8 +21,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bandwidth import crossover, lowest, seconds_at
-from bits import Cost, Estimate, estimate, look, where
+from bits import Cost, look, where
 from figure import above, command_of_files, nothing, remark
+from interval import Interval, estimate
 from mpisign.bench import record
 from mpisign.bench.rounds import DENSE, WHOLE
 from mpisign.bench.timing import Time
@@ -187,7 +188,7 @@ def mbit(resampled: np.ndarray) -> str:
     return f"{known(resampled / 1e6)} Mbit/s"
 
 
-def known(resampled: np.ndarray) -> Estimate:
+def known(resampled: np.ndarray) -> Interval:
     """The estimate from the resamples that have a value, besides the repeats as they are."""
     return estimate(np.append(resampled[:1], resampled[1:][~np.isnan(resampled[1:])]))
 

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figure import above, command_of_files
-from frozen import Frozen, Mean, frozen, law, mean, theory
+from frozen import Frozen, frozen, law, theory
+from interval import Interval, mean
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
 
@@ -61,14 +62,14 @@ def name(each: Frozen) -> str:
     return each.run.label if len(signs) > 1 else f"{each.run.label}, g_i {'>' if signs == {1.0} else '<'} 0"
 
 
-def line(advantage: Mean, drift: Mean, each: Frozen) -> str:
-    text = f"advantage {advantage}, theory {expected_advantage(each):.4f}"
+def line(advantage: Interval, drift: Interval, each: Frozen) -> str:
+    text = f"advantage {advantage:.4f}, theory {expected_advantage(each):.4f}"
     return text if each.run.attributes["zeros"] == "plus" else f"{text}; {drift_line(drift, each)}"
 
 
-def drift_line(drift: Mean, each: Frozen) -> str:
+def drift_line(drift: Interval, each: Frozen) -> str:
     return (
-        f"drift over ||g||_1 E N {drift}, C4 {each.theory.exact:.4f}, "
+        f"drift over ||g||_1 E N {drift:.4f}, C4 {each.theory.exact:.4f}, "
         f"were norms and signs independent {each.theory.independent:.4f}"
     )
 
@@ -84,7 +85,7 @@ def draw(*trajectories: Trajectory) -> Figure:
     return figure
 
 
-def mark(axes: Axes, at: Any, means: list[Mean], **look: Any) -> None:
+def mark(axes: Axes, at: Any, means: list[Interval], **look: Any) -> None:
     """Measurements with their intervals."""
     value, low, high = np.array(means).T
     style = {"ls": "none", "markersize": 4, "elinewidth": 1} | look

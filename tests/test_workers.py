@@ -216,9 +216,10 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
     import flipped
     import frozen
+    import interval
     import workers
 
-    return {"frozen": frozen, "workers": workers, "flipped": flipped}
+    return {"frozen": frozen, "interval": interval, "workers": workers, "flipped": flipped}
 
 
 def agrees(samples, expected):
@@ -245,7 +246,7 @@ def test_where_theorem_3_s_proof_is_wrong_the_measurement_says_so(files, scripts
     points = scripts["frozen"].frozen(Trajectory(files / "ce-b-drift.h5", iterates=True))
     first = [each for each in points if each.gradient[0] == 0.01]
     assert [agrees(each.drift, each.theory.independent) for each in first] == [False, False, False, True]
-    assert scripts["frozen"].mean(first[0].drift).high < 0
+    assert scripts["interval"].mean(first[0].drift).high < 0
 
 
 def test_plus_harms_where_gradients_are_negative(files, scripts):
@@ -253,7 +254,7 @@ def test_plus_harms_where_gradients_are_negative(files, scripts):
     points = scripts["frozen"].frozen(Trajectory(files / "ties.h5", iterates=True))
     (harmed,) = [e for e in points if e.run.label.startswith("plus, M = 2") and e.gradient[0] < 0]
     assert scripts["workers"].expected_advantage(harmed) == pytest.approx(0.2 - 0.48)
-    assert scripts["frozen"].mean(harmed.advantage).high < 0
+    assert scripts["interval"].mean(harmed.advantage).high < 0
 
 
 def test_the_vote_read_from_x_is_the_file_s_agreement(files, scripts):

@@ -9,7 +9,8 @@ import bandwidth
 import bits
 import flipped
 import workers
-from frozen import Frozen, Mean, frozen, mean
+from frozen import Frozen, frozen
+from interval import Interval, mean
 from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
@@ -17,7 +18,7 @@ from mpisign.trajectory import Trajectory
 Theory = Callable[[Frozen], float]
 
 
-def agree(measured: Iterable[tuple[Mean, float]]) -> Verdict:
+def agree(measured: Iterable[tuple[Interval, float]]) -> Verdict:
     """confirmed when every theory is in its interval at 95 % for all of them together (Bonferroni)."""
     pairs = list(measured)
     wider = scipy.stats.norm.isf(0.025 / len(pairs)) / scipy.stats.norm.isf(0.025)

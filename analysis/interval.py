@@ -1,0 +1,43 @@
+"""A measured number with its interval at 95 %: Student's for means, the bootstrap's for everything else."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+
+
+class Interval(NamedTuple):
+    """A number and the ends of its interval; printed with three digits, or as a format says."""
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        value, low, high = (format(number, spec or ".3g") for number in self)
+        return f"{value} [{low}, {high}]"
+
+    def __str__(self) -> str:
+        return format(self)
+
+    def holds(self, value: float) -> bool:
+        """Whether the interval has this value in it."""
+        return self.low <= value <= self.high
+
+
+def mean(samples: np.ndarray) -> Interval:
+    """The mean of independent samples, shape (n,), n >= 2, with Student's interval."""
+    middle = samples.mean()
+    spread = scipy.stats.t.ppf(0.975, len(samples) - 1) * scipy.stats.sem(samples)
+    return Interval(float(middle), float(middle - spread), float(middle + spread))
+
+
+def geometric_mean(samples: np.ndarray) -> Interval:
+    """That of positive samples: the interval is that of the mean of their logarithms."""
+    return Interval(*(float(end) for end in np.exp(mean(np.log(samples)))))
+
+
+def estimate(resampled: np.ndarray) -> Interval:
+    """The first entry, and the middle 95 % of the others, which are bootstrap resamples."""
+    low, high = np.quantile(resampled[1:], [0.025, 0.975], method="nearest")
+    return Interval(float(resampled[0]), float(low), float(high))

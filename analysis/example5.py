@@ -20,6 +20,9 @@ from claims import SIMILAR, Claim, Finding, Ratio
 from figure import command_of_files, nothing
 from mpisign.trajectory import Trajectory
 
+_DRAWN = (1e-6, 1e6)
+"""Ratios that are drawn where they are: the interval of two repeats can be longer than an axis."""
+
 Table = dict[str, dict[str, Finding]]
 """Claim, then settings, then what was found."""
 
@@ -69,8 +72,9 @@ def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: di
     verdict, evidence = finding
     look = {**style, "fillstyle": "full" if verdict == "holds" else "none"}
     if isinstance(evidence, Ratio):
-        spread = [[evidence.value - evidence.low], [evidence.high - evidence.value]]
-        axes.errorbar(evidence.value, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
+        value, low, high = np.clip(evidence[:3], *_DRAWN)
+        spread = [[value - low], [high - value]]
+        axes.errorbar(value, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
         return
     edge = {"transform": axes.get_yaxis_transform()}
     side = 0.03 if verdict == "holds" else 0.97

@@ -50,6 +50,7 @@ def test_the_tour_s_ranks(command, checkout):
 def follow(command, checkout):
     done = call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH)
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     assert done.stdout
 
 

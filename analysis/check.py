@@ -40,23 +40,27 @@ def write(path: Path, found: list[Checked]) -> None:
         raise BadInput("--json", f"cannot write {path}: {error.strerror}") from None
 
 
-def main() -> int:
-    """The command; returns its exit status: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="FILE.h5")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds")
-    parser.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default 0.05)")
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("file", type=Path, metavar="FILE.h5")
+    asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
+    asked.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds")
+    asked.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default 0.05)")
     for name in CONSTANTS:
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=float, dest=name, metavar="X", help=f"{name}, in place of what the file says")
-    options = parser.parse_args()
+        asked.add_argument(flag, type=float, dest=name, metavar="X", help=f"{name}, in place of what the file says")
+    return asked
+
+
+def main() -> int:
+    """The command; returns its exit status: 0, or 2 for bad input."""
+    options = parser().parse_args()
     given = {name: value for name in CONSTANTS if (value := getattr(options, name)) is not None}
     try:
         if not 0 < options.level < 1:
             raise BadInput("--level", f"expected a number between 0 and 1, got {options.level}")
-        trajectory = Trajectory(options.file, iterates=True)
-        found = check(trajectory, given, options.level)
+        found = check(Trajectory(options.file, iterates=True), given, options.level)
         if options.json:
             write(options.json, found)
     except BadInput as error:

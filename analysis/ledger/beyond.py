@@ -34,43 +34,47 @@ def _votes(each: Frozen) -> float:
     return float(np.mean(vote_advantage(each.known.p, workers.workers_of(each))))
 
 
+HOW_MANY = Entry(
+    id="beyond-workers",
+    title="How many workers buy how much",
+    equation="",
+    statement="With sign(0) = 0, M independent workers that are right with probability p have the advantage "
+    "E[sign(g_{i}) vote_{i}] = A_{M}(p) = 2I_{p}(κ,κ) − 1; an even M is worth M − 1.",
+    tested_on="jobs/workers.toml: a frozen x, p = 0.6, M = 1 to 15, every k one more draw",
+    evidence=not_run("workers"),
+)
+
+
 def how_many(results: Results) -> Entry:
-    entry = Entry(
-        id="beyond-workers",
-        title="How many workers buy how much",
-        equation="",
-        statement="With sign(0) = 0, M independent workers that are right with probability p have the advantage "
-        "E[sign(g_{i}) vote_{i}] = A_{M}(p) = 2I_{p}(κ,κ) − 1; an even M is worth M − 1.",
-        tested_on="jobs/workers.toml: a frozen x, p = 0.6, M = 1 to 15, every k one more draw",
-        evidence=not_run("workers"),
-    )
     files = results.get("workers", [])
     if not files:
-        return entry
-    return entry._replace(
+        return HOW_MANY
+    return HOW_MANY._replace(
         verdict=_advantages(files, _votes),
         evidence=lines(files, workers.findings),
         figures=figures(files, workers.draw, "Advantage and drift against M, beside theory.", "Points on two curves."),
     )
 
 
+TIES = Entry(
+    id="beyond-ties",
+    title="A tie that becomes +1",
+    equation="",
+    statement="What the vote is worth does not depend on the rule for ties: it is A_{M}(p) at even M also when a "
+    "tie is +1.",
+    corrected="A_{M}(p) ± C(M, M/2)(p(1−p))^{M/2} for g_{i} of either sign: where g_{i} < 0 and M = 2 the vote is "
+    "worse than none for p < 0.7071. A fair coin has A_{M}(p).",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/ties.toml: a frozen x with g > 0, one with g < 0, p = 0.6, even M; zeros = exact, coin, plus",
+    evidence=not_run("ties"),
+)
+
+
 def ties(results: Results) -> Entry:
-    entry = Entry(
-        id="beyond-ties",
-        title="A tie that becomes +1",
-        equation="",
-        statement="What the vote is worth does not depend on the rule for ties: it is A_{M}(p) at even M also when a "
-        "tie is +1.",
-        corrected="A_{M}(p) ± C(M, M/2)(p(1−p))^{M/2} for g_{i} of either sign: where g_{i} < 0 and M = 2 the vote is "
-        "worse than none for p < 0.7071. A fair coin has A_{M}(p).",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/ties.toml: a frozen x with g > 0, one with g < 0, p = 0.6, even M; zeros = exact, coin, plus",
-        evidence=not_run("ties"),
-    )
     files = results.get("ties", [])
     if not files:
-        return entry
-    return entry._replace(
+        return TIES
+    return TIES._replace(
         verdict=_advantages(files, _votes),
         corrected_verdict=_advantages(files, workers.expected_advantage),
         evidence=lines(files, workers.findings),
@@ -80,23 +84,25 @@ def ties(results: Results) -> Entry:
     )
 
 
+COVARIANCE = Entry(
+    id="beyond-covariance",
+    title="The drift in the proof of Theorem 3",
+    equation="(41)",
+    statement="E[M_{k} g'v | x] = Σ_{i} |g_{i}| A_{M}(p_{i}) E M_{k}: the norms do not depend on whether signs are "
+    "right.",
+    corrected="Σ_{i} |g_{i}| T_{M}(p_{i}) Cov(N, σ_{i}s_{i}) belongs to it (C4); 0 for norms from a second draw.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/ce-b-drift.toml: CE-B at frozen x, M = 1, 2 and 3, and decoupled",
+    evidence=not_run("ce-b-drift"),
+)
+
+
 def covariance(results: Results) -> Entry:
-    entry = Entry(
-        id="beyond-covariance",
-        title="The drift in the proof of Theorem 3",
-        equation="(41)",
-        statement="E[M_{k} g'v | x] = Σ_{i} |g_{i}| A_{M}(p_{i}) E M_{k}: the norms do not depend on whether signs are "
-        "right.",
-        corrected="Σ_{i} |g_{i}| T_{M}(p_{i}) Cov(N, σ_{i}s_{i}) belongs to it (C4); 0 for norms from a second draw.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/ce-b-drift.toml: CE-B at frozen x, M = 1, 2 and 3, and decoupled",
-        evidence=not_run("ce-b-drift"),
-    )
     files = results.get("ce-b-drift", [])
     if not files:
-        return entry
+        return COVARIANCE
     points = [each for file in files for each in frozen(file)]
-    return entry._replace(
+    return COVARIANCE._replace(
         verdict=agree((mean(each.drift), each.theory.independent) for each in points),
         corrected_verdict=agree((mean(each.drift), each.theory.exact) for each in points),
         evidence=lines(files, workers.findings),
@@ -106,24 +112,26 @@ def covariance(results: Results) -> Entry:
     )
 
 
+FLIPS = Entry(
+    id="beyond-flipped",
+    title="Workers that send −g̃",
+    equation="",
+    statement="B of M workers with flipped signs leave the vote what M workers with the mean probability "
+    "(1−B/M)p + (B/M)(1−p) have.",
+    corrected="More than that: the advantage of M−B votes with p and B with 1−p, by convolution; it is positive "
+    "for every B < M/2.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/flipped.toml: a frozen x, M = 15, B = 0 to 7; jobs/flipped-logistic.toml: breast-cancer",
+    evidence=not_run("flipped", "flipped-logistic"),
+)
+
+
 def flips(results: Results) -> Entry:
-    entry = Entry(
-        id="beyond-flipped",
-        title="Workers that send −g̃",
-        equation="",
-        statement="B of M workers with flipped signs leave the vote what M workers with the mean probability "
-        "(1−B/M)p + (B/M)(1−p) have.",
-        corrected="More than that: the advantage of M−B votes with p and B with 1−p, by convolution; it is positive "
-        "for every B < M/2.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/flipped.toml: a frozen x, M = 15, B = 0 to 7; jobs/flipped-logistic.toml: breast-cancer",
-        evidence=not_run("flipped", "flipped-logistic"),
-    )
     files = results.get("flipped", [])
     if not files:
-        return entry
+        return FLIPS
     every = [*files, *results.get("flipped-logistic", [])]
-    return entry._replace(
+    return FLIPS._replace(
         verdict=_advantages(files, flipped.averaged),
         corrected_verdict=_advantages(files, flipped.exact),
         evidence=lines(every, flipped.findings),
@@ -133,20 +141,22 @@ def flips(results: Results) -> Entry:
     )
 
 
+FEWER_BITS = Entry(
+    id="beyond-bits",
+    title="Bits to a given accuracy",
+    equation="",
+    statement="Scaled signSGD needs fewer bits than dense SGD to the same gap.",
+    tested_on="jobs/bits.toml: breast-cancer, d = 30; jobs/bits-wide.toml: epsilon's shape, d = 2000; the best of "
+    "three steps a method",
+    evidence=not_run("bits", "bits-wide"),
+)
+
+
 def fewer_bits(results: Results) -> Entry:
-    entry = Entry(
-        id="beyond-bits",
-        title="Bits to a given accuracy",
-        equation="",
-        statement="Scaled signSGD needs fewer bits than dense SGD to the same gap.",
-        tested_on="jobs/bits.toml: breast-cancer, d = 30; jobs/bits-wide.toml: epsilon's shape, d = 2000; the best of "
-        "three steps a method",
-        evidence=not_run("bits", "bits-wide"),
-    )
     files = [*results.get("bits", []), *results.get("bits-wide", [])]
     if not files:
-        return entry
-    return entry._replace(
+        return FEWER_BITS
+    return FEWER_BITS._replace(
         verdict=confirmed_if(all(_saved(file) > 1 for file in files)),
         evidence=lines(files, bits.findings),
         figures=figures(files, bits.draw, "Gap against bits, and bits to a gap.", "Falling curves, and bars of bits."),
@@ -160,21 +170,23 @@ def _saved(file: Trajectory) -> float:
     return bits.estimate(row[reference].bits / row[scaled].bits).low
 
 
+CROSSING = Entry(
+    id="beyond-bandwidth",
+    title="The bandwidth at which one bit wins",
+    equation="",
+    statement="There is a bandwidth of the server's link below which scaled signSGD reaches a gap sooner than SGD.",
+    tested_on="jobs/bits.toml and jobs/bits-wide.toml: measured seconds an iteration, and bits over a bandwidth",
+    evidence=not_run("bits", "bits-wide"),
+)
+
+
 def crossing(results: Results) -> Entry:
-    entry = Entry(
-        id="beyond-bandwidth",
-        title="The bandwidth at which one bit wins",
-        equation="",
-        statement="There is a bandwidth of the server's link below which scaled signSGD reaches a gap sooner than SGD.",
-        tested_on="jobs/bits.toml and jobs/bits-wide.toml: measured seconds an iteration, and bits over a bandwidth",
-        evidence=not_run("bits", "bits-wide"),
-    )
     files = [*results.get("bits", []), *results.get("bits-wide", [])]
     if not files:
-        return entry
+        return CROSSING
     found = lines(files, bandwidth.findings)
     below = [line for line in found if "scaled" in line]
-    return entry._replace(
+    return CROSSING._replace(
         verdict=confirmed_if(bool(below) and not any("at no bandwidth" in line for line in below)),
         evidence=found,
         figures=figures(files, bandwidth.draw, "Time to the gap against bandwidth.", "Curves that cross."),

@@ -10,23 +10,24 @@ from mpisign.theory.bounds import theorem1_gradient, zeta
 from mpisign.theory.verdict import lower_limit, upper_limits
 from mpisign.trajectory import RunRecord, Trajectory
 
+REMARK_2 = Entry(
+    id="remark-2",
+    title="Remark 2",
+    equation="(13)",
+    statement="EF-signGD with its gradient asked at x_{k} − e_{k}, (13), is GD in z_{k} = x_{k} − e_{k}.",
+    tested_on="jobs/remark2.toml: a correlated quadratic, five starts, 300 iterations",
+    evidence=not_run("remark2"),
+)
+
 
 def remark_2(results: Results) -> Entry:
-    entry = Entry(
-        id="remark-2",
-        title="Remark 2",
-        equation="(13)",
-        statement="EF-signGD with its gradient asked at x_{k} − e_{k}, (13), is GD in z_{k} = x_{k} − e_{k}.",
-        tested_on="jobs/remark2.toml: a correlated quadratic, five starts, 300 iterations",
-        evidence=not_run("remark2"),
-    )
     files = results.get("remark2", [])
     if not files:
-        return entry
+        return REMARK_2
     shifted, plain = (
         max(distance_from_gd(file, method) for file in files) for method in ("ef-sign-shifted", "ef-sign")
     )
-    return entry._replace(
+    return REMARK_2._replace(
         verdict=confirmed_if(shifted < 1e-12),
         evidence=[
             f"(13): |z_k - x_k of GD| <= {shifted:.2g} for every k and start",
@@ -53,27 +54,29 @@ def _unsent(run: RunRecord, x: np.ndarray) -> np.ndarray:
     return np.array(path)
 
 
+REMARK_3 = Entry(
+    id="remark-3",
+    title="Remark 3",
+    equation="(17)",
+    statement="(17) can be nearly L(f(x_{0})−f*)/(2(k+1)) when α approaches 2/L, a factor d below signGD's bound.",
+    corrected="γ = α(1−Lα/2) → 0 as α → 2/L, where (17) is infinite; it is least at α = 1/L: "
+    "2L(f(x_{0})−f*)/(k+1). L_{∞} ≤ dL_{2} are different constants: never worse than signGD's bound, perhaps "
+    "not better.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/theorem1.toml, Lα = 1.9 and 1",
+    evidence=not_run("theorem1"),
+)
+
+
 def remark_3(results: Results) -> Entry:
-    entry = Entry(
-        id="remark-3",
-        title="Remark 3",
-        equation="(17)",
-        statement="(17) can be nearly L(f(x_{0})−f*)/(2(k+1)) when α approaches 2/L, a factor d below signGD's bound.",
-        corrected="γ = α(1−Lα/2) → 0 as α → 2/L, where (17) is infinite; it is least at α = 1/L: "
-        "2L(f(x_{0})−f*)/(k+1). L_{∞} ≤ dL_{2} are different constants: never worse than signGD's bound, perhaps "
-        "not better.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/theorem1.toml, Lα = 1.9 and 1",
-        evidence=not_run("theorem1"),
-    )
     files = results.get("theorem1", [])
     if not files:
-        return entry
+        return REMARK_3
     rows = [row for file in files for row in every_bound(file) if row.bound == "theorem1_gradient"]
     fast, best = (next(row for row in rows if row.run == f"alpha L = {at}") for at in ("1.9", "1"))
     L, claimed = fast.constants["L"], fast.judgement.bound * _gamma(fast.constants) * fast.constants["L"] / 2
     over = np.flatnonzero(fast.judgement.high > claimed)
-    return entry._replace(
+    return REMARK_3._replace(
         verdict=confirmed_if(not len(over)),
         corrected_verdict=Verdict(best.verdict),
         evidence=[
@@ -97,28 +100,30 @@ def _least(L: float, at: float) -> float:
     return float(theorem1_gradient(np.zeros(1), 1.0, L=L, alpha=at / L)[0] / (L / 2))
 
 
+REMARK_4 = Entry(
+    id="remark-4",
+    title="Remark 4",
+    equation="",
+    statement="Read per coordinate, α/d, Theorem 1 allows α < 2d/L with the rate 1 − (2μα/d)(1 − Lα/2), and "
+    "αμ/d ≤ (2μα/d)(1 − Lα/2): it beats the rate of a δ-approximate compressor.",
+    corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and "
+    "its inequality needs α ≤ 1/L.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/theorem1.toml, per coordinate, Lα = 1.9 d",
+    evidence=not_run("theorem1"),
+)
+
+
 def remark_4(results: Results) -> Entry:
-    entry = Entry(
-        id="remark-4",
-        title="Remark 4",
-        equation="",
-        statement="Read per coordinate, α/d, Theorem 1 allows α < 2d/L with the rate 1 − (2μα/d)(1 − Lα/2), and "
-        "αμ/d ≤ (2μα/d)(1 − Lα/2): it beats the rate of a δ-approximate compressor.",
-        corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and "
-        "its inequality needs α ≤ 1/L.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/theorem1.toml, per coordinate, Lα = 1.9 d",
-        evidence=not_run("theorem1"),
-    )
     files = results.get("theorem1", [])
     if not files:
-        return entry
+        return REMARK_4
     row = next(row for file in files for row in every_bound(file) if "per coordinate" in row.run)
     mu, L, alpha = (row.constants[name] for name in ("mu", "L", "alpha"))
     run = next(run for run in files[0] if run.label == row.run)
     d = int(run.attributes["dimension"])
     printed = 1 - 2 * mu * alpha * (1 - L * alpha * d / 2)
-    return entry._replace(
+    return REMARK_4._replace(
         verdict=confirmed_if(alpha * mu <= 1 - printed),
         corrected_verdict=Verdict(row.verdict),
         evidence=[
@@ -129,20 +134,22 @@ def remark_4(results: Results) -> Entry:
     )
 
 
+REMARK_5 = Entry(
+    id="remark-5",
+    title="Remark 5",
+    equation="",
+    statement="A mini-batch of n reduces the variance bound σ² of (18), in the 1-norm, to σ²/n.",
+    corrected="σ_{n}² ≤ min(σ², (Σ_{i} sd_{i})²/n), which may not fall at all up to n = d.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/remark5.toml: noise ±e_{I}, I one of ten coordinates; ‖g̃‖_{1}² at x = 0, 4000 draws for each n",
+    evidence=not_run("remark5"),
+)
+
+
 def remark_5(results: Results) -> Entry:
-    entry = Entry(
-        id="remark-5",
-        title="Remark 5",
-        equation="",
-        statement="A mini-batch of n reduces the variance bound σ² of (18), in the 1-norm, to σ²/n.",
-        corrected="σ_{n}² ≤ min(σ², (Σ_{i} sd_{i})²/n), which may not fall at all up to n = d.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/remark5.toml: noise ±e_{I}, I one of ten coordinates; ‖g̃‖_{1}² at x = 0, 4000 draws for each n",
-        evidence=not_run("remark5"),
-    )
     files = results.get("remark5", [])
     if not files:
-        return entry
+        return REMARK_5
     runs = [run for file in files for run in file]
     single = float(next(run.attributes["sigma2"] for run in runs if run.attributes["oracle.batch"] == 1))
     found = [(int(run.attributes["oracle.batch"]), *variance(run)) for run in runs]
@@ -150,7 +157,7 @@ def remark_5(results: Results) -> Entry:
     held = all(high <= limit * (1 + 1e-9) for _, _, _, high, limit in found)
     head = ["n", "E‖g̃−g‖_{1}²", "limits (95 %)", "σ²/n", "min(σ², (Σ sd)²/n)"]
     table = [[str(n), f"{m:.4f}", f"[{a:.4f}, {b:.4f}]", f"{single / n:.4g}", f"{c:.4g}"] for n, m, a, b, c in found]
-    return entry._replace(
+    return REMARK_5._replace(
         verdict=confirmed_if(not broken),
         corrected_verdict=confirmed_if(held),
         evidence=[

@@ -5,27 +5,28 @@ import example2
 import example3
 from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run, together
 
+EXAMPLE_1 = Entry(
+    id="example-1",
+    title="Example 1",
+    equation="(4)",
+    statement="signGD (2) on f = x_{1}² + x_{2}² from x_{0} = (α/2, α/2) does not converge: "
+    "x_{2l} = −(α/2, α/2) and x_{2l+1} = +(α/2, α/2).",
+    corrected="The parity is the other one: x_{2l} = x_{0} = +(α/2, α/2), x_{2l+1} = −x_{0}. "
+    "From a start on the lattice αℤ² signGD does converge, in finitely many steps.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/example1.toml: three starts, α = 1/4, 24 iterations",
+    evidence=not_run("example1"),
+)
+
 
 def example_1(results: Results) -> Entry:
-    entry = Entry(
-        id="example-1",
-        title="Example 1",
-        equation="(4)",
-        statement="signGD (2) on f = x_{1}² + x_{2}² from x_{0} = (α/2, α/2) does not converge: "
-        "x_{2l} = −(α/2, α/2) and x_{2l+1} = +(α/2, α/2).",
-        corrected="The parity is the other one: x_{2l} = x_{0} = +(α/2, α/2), x_{2l+1} = −x_{0}. "
-        "From a start on the lattice αℤ² signGD does converge, in finitely many steps.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/example1.toml: three starts, α = 1/4, 24 iterations",
-        evidence=not_run("example1"),
-    )
     files = results.get("example1", [])
     if not files:
-        return entry
+        return EXAMPLE_1
     paper = [x for file in files for x in example1.from_the_paper(file)]
     lattice = [x for file in files for x in example1.from_the_lattice(file)]
     found = [*map(example1.alternates, paper), *(not x[-1].any() for x in lattice)]
-    return entry._replace(
+    return EXAMPLE_1._replace(
         verdict=together(confirmed_if(bool((x[::2] < 0).all() and (x[1::2] > 0).all())) for x in paper),
         corrected_verdict=together(map(confirmed_if, found)) if paper and lattice else Verdict.INCONCLUSIVE,
         evidence=lines(files, example1.findings),
@@ -40,25 +41,27 @@ def example_1(results: Results) -> Entry:
     )
 
 
+EXAMPLE_2 = Entry(
+    id="example-2",
+    title="Example 2",
+    equation="(6), (7)",
+    statement="On f = x²/2 with b_{0} = 0 the first sign variant of AdaGrad-Norm (6) is in general not linearly "
+    "convergent, while AdaGrad-Norm (5) is.",
+    corrected="So it is from every start whose orbit never hits 0 (x_{0} = ±√η does, in one step): "
+    "max(|x_{k}|, |x_{k+1}|) ≥ η / (2b_{k+1}), with b_{k}² ≈ η√k, so that f falls as 1/√k.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/example2.toml: (5) and (6) in float64; (6) with 120 digits from the same start",
+    evidence=not_run("example2"),
+)
+
+
 def example_2(results: Results) -> Entry:
-    entry = Entry(
-        id="example-2",
-        title="Example 2",
-        equation="(6), (7)",
-        statement="On f = x²/2 with b_{0} = 0 the first sign variant of AdaGrad-Norm (6) is in general not linearly "
-        "convergent, while AdaGrad-Norm (5) is.",
-        corrected="So it is from every start whose orbit never hits 0 (x_{0} = ±√η does, in one step): "
-        "max(|x_{k}|, |x_{k+1}|) ≥ η / (2b_{k+1}), with b_{k}² ≈ η√k, so that f falls as 1/√k.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/example2.toml: (5) and (6) in float64; (6) with 120 digits from the same start",
-        evidence=not_run("example2"),
-    )
     files = results.get("example2", [])
     if not files:
-        return entry
+        return EXAMPLE_2
     runs = map(example2.recursion, files)
     verdict = confirmed_if(all(example2.least_pair(eta, exact, squares) >= 1 for eta, _, exact, squares in runs))
-    return entry._replace(
+    return EXAMPLE_2._replace(
         verdict=verdict,
         corrected_verdict=verdict,
         evidence=lines(files, example2.findings),
@@ -73,24 +76,26 @@ def example_2(results: Results) -> Entry:
     )
 
 
+EXAMPLE_3 = Entry(
+    id="example-3",
+    title="Example 3",
+    equation="(10)",
+    statement="On f = x² from x_{0} = η/2 the second sign variant (9) has x_{k} = η(1/2 − 1 + 1/√2 − 1/√3 + … + "
+    "(−1)^{k}/√k).",
+    corrected="(9) is (11), x_{k+1} = x_{k} − η sign(x_{k})/√(k+1), which leaves (10) at k = 25; it is sublinear: "
+    "η/(2√(k+1)) ≤ max(|x_{k}|, |x_{k+1}|) and |x_{k}| ≤ η/√k.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/example3.toml: η = 1, 4000 iterations in float64; (11) with 120 digits",
+    evidence=not_run("example3"),
+)
+
+
 def example_3(results: Results) -> Entry:
-    entry = Entry(
-        id="example-3",
-        title="Example 3",
-        equation="(10)",
-        statement="On f = x² from x_{0} = η/2 the second sign variant (9) has x_{k} = η(1/2 − 1 + 1/√2 − 1/√3 + … + "
-        "(−1)^{k}/√k).",
-        corrected="(9) is (11), x_{k+1} = x_{k} − η sign(x_{k})/√(k+1), which leaves (10) at k = 25; it is sublinear: "
-        "η/(2√(k+1)) ≤ max(|x_{k}|, |x_{k+1}|) and |x_{k}| ≤ η/√k.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/example3.toml: η = 1, 4000 iterations in float64; (11) with 120 digits",
-        evidence=not_run("example3"),
-    )
     files = results.get("example3", [])
     if not files:
-        return entry
+        return EXAMPLE_3
     runs = [example3.recursion(file) for file in files]
-    return entry._replace(
+    return EXAMPLE_3._replace(
         verdict=confirmed_if(all(example3.parting(formula, exact) < 0 for _, _, exact, formula in runs)),
         corrected_verdict=confirmed_if(all(all(example3.within(eta, exact)) for eta, _, exact, _ in runs)),
         evidence=lines(files, example3.findings),

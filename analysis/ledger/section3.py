@@ -11,59 +11,67 @@ from mpisign.trajectory import Trajectory
 SHOWN = "Mean gap over the repeats with its limits (grey), printed bounds dashed, corrected ones dotted:"
 
 
+THEOREM_1_1 = Entry(
+    id="theorem-1-1",
+    title="Theorem 1(1)",
+    equation="(16)",
+    statement="For strongly convex, smooth f and 0 < α < 2/L, scaled signGD has "
+    "f(x_{k}) − f* ≤ ζ^{k}(f(x_{0}) − f*), ζ = 1 − 2μα(1 − Lα/2).",
+    tested_on="jobs/theorem1.toml: a correlated quadratic, Lα from 0.1 to 2.1, every record of 20 starts",
+    evidence=[],
+)
+
+
 def theorem_1_1(results: Results) -> Entry:
-    entry = Entry(
-        id="theorem-1-1",
-        title="Theorem 1(1)",
-        equation="(16)",
-        statement="For strongly convex, smooth f and 0 < α < 2/L, scaled signGD has "
-        "f(x_{k}) − f* ≤ ζ^{k}(f(x_{0}) − f*), ζ = 1 − 2μα(1 − Lα/2).",
-        tested_on="jobs/theorem1.toml: a correlated quadratic, Lα from 0.1 to 2.1, every record of 20 starts",
-        evidence=[],
-    )
-    return judged(entry, results, ["theorem1"], of("theorem1"), drawn=SHOWN)
+    return judged(THEOREM_1_1, results, ["theorem1"], of("theorem1"), drawn=SHOWN)
+
+
+THEOREM_1_2 = Entry(
+    id="theorem-1-2",
+    title="Theorem 1(2)",
+    equation="(16)",
+    statement="The same under the PL inequality ‖g‖_{1}² ≥ 2μ(f − f*) in the place of strong convexity.",
+    tested_on="jobs/theorem1-singular.toml: a quadratic of rank 2 in five dimensions; "
+    "jobs/theorem1-nonconvex.toml: Example 4's function in four coordinates with different frequencies",
+    evidence=[],
+)
 
 
 def theorem_1_2(results: Results) -> Entry:
-    entry = Entry(
-        id="theorem-1-2",
-        title="Theorem 1(2)",
-        equation="(16)",
-        statement="The same under the PL inequality ‖g‖_{1}² ≥ 2μ(f − f*) in the place of strong convexity.",
-        tested_on="jobs/theorem1-singular.toml: a quadratic of rank 2 in five dimensions; "
-        "jobs/theorem1-nonconvex.toml: Example 4's function in four coordinates with different frequencies",
-        evidence=[],
-    )
-    return judged(entry, results, ["theorem1-singular", "theorem1-nonconvex"], of("theorem1"))
+    return judged(THEOREM_1_2, results, ["theorem1-singular", "theorem1-nonconvex"], of("theorem1"))
+
+
+THEOREM_1_3 = Entry(
+    id="theorem-1-3",
+    title="Theorem 1(3)",
+    equation="(17)",
+    statement="For smooth f alone: min over l ≤ k of ‖g_{l}‖_{1}² ≤ (f(x_{0}) − f*) / (γ(k+1)), γ = α(1 − Lα/2).",
+    tested_on="jobs/theorem1-smooth.toml: logistic loss on breast-cancer with the nonconvex regulariser "
+    "Σ x_{i}²/(1+x_{i}²); jobs/theorem1.toml. It needs 0 < α < 2/L and f bounded from below, which is not said",
+    evidence=[],
+)
 
 
 def theorem_1_3(results: Results) -> Entry:
-    entry = Entry(
-        id="theorem-1-3",
-        title="Theorem 1(3)",
-        equation="(17)",
-        statement="For smooth f alone: min over l ≤ k of ‖g_{l}‖_{1}² ≤ (f(x_{0}) − f*) / (γ(k+1)), γ = α(1 − Lα/2).",
-        tested_on="jobs/theorem1-smooth.toml: logistic loss on breast-cancer with the nonconvex regulariser "
-        "Σ x_{i}²/(1+x_{i}²); jobs/theorem1.toml. It needs 0 < α < 2/L and f bounded from below, which is not said",
-        evidence=[],
-    )
-    return judged(entry, results, ["theorem1-smooth", "theorem1"], of("theorem1_gradient"))
+    return judged(THEOREM_1_3, results, ["theorem1-smooth", "theorem1"], of("theorem1_gradient"))
+
+
+THEOREM_2_1 = Entry(
+    id="theorem-2-1",
+    title="Theorem 2(1)",
+    equation="(19)",
+    statement="With a constant 0 < α < (2p_{min}−1)/L: E f(x_{k}) − f* ≤ ζ_{1}^{k}(f(x_{0}) − f*) + "
+    "Lσ²α / (2μ(2p_{min}−1−Lα)).",
+    corrected="Without p_{min}: E V_{k} ≤ (1−μαθ)^{k} V_{0} + σ²/(2μθ²), θ = 1 − Lα/2 (C0). As printed where the "
+    "norm is independent of the signs (a second draw) or the coordinates of each other (C1, C2).",
+    tested_on="jobs/ce-a.toml (CE-A): f = ‖x‖²/2, ten data points, batch 1, p_{min} = 0.8 over g_{i} ≠ 0 and 0.6 "
+    "over all i; jobs/controls.toml: independent noise; jobs/premise.toml",
+    evidence=[],
+)
 
 
 def theorem_2_1(results: Results) -> Entry:
-    entry = Entry(
-        id="theorem-2-1",
-        title="Theorem 2(1)",
-        equation="(19)",
-        statement="With a constant 0 < α < (2p_{min}−1)/L: E f(x_{k}) − f* ≤ ζ_{1}^{k}(f(x_{0}) − f*) + "
-        "Lσ²α / (2μ(2p_{min}−1−Lα)).",
-        corrected="Without p_{min}: E V_{k} ≤ (1−μαθ)^{k} V_{0} + σ²/(2μθ²), θ = 1 − Lα/2 (C0). As printed where the "
-        "norm is independent of the signs (a second draw) or the coordinates of each other (C1, C2).",
-        tested_on="jobs/ce-a.toml (CE-A): f = ‖x‖²/2, ten data points, batch 1, p_{min} = 0.8 over g_{i} ≠ 0 and 0.6 "
-        "over all i; jobs/controls.toml: independent noise; jobs/premise.toml",
-        evidence=[],
-    )
-    found = judged(entry, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
+    found = judged(THEOREM_2_1, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
     evidence = [*map(drift, results.get("ce-a", [])), *found.evidence]
     real = rows(results, ["premise"], of("theorem2"))
     return found._replace(evidence=[*evidence, *(f"on real data, breast-cancer: {line(row)}" for row in real)])
@@ -91,21 +99,23 @@ def drift(file: Trajectory) -> str:
     )
 
 
+THEOREM_2_2 = Entry(
+    id="theorem-2-2",
+    title="Theorem 2(2)",
+    equation="(20)",
+    statement="With α_{k} = 3/(μ(2p_{min}−1)(k+1)): E f(x_{k}) − f* ≤ 9Lσ²/(μ²(2p_{min}−1)²) (32/k + 1/k²) + "
+    "(f(x_{0}) − f*)/(k+1)³.",
+    corrected="With a drift ρ (C2) and α_{k} = 3/(μρ(k+k_{0})), k_{0} ≥ 6L/(μρ²): "
+    "E V_{k} ≤ (k_{0}/(k+k_{0}))³V_{0} + (9Lσ²/(2μ²ρ²))(1+1/k_{0})³/(k+k_{0}) (C3).",
+    tested_on="jobs/ce-a-harmonic.toml: CE-A, where f stays near 0.02; jobs/harmonic.toml: independent noise, "
+    "where the first steps throw x far away",
+    evidence=[],
+)
+
+
 def theorem_2_2(results: Results) -> Entry:
-    entry = Entry(
-        id="theorem-2-2",
-        title="Theorem 2(2)",
-        equation="(20)",
-        statement="With α_{k} = 3/(μ(2p_{min}−1)(k+1)): E f(x_{k}) − f* ≤ 9Lσ²/(μ²(2p_{min}−1)²) (32/k + 1/k²) + "
-        "(f(x_{0}) − f*)/(k+1)³.",
-        corrected="With a drift ρ (C2) and α_{k} = 3/(μρ(k+k_{0})), k_{0} ≥ 6L/(μρ²): "
-        "E V_{k} ≤ (k_{0}/(k+k_{0}))³V_{0} + (9Lσ²/(2μ²ρ²))(1+1/k_{0})³/(k+k_{0}) (C3).",
-        tested_on="jobs/ce-a-harmonic.toml: CE-A, where f stays near 0.02; jobs/harmonic.toml: independent noise, "
-        "where the first steps throw x far away",
-        evidence=[],
-    )
     return judged(
-        entry,
+        THEOREM_2_2,
         results,
         ["ce-a-harmonic", "harmonic"],
         of("theorem2_harmonic", only="step of (20)", but="M = 3"),

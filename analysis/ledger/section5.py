@@ -1,6 +1,7 @@
 """The ledger's entries on Section V: Figure 1 (Example 4), Figures 2 and 3 (Example 5)."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -12,26 +13,27 @@ from claims import Claim, Finding
 from ledger.entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together, whole
 from mpisign.trajectory import Trajectory
 
+FIGURE_1 = Entry(
+    id="figure-1",
+    title="Figure 1 (Example 4)",
+    equation="",
+    statement="On f = x² + 3 sin² x with α = 0.05 scaled signGD converges linearly, as GD and EF-signGD do; "
+    "signGD and SIGNUM oscillate near the minimum.",
+    corrected="In one dimension ‖g‖_{1} sign(g) = g and error feedback keeps nothing: GD, scaled signGD and "
+    "EF-signGD are one iteration. signGD and SIGNUM do oscillate.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/figure1.toml: five starts, α = 0.05; SIGNUM with β = 0.5, 0.9 and 0.99",
+    evidence=not_run("figure1"),
+)
+
 
 def figure_1(results: Results) -> Entry:
-    entry = Entry(
-        id="figure-1",
-        title="Figure 1 (Example 4)",
-        equation="",
-        statement="On f = x² + 3 sin² x with α = 0.05 scaled signGD converges linearly, as GD and EF-signGD do; "
-        "signGD and SIGNUM oscillate near the minimum.",
-        corrected="In one dimension ‖g‖_{1} sign(g) = g and error feedback keeps nothing: GD, scaled signGD and "
-        "EF-signGD are one iteration. signGD and SIGNUM do oscillate.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/figure1.toml: five starts, α = 0.05; SIGNUM with β = 0.5, 0.9 and 0.99",
-        evidence=not_run("figure1"),
-    )
     files = results.get("figure1", [])
     if not files:
-        return entry
+        return FIGURE_1
     one = all(all(figure1.same(file)) for file in files)
     restless = all(figure1.late(run).min() > 1e-6 for file in files for run in figure1.oscillating(file))
-    return entry._replace(
+    return FIGURE_1._replace(
         verdict=Verdict.VACUOUS if one and restless else confirmed_if(restless),
         corrected_verdict=confirmed_if(one and restless),
         evidence=lines(files, figure1.findings),
@@ -46,16 +48,30 @@ def figure_1(results: Results) -> Entry:
     )
 
 
+_on_figure_2 = partial(
+    Entry,
+    equation="",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/figure2.toml: data of epsilon's shape, n = 20000, d = 200; a file for each batch size. A claim "
+    "holds when the 95 % interval of the ratio of final gaps says so; similar: within a factor of 2",
+    evidence=not_run("figure2"),
+)
+
+FIGURE_2A = _on_figure_2(
+    id="figure-2-a",
+    title="Figure 2(a) (Example 5)",
+    statement="With α = 2, scaled signSGD is similar to SGD and better than signSGD and signSGDM; EF-signSGD is "
+    "comparable to SGD.",
+    corrected="EF-signSGD is comparable to SGD at every batch size. Scaled signSGD with α read per coordinate is "
+    "similar to SGD and better than signSGD with single samples; with larger batches it is neither.",
+)
+
+
 def figure_2a(results: Results) -> Entry:
     entry = _compared(
+        FIGURE_2A,
         results,
         "(a) ",
-        "figure-2-a",
-        "Figure 2(a) (Example 5)",
-        "With α = 2, scaled signSGD is similar to SGD and better than signSGD and signSGDM; EF-signSGD is "
-        "comparable to SGD.",
-        "EF-signSGD is comparable to SGD at every batch size. Scaled signSGD with α read per coordinate is similar to "
-        "SGD and better than signSGD with single samples; with larger batches it is neither.",
         lambda batch, claim: claim.startswith("EF-") or (batch == 1 and _read(claim) and "signSGDM" not in claim),
     )
     return entry._replace(
@@ -69,16 +85,21 @@ def figure_2a(results: Results) -> Entry:
     )
 
 
+FIGURE_2B = _on_figure_2(
+    id="figure-2-b",
+    title="Figure 2(b) (Example 5)",
+    statement="With α_{k} = 6n/(k+1), scaled signSGD is similar to SGD and better than signSGD and signSGDM; "
+    "EF-signSGD is comparable to SGD.",
+    corrected="As printed scaled signSGD overflows. Read per coordinate it is similar to SGD at every batch size, as "
+    "EF-signSGD is, and with larger batches better than signSGD and signSGDM.",
+)
+
+
 def figure_2b(results: Results) -> Entry:
     entry = _compared(
+        FIGURE_2B,
         results,
         "(b) ",
-        "figure-2-b",
-        "Figure 2(b) (Example 5)",
-        "With α_{k} = 6n/(k+1), scaled signSGD is similar to SGD and better than signSGD and signSGDM; EF-signSGD is "
-        "comparable to SGD.",
-        "As printed scaled signSGD overflows. Read per coordinate it is similar to SGD at every batch size, as "
-        "EF-signSGD is, and with larger batches better than signSGD and signSGDM.",
         lambda batch, claim: claim.startswith("EF-") or (_read(claim) and ("similar" in claim or batch > 1)),
     )
     lost = [overflow(file) for file in results.get("figure2", [])]
@@ -100,15 +121,20 @@ def overflow(file: Trajectory) -> str:
     return f"{file.path.stem}: scaled signSGD as printed is not finite {where}"
 
 
+FIGURE_2 = _on_figure_2(
+    id="figure-2",
+    title="Figure 2, (a) against (b)",
+    statement="With the constant step of (a) every method converges faster than with the diminishing one of (b).",
+    corrected="signSGDM and signSGD as printed do at every batch size; SGD and EF-signSGD with single samples and "
+    "batches of 64, and with batches of 1024 the diminishing step is faster.",
+)
+
+
 def figure_2(results: Results) -> Entry:
     entry = _compared(
+        FIGURE_2,
         results,
         "",
-        "figure-2",
-        "Figure 2, (a) against (b)",
-        "With the constant step of (a) every method converges faster than with the diminishing one of (b).",
-        "signSGDM and signSGD as printed do at every batch size; SGD and EF-signSGD with single samples and batches of "
-        "64, and with batches of 1024 the diminishing step is faster.",
         lambda batch, claim: (
             claim.startswith(("signSGDM", "signSGD, as printed")) or (batch < 1024 and claim.startswith(("SGD", "EF-")))
         ),
@@ -123,31 +149,11 @@ def figure_2(results: Results) -> Entry:
     return entry._replace(figures=[drawing] if files else [])
 
 
-def _compared(
-    results: Results,
-    panel: str,
-    id: str,
-    title: str,
-    statement: str,
-    corrected: str,
-    kept: Callable[[float, str], bool],
-) -> Entry:
+def _compared(entry: Entry, results: Results, panel: str, kept: Callable[[float, str], bool]) -> Entry:
     """An entry on a panel "(a) " or "(b) " of Figure 2, or on "", the one against the other; over all batch sizes.
 
     kept: of a batch size and a claim, whether the corrected statement makes it.
     """
-    entry = Entry(
-        id=id,
-        title=title,
-        equation="",
-        statement=statement,
-        corrected=corrected,
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/figure2.toml: data of epsilon's shape, n = 20000, d = 200; a file for each batch size. A "
-        "claim holds when the 95 % interval of the ratio of final gaps says so; similar: within a "
-        "factor of 2",
-        evidence=not_run("figure2"),
-    )
     files = whole(results.get("figure2", []))
     batches = {file.path.stem: float(file.runs[0].attributes.get("oracle.batch", np.inf)) for file in files}
     files = sorted(files, key=lambda file: batches[file.path.stem])
@@ -177,25 +183,25 @@ def _without(findings: Mapping[str, Finding], reading: str) -> list[Finding]:
     return [finding for claim, finding in findings.items() if reading not in claim]
 
 
+FIGURE_3 = Entry(
+    id="figure-3",
+    title="Figure 3 (Example 5)",
+    equation="",
+    statement="More workers improve the performance of Algorithm 3.",
+    corrected="From one odd M to the next they do; an even M gains next to nothing over M − 1, for A_{2n} = A_{2n−1}.",
+    corrected_verdict=Verdict.INCONCLUSIVE,
+    tested_on="jobs/figure3.toml: data of epsilon's shape, n = 20000, d = 200, α = 2 read per coordinate, M = 1 to 33",
+    evidence=not_run("figure3"),
+)
+
+
 def figure_3(results: Results) -> Entry:
-    entry = Entry(
-        id="figure-3",
-        title="Figure 3 (Example 5)",
-        equation="",
-        statement="More workers improve the performance of Algorithm 3.",
-        corrected="From one odd M to the next they do; an even M gains next to nothing over M − 1, for A_{2n} = "
-        "A_{2n−1}.",
-        corrected_verdict=Verdict.INCONCLUSIVE,
-        tested_on="jobs/figure3.toml: data of epsilon's shape, n = 20000, d = 200, α = 2 read per coordinate, M ="
-        " 1 to 33",
-        evidence=not_run("figure3"),
-    )
     files = whole(results.get("figure3", []))
     if not files:
-        return entry
+        return FIGURE_3
     found = {file.path.stem: dict(figure3.claims(figure3.by_workers(file))) for file in files}
     findings = [list(each.values()) for each in found.values()]
-    return entry._replace(
+    return FIGURE_3._replace(
         verdict=_verdict(findings),
         corrected_verdict=_verdict(findings),
         evidence=[f"each M against the one before: {_count(findings)}"],

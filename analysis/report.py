@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,14 @@ def lines(entries: dict[str, list[Entry]]) -> list[str]:
     return [f"{entry.id:{width}}  {verdict}" for entry, verdict in zip(some, verdicts, strict=True)]
 
 
-def make(folder: Path, output: Path) -> list[str]:
-    """Write both files; returns what to print. Raises BadInput."""
+def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
+    """Write both files; returns what to print. also: dotted paths of further claims. Raises BadInput."""
     results = read(folder)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(str(output), f"expected a folder to write into: {error.strerror}") from None
-    entries = ledger.entries(results)
+    entries = ledger.entries(results, also)
     html, data = output / "report.html", output / "report.json"
     with plt.style.context(STYLE):
         write(html, page.render(entries, [file for files in results.values() for file in files]))
@@ -96,9 +97,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
+    parser.add_argument(
+        "--claim", action="append", default=[], metavar="module:function", help="a claim of your own, of the results"
+    )
     options = parser.parse_args()
     try:
-        report(*make(options.folder, options.output))
+        report(*make(options.folder, options.output, options.claim))
     except BadInput as error:
         print(one_line(f"report.py: {error}"), file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """What there is to choose from in a job file, read off the registries."""
 
 from mpisign.datasets import BUNDLED
+from mpisign.exchanges import EXCHANGES
 from mpisign.methods import METHODS
 from mpisign.oracles import ORACLES
 from mpisign.problems import PROBLEMS
@@ -11,7 +12,7 @@ from mpisign.steps import STEPS
 def text() -> str:
     """Every kind with the first line of its docstring."""
     lines: list[str] = []
-    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS):
+    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES):
         lines.append(registry.sort)
         lines += [f"  {name:14} {line}" for name, line in registry.describe()]
     return "\n".join([*lines, "data sets", *(f"  {name}" for name in BUNDLED)])

@@ -6,20 +6,18 @@ from typing import TypeAlias
 
 from mpisign.exchange import Central, Exchange, Format, Sharded
 from mpisign.ranks import Ranks
+from mpisign.registry import Registry
 
 
 def _by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
+    """The ranks of a machine meet in shared memory; between machines the first of each sends counts of ballots."""
     from mpisign.nodes import by_node  # here: its kernels call POSIX, which a process without ranks need not have
 
     return by_node(ranks, workers, form)
 
 
-EXCHANGES: dict[str, Callable[[Ranks, int, Format], Exchange]] = {
-    "server": Central,
-    "sharded": Sharded,
-    "node": _by_node,
-}
-"""The names of a job file's `exchange`, and what plans it."""
+EXCHANGES: Registry[Exchange] = Registry("exchanges", Exchange, server=Central, sharded=Sharded, node=_by_node)
+"""The names of a job file's `exchange`, but for "auto", and what plans it: of the ranks, M and the format."""
 
 Meeting: TypeAlias = Callable[[int, Format], Exchange]
 """An exchange, but for what a server knows: meeting(workers, form) plans it."""

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -26,9 +26,6 @@ def _group_name(label: str) -> str:
 
 
 Label = Annotated[str, AfterValidator(_group_name)]
-
-
-ExchangeName: TypeAlias = Literal["server", "sharded", "node", "auto"]
 
 
 @settings
@@ -59,7 +56,7 @@ class Run:
 class Experiment:
     """One problem, and the runs that are compared on it.
 
-    exchange: how messages meet (`mpisign.exchange`), which changes no trajectory.
+    exchange: how messages meet (`mpisign.exchanges`, or "auto"), which changes no trajectory.
     text: the job file as it was read; overrides: what --set changed in it.
     """
 
@@ -69,7 +66,7 @@ class Experiment:
     problem: Table
     start: Table
     log: Log
-    exchange: ExchangeName
+    exchange: str
     runs: list[Run]
     text: str
     overrides: list[str]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mpisign.exchanges import EXCHANGES
 from mpisign.experiment import RUN_KEYS, Experiment, Run
 from mpisign.methods import METHODS, Method
 from mpisign.oracles import ORACLES, Oracle, Source
@@ -45,6 +46,7 @@ class Plan(NamedTuple):
 def plan(experiment: Experiment, ranks: Ranks) -> Plan:
     """Make the problem, the start and every run; raises BadInput, naming the key. Every rank calls it."""
     _check_records(experiment)
+    _check_exchange(experiment.exchange)
     problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
     _check_dimension(problem)
     start = STARTS.make(experiment.start, "start")
@@ -60,6 +62,12 @@ def _check_records(experiment: Experiment) -> None:
     longest = max(run.iterations for run in experiment.runs)
     if every is not None and longest // every > _MOST_RECORDS:
         raise BadInput("log.every", f"expected at most {_MOST_RECORDS} records, got {longest // every} of a repeat")
+
+
+def _check_exchange(name: str) -> None:
+    if name != "auto":
+        with _naming("exchange"):
+            EXCHANGES[name]
 
 
 def _check_dimension(problem: Problem) -> None:

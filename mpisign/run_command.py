@@ -4,9 +4,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from mpisign.experiment import ExchangeName
 from mpisign.output import check_output
 from mpisign.settings import BadInput
 
@@ -40,8 +39,9 @@ def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None
     )
     run.add_argument(
         "--exchange",
-        choices=get_args(ExchangeName),
-        help="how messages meet; auto tries each on these ranks, takes the fastest and says why",
+        metavar="NAME",
+        help="how messages meet: server, sharded, node, one of your own as package.module:Name, or auto, which tries "
+        "each on these ranks, takes the fastest and says why",
     )
     run.add_argument(
         "--on-failure",

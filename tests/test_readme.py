@@ -1,5 +1,6 @@
 """Each command that the README shows, run as it stands there; and that what it names is there."""
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 
 from launch import ROOT, call, mpisign, programs
 from mpisign.trajectory import Trajectory
+from test_one_trajectory import digests
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -189,17 +191,25 @@ def test_every_dependency_has_its_reason():
     assert [name for name in names if name not in README] == []
 
 
-def test_kinds_and_data_from_outside_the_package(checkout):
-    """The README's own, word by word: a method, a problem, a job on it, a data set."""
+@pytest.mark.ranks
+def test_kinds_a_claim_and_data_from_outside_the_package(checkout):
+    """The README's, word by word: a method, a problem, a step rule, an exchange, a job of them, a claim, a data set."""
     section = README.split("### From your own package")[1].split("\n### ")[0]
-    for language, name in (("python", "mine.py"), ("toml", "mine.toml")):
-        (code,) = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-        (checkout / name).write_text(code)
-    commands = re.findall(r"^    ((?:export|mpisign|printf) .*)$", section, re.MULTILINE)
+    names = iter(("mine.py", "mine.toml", "claims_of_mine.py"))
+    for code in re.findall(r"^```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL):
+        (checkout / next(names)).write_text(code)
+    commands = re.findall(r"^    ((?:export|mpisign|mpirun|python|printf) .*)$", section, re.MULTILINE)
     done = call(["bash", "-e", "-c", "\n".join(commands)], cwd=checkout, PATH=PATH)
     assert done.returncode == 0, done.stderr
-    first, last = (run.gap(run.repeats[0])[[0, -1]] for run in Trajectory(checkout / "results" / "mine.h5"))
-    assert first[1] < first[0]
-    assert last[1] < last[0]
-    assert "mine:Decayed" in mpisign("info", checkout / "results" / "decayed.h5").stdout
-    assert len(Trajectory(checkout / "results" / "mine-data.h5").runs) == 3
+    results = checkout / "results"
+    for run in Trajectory(results / "mine.h5"):
+        assert run.gap(run.repeats[0])[-1] < run.gap(run.repeats[0])[0]
+    two = ["--set", "runs.0.workers=2", "--set", "runs.1.workers=2"]
+    done = mpisign("run", "mine.toml", "-o", "two.h5", *two, cwd=checkout, PYTHONPATH=".")
+    assert done.returncode == 0, done.stderr
+    assert digests(checkout / "two.h5") == digests(results / "ranks.h5")
+    assert "mine:Decayed" in mpisign("info", results / "decayed.h5").stdout
+    assert len(Trajectory(results / "mine-data.h5").runs) == 3
+    claims = {claim["id"]: claim for claim in json.loads((checkout / "report" / "report.json").read_text())}
+    assert claims["mine-falls"]["part"] == "From elsewhere"
+    assert claims["mine-falls"]["verdict"] == "confirmed"

@@ -4,13 +4,10 @@ import ast
 import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 import mpisign
-from mpisign.exchanges import EXCHANGES
-from mpisign.experiment import ExchangeName
 
 PACKAGE = Path(mpisign.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
@@ -100,11 +97,6 @@ def test_the_loop_knows_neither_method_nor_mpi():
     text = (PACKAGE / "loop.py").read_text()
     assert "mpi4py" not in text
     assert not any(name in text for name in ("ScaledSign", "GD(", '"sign"', "Logistic"))
-
-
-def test_a_job_can_name_every_exchange():
-    """experiment.py imports none of them: it says their names itself."""
-    assert set(get_args(ExchangeName)) == {*EXCHANGES, "auto"}
 
 
 def test_every_package_is_installed():

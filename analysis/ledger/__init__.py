@@ -3,7 +3,7 @@
 An entry is a function of these files, in the module of its section.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ledger.appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
 from ledger.beyond import covariance, crossing, fewer_bits, flips, how_many, ties
@@ -13,6 +13,7 @@ from ledger.section2 import example_1, example_2, example_3
 from ledger.section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
 from ledger.section4 import remark_7, theorem_3
 from ledger.section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
+from mpisign.registry import Registry
 from mpisign.settings import BadInput
 
 PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
@@ -42,9 +43,18 @@ PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
 """In the paper's order."""
 
 
-def entries(results: Results) -> dict[str, list[Entry]]:
-    """Every part of the ledger by its heading."""
-    return {heading: [judged(make, results) for make in makers] for heading, makers in PARTS.items()}
+CLAIMS: Registry[Entry] = Registry("claims", Entry)
+"""Claims from elsewhere: functions of the results that say they return an Entry, by entry point or dotted path."""
+
+
+def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Entry]]:
+    """Every part of the ledger by its heading; also: dotted paths of further claims. Raises BadInput."""
+    try:
+        others = tuple(CLAIMS[name] for name in (*CLAIMS, *also))
+    except BadInput as error:
+        raise error.inside("claim") from None
+    parts = PARTS | ({"From elsewhere": others} if others else {})
+    return {heading: [judged(make, results) for make in makers] for heading, makers in parts.items()}
 
 
 def judged(make: Callable[[Results], Entry], results: Results) -> Entry:

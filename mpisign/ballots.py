@@ -93,9 +93,8 @@ def _decide(counter: Words, top: int, strict: Words, weak: Words, even: np.uint6
     ties = np.uint64(0)
     for j in range(strict.size):
         majority = counter[top, j]
-        tie = tied[j] & ~majority
-        strict[j], weak[j] = majority, majority | tie
-        ties |= tie
+        strict[j], weak[j] = majority, majority | tied[j]  # all ones below a majority would be more than all ballots
+        ties |= tied[j]
     return ties
 
 

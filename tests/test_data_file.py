@@ -212,3 +212,13 @@ def test_info_of_something_else_is_refused(tmp_path, given):
     done = mpisign("data", "info", tmp_path / given)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert given in done.stderr
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1), (-1, 4), (2, 9), (1, -1)])
+def test_rows_that_do_not_begin_where_the_last_ended_are_refused(tmp_path, place, value):
+    """Without a hash, as a large file is read: an entry that no row has would be lost without a word."""
+    path = write(tmp_path / "data.h5", sparse=True)
+    with h5py.File(path, "r+") as file:
+        file["csr/indptr"][place] = value
+    with pytest.raises(BadInput, match="indptr does not increase from 0 to nnz"):
+        DataFile(path).features()

@@ -412,6 +412,28 @@ def test_compressed_text_that_grows_is_refused_where_it_has_grown(tmp_path, modu
     assert datasets.load(str(path))[0].tolist() == [[1], [1]]
 
 
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [("soft", "a link to somewhere else"), ("external", "a link to somewhere else"), ("raw file", "in another file")],
+)
+def test_numbers_that_are_somewhere_else_are_refused_even_where_they_fit(tmp_path, trajectory, kind, complaint):
+    path, other = tmp_path / "file.h5", tmp_path / "other.h5"
+    for each in (path, other):
+        each.write_bytes(trajectory)
+    with h5py.File(path, "r+") as file:
+        group = file["runs/one/repeats/0000"]
+        values = group["value"][()]
+        del group["value"]
+        if kind == "soft":
+            group["value"] = h5py.SoftLink("/runs/another/repeats/0000/value")
+        elif kind == "external":
+            group["value"] = h5py.ExternalLink(str(other), "/runs/one/repeats/0000/value")
+        else:
+            values.tofile(tmp_path / "raw")
+            group.create_dataset("value", values.shape, "f8", external=[(str(tmp_path / "raw"), 0, h5py.h5f.UNLIMITED)])
+    assert complaint in refused(read_trajectory, path)
+
+
 def test_one_repeat_that_is_linked_a_thousand_times_takes_no_memory(tmp_path, trajectory):
     path = tmp_path / "many.h5"
     path.write_bytes(trajectory)

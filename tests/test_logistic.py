@@ -255,3 +255,37 @@ def test_the_sha256_is_of_the_signed_rows():
 def test_logistic_regression_needs_finite_features_and_signs(features, labels):
     with pytest.raises(BadInput, match="data"):
         signed(np.array(features), np.array(labels))
+
+
+def test_the_error_of_f_star_covers_a_poor_minimiser(monkeypatch):
+    """Off by 0.1 in a direction that no data point sees, where f has the curvature mu = 1/n: the bound is attained."""
+    features, labels, problem = small_logistic(3, n=20, d=3)
+    features[:, 2] = 0.0
+    problem = Logistic(signed(features, labels))
+    best = problem.minimum(Objective(problem, Alone()))
+
+    def rough(objective):
+        x = newton(objective)[0] + np.array([0.0, 0.0, 0.1])
+        return x, *objective.value_and_gradient(x)
+
+    monkeypatch.setattr(sys.modules[Logistic.__module__], "newton", rough)
+    problem = Logistic(signed(features, labels))
+    found = problem.minimum(Objective(problem, Alone()))
+    assert found.value - best.value == pytest.approx(0.1**2 / (2 * 20), rel=1e-6)
+    assert found.value - found.error <= best.value <= found.value
+    assert found.error == pytest.approx(found.value - best.value, rel=1e-6)
+
+
+def test_the_rounding_of_the_largest_hessian_is_in_L(monkeypatch):
+    """What L is told of it covers its distance from the same sum with more digits."""
+    features, _, problem = small_logistic(5, n=3000, d=6)
+    told = {}
+
+    def smoothness(hessian, error):
+        told.update(h=hessian, e=error)
+        return {}
+
+    monkeypatch.setattr(sys.modules[Logistic.__module__], "smoothness", smoothness)
+    problem.constants(Objective(problem, Alone()))
+    exact = features.astype(np.longdouble).T @ features.astype(np.longdouble) / 12000 + np.eye(6) / np.longdouble(3000)
+    assert 0 < float(np.abs(told["h"] - exact).sum()) <= told["e"] < 1e-6

@@ -133,3 +133,23 @@ def test_records_are_the_iterates_of_one_trajectory_however_sparse(tmp_path):
     for name in set(dense) - {"x", "seconds", "value", "gradient_l1", "agreement"}:
         assert np.array_equal(sparse[name], dense[name][sparse["k"]], equal_nan=True), name
     assert np.allclose(sparse["value"], dense["value"][sparse["k"]], rtol=1e-14)
+
+
+def test_the_agreement_is_over_the_coordinates_with_a_gradient(tmp_path):
+    """Of four, one has no gradient at x_0 = (1, 0, -2, 3); the vote +1 there counts for nothing."""
+    _, columns = iterates(
+        tmp_path,
+        f"""
+        iterations = 1
+        problem = {{ kind = "separable", eigenvalues = [1, 1, 1, 1] }}
+        start = {{ kind = "point", x = [1, 0, -2, 3] }}
+        {EVERY}
+        [[runs]]
+        method = "sign"
+        zeros = "plus"
+        workers = 1
+        oracle = {{ kind = "full" }}
+        step = {{ kind = "constant", alpha = 0.5 }}
+        """,
+    )
+    assert columns["agreement"][0] == 1.0

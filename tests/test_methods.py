@@ -122,9 +122,12 @@ def test_in_one_dimension_three_methods_are_one_iteration(start, tmp_path):
     assert len(set(paths)) == 1
 
 
-def test_b0_is_where_b_starts(tmp_path):
-    x, _ = iterates(tmp_path, "sign-adagrad-count", iterations=1, b0=4.0)
-    assert x[1] == pytest.approx(np.array([3 - 0.125 / 18**0.5, -1 + 0.125 / 18**0.5]), rel=1e-15)
+@pytest.mark.parametrize("method", ADAGRAD)
+def test_b0_is_where_b_starts(method, tmp_path):
+    """From x_0 = (3, -1), g = (3, -4): b_1^2 = 4^2 + what the method adds."""
+    x, _ = iterates(tmp_path, method, iterations=1, b0=4.0)
+    squares, direction = ADAGRAD[method](np.array([3.0, -4.0]))
+    assert x[1] == pytest.approx([3, -1] - 0.125 / (16 + squares) ** 0.5 * direction, rel=1e-15)
 
 
 @pytest.mark.parametrize("method", ADAGRAD)

@@ -60,7 +60,8 @@ def _world(started: int) -> Ranks:
 
         from mpisign.world import ULFM, World
 
-        mpi4py.rc.finalize = not ULFM  # where ranks can be lost, `leave` ends MPI, and the end of the process does not
+        if ULFM:
+            mpi4py.rc.finalize = False  # `leave` ends MPI, unless a rank was lost; the end of the process does not
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise BadInput("launcher", f"it started {started} processes, but mpi4py cannot load MPI: {error}") from None

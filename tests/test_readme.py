@@ -191,6 +191,17 @@ def test_every_dependency_has_its_reason():
     assert [name for name in names if name not in README] == []
 
 
+def test_conda_asks_for_what_pip_asks_for():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    asked = {*project["dependencies"], *extras["test"], *extras["system"]}
+    lines = re.findall(r"^ +- ([\w-]+) *(>=[\d.]+)", (ROOT / "environment.yml").read_text(), re.MULTILINE)
+    conda = {name.removesuffix("-base") + version for name, version in lines}
+    assert asked <= conda
+
+
 @pytest.mark.ranks
 def test_kinds_a_claim_and_data_from_outside_the_package(checkout):
     """The README's, word by word: a method, a problem, a step rule, an exchange, a job of them, a claim, a data set."""

@@ -130,6 +130,12 @@ def test_b0_is_where_b_starts(method, tmp_path):
     assert x[1] == pytest.approx([3, -1] - 0.125 / (16 + squares) ** 0.5 * direction, rel=1e-15)
 
 
+def test_the_scale_of_signum_is_the_norm_of_its_momentum(tmp_path):
+    """m_1 = (1 - beta) g; the step does not use it, the file has it. ||g||_1 = 7 at x_0."""
+    _, columns = iterates(tmp_path, "signum", iterations=1, beta=0.75)
+    assert columns["scale"][0] == 0.25 * 7
+
+
 @pytest.mark.parametrize("method", ADAGRAD)
 def test_adagrad_at_the_minimum_stays(method, tmp_path):
     """b = 0 and g = 0: 0/0 as printed; x stays where it is."""

@@ -1,7 +1,7 @@
 """What section V says of Figures 2 and 3, and under which settings it holds: every claim, over several files.
 
 Marks: geometric mean of the ratio of final gaps over the repeats, with its 95 % interval. Left of 1 is better; in the
-shaded band similar. Also prints the verdicts as a table.
+shaded band similar; a ratio beyond 1e6 or below 1e-6 is drawn there. Also prints the verdicts as a table.
 
     python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
 """

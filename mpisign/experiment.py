@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 from mpisign.settings import BadInput, Count, closest, make, settings, shown
 
@@ -26,6 +26,12 @@ def _group_name(label: str) -> str:
 
 
 Label = Annotated[str, AfterValidator(_group_name)]
+
+
+def _name_of_exchange(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("the name of an exchange, such as 'server' or 'auto'")
+    return value
 
 
 @settings
@@ -66,7 +72,7 @@ class Experiment:
     problem: Table
     start: Table
     log: Log
-    exchange: str
+    exchange: Annotated[str, PlainValidator(_name_of_exchange)]
     runs: list[Run]
     text: str
     overrides: list[str]

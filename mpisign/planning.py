@@ -66,8 +66,10 @@ def _check_records(experiment: Experiment) -> None:
 
 def _check_exchange(name: str) -> None:
     if name != "auto":
-        with _naming("exchange"):
+        try:
             EXCHANGES[name]
+        except BadInput as error:
+            raise BadInput("exchange", f"{error.complaint}, or auto") from None
 
 
 def _check_dimension(problem: Problem) -> None:

@@ -141,7 +141,8 @@ def _plan(options: argparse.Namespace, settings: "Experiment", ranks: "Ranks") -
     try:
         return planning.plan(settings, ranks)
     except BadInput as error:
-        raise BadInput(str(options.job), str(error)) from None
+        on_the_line = options.exchange and error.key == "exchange"
+        raise BadInput(*(("--exchange", error.complaint) if on_the_line else (str(options.job), str(error)))) from None
 
 
 def _slice(text: str | None, repeats: int) -> range:

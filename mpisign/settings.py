@@ -83,7 +83,7 @@ def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
     """What to say after an unknown name: a near match if there is one, and what is known."""
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}known: {', '.join(known)}"
+    return f"{hint}known: {', '.join(known) or 'none'}"
 
 
 def shown(value: object) -> str:

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from launch import programs
-from mpisign import launcher
+from mpisign import connection, launcher
 from mpisign.settings import BadInput
 
 RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}\\n'); "
@@ -41,6 +42,17 @@ def test_no_mpiexec_is_bad_input(monkeypatch, tmp_path):
     (tmp_path / "mpiexec").write_text("#!/bin/sh\n")
     (tmp_path / "mpiexec").chmod(0o755)
     assert launcher.mpiexec() == tmp_path / "mpiexec"
+
+
+@pytest.mark.parametrize(("whole", "calls"), [(True, ["agree", "Finalize"]), (False, [])])
+def test_mpi_is_not_ended_where_a_rank_was_lost(whole, calls, monkeypatch):
+    """Its Finalize could wait for that rank."""
+    done = []
+    ranks = SimpleNamespace(whole=whole, agree=lambda complaint: done.append("agree"))
+    monkeypatch.setattr(connection, "connect", lambda: ranks)
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", SimpleNamespace(Finalize=lambda: done.append("Finalize")))
+    connection.leave()
+    assert done == calls
 
 
 @pytest.mark.ranks

@@ -172,13 +172,14 @@ def test_the_loop_is_as_it_is_shown():
 
 def test_every_kind_is_named():
     from mpisign.datasets import BUNDLED
+    from mpisign.exchanges import EXCHANGES
     from mpisign.methods import METHODS
     from mpisign.oracles import ORACLES
     from mpisign.problems import PROBLEMS
     from mpisign.starts import STARTS
     from mpisign.steps import STEPS
 
-    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, BUNDLED):
+    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES, BUNDLED):
         assert [name for name in registry if name not in README] == []
 
 

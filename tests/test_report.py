@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from alone import run_alone
 from launch import ROOT
 from mpisign.cli import main
 from mpisign.trajectory import Trajectory
@@ -170,6 +171,17 @@ def test_bad_input_is_one_line(script, tmp_path):
     assert "cut-off.h5: " in err
     assert err.count("\n") == 1
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("claim", ["falls", "json:loads", "nowhere:falls"])
+def test_a_claim_that_is_none_is_refused_in_one_line(claim, script, tmp_path):
+    """A function that says it returns an Entry is called, and nothing else that is named."""
+    run = '[[runs]]\nmethod = "gd"\nstep = { kind = "constant", alpha = 1e-3 }'
+    run_alone(tmp_path, f'iterations = 1\nproblem = {{ kind = "toy" }}\n{run}')
+    status, out, err = script(tmp_path, "-o", tmp_path / "report", "--claim", claim)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("report.py: --claim: ")
+    assert claim in err
 
 
 def test_what_cannot_be_written_leaves_the_last_report(analysis, tmp_path):

@@ -52,7 +52,7 @@ def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Entry]
     try:
         others = tuple(CLAIMS[name] for name in (*CLAIMS, *also))
     except BadInput as error:
-        raise error.inside("claim") from None
+        raise error.inside("--claim") from None
     parts = PARTS | ({"From elsewhere": others} if others else {})
     return {heading: [judged(make, results) for make in makers] for heading, makers in parts.items()}
 

@@ -30,6 +30,9 @@ _AGREEING = 60.0
 ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
 """What `mpirun --with-ft ulfm` of Open MPI sets."""
 
+_HEARD = 0.1
+"""Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
+
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
 
@@ -224,6 +227,7 @@ class World(Ranks):
         if not isinstance(error, OSError):  # a full disk is not a mistake of the program
             traceback.print_exception(error)
         print(f"mpisign: rank {self.rank} failed, {described(error)}; ending all ranks", file=sys.stderr, flush=True)
+        time.sleep(_HEARD)
         self._communicator.Abort(1)
         raise error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mpisign import __version__, run_command
+from mpisign.arguments import command
 from mpisign.bench import command as bench
 from mpisign.checkpoints import STOPPED, Stopped, StopSignals
 from mpisign.data import command as data
@@ -17,6 +18,7 @@ _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
+  mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
   mpisign info results/quickstart.h5
@@ -48,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain("interrupted", status=130)
         except BrokenPipeError:
             return 1
+        except MemoryError as error:
+            hint = "mpisign run --dry-run says what a job takes, and on which rank"
+            return _complain(f"more memory is needed than there is: {described(error)}; {hint}", status=1)
         except OSError as error:  # a full disk, a file that is gone: no mistake of the program
             return _complain(described(error), status=1)
     leave()
@@ -80,15 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mpisign {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
     run_command.add(commands, _EXAMPLES)
-    listing = commands.add_parser("list", help="the methods, problems, oracles, steps and data sets there are")
+    sorts = "methods, problems, oracles, steps, starts, exchanges and data sets"
+    listing = command(commands, "list", f"the {sorts} there are")
     listing.set_defaults(command=_list)
-    info = commands.add_parser("info", help="what a trajectory file holds")
-    info.add_argument("file", type=Path, metavar="FILE")
+    info = command(commands, "info", "what a trajectory file holds")
+    info.add_argument("file", type=Path, metavar="FILE.h5", help="a trajectory file")
     info.add_argument("--provenance", action="store_true", help="where it comes from: enough to run it again")
     info.set_defaults(command=_info)
     data.add(commands)
     bench.add(commands)
-    doctor = commands.add_parser("doctor", help="is this machine set up for ranks? what to do where it is not")
+    doctor = command(commands, "doctor", "whether this machine is set up for ranks, and what to do where it is not")
     doctor.add_argument("--folder", type=Path, default=Path("."), help="where results will be written (default: here)")
     doctor.set_defaults(command=_doctor)
     return parser

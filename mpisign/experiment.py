@@ -114,7 +114,8 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadInput("", f"not valid TOML: {error}") from None
+        readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
+        raise BadInput("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
     for override in overrides:
         _override(document, override)
     _check_values(document)
@@ -147,7 +148,7 @@ def difference(one: Experiment, other: Experiment) -> str | None:
     for key in these | those:
         here, there = these.get(key, missing), those.get(key, missing)
         if here != there:
-            return f"{key} is {'not set' if here is missing else here}, not {'unset' if there is missing else there}"
+            return f"{key} is {'not set' if here is missing else here}, not {'not set' if there is missing else there}"
     return None
 
 
@@ -183,7 +184,7 @@ def _check_values(document: Table) -> None:
         if depth > _DEEPEST:
             raise BadInput(path, f"expected at most {_DEEPEST} tables and lists within one another")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise BadInput(path, f"expected an integer of at least -2^63 and less than {2**63}, got {shown(value)}")
+            raise BadInput(path, f"expected an integer of at least -2^63 and less than 2^63, got {shown(value)}")
         if isinstance(value, dict | list):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
@@ -212,7 +213,9 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
     labels = [run.label for run in runs]
     for index, label in enumerate(labels):
         if label in labels[:index]:
-            raise BadInput(f"runs.{index}.label", f"{shown(label)} is the label of an earlier run; labels differ")
+            raise BadInput(
+                f"runs.{index}.label", f"{shown(label)} is the label of an earlier run; labels differ: give it its own"
+            )
     return runs
 
 
@@ -223,6 +226,8 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     arguments.setdefault(
         "label", table["method"] if isinstance(table.get("method"), str) else path
     )  # a missing one is refused by the registry
+    if "iterations" not in arguments:
+        raise BadInput(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
     return make(Run, arguments, path)
 
 
@@ -253,7 +258,8 @@ def _child(node: Any, part: str, override: str) -> Any:
         return node.setdefault(part, {})
     if isinstance(node, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
         return node[int(part)]
-    raise BadInput("--set", f"{shown(override)} leads nowhere at {shown(part)}")
+    why = f"that list has {len(node)}, numbered from 0" if isinstance(node, list) else "what is there is no table"
+    raise BadInput("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")
 
 
 def _refuse_unknown(table: Mapping[str, object], known: list[str], path: str) -> None:

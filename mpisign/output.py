@@ -14,13 +14,16 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What a file system says that has none."""
 
 
-def check_output(output: Path, overwrite: bool) -> None:
-    """Raises BadInput for a folder, for a file that exists unless `overwrite`, and where nothing can be written."""
+def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
+    """Raises BadInput for a folder, for a file that exists unless `overwrite`, and where nothing can be written.
+
+    instead: what to do about a file that exists.
+    """
     try:
         if output.is_dir():
             raise BadInput(str(output), "expected a file name for the output, but this is a folder")
         if output.exists() and not overwrite:
-            raise BadInput(str(output), "this output exists already; give --overwrite to replace it")
+            raise BadInput(str(output), f"this output exists already; {instead}")
         nearest = next(folder for folder in output.absolute().parents if folder.exists())
     except OSError as error:
         raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None

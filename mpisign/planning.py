@@ -61,7 +61,9 @@ def _check_records(experiment: Experiment) -> None:
     every = experiment.log.every
     longest = max(run.iterations for run in experiment.runs)
     if every is not None and longest // every > _MOST_RECORDS:
-        raise BadInput("log.every", f"expected at most {_MOST_RECORDS} records, got {longest // every} of a repeat")
+        raise BadInput(
+            "log.every", f"expected at most {_MOST_RECORDS} records of a repeat, got {longest // every}; make it larger"
+        )
 
 
 def _check_exchange(name: str) -> None:
@@ -76,7 +78,7 @@ def _check_dimension(problem: Problem) -> None:
     """A small file can name a large index: x, a gradient, a message and a record are needed at the least."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if 4 * 8 * problem.dimension > memory:
-        what = f"of dimension d = {problem.dimension} it needs more than the {memory >> 30} GB of memory that there are"
+        what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
         raise BadInput("problem", what)
 
 

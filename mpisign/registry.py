@@ -39,10 +39,10 @@ class Registry(Collection[str], Generic[T]):
             return self._makers[name]
         for point in _installed(self.sort):
             if point.name == name:
-                return point.load()  # type: ignore[no-any-return]
+                return self._loaded(point)
         if ":" in name:
             return self._from_path(name)
-        raise BadInput("", f"no {self.sort} called {shown(name)}; {closest(name, list(self))}")
+        raise BadInput("", f"no {self.sort.removesuffix('s')} called {shown(name)}; {closest(name, list(self))}")
 
     def make(
         self, table: Mapping[str, object], path: str, kind: str = "kind", also: Iterable[str] = (), **given: object
@@ -67,13 +67,22 @@ class Registry(Collection[str], Generic[T]):
         _refuse_unknown([*(key for key in asked if key not in given), *also], name, arguments, path)
         made = make(maker, arguments | {key: value for key, value in given.items() if key in asked}, path)
         if not isinstance(made, self._base):
-            raise BadInput(f"{path}.{kind}", f"expected {shown(name)} to make a {self._base.__name__}")
+            raise BadInput(f"{path}.{kind}", f"expected what {shown(name)} makes to be of class {self._base.__name__}")
         return made
 
     def describe(self) -> Iterator[tuple[str, str]]:
-        """Each name with the first line of its maker's docstring."""
+        """Each name with the first line of its maker's docstring, or with what keeps it from being imported."""
         for name in self:
-            yield name, (inspect.getdoc(self[name]) or "").partition("\n")[0]
+            try:
+                yield name, (inspect.getdoc(self[name]) or "").partition("\n")[0]
+            except BadInput as error:
+                yield name, str(error)
+
+    def _loaded(self, point: EntryPoint) -> Callable[..., T]:
+        try:
+            return point.load()  # type: ignore[no-any-return]
+        except Exception as error:  # a module may raise anything when it is imported
+            raise BadInput("", f"{shown(point.name)}, installed as {point.value}: {_reason(error)}") from None
 
     def _from_path(self, name: str) -> Callable[..., T]:
         """What a dotted path names, which was not called yet; importing it runs that module, as any import does."""
@@ -83,8 +92,8 @@ class Registry(Collection[str], Generic[T]):
             inspect.signature(maker)
             fits = self._fits(maker)
         except Exception as error:  # a module may raise anything when it is imported
-            reason = f"{type(error).__name__}: {error}"
-            raise BadInput("", f"expected package.module:Name, {self._wanted()}; {shown(name)}: {reason}") from None
+            wanted = f"expected package.module:Name, {self._wanted()}"
+            raise BadInput("", f"{wanted}; {shown(name)}: {_reason(error)}") from None
         if not fits:
             raise BadInput("", f"expected package.module:Name, {self._wanted()}; {shown(name)} is none")
         return maker
@@ -97,6 +106,11 @@ class Registry(Collection[str], Generic[T]):
     def _wanted(self) -> str:
         base = self._base.__name__
         return f"a subclass of {base}, or a function whose annotation says that it returns one"
+
+
+def _reason(error: Exception) -> str:
+    hint = "; is its folder on PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
+    return f"{type(error).__name__}: {error}{hint}"
 
 
 @cache

@@ -9,6 +9,7 @@ import numpy as np
 
 from mpisign import experiment, planning, resuming, runner
 from mpisign.ranks import Ranks
+from mpisign.settings import BadInput
 from mpisign.trajectory import Repeat, Trajectory
 
 _CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job"}
@@ -28,13 +29,20 @@ def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
 
     Raises BadInput where `file` is no trajectory file, or its data are gone or others.
     """
-    was = ranks.together(lambda: Trajectory(file))
+    was = ranks.together(lambda: _ended(file))
     settings = ranks.together(lambda: experiment.parse(was.experiment, was.overrides))
     settings, repeats, earlier = resuming.take_up(file, settings, None, ranks)
     plan = ranks.together(lambda: planning.plan(settings, ranks))
     ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
     runner.run(plan, ranks, output, repeats)
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, [])
+
+
+def _ended(file: Path) -> Trajectory:
+    was = Trajectory(file)
+    if all(repeat.status == "running" for run in was for repeat in run.repeats):
+        raise BadInput(str(file), "no repeat of it has ended: there is nothing to compare")
+    return was
 
 
 def compare(was: Trajectory, now: Trajectory) -> Comparison:
@@ -66,4 +74,4 @@ def _versions(was: Trajectory, now: Trajectory) -> Iterator[str]:
     resumed = chain.from_iterable(earlier.items() for earlier in was.resumed)
     for name, value in chain(was.provenance.items(), resumed):
         if name not in _CHANGES_NO_BIT and now.provenance.get(name) != value:
-            yield f"{name} was {value}, and is {now.provenance.get(name)}"
+            yield f"{name} was {value}, and is {now.provenance.get(name, 'not recorded')}"

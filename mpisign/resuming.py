@@ -41,7 +41,8 @@ def _earlier(output: Path, settings: Experiment, asked: range | None) -> Earlier
     trajectory = Trajectory(output)
     then = experiment.parse(trajectory.experiment, trajectory.overrides)
     if apart := difference(then, settings):
-        raise BadInput(str(output), f"cannot go on with this file: in it {apart} as in the job now")
+        what = f"cannot go on with this file: in it {apart} as in the job now"
+        raise BadInput(str(output), f"{what}; give the job as it was, another output, or --overwrite")
     theirs = trajectory.repeats
     if asked not in (None, theirs):
         raise BadInput("--repeats", f"{output} has the repeats {theirs.start}:{theirs.stop}; leave it out to go on")

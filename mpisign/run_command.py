@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from mpisign.arguments import command
 from mpisign.output import check_output
 from mpisign.settings import BadInput
 
@@ -23,14 +24,9 @@ def add(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
 
 
 def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
-    run = commands.add_parser(
-        "run",
-        help="run a job file and write its trajectories",
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    run.add_argument("job", type=Path, metavar="JOB.toml")
-    run.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h5")
+    run = command(commands, "run", "run a job file and write its trajectories", examples)
+    run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    run.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h5", help="the trajectory file to write")
     there = run.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     there.add_argument("--resume", action="store_true", help="go on with the output, or start it if there is none")
@@ -41,34 +37,34 @@ def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None
         "--exchange",
         metavar="NAME",
         help="how messages meet: server, sharded, node, one of your own as package.module:Name, or auto, which tries "
-        "each on these ranks, takes the fastest and says why",
+        "each on these ranks, takes the fastest and says why (default: the job's, or else server)",
     )
     run.add_argument(
         "--on-failure",
         choices=("abort", "continue"),
         default="abort",
-        help="when a rank dies: end all (--resume goes on), or go on without it (Open MPI with ULFM)",
+        help="when a rank dies: end all (--resume goes on), or go on without it by Open MPI's ULFM (default: abort)",
     )
     run.add_argument(
         "--dry-run",
         action="store_true",
         help="check everything, run and write nothing; say what memory, bits, time and commands it takes",
     )
-    run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5")
+    run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5 (default: all)")
     run.set_defaults(command=partial(_run, run))
 
 
 def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
-    again = commands.add_parser("rerun", help="run what made a trajectory file again, and compare the hashes")
-    again.add_argument("file", type=Path, metavar="FILE")
-    again.add_argument("-o", "--output", type=Path, metavar="FILE.h5", help="keep what comes out")
+    again = command(commands, "rerun", "run the job of a trajectory file again, and compare the hashes")
+    again.add_argument("file", type=Path, metavar="FILE.h5", help="the trajectory file to compare with")
+    again.add_argument("-o", "--output", type=Path, metavar="AGAIN.h5", help="keep what comes out (default: do not)")
     again.set_defaults(command=_rerun)
 
 
 def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
-    merge = commands.add_parser("merge", help="slices of one experiment, made with --repeats, become one file")
-    merge.add_argument("output", type=Path, metavar="OUT.h5")
-    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5")
+    merge = command(commands, "merge", "slices of one experiment, made with --repeats, become one file")
+    merge.add_argument("output", type=Path, metavar="OUT.h5", help="the trajectory file to write")
+    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5", help="the slices, in any order")
     merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
     merge.set_defaults(command=_merge)
@@ -128,7 +124,8 @@ def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
 
 def _checked_output(options: argparse.Namespace) -> bool:
     """Whether there is one already; raises BadInput where it cannot be written."""
-    check_output(options.output, options.overwrite or options.resume)
+    instead = "give --resume to go on with it, or --overwrite to replace it"
+    check_output(options.output, options.overwrite or options.resume, instead)
     there: bool = options.output.exists()
     if there and options.output.samefile(options.job):
         raise BadInput(str(options.output), "expected another output than the job file itself")
@@ -161,9 +158,9 @@ def _rerun(options: argparse.Namespace) -> int:
     from mpisign import rerunning
     from mpisign.connection import connect
 
-    with connect() as ranks, TemporaryDirectory(dir=options.file.parent if ranks.root else None) as folder:
+    with connect() as ranks, TemporaryDirectory() as folder:
         output = options.output or Path(folder) / "again.h5"
-        ranks.together(lambda: check_output(output, overwrite=False) if ranks.root else None)
+        ranks.together(lambda: check_output(output, False, "give another name") if ranks.root else None)
         found = rerunning.rerun(options.file, output, ranks)
     for remark in found.remarks:
         print(remark)

@@ -8,6 +8,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Annotated, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, Field, ValidationError, validate_call
@@ -87,7 +88,7 @@ def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in a complaint: short, whatever it is."""
+    """A value in a complaint, as TOML writes it: short, whatever it is."""
     return _SHORT.repr(value)
 
 
@@ -101,6 +102,14 @@ class _Short(reprlib.Repr):
 
     def repr_int(self, x: int, level: int) -> str:
         return repr(x) if abs(x) < 10**60 else f"an integer of {x.bit_length()} bits"
+
+    def repr_bool(self, x: bool, level: int) -> str:
+        return str(x).lower()
+
+    def repr_date(self, x: date, level: int) -> str:
+        return x.isoformat()
+
+    repr_datetime = repr_time = repr_date
 
 
 _SHORT = _Short()
@@ -120,5 +129,12 @@ def _first(error: ValidationError) -> tuple[str, str]:
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return key, "missing, and it has no default"
         case _:
-            expected = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            return key, f"expected {expected}, got {shown(detail['input'])}"
+            return key, f"expected {_expected(detail)}, got {shown(detail['input'])}"
+
+
+def _expected(detail: ErrorDetails) -> str:
+    """pydantic's words, where they are those of a TOML file."""
+    if detail["type"] in ("dict_type", "mapping_type"):
+        return "a table"
+    words = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("a valid", "a", 1)
+    return f"a number {words}" if words.startswith(("greater", "less")) else words.replace("a integer", "an integer", 1)

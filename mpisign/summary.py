@@ -11,7 +11,8 @@ _HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "sec
 def text(trajectory: Trajectory) -> str:
     """Where the file comes from, and a table with a line a run."""
     origin = trajectory.provenance
-    by = f"mpisign {origin.get('mpisign')} on {origin.get('date')}, {origin.get('ranks')} rank(s)"
+    version, date, ranks = (origin.get(name, "(unknown)") for name in ("mpisign", "date", "ranks"))
+    by = f"mpisign {version} on {date}, {ranks} rank(s)"
     lines = [
         f"{trajectory.path}: written by {by}",
         *(constants(run) for run in trajectory.runs[:1]),

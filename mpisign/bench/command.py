@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from mpisign.arguments import command
+
 _EXAMPLES = """examples:
   mpisign bench --quick
   mpisign bench -o results/bench.json
@@ -14,12 +16,13 @@ _EXAMPLES = """examples:
 
 def add(commands: Any) -> None:
     """Add `bench` to a parser's commands."""
-    help = "the speed of kernels, loop and rounds, as ratios to what else could be done; some minutes"
-    raw = argparse.RawDescriptionHelpFormatter
-    bench = commands.add_parser("bench", help=help, epilog=_EXAMPLES, formatter_class=raw)
+    does = "the speed of kernels, loop and rounds, as ratios to what else could be done, in some minutes"
+    bench = command(commands, "bench", does, _EXAMPLES)
     bench.add_argument("--quick", action="store_true", help="on smaller sizes, in half a minute: a trial, no result")
     bench.add_argument("--only", metavar="SECTION,...", help="kernels, iteration, data, rounds, rivals (default: all)")
-    bench.add_argument("--ranks", type=_numbers, metavar="N,...", help="the ranks of the rounds (default: 2,3)")
+    bench.add_argument(
+        "--ranks", type=_numbers, metavar="N,...", help="the ranks of the rounds (default: 2,3; with --quick 3)"
+    )
     bench.add_argument("--dimensions", type=_numbers, metavar="D,...", help="the d of the rounds (default: to 2^24)")
     bench.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write what was measured, too")
     bench.set_defaults(command=_bench)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpisign.arguments import command
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
@@ -21,30 +22,24 @@ _EXAMPLES = """examples:
 
 def add(commands: Any) -> None:
     """Add `data` and its own commands to a parser's commands."""
-    data = _add(commands, "data", "make data files, and look at them")
+    data = command(commands, "data", "make data files, and look at them", _EXAMPLES)
     subcommands = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_convert(_add(subcommands, "convert", "LIBSVM text, plain or .bz2, .xz, .gz, to a data file"))
-    _add_synth(_add(subcommands, "synth", "a data file with the shape of a published one, from a seed"))
-    info = _add(subcommands, "info", "what a data file holds")
-    info.add_argument("file", type=Path, metavar="FILE")
+    _add_convert(command(subcommands, "convert", "LIBSVM text, plain or .bz2, .xz, .gz, to a data file", _EXAMPLES))
+    _add_synth(command(subcommands, "synth", "a data file with the shape of a published one, from a seed", _EXAMPLES))
+    info = command(subcommands, "info", "what a data file holds", _EXAMPLES)
+    info.add_argument("file", type=Path, metavar="FILE.h5", help="a data file")
     info.add_argument("--verify", action="store_true", help="hash the content again and compare")
     info.set_defaults(command=_info)
 
 
-def _add(commands: Any, name: str, help: str) -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, epilog=_EXAMPLES, formatter_class=raw)
-    return parser
-
-
 def _add_convert(convert: argparse.ArgumentParser) -> None:
-    convert.add_argument("source", type=Path, metavar="SRC")
+    convert.add_argument("source", type=Path, metavar="SRC", help="the text")
     _add_output(convert, "float64")
     form = convert.add_mutually_exclusive_group()
     form.add_argument("--dense", dest="sparse", action="store_false", default=None, help="an array, zeros and all")
-    form.add_argument("--sparse", dest="sparse", action="store_true", help="CSR; by default up to a density of 0.25")
+    form.add_argument("--sparse", dest="sparse", action="store_true", help="CSR (default: up to a density of 0.25)")
     convert.add_argument(
-        "--dimension", type=_count, metavar="D", help="the number of features; default: the highest index"
+        "--dimension", type=_count, metavar="D", help="the number of features (default: the highest index)"
     )
     convert.set_defaults(command=_convert)
 
@@ -52,26 +47,27 @@ def _add_convert(convert: argparse.ArgumentParser) -> None:
 def _add_synth(synth: argparse.ArgumentParser) -> None:
     synth.add_argument("--like", required=True, choices=["epsilon", "rcv1"], help="whose shape it has")
     _add_output(synth, "float32")
-    synth.add_argument("--n", type=_count, help="rows; default: 400000 (epsilon), 20242 (rcv1)")
-    synth.add_argument("--d", type=_count, help="features; default: 2000 (epsilon), 47236 (rcv1)")
-    synth.add_argument("--seed", type=_seed, default=1, help="default: 1")
+    synth.add_argument("--n", type=_count, help="rows (default: 400000 for epsilon, 20242 for rcv1)")
+    synth.add_argument("--d", type=_count, help="features (default: 2000 for epsilon, 47236 for rcv1)")
+    synth.add_argument("--seed", type=_seed, default=1, help="of the random numbers (default: 1)")
     synth.set_defaults(command=_synth)
 
 
 def _add_output(parser: argparse.ArgumentParser, dtype: str) -> None:
-    parser.add_argument("output", type=Path, metavar="DST.h5")
-    parser.add_argument("--dtype", choices=["float32", "float64"], default=dtype, help=f"default: {dtype}")
+    parser.add_argument("output", type=Path, metavar="DST.h5", help="the data file to write")
+    form = f"of the features (default: {dtype})"
+    parser.add_argument("--dtype", choices=["float32", "float64"], default=dtype, help=form)
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 
 def _count(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) < 2**31):
+    if not (text.isdecimal() and len(text) < 20 and 0 < int(text) < 2**31):
         raise argparse.ArgumentTypeError(f"expected an integer from 1 to {2**31 - 1}, got {text!r}")
     return int(text)
 
 
 def _seed(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**63):
+    if not (text.isdecimal() and len(text) < 20 and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^63 - 1, got {text!r}")
     return int(text)
 

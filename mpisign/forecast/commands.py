@@ -12,14 +12,21 @@ _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 
 def mpirun(options: dict[str, Any], ranks: int) -> str:
     run = shlex.join(["run", str(options["job"]), "-o", str(options["output"]), *given(options, _NOT_PASSED_ON)])
-    return f"mpirun -n {ranks} python -m mpi4py -m mpisign {run}"
+    return f"{_launcher(options, 'mpirun')} -n {ranks} python -m mpi4py -m mpisign {run}"
 
 
 def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> str:
     """seconds: the estimate; twice that and ten minutes are asked for. held: bytes of a node; a quarter more."""
     asked = f"--ntasks={ranks} --time={limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
     job = shlex.join([str(options["job"]), str(options["output"]), *given(options, _NOT_IN_A_BATCH)])
-    return f"sbatch {asked} jobs/slurm/experiment.sbatch {job}"
+    launch = _launcher(options, "mpiexec")
+    by = "" if launch == "mpiexec" else f"LAUNCH={shlex.quote(launch)} "
+    return f"{by}sbatch {asked} jobs/slurm/experiment.sbatch {job}"
+
+
+def _launcher(options: dict[str, Any], launcher: str) -> str:
+    """Open MPI's ranks outlive a lost one only where its launcher is told so."""
+    return f"{launcher} --with-ft ulfm" if options.get("on_failure") == "continue" else launcher
 
 
 def given(options: dict[str, Any], left_out: Collection[str]) -> list[str]:

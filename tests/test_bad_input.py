@@ -400,7 +400,7 @@ CASES = [
     ("a word for a step table", {"step": '"constant"'}, RUN, ["runs.0.step: expected a table, got 'constant'"]),
     ("a number too small", constant("-0.1"), RUN, ["expected a number greater than 0, got -0.1"]),
     ("a date as a label", {"label": "1979-05-27"}, RUN, ["runs.0.label: expected a string, got 1979-05-27"]),
-    ("an integer of 5000 digits", "seed = " + "9" * 5000, RUN, ["TOML: an integer of more than 64 bits"]),
+    ("TOML of 5000 digits", "seed = " + "9" * 5000, RUN, ["TOML: an integer of more than 64 bits"]),
     ("no iterations", {"iterations": None}, RUN, ["runs.0.iterations: missing; give iterations", "to each run"]),
     ("a label of its own", {"label": '"two"'}, RUN, ["labels differ: give it its own"]),
     ("records to thin out", {"log": "{ every = 1 }", "iterations": str(2**31 - 1)}, RUN, ["make it larger"]),

@@ -6,7 +6,7 @@ its error is printed. On a cluster, as predicted, a rank has a core and a link o
 
     mpisign bench -o results/bench.json
     python analysis/speed.py results/bench.json -o figures
-    python analysis/speed.py results/bench.json -o figures --readme README.md      writes its table there, too
+    python analysis/speed.py results/bench.json -o figures --readme analysis/README.md      writes its table there, too
 """
 
 import argparse

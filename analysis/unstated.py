@@ -1,4 +1,4 @@
-"""What the paper leaves open in Example 5, as a job has set it: one table, in the README and in the figures."""
+"""What the paper leaves open in Example 5, as a job has set it: one table, in README.md and in the figures."""
 
 from matplotlib.axes import Axes
 

@@ -101,7 +101,9 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
     assert "(a) EF-signSGD similar to SGD holds" in done.stdout
     assert "(b) scaled signSGD, as printed similar to SGD does not hold" in done.stdout
     assert done.stdout.count(": (a) better than (b)") == 8
-    rows = re.findall(r"^\| (.+?) \| ", (ROOT / "README.md").read_text().split("What the paper leaves open")[1], re.M)
+    rows = re.findall(
+        r"^\| (.+?) \| ", (ROOT / "analysis" / "README.md").read_text().split("What the paper leaves open")[1], re.M
+    )
     settings = re.findall(r"^([^(].*?): ", done.stdout, re.M)[:9]
     assert rows[:9] == settings
     done = call([sys.executable, ROOT / "analysis" / "figure3.py", "figure3.h5", "-o", "figures"], cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Each command that the README shows, run as it stands there; and that what it names is there."""
+"""Each command that the README and its two further pages show, run as it stands there; and what they name is there."""
 
 import json
 import os
@@ -15,8 +15,9 @@ from mpisign.trajectory import Trajectory
 from test_one_trajectory import digests
 
 README = (ROOT / "README.md").read_text()
+PAGES = "\n".join([README, *((ROOT / folder / "README.md").read_text() for folder in ("jobs", "analysis"))])
 COMMANDS = [
-    line for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+    line for block in re.findall(r"^```sh\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
 LEDGER = ROOT / "analysis" / "ledger"
 QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in command]
@@ -111,7 +112,7 @@ def test_reproduce_runs_and_draws_everything_once(reproduce, tmp_path):
     }
     scripts = {re.search(r"analysis/([\w-]+\.py)", line)[1] for line in asked if line.startswith("python")}
     commands = {path.name for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text()}
-    assert scripts == commands - {"gaps.py", "check.py", "network.py", "speed.py"}
+    assert scripts == commands - {"gaps.py", "check.py", "network.py", "speed.py", "gallery.py"}
     assert asked[-1] == "python analysis/report.py results -o report"
     assert sum("jobs/figure2.toml" in line for line in asked) == 3
     assert any("jobs/ce-a.toml" in line and line.endswith("--repeats 0:2") for line in asked)
@@ -156,9 +157,42 @@ def test_the_two_commands_are_what_ci_and_these_tests_run():
 
 
 def test_every_file_it_names_is_there():
-    named = set(re.findall(r"`((?:mpisign|jobs|tests|analysis)/[\w./-]*)", README)) | {"CHANGELOG.md", "CITATION.cff"}
+    named = set(re.findall(r"`((?:mpisign|jobs|tests|analysis)/[\w./-]*)", PAGES)) | {"CHANGELOG.md", "CITATION.cff"}
     assert len(named) > 10
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_gallery_has_its_pictures_and_what_makes_each():
+    """Below a row of pictures is one with the jobs and the script of each."""
+    table = re.search(r"^## Gallery\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+    cells = [line.strip("| ").split(" | ") for line in table.splitlines() if "analysis/" in line]
+    pictures = [re.search(r"\(analysis/gallery/([\w-]+)\.png\)", cell)[1] for row in cells[::2] for cell in row]
+    makers = [re.findall(r"`((?:jobs|analysis)/[\w.-]+)`", cell) for row in cells[1::2] for cell in row]
+    assert len(pictures) == len(makers) >= 15
+    for picture, (*jobs, script) in zip(pictures, makers, strict=True):
+        assert picture.rpartition("-")[2] in (ROOT / script).read_text()
+        assert jobs or script in ("analysis/flows.py", "analysis/speed.py")
+    assert {path.stem for path in (ROOT / "analysis" / "gallery").glob("*.png")} == {*pictures, "ce-b-bounds"}
+
+
+def test_the_gallery_is_made_of_figures(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    from matplotlib.image import imread
+    from PIL import Image
+
+    import gallery
+
+    for name in gallery.named():
+        Image.new("RGB", (1800, 900), "white").save(tmp_path / name)
+    (tmp_path / "made").mkdir()
+    monkeypatch.setattr(gallery, "GALLERY", tmp_path / "made")
+    monkeypatch.setattr(sys, "argv", ["gallery.py", str(tmp_path)])
+    assert gallery.main() == 0
+    shapes = {path.name: imread(path).shape[:2] for path in (tmp_path / "made").iterdir()}
+    assert shapes == dict.fromkeys(gallery.named(), (450, 900))
+    (tmp_path / "bits.png").unlink()
+    assert gallery.main() == 2
+    assert "bits.png: expected this figure" in capsys.readouterr().err
 
 
 def test_the_loop_is_as_it_is_shown():
@@ -180,7 +214,7 @@ def test_every_kind_is_named():
     from mpisign.steps import STEPS
 
     for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES, BUNDLED):
-        assert [name for name in registry if name not in README] == []
+        assert [name for name in registry if f"`{name}`" not in PAGES and f'"{name}"' not in PAGES] == []
 
 
 def test_every_dependency_has_its_reason():

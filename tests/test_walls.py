@@ -65,7 +65,13 @@ def importers(package):
         ("tomllib", {"mpisign/experiment.py"}),
         (
             "argparse",
-            {"mpisign/cli.py", "mpisign/run_command.py", "mpisign/data/command.py", "mpisign/bench/command.py"},
+            {
+                "mpisign/arguments.py",
+                "mpisign/cli.py",
+                "mpisign/run_command.py",
+                "mpisign/data/command.py",
+                "mpisign/bench/command.py",
+            },
         ),
         ("tqdm", {"mpisign/progress.py"}),
         ("numba", {"mpisign/kernels.py"}),

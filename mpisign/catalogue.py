@@ -15,4 +15,5 @@ def text() -> str:
     for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES):
         lines.append(registry.sort)
         lines += [f"  {name:14} {line}" for name, line in registry.describe()]
+    lines.append(f"  {'auto':14} The fastest of them on the ranks at hand, which is tried before a run.")
     return "\n".join([*lines, "data sets", *(f"  {name}" for name in BUNDLED)])

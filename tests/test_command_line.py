@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import termios
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import h5py
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 from launch import ROOT, call, environment, mpisign
-from mpisign import __version__, progress
+from mpisign import __version__, planning, progress, registry
 from mpisign.cli import main
 from mpisign.datasets import BUNDLED
+from mpisign.exchanges import EXCHANGES
 from mpisign.methods import METHODS
 from mpisign.oracles import ORACLES
 from mpisign.problems import PROBLEMS
@@ -75,9 +77,10 @@ def digests(path):
 
 def test_list_describes_every_kind_and_names_every_data_set(capsys):
     text = printed(capsys, "list")
-    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS):
-        section = re.search(rf"^{registry.sort}\n((  .*\n)*)", text, re.MULTILINE)[1]
-        assert re.findall(r"^  (\S+) +\S", section, re.MULTILINE) == list(registry)
+    for kinds in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES):
+        section = re.search(rf"^{kinds.sort}\n((  .*\n)*)", text, re.MULTILINE)[1]
+        more = ["auto"] if kinds is EXCHANGES else []
+        assert re.findall(r"^  (\S+) +\S", section, re.MULTILINE) == [*kinds, *more]
     assert text.partition("data sets\n")[2].split() == list(BUNDLED)
 
 
@@ -90,6 +93,39 @@ def test_the_examples_in_help_run(arguments, tmp_path, monkeypatch, capsys):
     for i, example in enumerate(examples):
         example[example.index("-o") + 1] = str(tmp_path / f"{i}.h5")
         assert printed(capsys, *example[1:], "--set", "iterations=1", "--repeats", "0:1")
+
+
+def test_a_plug_in_that_cannot_be_imported_is_told_and_harms_nobody_else(folder, monkeypatch, capsys):
+    """An entry point of a package whose module is gone."""
+    gone = EntryPoint("decayed", "mine_is_gone:Decayed", "mpisign.methods")
+    monkeypatch.setattr(registry, "_installed", lambda sort: (gone,) if sort == "methods" else ())
+    reason = "'decayed', installed as mine_is_gone:Decayed: ModuleNotFoundError: No module named 'mine_is_gone'"
+    assert reason in printed(capsys, "list")
+    run()
+    capsys.readouterr()
+    assert main(["run", "job.toml", "-o", "other.h5", "--set", "runs.0.method=decayed"]) == 2
+    assert f"runs.0.method: {reason}" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_told_in_a_line(folder, monkeypatch, capsys):
+    def plan(*_):
+        raise MemoryError("Unable to allocate 7.28 TiB")
+
+    monkeypatch.setattr(planning, "plan", plan)
+    assert main(["run", "job.toml", "-o", "out.h5"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mpisign: more memory is needed than there is: Unable to allocate 7.28 TiB; ")
+    assert "--dry-run" in line
+
+
+def test_every_command_says_what_it_is_for(capsys):
+    """In its own help, with the words of the list of commands."""
+    commands = re.findall(r"^    (\w+) +\S", printed(capsys, "--help").partition("commands:")[2], re.MULTILINE)
+    assert {"run", "rerun", "merge", "list", "info", "data", "bench", "doctor"} <= set(commands)
+    for command in commands[:8]:
+        usage, sentence, *_ = printed(capsys, command, "--help").split("\n\n")
+        assert usage.startswith(f"usage: mpisign {command}")
+        assert re.fullmatch(r"[A-Z].+\.", sentence)
 
 
 def test_version(capsys):

@@ -6,7 +6,9 @@ outside the theorem's range, or NaN, is a ValueError that names the condition.
 
 Assumptions 1 and 2 enter through the same constant mu. "C" numbers the corrected theorems of the audit: Theorems 2
 and 3 take the norm of the stochastic gradient for independent of whether its signs are right, which for d >= 2 it need
-not be. C1 has a measurable drift in the place of 2 p_min - 1 and C0 needs none; `mpisign.theory.drift` certifies some.
+not be. C1 has a measurable drift in the place of 2 p_min - 1 and C0 needs none.
+
+C0 `floor_bound`, C1 `drift_bound`, C2 `mpisign.theory.drift`, C3 `harmonic_shifted`, C4 `mpisign.theory.votes.vote_drift`.
 """
 
 import math
@@ -128,8 +130,7 @@ def drift_bound(
     """E V_k <= zeta^k V_0 + (delta + L sigma^2 alpha) / (2 mu (rho - L alpha)) (C1).
 
     zeta = 1 - 2 mu alpha (rho - L alpha) >= 0, 0 < alpha < rho/L, and E[M_k g'v | x] >= rho ||g||_1^2 - delta at every
-    reachable x. A smaller rho
-    is also valid, and zeta >= 0 for every alpha when rho <= sqrt(2 L / mu).
+    reachable x. A smaller rho is also valid, and zeta >= 0 for every alpha when rho <= sqrt(2 L / mu).
     """
     in_range(rho=rho, delta=delta, sigma2=sigma2)
     curvatures(mu, L)

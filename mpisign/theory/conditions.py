@@ -10,8 +10,8 @@ ROUNDING = 1e-12
 """mu <= L and zeta >= 0 are checked to this accuracy: mu = L when d = 1, and both are computed."""
 
 
-def _within(low: float, high: float = math.inf) -> Callable[[Any], Any]:
-    return lambda value: (value >= low) & (value < high)
+def _at_least(low: float) -> Callable[[Any], Any]:
+    return lambda value: (value >= low) & (value < math.inf)
 
 
 def _whole(value: Any) -> Any:
@@ -20,9 +20,9 @@ def _whole(value: Any) -> Any:
 
 _TINY = math.nextafter(0, 1)
 _RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    **{name: (f"{name} > 0 and finite", _within(_TINY)) for name in ("mu", "L", "rho", "beta", "D1", "D2")},
-    **{name: (f"{name} >= 0 and finite", _within(0)) for name in ("k", "t", "gap0", "sigma2", "delta")},
-    **{name: (f"{name} >= 0 and finite", _within(0)) for name in ("bounds", "f_star_error", "rounding")},
+    **{name: (f"{name} > 0 and finite", _at_least(_TINY)) for name in ("mu", "L", "rho", "beta", "D1", "D2")},
+    **{name: (f"{name} >= 0 and finite", _at_least(0)) for name in ("k", "t", "gap0", "sigma2", "delta")},
+    **{name: (f"{name} >= 0 and finite", _at_least(0)) for name in ("bounds", "f_star_error", "rounding")},
     **{name: (f"{name} is a positive integer", _whole) for name in ("workers", "d")},
     "p_min": ("1/2 < p_min <= 1", lambda value: (value > 0.5) & (value <= 1)),
     "p": ("0 <= p <= 1", lambda value: (value >= 0) & (value <= 1)),

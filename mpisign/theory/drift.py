@@ -1,7 +1,8 @@
 """Drifts (rho, delta) of C1 that an assumption certifies: E[M_k g'v | x] >= rho ||g||_1^2 - delta at every x.
 
 Below, each worker's stochastic gradient is unbiased (Assumption 4), s its signs and N its l1 norm; p_i = P(s_i =
-sign(g_i)) >= p_min at every coordinate with g_i != 0. With one worker M_k = N and v = s.
+sign(g_i)) >= p_min at every coordinate with g_i != 0. With one worker M_k = N and v = s. A parameter outside its range,
+or NaN, is a ValueError that names the condition.
 """
 
 from typing import NamedTuple

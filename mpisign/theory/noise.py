@@ -2,7 +2,7 @@
 
 from itertools import combinations_with_replacement
 from math import comb, sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -38,8 +38,8 @@ class Law(NamedTuple):
     weights: Floats
 
 
-def known(law: Law, independent: bool = False) -> Noise:
-    """Everything of a finite law, exactly.
+def known(law: Law) -> Noise:
+    """Everything of a finite law, exactly; its coordinates are not asked whether they are independent.
 
     Near g_i = 0+ a sign is wrong when the noise is negative, so that p_min = min_i min(P(c_i >= 0), P(c_i <= 0)).
     """
@@ -49,7 +49,7 @@ def known(law: Law, independent: bool = False) -> Noise:
     p_min = float(min(above.min(), below.min()))
     literal = min(p_min, float((weights @ (np.abs(atoms) <= small)).min()))
     sigma2 = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
-    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), independent)
+    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"))
 
 
 def mean_law(law: Law, batch: int) -> Law | None:
@@ -75,10 +75,10 @@ def limited(single: float, deviations: float, batch: int) -> Noise:
     return Noise(Constant(min(single, deviations**2 / batch), "upper"))
 
 
-def additive(noise: str, size: float, q: float, dimension: int) -> Noise:
+def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q: float, dimension: int) -> Noise:
     """Independent coordinates: N(0, size^2), uniform on [-size, size], or +-size with probability q each, else 0.
 
-    E (sum |n_i|)^2 = d E n^2 + d (d - 1) (E|n|)^2.
+    E (sum |n_i|)^2 = d E n^2 + d (d - 1) (E|n|)^2. p_min is the infimum over g_i -> 0: 1/2, or 1 - q for three points.
     """
     absolute, square, p_min, zero = {
         "normal": (size * sqrt(2 / np.pi), size**2, 0.5, 0.0),
@@ -91,7 +91,7 @@ def additive(noise: str, size: float, q: float, dimension: int) -> Noise:
 
 
 def sign_probability(right: Floats, draws: int, level: float) -> tuple[Floats, Floats]:
-    """Clopper and Pearson's limits, each at `level`, for the probability behind `right` of `draws`."""
+    """(low, high), Clopper and Pearson's limits, each at `level`, of the probability behind `right` of `draws`: (d,)."""
     wrong = draws - right
     low = np.where(right > 0, scipy.special.betaincinv(np.maximum(right, 1), wrong + 1, level), 0.0)
     high = np.where(wrong > 0, scipy.special.betaincinv(right + 1, np.maximum(wrong, 1), 1 - level), 1.0)

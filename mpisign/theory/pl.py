@@ -14,7 +14,9 @@ from mpisign.theory.smoothness import scaled
 RANK = 1e-12
 """An eigenvalue is positive if it is more than this part of the largest."""
 _MANY = 10**7
+"""Numbers of the minimal supports, up to which they are enumerated."""
 _EXACT = 1e-9
+"""A rounding error that is as small as this, relatively, leaves a constant exact."""
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -25,6 +27,8 @@ def pl_constant(hessian: Floats) -> Constant:
     For a definite H those are the +-e_i: mu = 1 / max_i (H^-1)_ii, which is also the constant of Assumption 1. For a
     singular one, 1 / max_i (H^+)_ii is a lower limit, and mu itself if e_i is in the range for the i that attains it.
     Otherwise the vertices are the g of minimal support, enumerated where they are few.
+
+    "exact" where that is known, to 1e-9; else "lower".
     """
     matrix, scale = scaled(hessian)
     values, vectors = scipy.linalg.eigh(matrix)

@@ -15,7 +15,7 @@ from mpisign.arrays import Floats
 from mpisign.theory.constants import Constant
 
 _FEW = 24
-"""Up to this d all sign vectors are enumerated: 2^23 numbers at once."""
+"""Up to this size of K all sign vectors are enumerated: 2^23 numbers at once."""
 _EXACT = 1e-9
 """Limits that are as close as this, relatively, are called exact."""
 _STARTS = 16
@@ -24,8 +24,9 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 def smoothness(hessian: Floats, error: float = 0.0) -> dict[str, Constant]:
-    """L = ||H||_{inf->1} of a symmetric H, shape (d, d): exact (to rounding for d <= 24, beyond to 1e-9), or an upper
-    limit L together with a lower one, L_lower.
+    """L = ||H||_{inf->1} of a symmetric H, shape (d, d): exact, or an upper limit L together with a lower one, L_lower.
+
+    Exact is to rounding for d <= 24 (d <= 12 where H is indefinite), beyond to 1e-9.
 
     error: a limit for ||H - truth||_{inf->1}, by which the limits are moved apart.
     """
@@ -62,12 +63,12 @@ def sign_limits(matrix: Floats) -> tuple[float, float]:
         value = math.fsum((matrix * np.outer(signs, signs)).ravel())
         return value, value
     values = scipy.linalg.eigvalsh(matrix)
-    vectors = relaxed(matrix, values[0])
+    vectors = _relaxed(matrix, values[0])
     products = matrix @ vectors - values[0] * vectors
     weights = np.linalg.norm(products, axis=1) + values[0]
-    upper = min(weighted_bound(matrix, weights), weighted_bound(matrix, np.full(d, values[-1])))
+    upper = min(_weighted_bound(matrix, weights), _weighted_bound(matrix, np.full(d, values[-1])))
     rounding = 4 * d * _EPSILON * float(sizes.sum())
-    return local_search(matrix, vectors) - rounding, min(upper, float(sizes.sum()) + rounding)
+    return _local_search(matrix, vectors) - rounding, min(upper, float(sizes.sum()) + rounding)
 
 
 def _best_signs(matrix: Floats) -> Floats:
@@ -88,7 +89,7 @@ def _all_signs(d: int) -> Floats:
     return np.where(bits, 1.0, -1.0)
 
 
-def relaxed(matrix: Floats, lowest: float) -> Floats:
+def _relaxed(matrix: Floats, lowest: float) -> Floats:
     """Unit vectors v_i, shape (d, r), that nearly maximise sum K_ij v_i'v_j: the semidefinite relaxation of m(K).
 
     With r > sqrt(2 d) local maxima are global ones but for a null set of K (Boumal, Voroninski and Bandeira, 2016).
@@ -108,7 +109,7 @@ def _unit(vectors: Floats) -> Floats:
     return unit
 
 
-def local_search(matrix: Floats, vectors: Floats) -> float:
+def _local_search(matrix: Floats, vectors: Floats) -> float:
     """The largest v'Kv found from the signs of the first columns of `vectors` by flips of the best single sign."""
     signs = np.where(vectors.T[:_STARTS] >= 0, 1.0, -1.0)
     diagonal, rows = matrix.diagonal(), np.arange(len(signs))
@@ -125,7 +126,7 @@ def local_search(matrix: Floats, vectors: Floats) -> float:
     return float(np.einsum("ij,ij->i", signs @ matrix, signs).max())
 
 
-def weighted_bound(matrix: Floats, weights: Floats) -> float:
+def _weighted_bound(matrix: Floats, weights: Floats) -> float:
     """m(K) <= sum(w) + d s for an s that makes diag(w) + s I - K certainly semidefinite."""
     shift = max(0.0, -float(scipy.linalg.eigvalsh(np.diag(weights) - matrix)[0]))
     margin = max(_margin(np.abs(weights) + shift + np.abs(matrix.diagonal())), _TINY)

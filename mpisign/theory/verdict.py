@@ -1,7 +1,8 @@
 """Whether a bound held: the statistics of measured gaps against it, at checkpoints chosen beforehand.
 
 The claim is E[gap | x_0] <= bound, for every repeat and at every checkpoint; ratios are gap / bound. Of m checkpoints
-each has its limits at level / m, so that all of them hold at once with probability at least 1 - level (Bonferroni).
+each has a lower limit at level / m, so that all lower limits hold at once with probability at least 1 - level
+(Bonferroni), whatever the law. The upper limits, at level / m too, are approximate: see `upper_limits`.
 
 Independent repeats run along the first axis. Pure functions; the resampling is seeded and fixed.
 """
@@ -20,6 +21,7 @@ MIN_REPEATS = 20
 """Fewer are never enough for "confirmed": they say nothing of a tail at level / m, whatever they are resampled to, and
 20 are the fewest for which the error was measured (`upper_limits`)."""
 CHECKPOINTS = 12
+"""At most; each costs its part of the level."""
 RELATIVE = 1e-10
 """What `judge_exact` allows for rounding, relative to the bound."""
 _STAKES = np.array([0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 0.99])
@@ -35,7 +37,8 @@ class Judgement(NamedTuple):
     """What was found, with the evidence at each checkpoint, each of shape (m,).
 
     mean: of the gaps. bound: its mean over the repeats. low, high: limits of the mean of gap / bound, times `bound`,
-    each one-sided at level / m. premise: what failed, when the verdict is vacuous; otherwise empty.
+    each one-sided at level / m. premise: what failed, when the verdict is vacuous; otherwise empty. level: that of the
+    lower limits together; 0 where the gaps are exact, NaN where the verdict is vacuous.
     """
 
     verdict: Word

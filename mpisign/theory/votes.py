@@ -41,10 +41,12 @@ def moments(gradient: Floats, law: Law) -> Moments:
 
 
 def three_point(gradient: Floats, *, size: float, q: float) -> Moments:
-    """Of g~ = g + independent noise, +-size with probability q each, else 0.
+    """Of g~ = g + independent noise, +-size with probability q <= 1/2 each, else 0; gradient: (d,).
 
-    For independent coordinates Cov(N, sign(g_i) s_i) is that of |g~_i| alone, |g_i| - (2 p_i - 1) E|g~_i|.
+    For independent coordinates Cov(N, sign(g_i) s_i) is that of |g~_i| alone, |g_i| - (2 p_i - 1) E|g~_i|. Raises
+    ValueError for another q, for a zero g_i, and for |g_i| = size, where g~_i can be 0.
     """
+    require("0 < q <= 1/2", 0 < q <= 0.5, {"q": q})
     noise, weights = np.array([-size, size, 0.0])[:, None], np.array([q, q, 1 - 2 * q])
     samples = gradient + noise
     _nonzero(gradient, samples)
@@ -53,7 +55,10 @@ def three_point(gradient: Floats, *, size: float, q: float) -> Moments:
 
 
 def vote_drift(gradient: Floats, known: Moments, workers: int) -> VoteDrift:
-    """sum_i |g_i| (A_M(p_i) E N + T_M(p_i) Cov(N, sign(g_i) s_i)) (C4), and the same without the covariance."""
+    """sum_i |g_i| (A_M(p_i) E N + T_M(p_i) Cov(N, sign(g_i) s_i)) (C4), and the same without the covariance.
+
+    gradient: (d,). known: the `moments` of a worker's g~ at the same gradient. workers: M.
+    """
     advantage = vote_advantage(known.p, workers)
     sizes = np.abs(gradient)
     independent = float(sizes @ advantage * known.norm)

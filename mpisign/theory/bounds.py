@@ -8,7 +8,7 @@ Assumptions 1 and 2 enter through the same constant mu. "C" numbers the correcte
 and 3 take the norm of the stochastic gradient for independent of whether its signs are right, which for d >= 2 it need
 not be. C1 has a measurable drift in the place of 2 p_min - 1 and C0 needs none.
 
-C0 `floor_bound`, C1 `drift_bound`, C2 `mpisign.theory.drift`, C3 `harmonic_shifted`, C4 `mpisign.theory.votes.vote_drift`.
+C0: `floor_bound`; C1: `drift_bound`; C2: `mpisign.theory.drift`; C3: `harmonic_shifted`; C4: `theory.votes.vote_drift`.
 """
 
 import math

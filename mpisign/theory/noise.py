@@ -91,7 +91,7 @@ def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q:
 
 
 def sign_probability(right: Floats, draws: int, level: float) -> tuple[Floats, Floats]:
-    """(low, high), Clopper and Pearson's limits, each at `level`, of the probability behind `right` of `draws`: (d,)."""
+    """(low, high), Clopper and Pearson's limits, (d,) at `level`, of the probability behind `right` of `draws`."""
     wrong = draws - right
     low = np.where(right > 0, scipy.special.betaincinv(np.maximum(right, 1), wrong + 1, level), 0.0)
     high = np.where(wrong > 0, scipy.special.betaincinv(right + 1, np.maximum(wrong, 1), 1 - level), 1.0)

@@ -11,7 +11,7 @@ import pytest
 import stopping
 from alone import planned
 from launch import call, environment, mpirun, mpisign
-from mpisign import runner
+from mpisign import runner, surviving
 from mpisign.checkpoints import Checkpoints, Stopped
 from mpisign.cli import main
 from mpisign.forecast.pretended import Pretended
@@ -202,7 +202,7 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
     run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]
     done = mpirun("openmpi", 4, *run, **ending(folder, "kill", after=2500), options=["--with-ft", "ulfm"])
     assert done.returncode == 0, done.stderr
-    assert "mpisign: rank 2 of 4 is lost; 3 go on\n" in done.stderr
+    assert "mpisign: rank 2 of 4 is lost; the other 3 go on from the last checkpoint\n" in done.stderr
     with h5py.File(folder / "run.h5") as file:
         ((k, left),) = file["runs/the run/repeats/0000"].attrs["workers_from"]
     assert (0 <= k < 2500, left) == (True, 2)
@@ -250,3 +250,74 @@ def test_where_a_lost_rank_cannot_be_survived_it_is_refused(mpi, exchange, optio
 def test_one_process_has_nobody_to_lose(folder):
     done = mpisign("run", "job.toml", "-o", "run.h5", "--on-failure", "continue", **ending(folder, "raise"))
     assert (done.returncode, done.stderr) == (2, "mpisign: --on-failure: cannot continue: there is one process\n")
+
+
+class Lost(Exception):
+    """What says that a rank was lost."""
+
+
+class Losing(Alone):
+    """So many ranks, of which `left` alone are left when a run of theirs raises Lost; this one is the new root."""
+
+    def __init__(self, size, left):
+        self.size, self._left = size, left
+
+    def lost(self, error):
+        return isinstance(error, Lost)
+
+    def survivors(self):
+        ranks = Alone()
+        ranks.size = len(self._left)
+        return ranks, self._left
+
+
+@pytest.fixture
+def losing(folder, monkeypatch, capsys):
+    """Run the job with --overwrite on ranks of which some are lost, before its first commit or after it."""
+    text = JOB.replace("100000", "20").replace("stopping:Stopping", "minibatch")
+
+    def run(size, left, committed):
+        really = runner.run
+
+        def fail(plan, ranks, output, repeats, resume, watched):
+            monkeypatch.setattr(runner, "run", lambda plan, ranks, *more, **how: really(plan, Alone(), *more, **how))
+            if committed:
+                really(plan, Alone(), output, range(0))
+            raise Lost
+
+        monkeypatch.setattr(runner, "run", fail)
+        surviving.run(planned(text, "repeats=2"), Losing(size, left), folder / "run.h5", range(2), resume=False)
+
+    runner.run(planned(text, "seed=3"), Alone(), folder / "run.h5", range(1))
+    return run
+
+
+@pytest.mark.parametrize(("committed", "resumed", "where"), [(False, 0, "start"), (True, 1, "last checkpoint")])
+def test_an_older_file_is_not_taken_for_what_this_job_wrote(committed, resumed, where, folder, losing, capsys):
+    """--overwrite: until the first commit, the output is the file that it replaces."""
+    first = "runs/the run/repeats/0000"
+    older = digests(folder / "run.h5")[first]
+    losing(2, [1], committed)
+    trajectory = Trajectory(folder / "run.h5")
+    assert (trajectory.overrides, len(trajectory.resumed)) == (["repeats=2"], resumed)
+    assert len(trajectory.runs[0].finished()) == 2
+    assert digests(folder / "run.h5")[first] != older
+    assert capsys.readouterr().err == f"mpisign: rank 0 of 2 is lost; the other goes on from the {where}\n"
+
+
+def test_all_ranks_that_are_lost_are_named(losing, capsys):
+    losing(5, [2, 3, 4], True)
+    expected = "mpisign: ranks 0, 1 of 5 are lost; the other 3 go on from the last checkpoint\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("committed", "then"),
+    [(True, "--resume goes on from the last checkpoint"), (False, "the same command starts again")],
+)
+def test_without_workers_it_ends_in_one_line(committed, then, losing, capsys):
+    with pytest.raises(SystemExit) as ended:
+        losing(5, [0], committed)
+    assert ended.value.code == 1
+    expected = f"mpisign: ranks 1, 2, 3, 4 of 5 are lost; no worker of 'the run' is left; ending; {then}\n"
+    assert capsys.readouterr().err == expected

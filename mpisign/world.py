@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.ranks import Collective, Ranks
+from mpisign.ranks import Agreed, Collective, Ranks
 from mpisign.settings import BadInput, described
 from mpisign.sharing import Arrays, Layout, Opened, unshared
 
@@ -148,10 +148,16 @@ class World(Ranks):
         return min(times)
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
-        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank."""
+        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank.
+
+        Raises Agreed where another rank had a complaint before it came here.
+        """
         if ULFM:
             return unshared(opening)
-        self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        try:
+            self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        except BadInput as error:
+            raise Agreed(error) from None
         layout, fill = self._first_of(opening)
         arrays = _carve(self._window(-(-_offsets(layout)[-1] // 8)), layout)
         complaint = None
@@ -203,7 +209,7 @@ class World(Ranks):
 
     def survivors(self) -> "tuple[World, list[int]]":
         """Those who are still in a collective call are called out of it by the revocation."""
-        late = Timer(_AGREEING, os._exit, [1])
+        late = Timer(_AGREEING, self._give_up)
         late.daemon = True
         late.start()
         if not self._communicator.Is_revoked():
@@ -212,6 +218,12 @@ class World(Ranks):
         were = left._communicator.allgather(self.rank)
         late.cancel()
         return left, were
+
+    def _give_up(self) -> None:
+        """End this rank, which waits in a call that does not return."""
+        late = f"rank {self.rank} did not meet the others that are left in {_AGREEING:g} seconds; ending"
+        print(f"mpisign: {late}; --resume goes on from the last checkpoint", file=sys.stderr, flush=True)
+        os._exit(1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

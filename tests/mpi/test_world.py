@@ -260,6 +260,23 @@ def test_what_cannot_be_shared_is_refused_on_every_rank(ranks, when):
         ranks.share(opening)
 
 
+def test_a_complaint_before_data_are_shared_is_agreed_on_once(ranks):
+    """One rank has it; the others meet it where they share, inside of what names its own complaints."""
+
+    def planning(unhappy):
+        if ranks.rank == unhappy:
+            raise BadInput("exchange", "mine")
+        try:
+            ranks.share(lambda: ({"a": ((1,), np.dtype(np.int64))}, lambda arrays: None))
+        except BadInput as error:
+            raise error.inside("problem") from None
+
+    for unhappy in range(ranks.size):
+        with pytest.raises(BadInput, match=r"^exchange: mine$"):
+            ranks.together(lambda unhappy=unhappy: planning(unhappy))
+        ranks.agree(None)  # nobody is one agreement behind
+
+
 def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
     from mpisign.objective import Objective
     from mpisign.problems.logistic import Logistic

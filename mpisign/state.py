@@ -92,9 +92,10 @@ def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> t
 def _hand_out_memory(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> None:
     rows = _rows(state)
     row = np.zeros(rows.shape[1], dtype=np.uint64)
+    places = {} if kept is None else {int(worker): place for place, worker in enumerate(kept.workers)}
     for place, worker in enumerate(state.workers if row.size else ()):
         if kept is not None:
-            row.view(np.float64)[:] = kept.memory[list(kept.workers).index(worker)]
+            row.view(np.float64)[:] = kept.memory[places[worker]]
         ranks.broadcast(row)
         if place in server.hosted:
             rows[place - server.hosted.start] = row

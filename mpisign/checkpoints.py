@@ -37,7 +37,8 @@ class Stopped(SystemExit):
 class StopSignals:
     """SIGTERM and SIGUSR1, while this context lasts; number: the first that came, or 0.
 
-    outlast: what comes after the run changes nothing, too, as the process ends by itself then.
+    outlast: what comes after the run changes nothing, too, as the process ends by itself then; unless another run
+    follows, without the ranks that are lost, which takes it over.
     """
 
     number, outlast = 0, False
@@ -47,6 +48,8 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._note) for number in _ASKING}
+        earlier = (getattr(handler, "__self__", None) for handler in self._before.values())
+        self.number = max((signals.number for signals in earlier if isinstance(signals, StopSignals)), default=0)
         return self
 
     def __exit__(

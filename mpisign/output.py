@@ -15,13 +15,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
-    """Raises BadInput for a folder, for a file that exists unless `overwrite`, and where nothing can be written.
+    """Raises BadInput for a folder or a device, for a file that is there unless `overwrite`, and where none can be.
 
     instead: what to do about a file that exists.
     """
     try:
-        if output.is_dir():
-            raise BadInput(str(output), "expected a file name for the output, but this is a folder")
+        if output.exists() and not output.is_file():  # a device would be replaced by what is written
+            what = "a folder" if output.is_dir() else "a device"
+            raise BadInput(str(output), f"expected a file name for the output, but this is {what}")
         if output.exists() and not overwrite:
             raise BadInput(str(output), f"this output exists already; {instead}")
         nearest = next(folder for folder in output.absolute().parents if folder.exists())

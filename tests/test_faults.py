@@ -1,9 +1,13 @@
 """What goes wrong on one rank ends all of them at once, is said once, and costs nothing that was finished."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -11,11 +15,11 @@ import pytest
 import stopping
 from alone import planned
 from launch import call, environment, mpirun, mpisign
-from mpisign import runner, surviving
-from mpisign.checkpoints import Checkpoints, Stopped
+from mpisign import choice, runner, surviving, world
+from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
 from mpisign.cli import main
 from mpisign.forecast.pretended import Pretended
-from mpisign.output import claim
+from mpisign.output import check_output, claim
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
@@ -321,3 +325,72 @@ def test_without_workers_it_ends_in_one_line(committed, then, losing, capsys):
     assert ended.value.code == 1
     expected = f"mpisign: ranks 1, 2, 3, 4 of 5 are lost; no worker of 'the run' is left; ending; {then}\n"
     assert capsys.readouterr().err == expected
+
+
+def test_a_rank_that_cannot_meet_the_others_says_so(monkeypatch, capsys):
+    """Open MPI's Shrink hangs now and then on several machines."""
+    ended, statuses = threading.Event(), []
+
+    class Stuck:
+        def Is_revoked(self):
+            return True
+
+        def Shrink(self):
+            assert ended.wait(10)
+            raise Lost
+
+    monkeypatch.setattr(world, "_AGREEING", 0.5)
+    monkeypatch.setattr(os, "_exit", lambda status: (statuses.append(status), ended.set()))
+    rank = object.__new__(world.World)
+    rank.rank, rank._communicator, rank._mpi = 2, Stuck(), SimpleNamespace(Intracomm=None)
+    with pytest.raises(Lost):
+        rank.survivors()
+    assert statuses == [1]
+    said = "mpisign: rank 2 did not meet the others that are left in 0.5 seconds; ending"
+    assert capsys.readouterr().err == f"{said}; --resume goes on from the last checkpoint\n"
+
+
+def test_a_signal_between_two_runs_of_one_job_is_not_lost(monkeypatch):
+    """While the ranks that are left find each other, nobody looks."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    monkeypatch.setattr(StopSignals, "outlast", True)
+    try:
+        with StopSignals() as first:
+            assert first.number == 0
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with StopSignals() as second:
+            assert second.number == signal.SIGUSR1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    with StopSignals() as third:
+        assert third.number == 0
+
+
+def test_a_device_is_no_output(tmp_path):
+    """It would be replaced by the file, as root."""
+    os.mkfifo(tmp_path / "pipe")
+    for output in (Path("/dev/null"), tmp_path / "pipe"):
+        with pytest.raises(BadInput, match="expected a file name for the output, but this is a device"):
+            check_output(output, overwrite=True)
+
+
+def test_an_exchange_is_tried_for_a_twentieth_of_a_second(monkeypatch):
+    """However short a round is: fewer would be less than one slice of a core's time."""
+
+    class Clocked:
+        rounds = 0
+
+        def round(self):
+            self.rounds += 1
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *reason):
+            pass
+
+    server = Clocked()
+    monkeypatch.setattr(choice.time, "perf_counter", lambda: 13e-6 * server.rounds)
+    assert choice._trial(Alone(), server) == pytest.approx(13e-6)
+    assert server.rounds > 2 * 0.05 / 13e-6

@@ -1,6 +1,7 @@
 """What goes wrong on one rank ends all of them at once, is said once, and costs nothing that was finished."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import stopping
 from alone import planned
 from launch import call, environment, mpirun, mpisign
-from mpisign import choice, runner, surviving, world
+from mpisign import choice, runner, surviving, witness, world
 from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
 from mpisign.cli import main
 from mpisign.forecast.pretended import Pretended
@@ -394,3 +395,36 @@ def test_an_exchange_is_tried_for_a_twentieth_of_a_second(monkeypatch):
     monkeypatch.setattr(choice.time, "perf_counter", lambda: 13e-6 * server.rounds)
     assert choice._trial(Alone(), server) == pytest.approx(13e-6)
     assert server.rounds > 2 * 0.05 / 13e-6
+
+
+def test_the_first_rank_of_a_node_keeps_no_file_open():
+    """The page of the ranks is the witness's."""
+    if not hasattr(os, "pidfd_open"):
+        pytest.skip("no pidfd in this system, and so no witness")
+
+    class Two(Pretended):
+        def processes(self):
+            return [os.getpid(), os.getpid()]
+
+    before = os.listdir("/proc/self/fd")
+    with Watch(Two(0, 2)) as watch:
+        assert watch._watched
+    del watch
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("é" * 300, f"in '{'é' * 254}, past iteration k = 7; --resume goes on from the last checkpoint"),
+        ("", "before the first repeat; the same command starts again"),
+    ],
+)
+def test_the_witness_says_where_as_far_as_it_knows(label, expected, capfd):
+    """What the ranks do may be cut inside of a letter, or not be known yet."""
+    with Watch(Alone()) as watch:
+        if label:
+            watch.enter(f"in {label!r}, repeat 0")
+        witness._say((2, 345), 7, watch._page[witness.LINE :])
+    said = capfd.readouterr().err
+    assert said == f"mpisign: rank 2 (process 345 on {platform.node()}) is gone, {expected}\n"

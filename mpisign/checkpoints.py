@@ -24,14 +24,17 @@ _ASKING = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stopped(SystemExit):
-    """All ranks were asked to stop, and have, at the same k; what they have is in the file."""
+    """All ranks were asked to stop, and have, at the same k; what they have is in the file.
 
-    def __init__(self, number: int):
+    then: what goes on with it.
+    """
+
+    def __init__(self, number: int, then: str = "--resume goes on from here"):
         super().__init__(STOPPED)
-        self.signal = signal.Signals(number).name
+        self.signal, self.then = signal.Signals(number).name, then
 
     def __str__(self) -> str:
-        return f"stopped by {self.signal}; --resume goes on from here"
+        return f"stopped by {self.signal}; {self.then}"
 
 
 class StopSignals:

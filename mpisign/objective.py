@@ -85,7 +85,7 @@ class Objective:
     def _answer(self) -> Floats:
         self._ranks.broadcast(self._request.view(np.uint64))
         if self._request[0] < 0:
-            raise Stopped(int(-self._request[0]))
+            raise Stopped(int(-self._request[0]), "no iteration was run yet; the same command starts again")
         if self._request[0] == 1:
             return self._vectors.sum(self._value_part)
         if self._request[0] == 2:

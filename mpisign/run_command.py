@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpisign.arguments import command
+from mpisign.checkpoints import Stopped
 from mpisign.output import check_output
 from mpisign.settings import BadInput
 
@@ -161,7 +162,12 @@ def _rerun(options: argparse.Namespace) -> int:
     with connect() as ranks, TemporaryDirectory() as folder:
         output = options.output or Path(folder) / "again.h5"
         ranks.together(lambda: check_output(output, False, "give another name") if ranks.root else None)
-        found = rerunning.rerun(options.file, output, ranks)
+        try:
+            found = rerunning.rerun(options.file, output, ranks)
+        except Stopped as stop:
+            kept = options.output is not None and output.exists()
+            stop.then = f"the same command starts again{f', once {output} is removed' if kept else ''}"
+            raise
     for remark in found.remarks:
         print(remark)
     print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")

@@ -220,6 +220,20 @@ def test_plain_lines_count_the_iterations_of_a_long_run(folder, monkeypatch, cap
     assert "\r" not in err
 
 
+def test_plain_lines_count_the_passes_while_f_star_is_solved_for(folder, monkeypatch, capsys):
+    """Once for this data: the second run finds it."""
+    monkeypatch.setattr(progress, "_LOG_SECONDS", -1.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    changes = "--set", "problem={kind = 'logistic', data = 'wine'}"
+    run(*changes)
+    lines = [line for line in capsys.readouterr().err.split("\n") if "passes" in line]
+    kept = folder / "cache" / "mpisign" / "minima"
+    expected = f"mpisign: 1 passes over the data; solving for f*, once for this data; it is kept in {kept}"
+    assert lines[0] == expected
+    run(*changes, "--overwrite")
+    assert "passes" not in capsys.readouterr().err
+
+
 def test_a_bar_in_a_terminal(folder):
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, 80))

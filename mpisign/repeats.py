@@ -58,6 +58,6 @@ def _saying_where(label: str, number: int, server: Server) -> Iterator[None]:
     """What goes wrong inside says where it did."""
     try:
         yield
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         error.add_note(f"in {label!r}, repeat {number}, iteration k = {server.k}")
         raise

@@ -1,6 +1,9 @@
 """The commands that write trajectory files: run, rerun and merge."""
 
 import argparse
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +13,9 @@ from mpisign.arguments import command
 from mpisign.checkpoints import Stopped
 from mpisign.output import check_output
 from mpisign.settings import BadInput
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk without room, or of a user's part of it."""
 
 if TYPE_CHECKING:
     from mpisign.experiment import Experiment
@@ -83,9 +89,22 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
             return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
         run = surviving.run if options.on_failure == "continue" else runner.run
-        run(plan, ranks, options.output, repeats, resume)
+        with _saying_what_to_do():
+            run(plan, ranks, options.output, repeats, resume)
         if ranks.root:
             print(f"wrote {options.output}")
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    """An error in a repeat, as its note says, leaves a file that can be gone on with."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if hasattr(error, "__notes__"):
+            room = "make room, and " if isinstance(error, OSError) and error.errno in _FULL else ""
+            error.add_note(f"{room}--resume goes on from the last checkpoint")
+        raise
 
 
 def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":

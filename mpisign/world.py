@@ -17,7 +17,7 @@ import numpy as np
 
 from mpisign.arrays import Words
 from mpisign.ranks import Agreed, Collective, Ranks
-from mpisign.settings import BadInput, described
+from mpisign.settings import BadInput, advised, described
 from mpisign.sharing import Arrays, Layout, Opened, unshared
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is
 
 _HEARD = 0.1
 """Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
+
+_IN_TURN = 10
+"""Ranks that have a turn of their own to speak, when all have the same to say; the others share one."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
@@ -236,9 +239,14 @@ class World(Ranks):
 
     def _abort(self, error: BaseException) -> NoReturn:
         sys.stdout.flush()
-        if not isinstance(error, OSError):  # a full disk is not a mistake of the program
+        line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
+        if isinstance(error, KeyboardInterrupt):
+            # Every rank is interrupted. The first that is not inside of a call of MPI says it, and ends the others.
+            time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
+            line = "interrupted"
+        elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
             traceback.print_exception(error)
-        print(f"mpisign: rank {self.rank} failed, {described(error)}; ending all ranks", file=sys.stderr, flush=True)
+        print(f"mpisign: {line}{advised(error)}", file=sys.stderr, flush=True)
         time.sleep(_HEARD)
         self._communicator.Abort(1)
         raise error

@@ -1,5 +1,6 @@
 """What goes wrong on one rank ends all of them at once, is said once, and costs nothing that was finished."""
 
+import errno
 import os
 import platform
 import signal
@@ -19,6 +20,7 @@ from launch import call, environment, mpirun, mpisign
 from mpisign import choice, runner, surviving, witness, world
 from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
 from mpisign.cli import main
+from mpisign.connection import connect
 from mpisign.forecast.pretended import Pretended
 from mpisign.output import check_output, claim
 from mpisign.ranks import Alone
@@ -63,6 +65,7 @@ def test_nobody_waits_for_a_rank_that_failed(mpi, exchange, end, folder):
     if end == "raise":
         assert done.stderr.count("mpisign: rank") == 1
         assert "mpisign: rank 2 failed, in 'the run', repeat 0, iteration k = 49: the last time;" in done.stderr
+        assert "the last time; ending all ranks; --resume goes on from the last checkpoint\n" in done.stderr
     elif hasattr(os, "pidfd_open"):
         assert done.stderr.count("mpisign: rank") == 1
         assert "mpisign: rank 2 (process " in done.stderr
@@ -89,7 +92,55 @@ def test_a_full_disk_is_said_in_one_line_by_the_rank_that_meets_it(folder):
 def test_an_error_in_one_process_says_where(folder):
     done = mpisign("run", "job.toml", "-o", "run.h5", **ending(folder, "raise"))
     assert done.returncode == 1
-    assert "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n" in done.stderr
+    said = "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n"
+    assert f"{said}--resume goes on from the last checkpoint\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "run.h5.part"),
+            1,
+            "in 'the run', repeat 0, iteration k = 20: run.h5.part: No space left on device; "
+            "make room, and --resume goes on from the last checkpoint",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted; --resume goes on from the last checkpoint"),
+    ],
+)
+def test_what_goes_on_is_said_in_the_same_line(error, status, expected, folder, monkeypatch, capsys):
+    def finish(*arguments):
+        raise error
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("mpisign.writing.RepeatWriter.finish", finish)
+    changes = ["--set", "iterations=20", "--set", "oracle.kind=minibatch"]
+    assert main(["run", "job.toml", "-o", "run.h5", *changes]) == status
+    assert capsys.readouterr().err == f"mpisign: {expected}\n"
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_an_interrupt_of_all_ranks_is_said_by_the_first_that_can(rank, monkeypatch, capsys):
+    """Without a traceback of each: who speaks has ended the others before their turn."""
+    slept, statuses = [], []
+    monkeypatch.setattr(world.time, "sleep", slept.append)
+    interrupted = object.__new__(world.World)
+    interrupted.rank, interrupted._communicator = rank, SimpleNamespace(Abort=statuses.append)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert (slept, statuses) == ([2 * rank * world._HEARD, world._HEARD], [1])
+    assert capsys.readouterr().err == "mpisign: interrupted\n"
+
+
+@pytest.mark.parametrize(("size", "before"), [("", ""), ("4", "launcher: it started 4 processes, but ")])
+def test_without_mpi_it_says_what_to_do(size, before, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.setenv("PMI_SIZE", size)
+    with pytest.raises(BadInput) as complaint:
+        connect()
+    said = str(complaint.value)
+    assert said.startswith(f"{before}mpi4py cannot load MPI: ")
+    assert said.endswith("; mpisign doctor says what to install")
 
 
 @pytest.fixture

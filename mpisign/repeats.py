@@ -41,7 +41,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, si
         recorder.resume(counters)
         server.resume(begin.k, counters.bits_up, counters.bits_down)
         begin = begin._replace(x=state.placed(run.method, begin.x, server))
-        source, iterations = shrinking.gradients(run), run.settings.iterations
+        source, iterations = shrinking.source(run), run.settings.iterations
         repeat = loop.Repeat(run.method, source, run.step, iterations, server, draws, recorder, site.checkpoints)
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:

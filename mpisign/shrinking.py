@@ -55,7 +55,7 @@ def draws(run: PlannedRun, seed: int, repeat: int) -> Draws:
     return Draws(seed, repeat) if len(run.left) == run.workers else _DrawsOf(seed, repeat, run.left)
 
 
-def gradients(run: PlannedRun) -> Source:
+def source(run: PlannedRun) -> Source:
     """The run's source, asked by a worker's place among those that are left."""
     if len(run.left) == run.workers:
         return run.source

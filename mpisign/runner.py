@@ -57,6 +57,17 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
                 if not ranks.decided(writer is not None and writer.finished(run.settings.label, number)):
                     run_repeat(planned, run, number, meeting(exchange, ranks), site)
                 before += run.settings.iterations
+        if writer is not None:
+            _say_what_diverged(planned, repeats, writer)
+
+
+def _say_what_diverged(planned: Plan, repeats: range, writer: TrajectoryWriter) -> None:
+    """Nothing else in a run that ends well does."""
+    for run in planned.runs:
+        found = (writer.diverged_at(run.settings.label, number) for number in repeats)
+        if ks := [k for k in found if k is not None]:
+            of = f"{len(ks)} of {len(repeats)} {'repeat' if len(repeats) == 1 else 'repeats'}"
+            print(f"{run.settings.label!r}: {of} diverged, the first at k = {min(ks)}", flush=True)
 
 
 def _total(planned: Plan, repeats: range) -> int:

@@ -164,6 +164,11 @@ class TrajectoryWriter:
         group = self._file.get(_path(label, number))
         return group is not None and group.attrs["status"] != "running"
 
+    def diverged_at(self, label: str, number: int) -> int | None:
+        """The k at which a finished repeat diverged; None if it did not."""
+        found = self._file[_path(label, number)].attrs.get("diverged_at")
+        return None if found is None else int(found)
+
     def kept(self, label: str, number: int) -> Kept | None:
         """The state in which that repeat was saved."""
         state = self._file.get(f"{_path(label, number)}/state")

@@ -190,8 +190,9 @@ def test_a_diverging_run_ends_where_it_is_no_longer_finite(name, folder, capsys)
         assert repeat.columns["k"][-1] == (iterations if k is None else k)
         assert np.isfinite(repeat.columns["x"][:-1]).all()
     assert [(repeat.status, repeat.columns["k"][-1]) for repeat in slow.repeats] == [("complete", 20)] * 4
-    capsys.readouterr()
-    completed = expected.count(None)
+    completed, ended = expected.count(None), [k for k in expected if k is not None]
+    said = f"'first run': {4 - completed} of 4 repeats diverged, the first at k = {min(ended)}\nwrote out.h5\n"
+    assert capsys.readouterr() == (said, "")
     assert f"  {completed}, {4 - completed} diverged  " in printed(capsys, "info", "out.h5")
 
 

@@ -38,11 +38,11 @@ def part_of(output: Path) -> Path:
 
 
 @contextmanager
-def claim(output: Path) -> Iterator[None]:
+def claim(output: Path, new: bool = False) -> Iterator[None]:
     """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
 
-    The lock ends with the process, however that ends. Raises BadInput where somebody else has it, or where there can be
-    no such file.
+    The lock ends with the process, however that ends. new: there was no such file when the command began. Raises
+    BadInput where somebody else has it or, if new, has written it meanwhile, or where there can be no such file.
     """
     part = part_of(output)
     try:
@@ -53,6 +53,8 @@ def claim(output: Path) -> Iterator[None]:
         reason = f"another job is writing it: {part} is locked" if busy else f"{part}: {error.strerror}"
         raise BadInput(str(output), f"cannot write this output; {reason}") from None
     try:
+        if new and output.exists():
+            raise BadInput(str(output), "another job has written this output meanwhile; give another name")
         yield
     finally:
         if _is(part, lock):  # not renamed, nor another one of somebody who came after that

@@ -90,9 +90,16 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
         run = surviving.run if options.on_failure == "continue" else runner.run
         with _saying_what_to_do():
-            run(plan, ranks, options.output, repeats, resume)
+            diverged = run(plan, ranks, options.output, repeats, resume, new=not (options.overwrite or resume))
+        for label, ks in diverged.items():
+            if ks:
+                print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
             print(f"wrote {options.output}")
+
+
+def _counted(repeats: range) -> str:
+    return "1 repeat" if len(repeats) == 1 else f"{len(repeats)} repeats"
 
 
 @contextmanager

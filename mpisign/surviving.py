@@ -19,7 +19,9 @@ def refuse_where_impossible(ranks: Ranks, exchange: str) -> None:
         raise BadInput("--on-failure", f"cannot continue: {reason}")
 
 
-def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool) -> None:
+def run(
+    planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool, *, new: bool = False
+) -> dict[str, list[int]]:
     """`mpisign.runner.run`, again and again until no rank is lost; every rank calls it.
 
     The first of those that are left becomes the server, and writes the file. Raises SystemExit(1), once it has been
@@ -28,7 +30,7 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool)
     before = None if resume else _identity(output)  # on every rank: the root may be the one that is lost
     while True:
         try:
-            return runner.run(planned, ranks, output, repeats, resume, watched=False)
+            return runner.run(planned, ranks, output, repeats, resume, new=new and not resume, watched=False)
         except Exception as error:
             if not ranks.lost(error):
                 raise

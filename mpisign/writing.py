@@ -164,10 +164,10 @@ class TrajectoryWriter:
         group = self._file.get(_path(label, number))
         return group is not None and group.attrs["status"] != "running"
 
-    def diverged_at(self, label: str, number: int) -> int | None:
-        """The k at which a finished repeat diverged; None if it did not."""
-        found = self._file[_path(label, number)].attrs.get("diverged_at")
-        return None if found is None else int(found)
+    def diverged(self, label: str, repeats: range) -> list[int]:
+        """At which k those of these repeats diverged that did; all are there."""
+        attributes = (self._file[_path(label, number)].attrs for number in repeats)
+        return [int(attrs["diverged_at"]) for attrs in attributes if "diverged_at" in attrs]
 
     def kept(self, label: str, number: int) -> Kept | None:
         """The state in which that repeat was saved."""

@@ -17,7 +17,7 @@ import pytest
 import stopping
 from alone import planned
 from launch import call, environment, mpirun, mpisign
-from mpisign import choice, runner, surviving, witness, world
+from mpisign import choice, planning, runner, surviving, witness, world
 from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
 from mpisign.cli import main
 from mpisign.connection import connect
@@ -211,6 +211,21 @@ def test_a_second_job_on_the_same_output_is_refused(folder, stopped):
         pass
 
 
+@pytest.mark.parametrize("option", [[], ["--resume"], ["--on-failure=continue"]])
+def test_what_another_job_wrote_while_this_one_was_planned_stays(option, folder, stopped, monkeypatch):
+    def plan(*arguments):
+        (folder / "run.h5").write_text("finished meanwhile")
+        return really(*arguments)
+
+    really = planning.plan
+    monkeypatch.setattr(planning, "plan", plan)
+    monkeypatch.setattr(Alone, "cannot_survive", lambda ranks: "")
+    refused = "mpisign: run.h5: another job has written this output meanwhile; give another name\n"
+    assert stopped("run", "job.toml", "-o", "run.h5", *option) == (2, refused)
+    assert (folder / "run.h5").read_text() == "finished meanwhile"
+    assert sorted(os.listdir(folder)) == ["job.toml", "run.h5"]
+
+
 def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
     """The one who has renamed its unfinished file leaves that of the next alone."""
     output, part = tmp_path / "out.h5", tmp_path / "out.h5.part"
@@ -335,7 +350,7 @@ def losing(folder, monkeypatch, capsys):
     def run(size, left, committed):
         really = runner.run
 
-        def fail(plan, ranks, output, repeats, resume, watched):
+        def fail(plan, ranks, output, repeats, resume, **how):
             monkeypatch.setattr(runner, "run", lambda plan, ranks, *more, **how: really(plan, Alone(), *more, **how))
             if committed:
                 really(plan, Alone(), output, range(0))

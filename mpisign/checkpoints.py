@@ -85,12 +85,15 @@ class Checkpoints:
         self._meet = ranks.allgather_of(self._own, self._all)
 
     def over(self, first: int, iterations: int, save: Callable[[int], None]) -> Iterator[int]:
-        """first, ..., iterations - 1; where the ranks agree to, save(k) is called before k. Raises Stopped.
+        """first, ..., iterations - 1; where the ranks agree to, save(k) is called before k. Raises Stopped after that.
 
         The stride to the next agreement at most doubles, so that the clock is looked at seldom, however short or long
         an iteration is.
         """
         k, stride, looked = first, 1, time.monotonic()
+        if iterations - first == 1 and (asked := self._agreed(stride, 0.0)[0]):  # there is no time between two of them
+            save(first)
+            raise Stopped(asked)
         while k < iterations:
             yield from range(k, min(k + stride, iterations))
             k = min(k + stride, iterations)

@@ -109,6 +109,20 @@ def test_a_rerun_that_is_stopped_has_nothing_to_resume(kept, then, folder, tmp_p
     assert capsys.readouterr() == ("", said)
 
 
+def test_repeats_of_one_iteration_hear_a_signal(folder, tmp_path, monkeypatch, capsys):
+    """It comes in the second repeat of worker 1's; what was finished is kept."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in at(folder, "stop", 2).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(stopping, "asked", 0)
+    run = ["run", str(folder / "job.toml"), "-o", "run.h5", "--resume", "--set", "iterations=1"]
+    assert main(run) == 75
+    assert capsys.readouterr().err == "mpisign: stopped by SIGUSR1; --resume goes on from here\n"
+    assert finished(tmp_path / "run.h5") == 2
+    assert main(run) == 0
+    assert finished(tmp_path / "run.h5") == len(RUNS)
+
+
 def test_a_stop_before_the_first_iteration_has_nothing_to_resume():
     signals = StopSignals()
     signals.number = signal.SIGTERM

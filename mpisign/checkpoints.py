@@ -24,20 +24,24 @@ _ASKING = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stopped(SystemExit):
-    """All ranks were asked to stop, and have, at the same k; what they have is in the file."""
+    """All ranks were asked to stop, and have, at the same k; what they have is in the file.
 
-    def __init__(self, number: int):
+    then: what goes on with it.
+    """
+
+    def __init__(self, number: int, then: str = "--resume goes on from here"):
         super().__init__(STOPPED)
-        self.signal = signal.Signals(number).name
+        self.signal, self.then = signal.Signals(number).name, then
 
     def __str__(self) -> str:
-        return f"stopped by {self.signal}; --resume goes on from here"
+        return f"stopped by {self.signal}; {self.then}"
 
 
 class StopSignals:
     """SIGTERM and SIGUSR1, while this context lasts; number: the first that came, or 0.
 
-    outlast: what comes after the run changes nothing, too, as the process ends by itself then.
+    outlast: what comes after the run changes nothing, too, as the process ends by itself then; unless another run
+    follows, without the ranks that are lost, which takes it over.
     """
 
     number, outlast = 0, False
@@ -47,6 +51,8 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._note) for number in _ASKING}
+        earlier = (getattr(handler, "__self__", None) for handler in self._before.values())
+        self.number = max((signals.number for signals in earlier if isinstance(signals, StopSignals)), default=0)
         return self
 
     def __exit__(
@@ -79,12 +85,15 @@ class Checkpoints:
         self._meet = ranks.allgather_of(self._own, self._all)
 
     def over(self, first: int, iterations: int, save: Callable[[int], None]) -> Iterator[int]:
-        """first, ..., iterations - 1; where the ranks agree to, save(k) is called before k. Raises Stopped.
+        """first, ..., iterations - 1; where the ranks agree to, save(k) is called before k. Raises Stopped after that.
 
         The stride to the next agreement at most doubles, so that the clock is looked at seldom, however short or long
         an iteration is.
         """
         k, stride, looked = first, 1, time.monotonic()
+        if iterations - first == 1 and (asked := self._agreed(stride, 0.0)[0]):  # there is no time between two of them
+            save(first)
+            raise Stopped(asked)
         while k < iterations:
             yield from range(k, min(k + stride, iterations))
             k = min(k + stride, iterations)

@@ -11,7 +11,7 @@ from mpisign.ranks import Ranks
 from mpisign.server import Server
 
 _TRIAL = 0.05
-"""Seconds that each exchange is tried, by the root's clock; at least one round after the first."""
+"""Seconds that an exchange is measured, at least, by the root's clock."""
 
 
 class Choice(NamedTuple):
@@ -34,18 +34,21 @@ def choose(name: str, ranks: Ranks, plan: Callable[[Meeting], Server]) -> Choice
 
 
 def _trial(ranks: Ranks, server: Server) -> float:
-    """Seconds of a round of empty messages, the same number on every rank."""
+    """Seconds of a round of empty messages, the same number on every rank: of twice as many, until they take long."""
+    rounds = 1
     with server:
         server.round()
-        rounds = min(100, 1 + int(_TRIAL / _agreed(ranks, _seconds(server, 1))))
-        return _agreed(ranks, _seconds(server, rounds))
+        while (seconds := _agreed(ranks, _seconds(server, rounds))) < _TRIAL:
+            rounds *= 2
+    return seconds / rounds
 
 
 def _seconds(server: Server, rounds: int) -> float:
+    """Of so many rounds."""
     start = time.perf_counter()
     for _ in range(rounds):
         server.round()
-    return (time.perf_counter() - start) / rounds
+    return time.perf_counter() - start
 
 
 def _agreed(ranks: Ranks, seconds: float) -> float:

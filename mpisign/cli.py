@@ -12,7 +12,7 @@ from mpisign.arguments import command
 from mpisign.bench import command as bench
 from mpisign.checkpoints import STOPPED, Stopped, StopSignals
 from mpisign.data import command as data
-from mpisign.settings import BadInput, described, one_line
+from mpisign.settings import BadInput, advised, described, one_line
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
@@ -46,15 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
             status = _complain(str(error), status=2)
         except Stopped as stop:
             status = _complain(str(stop), status=STOPPED)
-        except KeyboardInterrupt:
-            return _complain("interrupted", status=130)
+        except KeyboardInterrupt as error:
+            return _complain(f"interrupted{advised(error)}", status=130)
         except BrokenPipeError:
             return 1
         except MemoryError as error:
             hint = "mpisign run --dry-run says what a job takes, and on which rank"
             return _complain(f"more memory is needed than there is: {described(error)}; {hint}", status=1)
         except OSError as error:  # a full disk, a file that is gone: no mistake of the program
-            return _complain(described(error), status=1)
+            return _complain(f"{described(error)}{advised(error)}", status=1)
     leave()
     return status
 

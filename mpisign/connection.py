@@ -64,7 +64,9 @@ def _world(started: int) -> Ranks:
             mpi4py.rc.finalize = False  # `leave` ends MPI, unless a rank was lost; the end of the process does not
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        raise BadInput("launcher", f"it started {started} processes, but mpi4py cannot load MPI: {error}") from None
+        what = f"mpi4py cannot load MPI: {error}; mpisign doctor says what to install"
+        key, what = ("launcher", f"it started {started} processes, but {what}") if started > 1 else ("", what)
+        raise BadInput(key, what) from None
     return World(MPI.COMM_WORLD)
 
 

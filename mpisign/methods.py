@@ -46,7 +46,20 @@ class Method(ABC):
 
     @abstractmethod
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        """x_k -> x_{k+1} in place, shape (d,); every rank does the same."""
+        """x_k -> x_{k+1} in place, shape (d,), float64; every rank does the same, from the same reply and `shared`.
+
+        Anything may be done to x here, and only here: `query`, a problem and an oracle read it. It has to follow from
+        the arguments, which are the same on every rank; what is to be remembered is in `shared`, changed in place.
+        """
+
+    @property
+    def only_subtracts(self) -> bool:
+        """Whether `step` does nothing to x but one reply.subtract_from, as each of this module does.
+
+        That alone can be cut into shares, where the ranks of a node have one x in common; a step of somebody else's may
+        do more to x.
+        """
+        return type(self).step.__module__ == __name__
 
 
 @settings

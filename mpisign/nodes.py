@@ -99,8 +99,11 @@ class Node(Exchange):
         return kept, Shared(reply, self._share(words(len(x))), self._meet)
 
     def _share(self, width: int) -> tuple[int, int]:
-        """This rank's words of `width`; a leader without a core of its own has none."""
-        idle = int(self._node.size > cores())
+        """This rank's words of `width`; a leader without a core of its own has none.
+
+        Every rank of the node calls it: they may be bound to sets of cores of different size, and must agree.
+        """
+        idle = int(self._node.decided(self._node.size > cores()))
         each = -(-width // (self._node.size - idle))
         first = (self._node.rank - idle) * each
         return max(first, 0), max(first + each, 0)

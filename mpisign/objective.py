@@ -4,6 +4,7 @@ The root runs the solver; every other rank computes its segments of f when it is
 on any number of ranks.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -37,12 +38,20 @@ class Objective:
     """f, its gradient and its curvature, asked for on the root and computed by all ranks.
 
     The root calls `value_and_gradient`, `curvature` and `hessian`, then `finish`; the others call `serve`, which
-    returns when the root finishes. All of them raise Stopped when the root has had a signal.
+    returns when the root finishes. All of them raise Stopped when the root has had a signal. count: told on the root
+    how many passes there were.
     """
 
-    def __init__(self, parts: Parts, ranks: Ranks, signals: StopSignals = NO_SIGNALS):
+    def __init__(
+        self,
+        parts: Parts,
+        ranks: Ranks,
+        signals: StopSignals = NO_SIGNALS,
+        count: Callable[[int], object] = lambda passes: None,
+    ):
         self.dimension = d = parts.dimension
         self._parts, self._ranks, self._signals = parts, ranks, signals
+        self._count, self._passes = count, 0
         self._height = max(1, min(d, _ENTRIES // d))
         self._vectors = Segments(parts.segments, ranks, 1 + d)
         self._blocks = Segments(parts.segments, ranks, self._height * d)
@@ -80,12 +89,16 @@ class Objective:
 
     def _ask(self, what: int, first: int = 0) -> Floats:
         self._request[:2] = -self._signals.number or what, first
-        return self._answer()
+        answer = self._answer()
+        if what:
+            self._passes += 1
+            self._count(self._passes)
+        return answer
 
     def _answer(self) -> Floats:
         self._ranks.broadcast(self._request.view(np.uint64))
         if self._request[0] < 0:
-            raise Stopped(int(-self._request[0]))
+            raise Stopped(int(-self._request[0]), "no iteration was run yet; the same command starts again")
         if self._request[0] == 1:
             return self._vectors.sum(self._value_part)
         if self._request[0] == 2:

@@ -10,6 +10,7 @@ from mpisign import __version__
 from mpisign.checkpoints import NO_SIGNALS, StopSignals
 from mpisign.objective import Objective
 from mpisign.problems import Minimum, Problem
+from mpisign.progress import Progress
 from mpisign.ranks import Ranks
 from mpisign.theory.constants import Constant
 
@@ -25,12 +26,15 @@ class Known(NamedTuple):
 
 def optimum(problem: Problem, ranks: Ranks, signals: StopSignals = NO_SIGNALS) -> Known | None:
     """f* with its error and the constants, on the root; None elsewhere. Every rank calls it. Raises Stopped."""
-    objective = Objective(problem, ranks, signals)
-    if not ranks.root:
-        objective.serve()
-        return None
-    found = _kept_or_solved(problem, objective)
-    objective.finish()
+    with Progress(None, quiet=not ranks.root, unit="passes over the data") as progress:
+        objective = Objective(problem, ranks, signals, progress.count)
+        if not ranks.root:
+            objective.serve()
+            return None
+        once = f", once for this data; it is kept in {_folder()}" if problem.data_sha256() else ""
+        progress.at(f"solving for f*{once}")
+        found = _kept_or_solved(problem, objective)
+        objective.finish()
     return found
 
 

@@ -15,13 +15,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
-    """Raises BadInput for a folder, for a file that exists unless `overwrite`, and where nothing can be written.
+    """Raises BadInput for a folder or a device, for a file that is there unless `overwrite`, and where none can be.
 
     instead: what to do about a file that exists.
     """
     try:
-        if output.is_dir():
-            raise BadInput(str(output), "expected a file name for the output, but this is a folder")
+        if output.exists() and not output.is_file():  # a device would be replaced by what is written
+            what = "a folder" if output.is_dir() else "a device"
+            raise BadInput(str(output), f"expected a file name for the output, but this is {what}")
         if output.exists() and not overwrite:
             raise BadInput(str(output), f"this output exists already; {instead}")
         nearest = next(folder for folder in output.absolute().parents if folder.exists())
@@ -37,11 +38,11 @@ def part_of(output: Path) -> Path:
 
 
 @contextmanager
-def claim(output: Path) -> Iterator[None]:
+def claim(output: Path, new: bool = False) -> Iterator[None]:
     """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
 
-    The lock ends with the process, however that ends. Raises BadInput where somebody else has it, or where there can be
-    no such file.
+    The lock ends with the process, however that ends. new: there was no such file when the command began. Raises
+    BadInput where somebody else has it or, if new, has written it meanwhile, or where there can be no such file.
     """
     part = part_of(output)
     try:
@@ -52,6 +53,8 @@ def claim(output: Path) -> Iterator[None]:
         reason = f"another job is writing it: {part} is locked" if busy else f"{part}: {error.strerror}"
         raise BadInput(str(output), f"cannot write this output; {reason}") from None
     try:
+        if new and output.exists():
+            raise BadInput(str(output), "another job has written this output meanwhile; give another name")
         yield
     finally:
         if _is(part, lock):  # not renamed, nor another one of somebody who came after that

@@ -11,12 +11,17 @@ _LOG_SECONDS = 5.0
 
 
 class Progress:
-    """Counts iterations, or another unit, out of `total`; says nothing when quiet."""
+    """Counts iterations, or another unit, out of `total` (None: nobody knows); says nothing when quiet.
 
-    def __init__(self, total: int, quiet: bool, unit: str = "iterations"):
+    Without a total there is a bar for as long as it lasts, and only where that is long.
+    """
+
+    def __init__(self, total: int | None, quiet: bool, unit: str = "iterations"):
         self._terminal, self._unit = sys.stderr.isatty(), unit
         short = "it" if unit == "iterations" else f" {unit}"
-        self._bar = tqdm(total=total, disable=quiet or not self._terminal, unit=short, unit_scale=True)
+        known, silent = total is not None, quiet or not self._terminal
+        delay = 0.0 if known else _LOG_SECONDS
+        self._bar = tqdm(total=total, disable=silent, unit=short, unit_scale=True, leave=known, delay=delay)
         self._total, self._quiet, self._before, self._what = total, quiet, 0, ""
         self._spoke = time.monotonic()
 
@@ -34,7 +39,8 @@ class Progress:
         self._bar.update(done - self._bar.n)
         if not (self._quiet or self._terminal) and time.monotonic() - self._spoke > _LOG_SECONDS:
             self._spoke = time.monotonic()
-            print(f"mpisign: {done} of {self._total} {self._unit}; {self._what}", file=sys.stderr, flush=True)
+            of = "" if self._total is None else f" of {self._total}"
+            print(f"mpisign: {done}{of} {self._unit}; {self._what}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

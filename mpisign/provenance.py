@@ -5,6 +5,7 @@ The processor and BLAS's kernels for it are named since sums in BLAS depend on t
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ def provenance(ranks: Ranks) -> dict[str, str]:
         "machine": platform.machine(),
         "processor": _processor(),
         "blas": _blas(),
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "folder": os.getcwd(),
         "job": os.environ.get("SLURM_JOB_ID", ""),
         "modules": os.environ.get("LOADEDMODULES", ""),

@@ -24,6 +24,17 @@ def _nothing() -> None:
     pass
 
 
+class Agreed(Exception):
+    """A complaint of a rank that is elsewhere, raised inside `Ranks.together` on a rank that has none of its own.
+
+    No BadInput: it is not about what is done there, and it has been agreed on.
+    """
+
+    def __init__(self, complaint: BadInput):
+        super().__init__(str(complaint))
+        self.complaint = complaint
+
+
 class Collective(NamedTuple):
     """A collective call whose buffers stay where they are: every rank runs it, at the same time, and frees it."""
 
@@ -66,6 +77,8 @@ class Ranks(ABC):
         complaint = None
         try:
             result = step()
+        except Agreed as agreed:
+            raise agreed.complaint from None
         except BadInput as error:
             complaint = error
         self.agree(complaint)

@@ -117,7 +117,7 @@ class Recorder:
     def _keep(self, x: Floats, **known: float) -> None:
         self._evaluation.points[self._place] = x
         elapsed = time.perf_counter() - self._clock
-        bits = {"bits_up": self._server.sent_up, "bits_down": self._server.sent_down}
+        bits = {"bits_up": self._server.bits_up_at_k, "bits_down": self._server.bits_down_at_k}
         self._rows.append(known | bits | {"seconds": self._seconds + elapsed})
         self.due = self._next_due()
 

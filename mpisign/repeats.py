@@ -40,8 +40,8 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, si
         recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
         recorder.resume(counters)
         server.resume(begin.k, counters.bits_up, counters.bits_down)
-        begin = begin._replace(x=server.keep(begin.x))
-        source, iterations = shrinking.gradients(run), run.settings.iterations
+        begin = begin._replace(x=state.placed(run.method, begin.x, server))
+        source, iterations = shrinking.source(run), run.settings.iterations
         repeat = loop.Repeat(run.method, source, run.step, iterations, server, draws, recorder, site.checkpoints)
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:
@@ -58,6 +58,6 @@ def _saying_where(label: str, number: int, server: Server) -> Iterator[None]:
     """What goes wrong inside says where it did."""
     try:
         yield
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         error.add_note(f"in {label!r}, repeat {number}, iteration k = {server.k}")
         raise

@@ -34,7 +34,7 @@ def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
     settings, repeats, earlier = resuming.take_up(file, settings, None, ranks)
     plan = ranks.together(lambda: planning.plan(settings, ranks))
     ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
-    runner.run(plan, ranks, output, repeats)
+    runner.run(plan, ranks, output, repeats, new=True)
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, [])
 
 

@@ -1,14 +1,21 @@
 """The commands that write trajectory files: run, rerun and merge."""
 
 import argparse
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpisign.arguments import command
+from mpisign.checkpoints import Stopped
 from mpisign.output import check_output
 from mpisign.settings import BadInput
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk without room, or of a user's part of it."""
 
 if TYPE_CHECKING:
     from mpisign.experiment import Experiment
@@ -82,9 +89,29 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
             return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
         run = surviving.run if options.on_failure == "continue" else runner.run
-        run(plan, ranks, options.output, repeats, resume)
+        with _saying_what_to_do():
+            diverged = run(plan, ranks, options.output, repeats, resume, new=not (options.overwrite or resume))
+        for label, ks in diverged.items():
+            if ks:
+                print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
             print(f"wrote {options.output}")
+
+
+def _counted(repeats: range) -> str:
+    return "1 repeat" if len(repeats) == 1 else f"{len(repeats)} repeats"
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    """An error in a repeat, as its note says, leaves a file that can be gone on with."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if hasattr(error, "__notes__"):
+            room = "make room, and " if isinstance(error, OSError) and error.errno in _FULL else ""
+            error.add_note(f"{room}--resume goes on from the last checkpoint")
+        raise
 
 
 def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":
@@ -161,7 +188,12 @@ def _rerun(options: argparse.Namespace) -> int:
     with connect() as ranks, TemporaryDirectory() as folder:
         output = options.output or Path(folder) / "again.h5"
         ranks.together(lambda: check_output(output, False, "give another name") if ranks.root else None)
-        found = rerunning.rerun(options.file, output, ranks)
+        try:
+            found = rerunning.rerun(options.file, output, ranks)
+        except Stopped as stop:
+            kept = options.output is not None and output.exists()
+            stop.then = f"the same command starts again{f', once {output} is removed' if kept else ''}"
+            raise
     for remark in found.remarks:
         print(remark)
     print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")

@@ -24,16 +24,26 @@ from mpisign.watch import Watch
 from mpisign.writing import TrajectoryWriter
 
 
-def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool = False, watched: bool = True) -> None:
+def run(
+    planned: Plan,
+    ranks: Ranks,
+    output: Path,
+    repeats: range,
+    resume: bool = False,
+    *,
+    new: bool = False,
+    watched: bool = True,
+) -> dict[str, list[int]]:
     """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
 
     resume: go on with the file at `output`, which was made by the same experiment; otherwise a new one takes its place.
-    watched: when a rank is lost, the others are ended.
-    Raises BadInput where another job writes it, and Stopped.
+    new: there was none when the command began. watched: when a rank is lost, the others are ended.
+    Returns, on rank 0, at which k repeats diverged, for each label. Raises BadInput where another job writes it, and
+    Stopped.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
-        ranks.together(lambda: stack.enter_context(claim(output)) if ranks.root else None)
+        ranks.together(lambda: stack.enter_context(claim(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         header = _header(planned, ranks, repeats)
         known = optimum(planned.problem, ranks, signals)
@@ -57,6 +67,9 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
                 if not ranks.decided(writer is not None and writer.finished(run.settings.label, number)):
                     run_repeat(planned, run, number, meeting(exchange, ranks), site)
                 before += run.settings.iterations
+        if writer is None:
+            return {}
+        return {run.settings.label: writer.diverged(run.settings.label, repeats) for run in planned.runs}
 
 
 def _total(planned: Plan, repeats: range) -> int:

@@ -31,7 +31,7 @@ class Server(ABC):
     """
 
     reply: Message
-    _answer: Message | None = None
+    _stepping: Message | None = None
     _messages: Sequence[Message]
 
     def __init__(self, exchange: Exchange):
@@ -45,8 +45,8 @@ class Server(ABC):
         self.begin(k)
 
     def begin(self, k: int) -> None:
-        """Iteration k begins: `sent_up` and `sent_down` are the bits that were spent to reach x_k."""
-        self.k, self.sent_up, self.sent_down = k, self.bits_up, self.bits_down
+        """Iteration k begins: `bits_up_at_k` and `bits_down_at_k` are the bits that were spent to reach x_k."""
+        self.k, self.bits_up_at_k, self.bits_down_at_k = k, self.bits_up, self.bits_down
 
     def message(self, worker: int) -> Message:
         """The outgoing message of a worker hosted here."""
@@ -66,13 +66,13 @@ class Server(ABC):
 
     def keep(self, x: Floats) -> Floats:
         """x, where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
-        kept, self._answer = self._exchange.keep(x, self.reply)
+        kept, self._stepping = self._exchange.keep(x, self.reply)
         return kept
 
     def round(self) -> Message:
         """Collect the messages, combine them, spread the reply and return it."""
         self._round()
-        return self._answer or self.reply
+        return self._stepping or self.reply
 
     @abstractmethod
     def _round(self) -> None:
@@ -109,12 +109,19 @@ class SignServer(Server):
     """
 
     def __init__(
-        self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws, form: Format, weak: Format
+        self,
+        meeting: Meeting,
+        workers: int,
+        dimension: int,
+        zeros: Zeros,
+        draws: Draws,
+        form: Format,
+        weak_form: Format,
     ):
         super().__init__(meeting(workers, form))
-        self._weak = meeting(workers, weak)
+        self._weak_exchange = meeting(workers, weak_form)
         self._dimension, self._zeros, self._draws = dimension, zeros, draws
-        own = zip(self._exchange.table, self._weak.table, self.hosted, strict=False)
+        own = zip(self._exchange.table, self._weak_exchange.table, self.hosted, strict=False)
         self._messages: list[SignMessage] = [
             self._sign_message(row[: 1 + form.up], plane[: form.up], Purpose.ZERO_SIGN, worker)
             for row, plane, worker in own
@@ -149,19 +156,22 @@ class SignServer(Server):
         for message in self._messages:
             if not message.ternary:
                 message.weak[:] = message.strict
-        self._collect(self._weak)
+        self._collect(self._weak_exchange)
         if exchange.combines:
             mean, _ = _mean_number(exchange.numbers)
-            ties = self._combine(mean, self._weak)
+            ties = self._combine(mean, self._weak_exchange)
         self.reply.ties = self._spread(exchange, ties)
 
     @abstractmethod
-    def _combine(self, mean: float, weak: Exchange | None) -> int:
-        """Make this rank's part of the reply; returns the number of its tied coordinates. weak: None without zeros."""
+    def _combine(self, mean: float, weak_exchange: Exchange | None) -> int:
+        """Make this rank's part of the reply; returns the number of its tied coordinates.
+
+        weak_exchange: None without zeros.
+        """
 
     def __exit__(self, *reason: object) -> None:
         super().__exit__(*reason)
-        self._weak.close()
+        self._weak_exchange.close()
 
 
 class VoteServer(SignServer):
@@ -175,19 +185,19 @@ class VoteServer(SignServer):
 
     def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
         width = planes.words(dimension)
-        form, weak = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
-        super().__init__(meeting, workers, dimension, zeros, draws, form, weak)
+        form, weak_form = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
+        super().__init__(meeting, workers, dimension, zeros, draws, form, weak_form)
         exchange = self._exchange
-        self.reply = self._sign_message(exchange.reply, self._weak.reply, Purpose.TIE, 0)
-        self._part = self._sign_message(exchange.part, self._weak.part, Purpose.TIE, 0, exchange.start)
+        self.reply = self._sign_message(exchange.reply, self._weak_exchange.reply, Purpose.TIE, 0)
+        self._part = self._sign_message(exchange.part, self._weak_exchange.part, Purpose.TIE, 0, exchange.start)
 
     def _round(self) -> None:
         super()._round()
         if self.reply.ternary:
-            self._spread(self._weak)
+            self._spread(self._weak_exchange)
 
-    def _combine(self, mean: float, weak: Exchange | None) -> int:
-        tied = self._exchange.vote(weak, self._part.strict, self._part.weak)
+    def _combine(self, mean: float, weak_exchange: Exchange | None) -> int:
+        tied = self._exchange.vote(weak_exchange, self._part.strict, self._part.weak)
         ties = planes.differing(self._part.strict, self._part.weak) if tied else 0
         self._part.settle(mean, tied)
         return ties
@@ -198,18 +208,18 @@ class ScaledSignServer(SignServer):
 
     def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
         width = planes.words(dimension)
-        form, weak = Format(1, width, dimension, fold=64), Format(0, width, 0)
-        super().__init__(meeting, workers, dimension, zeros, draws, form, weak)
+        form, weak_form = Format(1, width, dimension, fold=64), Format(0, width, 0)
+        super().__init__(meeting, workers, dimension, zeros, draws, form, weak_form)
         self.reply = DenseMessage(self._exchange.reply.view(np.float64))
         self._part = DenseMessage(self._exchange.part.view(np.float64))
-        arrived = zip(self._exchange.rows, self._weak.rows, range(workers), strict=False)
-        self._ballots = [self._sign_message(row, plane, Purpose.ZERO_SIGN, worker) for row, plane, worker in arrived]
+        arrived = zip(self._exchange.rows, self._weak_exchange.rows, range(workers), strict=False)
+        self._arrived = [self._sign_message(row, plane, Purpose.ZERO_SIGN, worker) for row, plane, worker in arrived]
 
-    def _combine(self, mean: float, weak: Exchange | None) -> int:
+    def _combine(self, mean: float, weak_exchange: Exchange | None) -> int:
         vector = self._part.vector
         vector[:] = 0.0
-        for ballot in self._ballots:
-            ballot.subtract_from(vector, -ballot.number / self.workers)
+        for message in self._arrived:
+            message.subtract_from(vector, -message.number / self.workers)
         self._part.number = mean
         return 0
 

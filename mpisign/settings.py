@@ -49,10 +49,17 @@ class BadInput(ValueError):
 
 
 def described(error: BaseException) -> str:
-    """Where it happened, as its notes say, and what: one line."""
-    where = ", ".join(getattr(error, "__notes__", ()))
+    """Where it happened, as its first note says, and what: one line."""
+    where = getattr(error, "__notes__", [])[:1]
     what = " ".join(str(error).split()) or type(error).__name__
-    return f"{where}: {what}" if where else what
+    if isinstance(error, OSError) and error.strerror:  # without Python's number in front
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return ": ".join([*where, what])
+
+
+def advised(error: BaseException) -> str:
+    """What to do then, as its further notes say, to be put behind what happened."""
+    return "".join(f"; {note}" for note in getattr(error, "__notes__", [])[1:])
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

@@ -4,7 +4,7 @@ The workers of a lost rank are gone; those that are left keep their numbers, and
 shard of the data and their memory. A rank that becomes the server takes rank 0's place: its workers go to the others.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,18 +29,14 @@ class _DrawsOf(Draws):
         return super().at(purpose, self._workers[worker], k)
 
 
-def without_lost(planned: Plan, size: int, survivors: Collection[int]) -> Plan:
-    """The plan for those of `size` ranks that survived. Raises RuntimeError where a run has no worker left."""
-    lost = [rank for rank in range(size) if rank not in survivors]
+def without_lost(planned: Plan, size: int, lost: Sequence[int]) -> Plan:
+    """The plan without those of `size` ranks that are lost; a run may have no worker left."""
     return planned._replace(runs=[_without(run, lost, size) for run in planned.runs])
 
 
-def _without(run: PlannedRun, lost: list[int], size: int) -> PlannedRun:
+def _without(run: PlannedRun, lost: Sequence[int], size: int) -> PlannedRun:
     places = {place for rank in lost for place in hosted_by(rank, size, len(run.left))}
-    left = tuple(worker for place, worker in enumerate(run.left) if place not in places)
-    if not left:
-        raise RuntimeError(f"no worker of {run.settings.label!r} is left")
-    return run._replace(left=left)
+    return run._replace(left=tuple(worker for place, worker in enumerate(run.left) if place not in places))
 
 
 def agreed(run: PlannedRun, kept: Kept | None, ranks: Ranks) -> PlannedRun:
@@ -59,7 +55,7 @@ def draws(run: PlannedRun, seed: int, repeat: int) -> Draws:
     return Draws(seed, repeat) if len(run.left) == run.workers else _DrawsOf(seed, repeat, run.left)
 
 
-def gradients(run: PlannedRun) -> Source:
+def source(run: PlannedRun) -> Source:
     """The run's source, asked by a worker's place among those that are left."""
     if len(run.left) == run.workers:
         return run.source

@@ -55,6 +55,14 @@ def at_start(method: Method, x: Floats, server: Server, workers: Sequence[int]) 
     return State(0, workers, x, np.repeat(one[np.newaxis], len(server.hosted), axis=0), method.shared(len(x)))
 
 
+def placed(method: Method, x: Floats, server: Server) -> Floats:
+    """x, where it is stepped: in common on a node where the exchange wants that and the method allows it.
+
+    Every rank calls it.
+    """
+    return server.keep(x) if method.only_subtracts else x
+
+
 def collect(state: State, counters: Counters, server: Server) -> Kept:
     """What is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
     memory = server.of_all_workers(_rows(state)).view(np.float64)
@@ -84,9 +92,10 @@ def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> t
 def _hand_out_memory(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> None:
     rows = _rows(state)
     row = np.zeros(rows.shape[1], dtype=np.uint64)
+    places = {} if kept is None else {int(worker): place for place, worker in enumerate(kept.workers)}
     for place, worker in enumerate(state.workers if row.size else ()):
         if kept is not None:
-            row.view(np.float64)[:] = kept.memory[list(kept.workers).index(worker)]
+            row.view(np.float64)[:] = kept.memory[places[worker]]
         ranks.broadcast(row)
         if place in server.hosted:
             rows[place - server.hosted.start] = row

@@ -57,6 +57,7 @@ class Watch:
         try:
             return self._ranks.node.together(lambda: self._opened(*row))
         except BadInput:
+            self._close_descriptor()
             return None
 
     def _opened(self, descriptor: int, token: int) -> mmap.mmap:
@@ -68,6 +69,10 @@ class Watch:
                 return mmap.mmap(file.fileno(), self._size)
         except OSError as error:
             raise BadInput("", str(error)) from None
+
+    def _close_descriptor(self) -> None:
+        if self._ranks.node.root:
+            os.close(self._descriptor)
 
     def enter(self, what: str) -> None:
         """Name what the ranks do from now on."""
@@ -89,6 +94,7 @@ class Watch:
                 pass_fds=[self._descriptor],
                 start_new_session=True,
             )
+            self._close_descriptor()
         return self
 
     def __exit__(

@@ -49,8 +49,11 @@ def _word(page: mmap.mmap, start: int) -> int:
 
 def _say(rank: tuple[int, int], k: int, what: bytes) -> None:
     who = f"rank {rank[0]} (process {rank[1]} on {platform.node()})"
-    where = what.rstrip(b"\0").decode() or "before the first repeat"
-    line = f"mpisign: {who} is gone, {where}, past iteration k = {k}; --resume goes on from the last checkpoint\n"
+    where = what.rstrip(b"\0").decode(errors="ignore")  # a long one is cut, perhaps inside of a letter
+    if where:
+        line = f"mpisign: {who} is gone, {where}, past iteration k = {k}; --resume goes on from the last checkpoint\n"
+    else:
+        line = f"mpisign: {who} is gone, before the first repeat; the same command starts again\n"
     os.write(2, line.encode())
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.ranks import Collective, Ranks
-from mpisign.settings import BadInput, described
+from mpisign.ranks import Agreed, Collective, Ranks
+from mpisign.settings import BadInput, advised, described
 from mpisign.sharing import Arrays, Layout, Opened, unshared
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is
 
 _HEARD = 0.1
 """Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
+
+_IN_TURN = 10
+"""Ranks that have a turn of their own to speak, when all have the same to say; the others share one."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
@@ -148,10 +151,16 @@ class World(Ranks):
         return min(times)
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
-        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank."""
+        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank.
+
+        Raises Agreed where another rank had a complaint before it came here.
+        """
         if ULFM:
             return unshared(opening)
-        self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        try:
+            self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        except BadInput as error:
+            raise Agreed(error) from None
         layout, fill = self._first_of(opening)
         arrays = _carve(self._window(-(-_offsets(layout)[-1] // 8)), layout)
         complaint = None
@@ -203,7 +212,7 @@ class World(Ranks):
 
     def survivors(self) -> "tuple[World, list[int]]":
         """Those who are still in a collective call are called out of it by the revocation."""
-        late = Timer(_AGREEING, os._exit, [1])
+        late = Timer(_AGREEING, self._give_up)
         late.daemon = True
         late.start()
         if not self._communicator.Is_revoked():
@@ -212,6 +221,12 @@ class World(Ranks):
         were = left._communicator.allgather(self.rank)
         late.cancel()
         return left, were
+
+    def _give_up(self) -> None:
+        """End this rank, which waits in a call that does not return."""
+        late = f"rank {self.rank} did not meet the others that are left in {_AGREEING:g} seconds; ending"
+        print(f"mpisign: {late}; --resume goes on from the last checkpoint", file=sys.stderr, flush=True)
+        os._exit(1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -224,9 +239,14 @@ class World(Ranks):
 
     def _abort(self, error: BaseException) -> NoReturn:
         sys.stdout.flush()
-        if not isinstance(error, OSError):  # a full disk is not a mistake of the program
+        line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
+        if isinstance(error, KeyboardInterrupt):
+            # Every rank is interrupted. The first that is not inside of a call of MPI says it, and ends the others.
+            time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
+            line = "interrupted"
+        elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
             traceback.print_exception(error)
-        print(f"mpisign: rank {self.rank} failed, {described(error)}; ending all ranks", file=sys.stderr, flush=True)
+        print(f"mpisign: {line}{advised(error)}", file=sys.stderr, flush=True)
         time.sleep(_HEARD)
         self._communicator.Abort(1)
         raise error

@@ -164,6 +164,11 @@ class TrajectoryWriter:
         group = self._file.get(_path(label, number))
         return group is not None and group.attrs["status"] != "running"
 
+    def diverged(self, label: str, repeats: range) -> list[int]:
+        """At which k those of these repeats diverged that did; all are there."""
+        attributes = (self._file[_path(label, number)].attrs for number in repeats)
+        return [int(attrs["diverged_at"]) for attrs in attributes if "diverged_at" in attrs]
+
     def kept(self, label: str, number: int) -> Kept | None:
         """The state in which that repeat was saved."""
         state = self._file.get(f"{_path(label, number)}/state")

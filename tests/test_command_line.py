@@ -226,8 +226,9 @@ def test_a_diverging_run_ends_where_it_is_no_longer_finite(name, folder, capsys)
         assert repeat.columns["k"][-1] == (iterations if k is None else k)
         assert np.isfinite(repeat.columns["x"][:-1]).all()
     assert [(repeat.status, repeat.columns["k"][-1]) for repeat in slow.repeats] == [("complete", 20)] * 4
-    capsys.readouterr()
-    completed = expected.count(None)
+    completed, ended = expected.count(None), [k for k in expected if k is not None]
+    said = f"'first run': {4 - completed} of 4 repeats diverged, the first at k = {min(ended)}\nwrote out.h5\n"
+    assert capsys.readouterr() == (said, "")
     assert f"  {completed}, {4 - completed} diverged  " in printed(capsys, "info", "out.h5")
 
 
@@ -254,6 +255,20 @@ def test_plain_lines_count_the_iterations_of_a_long_run(folder, monkeypatch, cap
     assert counts == sorted(set(counts))
     assert lines[-1] == ("160", "second", "3")
     assert "\r" not in err
+
+
+def test_plain_lines_count_the_passes_while_f_star_is_solved_for(folder, monkeypatch, capsys):
+    """Once for this data: the second run finds it."""
+    monkeypatch.setattr(progress, "_LOG_SECONDS", -1.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    changes = "--set", "problem={kind = 'logistic', data = 'wine'}"
+    run(*changes)
+    lines = [line for line in capsys.readouterr().err.split("\n") if "passes" in line]
+    kept = folder / "cache" / "mpisign" / "minima"
+    expected = f"mpisign: 1 passes over the data; solving for f*, once for this data; it is kept in {kept}"
+    assert lines[0] == expected
+    run(*changes, "--overwrite")
+    assert "passes" not in capsys.readouterr().err
 
 
 def test_a_bar_in_a_terminal(folder):

@@ -1,9 +1,15 @@
 """What goes wrong on one rank ends all of them at once, is said once, and costs nothing that was finished."""
 
+import errno
 import os
+import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -11,11 +17,12 @@ import pytest
 import stopping
 from alone import planned
 from launch import call, environment, mpirun, mpisign
-from mpisign import runner
-from mpisign.checkpoints import Checkpoints, Stopped
+from mpisign import choice, planning, runner, surviving, witness, world
+from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
 from mpisign.cli import main
+from mpisign.connection import connect
 from mpisign.forecast.pretended import Pretended
-from mpisign.output import claim
+from mpisign.output import check_output, claim
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
@@ -58,6 +65,7 @@ def test_nobody_waits_for_a_rank_that_failed(mpi, exchange, end, folder):
     if end == "raise":
         assert done.stderr.count("mpisign: rank") == 1
         assert "mpisign: rank 2 failed, in 'the run', repeat 0, iteration k = 49: the last time;" in done.stderr
+        assert "the last time; ending all ranks; --resume goes on from the last checkpoint\n" in done.stderr
     elif hasattr(os, "pidfd_open"):
         assert done.stderr.count("mpisign: rank") == 1
         assert "mpisign: rank 2 (process " in done.stderr
@@ -84,7 +92,55 @@ def test_a_full_disk_is_said_in_one_line_by_the_rank_that_meets_it(folder):
 def test_an_error_in_one_process_says_where(folder):
     done = mpisign("run", "job.toml", "-o", "run.h5", **ending(folder, "raise"))
     assert done.returncode == 1
-    assert "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n" in done.stderr
+    said = "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n"
+    assert f"{said}--resume goes on from the last checkpoint\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "expected"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "run.h5.part"),
+            1,
+            "in 'the run', repeat 0, iteration k = 20: run.h5.part: No space left on device; "
+            "make room, and --resume goes on from the last checkpoint",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted; --resume goes on from the last checkpoint"),
+    ],
+)
+def test_what_goes_on_is_said_in_the_same_line(error, status, expected, folder, monkeypatch, capsys):
+    def finish(*arguments):
+        raise error
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("mpisign.writing.RepeatWriter.finish", finish)
+    changes = ["--set", "iterations=20", "--set", "oracle.kind=minibatch"]
+    assert main(["run", "job.toml", "-o", "run.h5", *changes]) == status
+    assert capsys.readouterr().err == f"mpisign: {expected}\n"
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_an_interrupt_of_all_ranks_is_said_by_the_first_that_can(rank, monkeypatch, capsys):
+    """Without a traceback of each: who speaks has ended the others before their turn."""
+    slept, statuses = [], []
+    monkeypatch.setattr(world.time, "sleep", slept.append)
+    interrupted = object.__new__(world.World)
+    interrupted.rank, interrupted._communicator = rank, SimpleNamespace(Abort=statuses.append)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert (slept, statuses) == ([2 * rank * world._HEARD, world._HEARD], [1])
+    assert capsys.readouterr().err == "mpisign: interrupted\n"
+
+
+@pytest.mark.parametrize(("size", "before"), [("", ""), ("4", "launcher: it started 4 processes, but ")])
+def test_without_mpi_it_says_what_to_do(size, before, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.setenv("PMI_SIZE", size)
+    with pytest.raises(BadInput) as complaint:
+        connect()
+    said = str(complaint.value)
+    assert said.startswith(f"{before}mpi4py cannot load MPI: ")
+    assert said.endswith("; mpisign doctor says what to install")
 
 
 @pytest.fixture
@@ -155,6 +211,21 @@ def test_a_second_job_on_the_same_output_is_refused(folder, stopped):
         pass
 
 
+@pytest.mark.parametrize("option", [[], ["--resume"], ["--on-failure=continue"]])
+def test_what_another_job_wrote_while_this_one_was_planned_stays(option, folder, stopped, monkeypatch):
+    def plan(*arguments):
+        (folder / "run.h5").write_text("finished meanwhile")
+        return really(*arguments)
+
+    really = planning.plan
+    monkeypatch.setattr(planning, "plan", plan)
+    monkeypatch.setattr(Alone, "cannot_survive", lambda ranks: "")
+    refused = "mpisign: run.h5: another job has written this output meanwhile; give another name\n"
+    assert stopped("run", "job.toml", "-o", "run.h5", *option) == (2, refused)
+    assert (folder / "run.h5").read_text() == "finished meanwhile"
+    assert sorted(os.listdir(folder)) == ["job.toml", "run.h5"]
+
+
 def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
     """The one who has renamed its unfinished file leaves that of the next alone."""
     output, part = tmp_path / "out.h5", tmp_path / "out.h5.part"
@@ -202,7 +273,7 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
     run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]
     done = mpirun("openmpi", 4, *run, **ending(folder, "kill", after=2500), options=["--with-ft", "ulfm"])
     assert done.returncode == 0, done.stderr
-    assert "mpisign: rank 2 of 4 is lost; 3 go on\n" in done.stderr
+    assert "mpisign: rank 2 of 4 is lost; the other 3 go on from the last checkpoint\n" in done.stderr
     with h5py.File(folder / "run.h5") as file:
         ((k, left),) = file["runs/the run/repeats/0000"].attrs["workers_from"]
     assert (0 <= k < 2500, left) == (True, 2)
@@ -250,3 +321,176 @@ def test_where_a_lost_rank_cannot_be_survived_it_is_refused(mpi, exchange, optio
 def test_one_process_has_nobody_to_lose(folder):
     done = mpisign("run", "job.toml", "-o", "run.h5", "--on-failure", "continue", **ending(folder, "raise"))
     assert (done.returncode, done.stderr) == (2, "mpisign: --on-failure: cannot continue: there is one process\n")
+
+
+class Lost(Exception):
+    """What says that a rank was lost."""
+
+
+class Losing(Alone):
+    """So many ranks, of which `left` alone are left when a run of theirs raises Lost; this one is the new root."""
+
+    def __init__(self, size, left):
+        self.size, self._left = size, left
+
+    def lost(self, error):
+        return isinstance(error, Lost)
+
+    def survivors(self):
+        ranks = Alone()
+        ranks.size = len(self._left)
+        return ranks, self._left
+
+
+@pytest.fixture
+def losing(folder, monkeypatch, capsys):
+    """Run the job with --overwrite on ranks of which some are lost, before its first commit or after it."""
+    text = JOB.replace("100000", "20").replace("stopping:Stopping", "minibatch")
+
+    def run(size, left, committed):
+        really = runner.run
+
+        def fail(plan, ranks, output, repeats, resume, **how):
+            monkeypatch.setattr(runner, "run", lambda plan, ranks, *more, **how: really(plan, Alone(), *more, **how))
+            if committed:
+                really(plan, Alone(), output, range(0))
+            raise Lost
+
+        monkeypatch.setattr(runner, "run", fail)
+        surviving.run(planned(text, "repeats=2"), Losing(size, left), folder / "run.h5", range(2), resume=False)
+
+    runner.run(planned(text, "seed=3"), Alone(), folder / "run.h5", range(1))
+    return run
+
+
+@pytest.mark.parametrize(("committed", "resumed", "where"), [(False, 0, "start"), (True, 1, "last checkpoint")])
+def test_an_older_file_is_not_taken_for_what_this_job_wrote(committed, resumed, where, folder, losing, capsys):
+    """--overwrite: until the first commit, the output is the file that it replaces."""
+    first = "runs/the run/repeats/0000"
+    older = digests(folder / "run.h5")[first]
+    losing(2, [1], committed)
+    trajectory = Trajectory(folder / "run.h5")
+    assert (trajectory.overrides, len(trajectory.resumed)) == (["repeats=2"], resumed)
+    assert len(trajectory.runs[0].finished()) == 2
+    assert digests(folder / "run.h5")[first] != older
+    assert capsys.readouterr().err == f"mpisign: rank 0 of 2 is lost; the other goes on from the {where}\n"
+
+
+def test_all_ranks_that_are_lost_are_named(losing, capsys):
+    losing(5, [2, 3, 4], True)
+    expected = "mpisign: ranks 0, 1 of 5 are lost; the other 3 go on from the last checkpoint\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("committed", "then"),
+    [(True, "--resume goes on from the last checkpoint"), (False, "the same command starts again")],
+)
+def test_without_workers_it_ends_in_one_line(committed, then, losing, capsys):
+    with pytest.raises(SystemExit) as ended:
+        losing(5, [0], committed)
+    assert ended.value.code == 1
+    expected = f"mpisign: ranks 1, 2, 3, 4 of 5 are lost; no worker of 'the run' is left; ending; {then}\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_rank_that_cannot_meet_the_others_says_so(monkeypatch, capsys):
+    """Open MPI's Shrink hangs now and then on several machines."""
+    ended, statuses = threading.Event(), []
+
+    class Stuck:
+        def Is_revoked(self):
+            return True
+
+        def Shrink(self):
+            assert ended.wait(10)
+            raise Lost
+
+    monkeypatch.setattr(world, "_AGREEING", 0.5)
+    monkeypatch.setattr(os, "_exit", lambda status: (statuses.append(status), ended.set()))
+    rank = object.__new__(world.World)
+    rank.rank, rank._communicator, rank._mpi = 2, Stuck(), SimpleNamespace(Intracomm=None)
+    with pytest.raises(Lost):
+        rank.survivors()
+    assert statuses == [1]
+    said = "mpisign: rank 2 did not meet the others that are left in 0.5 seconds; ending"
+    assert capsys.readouterr().err == f"{said}; --resume goes on from the last checkpoint\n"
+
+
+def test_a_signal_between_two_runs_of_one_job_is_not_lost(monkeypatch):
+    """While the ranks that are left find each other, nobody looks."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    monkeypatch.setattr(StopSignals, "outlast", True)
+    try:
+        with StopSignals() as first:
+            assert first.number == 0
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with StopSignals() as second:
+            assert second.number == signal.SIGUSR1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    with StopSignals() as third:
+        assert third.number == 0
+
+
+def test_a_device_is_no_output(tmp_path):
+    """It would be replaced by the file, as root."""
+    os.mkfifo(tmp_path / "pipe")
+    for output in (Path("/dev/null"), tmp_path / "pipe"):
+        with pytest.raises(BadInput, match="expected a file name for the output, but this is a device"):
+            check_output(output, overwrite=True)
+
+
+def test_an_exchange_is_tried_for_a_twentieth_of_a_second(monkeypatch):
+    """However short a round is: fewer would be less than one slice of a core's time."""
+
+    class Clocked:
+        rounds = 0
+
+        def round(self):
+            self.rounds += 1
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *reason):
+            pass
+
+    server = Clocked()
+    monkeypatch.setattr(choice.time, "perf_counter", lambda: 13e-6 * server.rounds)
+    assert choice._trial(Alone(), server) == pytest.approx(13e-6)
+    assert server.rounds > 2 * 0.05 / 13e-6
+
+
+def test_the_first_rank_of_a_node_keeps_no_file_open():
+    """The page of the ranks is the witness's."""
+    if not hasattr(os, "pidfd_open"):
+        pytest.skip("no pidfd in this system, and so no witness")
+
+    class Two(Pretended):
+        def processes(self):
+            return [os.getpid(), os.getpid()]
+
+    before = os.listdir("/proc/self/fd")
+    with Watch(Two(0, 2)) as watch:
+        assert watch._watched
+    del watch
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("é" * 300, f"in '{'é' * 254}, past iteration k = 7; --resume goes on from the last checkpoint"),
+        ("", "before the first repeat; the same command starts again"),
+    ],
+)
+def test_the_witness_says_where_as_far_as_it_knows(label, expected, capfd):
+    """What the ranks do may be cut inside of a letter, or not be known yet."""
+    with Watch(Alone()) as watch:
+        if label:
+            watch.enter(f"in {label!r}, repeat 0")
+        witness._say((2, 345), 7, watch._page[witness.LINE :])
+    said = capfd.readouterr().err
+    assert said == f"mpisign: rank 2 (process 345 on {platform.node()}) is gone, {expected}\n"

@@ -2,14 +2,20 @@
 
 import os
 import re
+import signal
 
 import h5py
 import pytest
 
 import stopping
 from launch import mpirun, mpisign
+from mpisign.checkpoints import Stopped, StopSignals
 from mpisign.cli import main
 from mpisign.methods import METHODS
+from mpisign.optimum import optimum
+from mpisign.problems import PROBLEMS
+from mpisign.ranks import Alone
+from mpisign.sharing import unshared
 from mpisign.trajectory import Trajectory
 from test_one_trajectory import digests, policies
 
@@ -90,3 +96,37 @@ def test_a_relay_of_ranks_exchanges_and_mpis(folder):
     assert digests(output) == digests(folder / "whole.h5")
     with h5py.File(output) as file:
         assert len(re.findall('"command"', file.attrs["resumed"])) == len(legs)
+
+
+@pytest.mark.parametrize(("kept", "then"), [([], ""), (["-o", "again.h5"], ", once again.h5 is removed")])
+def test_a_rerun_that_is_stopped_has_nothing_to_resume(kept, then, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, value in at(folder, "stop", 20).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(stopping, "asked", 0)
+    assert main(["rerun", str(folder / "whole.h5"), *kept]) == 75
+    said = f"mpisign: stopped by SIGUSR1; the same command starts again{then}\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def test_repeats_of_one_iteration_hear_a_signal(folder, tmp_path, monkeypatch, capsys):
+    """It comes in the second repeat of worker 1's; what was finished is kept."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in at(folder, "stop", 2).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(stopping, "asked", 0)
+    run = ["run", str(folder / "job.toml"), "-o", "run.h5", "--resume", "--set", "iterations=1"]
+    assert main(run) == 75
+    assert capsys.readouterr().err == "mpisign: stopped by SIGUSR1; --resume goes on from here\n"
+    assert finished(tmp_path / "run.h5") == 2
+    assert main(run) == 0
+    assert finished(tmp_path / "run.h5") == len(RUNS)
+
+
+def test_a_stop_before_the_first_iteration_has_nothing_to_resume():
+    signals = StopSignals()
+    signals.number = signal.SIGTERM
+    problem = PROBLEMS.make({"kind": "logistic", "data": "wine"}, "problem", share=unshared)
+    with pytest.raises(Stopped) as stop:
+        optimum(problem, Alone(), signals)
+    assert str(stop.value) == "stopped by SIGTERM; no iteration was run yet; the same command starts again"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import xarray
 
 from alone import run_alone
 from launch import ROOT, environment
+from mpisign.provenance import provenance
+from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import COLUMNS, SCHEMA, Trajectory
 
@@ -66,6 +69,12 @@ def test_provenance_is_enough_to_run_it_again(path):
     assert {"mpisign", "numpy", "mpi", "ranks", "hosts", "command", "git", "date", "data_sha256"} <= set(origin)
     assert len(origin["data_sha256"]) == 64
     assert origin["ranks"] == "1"
+
+
+def test_the_command_can_be_typed_again(monkeypatch):
+    typed = ["mpisign", "run", "job.toml", "--set", "runs.0.label=a 'b' $c"]
+    monkeypatch.setattr(sys, "argv", typed)
+    assert shlex.split(provenance(Alone())["command"]) == typed
 
 
 def test_every_setting_and_constant_of_a_run_is_there(path):

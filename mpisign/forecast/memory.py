@@ -105,7 +105,7 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: Pretended) -> tup
     if exchange == "node" and ranks.size > 1:
         from mpisign.nodes import LONG
 
-        common += 8 * d if d >= LONG else 0  # x, once a node
+        common += 8 * d if d >= LONG and method.only_subtracts else 0  # x, once a node
     return vectors, messages - ranks.in_common, _records(plan, run, ranks), state, common
 
 

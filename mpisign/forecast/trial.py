@@ -17,7 +17,7 @@ from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.server import SERVERS, Server
-from mpisign.state import at_start
+from mpisign.state import at_start, placed
 
 _SLICE = 0.05
 """Seconds of a timed slice; at least one iteration."""
@@ -67,7 +67,7 @@ class Trial:
         kind = SERVERS[run.method.message]
         self._server: Server = kind(meeting(exchange, ranks), workers, d, run.method.zeros, self._draws)
         self._start = plan.start.point(d, self._draws)
-        self._x = self._server.keep(self._start.copy())
+        self._x = placed(run.method, self._start.copy(), self._server)
         self._checkpoints = Checkpoints(ranks)
 
     def __enter__(self) -> "Trial":

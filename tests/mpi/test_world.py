@@ -6,13 +6,18 @@ from itertools import product
 import numpy as np
 import pytest
 
+from mpisign import planning, runner
 from mpisign.connection import connect
 from mpisign.exchange import Central, Format
 from mpisign.exchanges import EXCHANGES, meeting
+from mpisign.experiment import parse
+from mpisign.methods import Sign
+from mpisign.problems import Problem
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.server import SERVERS
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, settings
+from mpisign.trajectory import Trajectory
 from mpisign.world import World
 
 pytestmark = pytest.mark.mpi
@@ -137,6 +142,57 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
             assert (x == expected).all()
 
 
+def test_a_long_x_is_shared_out_as_the_leader_says(ranks, monkeypatch):
+    """Ranks of a node may be bound to more cores or fewer."""
+    for odd in (0, 1):
+        monkeypatch.setattr("mpisign.nodes.cores", lambda odd=odd: 1 if ranks.rank % 2 == odd else 64)
+        test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, "node", "signs")
+
+
+@settings
+class Decayed(Sign):
+    """x <- (1 - alpha / 10) x - alpha vote: a step that does more to x than to subtract"""
+
+    def step(self, x, alpha, reply, shared):
+        x *= 1 - alpha / 10
+        reply.subtract_from(x, alpha)
+
+
+class Long(Problem):
+    """f(x) = sum_i |x_i - i mod 7|; f* = 0"""
+
+    dimension = 2**17 + 100
+
+    def value(self, x):
+        return float(np.abs(x - np.arange(len(x)) % 7).sum())
+
+    def gradient(self, x, out):
+        out[:] = np.sign(x - np.arange(len(x)) % 7)
+
+
+JOB = """
+iterations = 40
+problem = { kind = "test_world:Long" }
+start = { kind = "normal", size = 5.0 }
+[[runs]]
+method = "METHOD"
+workers = 3
+step = { kind = "constant", alpha = 0.25 }
+"""
+
+
+@pytest.mark.parametrize("method", ["test_world:Decayed", "scaled-sign"])
+def test_a_step_may_do_anything_to_a_long_x(ranks, method, tmp_path):
+    """By the node, as in one process."""
+    experiment = parse(JOB.replace("METHOD", method), ["exchange=node"])
+    for who in (ranks, *([Alone()] if ranks.root else [])):
+        runner.run(planning.plan(experiment, who), who, tmp_path / f"{type(who).__name__}.h5", range(1))
+    if ranks.root:
+        ended = [Trajectory(tmp_path / f"{name}.h5").runs[0].repeats[0] for name in ("World", "Alone")]
+        assert [repeat.status for repeat in ended] == 2 * ["complete"]
+        assert len({repeat.sha256 for repeat in ended}) == 1
+
+
 def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
     monkeypatch.setattr("mpisign.nodes._make", lambda words, count: False)
     exchange = EXCHANGES["node"](ranks, 2, Format(1, 3, 3))
@@ -202,6 +258,23 @@ def test_what_cannot_be_shared_is_refused_on_every_rank(ranks, when):
 
     with pytest.raises(BadInput, match=f"cannot {when}"):
         ranks.share(opening)
+
+
+def test_a_complaint_before_data_are_shared_is_agreed_on_once(ranks):
+    """One rank has it; the others meet it where they share, inside of what names its own complaints."""
+
+    def planning(unhappy):
+        if ranks.rank == unhappy:
+            raise BadInput("exchange", "mine")
+        try:
+            ranks.share(lambda: ({"a": ((1,), np.dtype(np.int64))}, lambda arrays: None))
+        except BadInput as error:
+            raise error.inside("problem") from None
+
+    for unhappy in range(ranks.size):
+        with pytest.raises(BadInput, match=r"^exchange: mine$"):
+            ranks.together(lambda unhappy=unhappy: planning(unhappy))
+        ranks.agree(None)  # nobody is one agreement behind
 
 
 def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):

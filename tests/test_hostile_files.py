@@ -441,7 +441,7 @@ def test_one_repeat_that_is_linked_a_thousand_times_takes_no_memory(tmp_path, tr
         repeats = file["runs/one/repeats"]
         for number in range(2, 1000):
             repeats[f"{number:04d}"] = repeats["0001"]
-    assert "it says to hold more than it has bytes" in refused(read_trajectory, path)
+    assert "it claims to hold more than its bytes can" in refused(read_trajectory, path)
 
 
 def test_other_files_are_no_data_files(tmp_path, trajectory):

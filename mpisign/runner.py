@@ -20,6 +20,7 @@ from mpisign.provenance import provenance
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.repeats import Site, plan_server, run_repeat
+from mpisign.settings import one_line
 from mpisign.watch import Watch
 from mpisign.writing import TrajectoryWriter
 
@@ -75,6 +76,7 @@ def _header(planned: Plan, ranks: Ranks, repeats: range) -> dict[str, Any]:
     """The attributes of the file; every rank calls it."""
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
+        "name": one_line(experiment.name),
         "experiment": experiment.text,
         "overrides": json.dumps(experiment.overrides),
         "repeats": (repeats.start, repeats.stop),

@@ -14,7 +14,7 @@ def text(trajectory: Trajectory) -> str:
     version, date, ranks = (origin.get(name, "(unknown)") for name in ("mpisign", "date", "ranks"))
     by = f"mpisign {version} on {date}, {ranks} rank(s)"
     lines = [
-        f"{trajectory.path}: written by {by}",
+        f"{trajectory.path}: {trajectory.name}, written by {by}",
         *(constants(run) for run in trajectory.runs[:1]),
         "",
         *_aligned([_HEADER, *(_row(run) for run in trajectory)]),

@@ -35,7 +35,7 @@ from mpisign.seal import BYTES as SEAL_BYTES
 from mpisign.seal import seal
 from mpisign.settings import BadInput, shown
 
-SCHEMA = "mpisign-data/1"
+_OURS, SCHEMA = "mpisign-data/", "mpisign-data/1"
 _BLOCK_BYTES = 2**24
 _METADATA_BYTES = 2**15
 
@@ -168,9 +168,8 @@ class DataFile:
         self.path = path
         with self._source(VERIFIED_BYTES) as source:
             self.sealed = source.sealed
-            self._check_claim(source)
+            self._check_status(source)
             self.attributes: dict[str, Any] = source.attributes(source.root)
-            self._check_status()
             self.layout = _layout(source, self.attributes)
             self._check_arrays(source)
             _check_attributes(self.attributes, self.layout)
@@ -234,15 +233,12 @@ class DataFile:
         if found != self.attributes["sha256"]:
             raise self._refusal(f"the content was changed: its sha256 is {found}, expected {self.attributes['sha256']}")
 
-    def _check_claim(self, source: Source) -> None:
-        """Before anything else of it is read: whose it is."""
-        found = source.root.attrs.get("schema")
+    def _check_status(self, source: Source) -> None:
+        found, status = (source.root.attrs.get(name) for name in ("schema", "status"))
         if found != SCHEMA:
-            refusal = self._refusal(f"expected a data file of schema {SCHEMA}, found {shown(found)}")
-            raise refusal if _claims(source) else OtherFile(refusal.key, refusal.complaint)
-
-    def _check_status(self) -> None:
-        if self.attributes.get("status") != "complete":
+            kind = BadInput if str(found).startswith(_OURS) else OtherFile
+            raise kind("data", f"{self.path}: expected a data file of schema {SCHEMA}, found {shown(found)}")
+        if status != "complete":
             raise self._refusal("this data file was never finished; make it again with mpisign data")
 
     def _check_arrays(self, source: Source) -> None:
@@ -261,13 +257,9 @@ def is_data_file(path: Path) -> bool:
     """Whether it is an HDF5 file that says to be a data file, of any version, finished or not."""
     try:
         with reading(path, "a data file", VERIFIED_BYTES) as source:
-            return _claims(source)
+            return str(source.root.attrs.get("schema")).startswith(_OURS)
     except BadInput:
         return False
-
-
-def _claims(source: Source) -> bool:
-    return str(source.root.attrs.get("schema", "")).startswith("mpisign-data/")
 
 
 def _layout(source: Source, attributes: Attributes) -> Layout:

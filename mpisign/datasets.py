@@ -50,6 +50,11 @@ BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
 """name -> features (n, d) and labels (n,): malignant against benign, even against odd, class 0 against the rest."""
 
 
+def usual_scaling(name: str) -> Scaling:
+    """Of a data set whose job names none."""
+    return "unit-rows" if name in BUNDLED else "raw"
+
+
 def opened(name: str, scaling: Scaling | None = None) -> Opened:
     """The rows b_i a_i of a data set (see `mpisign.rows`), to be shared; what `load` says of its arguments holds.
 
@@ -58,7 +63,7 @@ def opened(name: str, scaling: Scaling | None = None) -> Opened:
     file = None if name in BUNDLED else _data_file(Path(name))
     if file is None:
         return copied(signed(*load(name, scaling)).arrays)
-    if (scaling or "raw") == "raw":
+    if (scaling or usual_scaling(name)) == "raw":
         return opened_file(file)
     if file.layout.sparse:
         raise BadInput("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
@@ -69,13 +74,13 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
 
     name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
-    `labels`, or a LIBSVM text file. scaling None: "unit-rows" for a bundled set, "raw" for a file. A data file of up to
+    `labels`, or a LIBSVM text file. scaling None: that of `usual_scaling`. A data file of up to
     1 GB is checked against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key
     or the file.
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()
-        return _scaled(features, scaling or "unit-rows"), labels
+        return _scaled(features, scaling or usual_scaling(name)), labels
     path = Path(name)
     if not _is_file(path):
         raise BadInput("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
@@ -91,7 +96,7 @@ def _prepared(name: str, features: Floats, labels: Floats, scaling: Scaling | No
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
     signs = _as_signs(labels, name)
-    return _scaled(features, scaling or "raw"), signs
+    return _scaled(features, scaling or usual_scaling(name)), signs
 
 
 def _is_file(path: Path) -> bool:

@@ -36,7 +36,8 @@ def run(planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool 
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         ranks.together(lambda: stack.enter_context(claim(output)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
-        header = _header(planned, ranks, repeats)
+        hosts = ranks.hosts()
+        header = _header(planned, ranks, hosts, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
         writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
@@ -72,15 +73,15 @@ def _describe(planned: Plan, known: Known, exchanges: list[str], writer: Traject
     writer.commit()
 
 
-def _header(planned: Plan, ranks: Ranks, repeats: range) -> dict[str, Any]:
-    """The attributes of the file; every rank calls it."""
+def _header(planned: Plan, ranks: Ranks, hosts: list[str], repeats: range) -> dict[str, Any]:
+    """The attributes of the file; it hashes all data, which the root alone does."""
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
         "name": one_line(experiment.name),
         "experiment": experiment.text,
         "overrides": json.dumps(experiment.overrides),
         "repeats": (repeats.start, repeats.stop),
-        "provenance": json.dumps(provenance(ranks) | data, indent=1),
+        "provenance": json.dumps(provenance(ranks, hosts) | data, indent=1),
     }
 
 

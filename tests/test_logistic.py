@@ -38,6 +38,29 @@ def small_logistic(seed, n=7, d=4):
     return features, labels, Logistic(signed(features, labels))
 
 
+class Counting(Alone):
+    """Keeps how many numbers each broadcast sends."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = []
+
+    def broadcast(self, row):
+        self.sent.append(len(row))
+
+
+def test_no_more_is_sent_than_is_asked_about():
+    """Of a problem without data nothing is asked, and d may be 10^8."""
+    ranks = Counting()
+    objective = Objective(small_logistic(1)[2], ranks)
+    d = objective.dimension
+    objective.finish()
+    assert ranks.sent == [2]
+    objective.value_and_gradient(np.zeros(d))
+    objective.curvature(np.zeros(d), np.ones(d))
+    assert ranks.sent == [2, 2, d, 2, 2 * d]
+
+
 @settings(few, max_examples=15)
 @given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 6))
 def test_L_of_logistic_regression(seed, n, d):

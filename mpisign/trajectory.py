@@ -119,8 +119,12 @@ def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.nd
 
 
 class Repeat:
-    """One repeat, read: its number, attributes, and columns up to the last valid record.
+    """One repeat, read.
 
+    number: which one. status: one of STATUSES. sha256: of its last x, "" while it runs. diverged_at: the k at which x_k
+    or a gradient there was no longer finite, or None. workers_from: rows [k, M], how many workers were left from which
+    k on, where some were lost. columns: by the names in COLUMNS, each of shape (records,), up to the last valid record;
+    "x", of shape (records, d), where iterates are kept and asked for.
     Raises ValueError where that is not what a run writes.
     """
 
@@ -156,7 +160,12 @@ class Repeat:
 
 
 class RunRecord:
-    """One run, read: its label, its settings and its repeats; raises ValueError where that is none."""
+    """One run, read.
+
+    label: its name. attributes: its settings, flat, with dots, such as "step.alpha"; f_star and f_star_error; the
+    constants, such as L, each with how it is known as L_known. repeats: those that are there, by their numbers.
+    Raises ValueError where that is none.
+    """
 
     def __init__(self, label: str, source: Source, group: h5py.Group, iterates: bool):
         if not label.isprintable():
@@ -187,6 +196,10 @@ class RunRecord:
 class Trajectory:
     """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
 
+    It iterates over its runs. path: where it is. name: the experiment's. experiment: the job file's text. overrides:
+    what --set changed in it. provenance: where it comes from, by name; resumed, merged: that of each job that went on
+    with it, and of each slice that it was merged from. runs: in the order of the job file. repeats: the numbers that
+    were asked for.
     Raises BadInput when the file cannot be opened, is something else, or was damaged: one line that names the file
     and, where it is known, the run and the repeat.
     """

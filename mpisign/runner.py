@@ -19,7 +19,8 @@ from mpisign.progress import Progress
 from mpisign.provenance import provenance
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
-from mpisign.repeats import Site, plan_server, run_repeat
+from mpisign.repeats import Site, run_repeat
+from mpisign.server import plan_server
 from mpisign.settings import one_line
 from mpisign.watch import Watch
 from mpisign.writing import TrajectoryWriter
@@ -88,7 +89,8 @@ def _header(planned: Plan, ranks: Ranks, hosts: list[str], repeats: range) -> di
 def _choice(planned: Plan, run: PlannedRun, ranks: Ranks) -> Choice:
     """The run's exchange; where it was chosen, the root says why."""
     asked = planned.experiment.exchange
-    choice = choose(asked, ranks, lambda meet: plan_server(run, planned.problem, meet, Draws(0, 0)))
+    workers, d = len(run.left), planned.problem.dimension
+    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, Draws(0, 0)))
     if asked == "auto" and ranks.root:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
     return choice

@@ -71,16 +71,16 @@ class Work:
 
     def together(self, ranks: Ranks, step: Callable[[], None]) -> None:
         """Take a step on every rank; raise everywhere what the first of them complains of."""
-        complaint = None
+        ranks.together(lambda: self._complaining(step))
+
+    def _complaining(self, step: Callable[[], None]) -> None:
+        """Take a step; what the system refuses is a BadInput."""
         try:
             step()
-        except BadInput as error:
-            complaint = error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
             kept = f"; what is done is kept in {self.folder}, the same command goes on" if self.folder.is_dir() else ""
-            complaint = BadInput(str(error.filename or self.output), f"{reason}{kept}")
-        ranks.agree(complaint)
+            raise BadInput(str(error.filename or self.output), f"{reason}{kept}") from None
 
     def rounds(
         self, ranks: Ranks, chunks: int, make: Callable[[int], None], look: Callable[[], None], progress: Progress

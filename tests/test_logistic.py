@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import tracemalloc
 import warnings
 
 import mpmath
@@ -312,3 +313,24 @@ def test_the_rounding_of_the_largest_hessian_is_in_L(monkeypatch):
     problem.constants(Objective(problem, Alone()))
     exact = features.astype(np.longdouble).T @ features.astype(np.longdouble) / 12000 + np.eye(6) / np.longdouble(3000)
     assert 0 < float(np.abs(told["h"] - exact).sum()) <= told["e"] < 1e-6
+
+
+def test_a_block_of_the_hessian_takes_no_room_for_the_whole():
+    """Next to a block of 8 rows of 16 kB, the whole would be 32 MB."""
+    d = 2000
+    problem, out = small_logistic(3, n=5, d=d)[2], np.empty((8, d))
+    whole = np.diag(problem.regulariser.curvature(np.zeros(d)))
+    for segment in range(1, problem.segments):
+        part = np.empty((d, d))
+        problem.hessian_part(np.zeros(d), slice(0, d), segment, part)
+        whole += part
+    tracemalloc.start()
+    problem.hessian_part(np.zeros(d), slice(16, 24), 0, out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**21
+    for segment in range(1, problem.segments):
+        part = np.empty((8, d))
+        problem.hessian_part(np.zeros(d), slice(16, 24), segment, part)
+        out += part
+    assert out == pytest.approx(whole[16:24], rel=1e-12)

@@ -74,9 +74,8 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
 
     name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
-    `labels`, or a LIBSVM text file. scaling None: that of `usual_scaling`. A data file of up to
-    1 GB is checked against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key
-    or the file.
+    `labels`, or a LIBSVM text file. scaling None: that of `usual_scaling`. A data file of up to 1 GB is checked
+    against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key or the file.
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()

@@ -49,9 +49,9 @@ def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
 
 def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord, same: RunRecord) -> None:
     """What an older version did not write is no difference: the experiments are the same."""
-    for name in (name for name in run.attributes if name in same.attributes):
+    for name in sorted(run.attributes.keys() & same.attributes.keys() - set(_OWN)):
         here, there = run.attributes[name], same.attributes[name]
-        if name not in _OWN and not np.array_equal(here, there):
+        if not np.array_equal(here, there):
             raise BadInput(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
 
 

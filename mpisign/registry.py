@@ -77,11 +77,9 @@ class Registry(Collection[str], Generic[T]):
 
         Without those that are no plain value, such as None.
         """
-        asked = inspect.signature(self[str(table[kind])]).parameters
-        defaults = {key: parameter.default for key, parameter in asked.items()}
-        return {key: value for key, value in defaults.items() if isinstance(value, str | bool | int | float)} | {
-            **table
-        }
+        asked = inspect.signature(self[str(table[kind])]).parameters.items()
+        plain = {key: each.default for key, each in asked if isinstance(each.default, str | bool | int | float)}
+        return {**plain, **table}
 
     def describe(self) -> Iterator[tuple[str, str]]:
         """Each name with the first line of its maker's docstring, or with what keeps it from being imported."""

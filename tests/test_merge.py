@@ -8,6 +8,7 @@ import pytest
 import xarray
 
 from mpisign.cli import main
+from mpisign.seal import unseal
 from mpisign.trajectory import Trajectory
 from test_one_trajectory import digests
 
@@ -167,6 +168,7 @@ def test_what_a_slice_was_resumed_with_is_in_the_merged_file_and_a_rerun_of_it_l
 
 @pytest.mark.parametrize("how", [[], ["--virtual"]])
 def test_a_dataset_more_is_left_where_it_is(folder, how):
+    unseal(folder / "b.h5")  # what HDF5 adds may lie on a part of the seal, and leave the rest
     with h5py.File("b.h5", "r+") as file:
         file["runs/first run/repeats/0002/notes"] = 3.0
     assert main(["merge", "out.h5", "c.h5", "a.h5", "b.h5", *how]) == 0

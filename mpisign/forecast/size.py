@@ -11,6 +11,7 @@ from mpisign.planning import Plan, PlannedRun
 from mpisign.provenance import provenance
 from mpisign.ranks import Alone
 from mpisign.recorder import schedule
+from mpisign.settings import one_line
 from mpisign.trajectory import COLUMNS, sha256
 from mpisign.writing import lay_out
 
@@ -45,6 +46,7 @@ def _written(plan: Plan, repeats: int) -> int:
     with h5py.File("forecast", "w", driver="core", backing_store=False) as file:
         file.create_group("runs", track_order=True)
         file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
+        file.attrs["name"] = one_line(plan.experiment.name)
         file.attrs["provenance"] = str(provenance(Alone(), Alone().hosts()))
         for run in plan.runs:
             group = file.create_group(f"runs/{run.settings.label}", track_order=True)

@@ -3,30 +3,32 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mpisign.methods import METHODS
 from mpisign.optimum import Known
+from mpisign.oracles import ORACLES
 from mpisign.planning import Plan, PlannedRun
+from mpisign.problems import PROBLEMS
+from mpisign.starts import STARTS
+from mpisign.steps import STEPS
 from mpisign.theory.noise import Noise
 
 
 def attributes(planned: Plan, run: PlannedRun, known: Known) -> dict[str, Any]:
     """The attributes of a run's group, but for its exchange."""
-    return _settings(planned, run) | dict(_noise(run.oracle.assumption4(planned.problem))) | dict(_known(known))
+    return settings(planned, run) | dict(_noise(run.oracle.assumption4(planned.problem))) | dict(_known(known))
 
 
-def _settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
-    """Every resolved setting of a run, flat, with dots."""
-    experiment, settings = planned.experiment, run.settings
+def settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
+    """Every setting of a run, flat, with dots: what the job says, and the defaults of what it leaves out."""
+    experiment, asked = planned.experiment, run.settings
     tables = {
-        "problem": experiment.problem,
-        "start": experiment.start,
-        "oracle": settings.oracle,
-        "step": settings.step,
+        "problem": {**planned.problem.defaults, **PROBLEMS.filled(experiment.problem)},
+        "start": STARTS.filled(experiment.start),
+        "oracle": ORACLES.filled(asked.oracle),
+        "step": STEPS.filled(asked.step),
     }
-    flat = dict(_flatten(tables))
-    flat |= {"iterations": settings.iterations, "workers": run.workers, "seed": experiment.seed}
-    flat |= {"method": settings.method["method"]}
-    for key in getattr(run.method, "__dataclass_fields__", {}):
-        flat[key] = getattr(run.method, key)
+    flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
+    flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     return flat
 

@@ -4,11 +4,12 @@ import os
 import sys
 import time
 
+from mpisign.launcher import RANK_VARIABLES
 from mpisign.ranks import Alone, Ranks
 from mpisign.settings import BadInput
 
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-_RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+_RANKS = (*RANK_VARIABLES, "SLURM_PROCID")  # which a batch script has, too, that is no rank
 
 
 def connect() -> Ranks:
@@ -72,4 +73,4 @@ def _world(started: int) -> Ranks:
 
 def first_process() -> bool:
     """Whether this process is the launcher's first, known without MPI: it speaks when the ranks cannot meet."""
-    return all(os.environ.get(name, "0") == "0" for name in _RANK_VARIABLES)
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from mpisign.arrays import Floats
 from mpisign.data.compression import content
-from mpisign.data.file import VERIFIED_BYTES, DataFile, is_data_file
+from mpisign.data.file import VERIFIED_BYTES, DataFile, OtherFile
 from mpisign.data.opening import opened_file
 from mpisign.data.rows import Csr
 from mpisign.hdf5 import is_hdf5, reading
@@ -21,6 +21,7 @@ from mpisign.sharing import Opened, copied
 
 _DENSE_BYTES, _TEXT_BYTES = 2**32, 2**30
 """Of features that are read as dense numbers, and of text that is not converted first."""
+_LIMIT = f"limit {_DENSE_BYTES >> 30} GB"
 
 Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 """raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
@@ -49,42 +50,52 @@ BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
 """name -> features (n, d) and labels (n,): malignant against benign, even against odd, class 0 against the rest."""
 
 
+def usual_scaling(name: str) -> Scaling:
+    """Of a data set whose job names none."""
+    return "unit-rows" if name in BUNDLED else "raw"
+
+
 def opened(name: str, scaling: Scaling | None = None) -> Opened:
     """The rows b_i a_i of a data set (see `mpisign.rows`), to be shared; what `load` says of its arguments holds.
 
     A data file as it is, scaling "raw", keeps its dtype and stays sparse; everything else becomes dense float64.
     """
-    if name not in BUNDLED and is_data_file(Path(name)):
-        file = _checked(Path(name))
-        if (scaling or "raw") == "raw":
-            return opened_file(file)
-        if file.layout.sparse:
-            raise BadInput("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
-    return copied(signed(*load(name, scaling)).arrays)
+    file = None if name in BUNDLED else _data_file(Path(name))
+    if file is None:
+        return copied(signed(*load(name, scaling)).arrays)
+    if (scaling or usual_scaling(name)) == "raw":
+        return opened_file(file)
+    if file.layout.sparse:
+        raise BadInput("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
+    return copied(signed(*_prepared(name, *_read_data_file(file), scaling)).arrays)
 
 
 def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
 
     name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
-    `labels`, or a LIBSVM text file. scaling None: "unit-rows" for a bundled set, "raw" for a file. A data file of up to
-    1 GB is checked against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key
-    or the file.
+    `labels`, or a LIBSVM text file. scaling None: that of `usual_scaling`. A data file of up to 1 GB is checked
+    against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key or the file.
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()
-        return _scaled(features, scaling or "unit-rows"), labels
+        return _scaled(features, scaling or usual_scaling(name)), labels
     path = Path(name)
     if not _is_file(path):
         raise BadInput("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
     try:
-        features, labels = _read(path)
+        return _prepared(name, *_read(path), scaling)
     except BadInput as error:
         raise (error if error.key == "data" else BadInput("data", str(error))) from None
+    except OSError as error:
+        raise BadInput("data", f"{path}: cannot read this file: {error.strerror}") from None
+
+
+def _prepared(name: str, features: Floats, labels: Floats, scaling: Scaling | None) -> tuple[Floats, Floats]:
     if not (np.isfinite(features).all() and np.isfinite(labels).all()):
         raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
     signs = _as_signs(labels, name)
-    return _scaled(features, scaling or "raw"), signs
+    return _scaled(features, scaling or usual_scaling(name)), signs
 
 
 def _is_file(path: Path) -> bool:
@@ -95,31 +106,35 @@ def _is_file(path: Path) -> bool:
 
 
 def _read(path: Path) -> tuple[Floats, Floats]:
-    if path.stat().st_size <= VERIFIED_BYTES:
-        check_seal(path)
-    if is_data_file(path):
-        return _read_data_file(path)
+    file = _data_file(path)
+    if file is not None:
+        return _read_data_file(file)
     return _read_hdf5(path) if is_hdf5(path) else _read_libsvm(path)
 
 
-def _checked(path: Path) -> DataFile:
-    file = DataFile(path)
+def _data_file(path: Path) -> DataFile | None:
+    """The data file, hashed once; None where it is something else."""
+    if not is_hdf5(path):
+        return None
+    try:
+        file = DataFile(path)
+    except OtherFile:
+        return None
     if not file.sealed and path.stat().st_size <= VERIFIED_BYTES:
         file.verify()
     return file
 
 
-def _read_data_file(path: Path) -> tuple[Floats, Floats]:
-    file = _checked(path)
-    _check_size(path, file.layout.n, file.layout.d)
+def _read_data_file(file: DataFile) -> tuple[Floats, Floats]:
+    if _too_large(file.layout.n, file.layout.d):
+        raise BadInput("data", f'{file.path}: too large to be scaled in memory ({_LIMIT}); set scaling = "raw"')
     features = file.features()
     dense = features.toarray() if isinstance(features, scipy.sparse.csr_array) else features
     return np.ascontiguousarray(dense, dtype=np.float64), file.labels().astype(np.float64)
 
 
-def _check_size(path: Path, n: int, d: int) -> None:
-    if 8 * n * d > _DENSE_BYTES:
-        raise BadInput("data", f"{path}: too large to be read as dense numbers; mpisign data convert first")
+def _too_large(n: int, d: int) -> bool:
+    return 8 * n * d > _DENSE_BYTES
 
 
 def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
@@ -128,15 +143,20 @@ def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
         if features.ndim != 2 or labels.shape != features.shape[:1] or not features.size:
             shapes = f"{features.shape} and {labels.shape}"
             raise ValueError(f"expected features of shape (n, d) and labels of shape (n,), got {shapes}")
-        _check_size(path, *features.shape)
+        if _too_large(*features.shape):
+            what = f"{path}: too large to be read as dense numbers ({_LIMIT})"
+            raise BadInput("data", f"{what}; write it as LIBSVM text and give that to mpisign data convert")
         return source.read(features).astype(np.float64), source.read(labels).astype(np.float64)
 
 
 def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
+    if path.stat().st_size <= VERIFIED_BYTES:
+        check_seal(path)  # what is left of a file of ours whose beginning is damaged
     labels, (values, indices, indptr) = _text(path)
     first = min(int(indices.min(initial=1)), 1)
     d = int(indices.max(initial=first)) + 1 - first
-    _check_size(path, len(labels), d)
+    if _too_large(len(labels), d):
+        raise BadInput("data", f"{path}: too large to be read as dense numbers ({_LIMIT}); mpisign data convert first")
     sparse = scipy.sparse.csr_array((values, indices - first, indptr), shape=(len(labels), d))
     return np.asarray(sparse.toarray(), dtype=np.float64), labels
 
@@ -144,11 +164,8 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
 def _text(path: Path) -> tuple[Floats, Csr]:
     from mpisign.data.text import parse  # its kernels take a tenth of a second, which few runs need
 
-    try:
-        block = content(path, _TEXT_BYTES)
-        return parse(block + b"\n" * (not block.endswith(b"\n")), "float64", f"{path}, expected LIBSVM text or HDF5")
-    except OSError as error:
-        raise BadInput("data", f"{path}: cannot read this file: {error.strerror}") from None
+    block = content(path, _TEXT_BYTES)
+    return parse(block + b"\n" * (not block.endswith(b"\n")), "float64", f"{path}, expected LIBSVM text or HDF5")
 
 
 def _as_signs(labels: Floats, name: str) -> Floats:

@@ -1,9 +1,9 @@
 """How messages meet: the workers' rows come to whoever combines them, and one reply comes to every rank.
 
 A row is `header` words in front and a payload that can be cut into slices. In one process, and with the single server,
-the root combines whole rows; other exchanges cut them, and every rank combines a slice. What the words mean is
-the server's business (`mpisign.server`): all exchanges give it the same rows in the same order, so that the
-reply is the same bit for bit.
+the root combines whole rows; other exchanges may cut them, and every rank combines a slice. What the words mean is
+the server's business (`mpisign.server`): all exchanges give it the same rows in the same order, or, of ballots, the
+same vote, so that the reply is the same bit for bit.
 """
 
 from abc import ABC, abstractmethod
@@ -42,10 +42,13 @@ class Exchange(ABC):
     """One way for rows to meet, planned for one repeat; `close` it when that is over, on every rank.
 
     hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
-    blocks of equal length. table: the hosted workers' outgoing rows. reply: what every rank holds after `spread`.
-    combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their order, as far as
-    this rank combines them, shape (M, header + slice). numbers: those in front of them, shape (M,). part: the reply
-    to them, to be written before `spread`. start: where the slice begins, in words of the whole payload.
+    blocks of at most `per_rank`. table: the hosted workers' outgoing rows, at least `per_rank` of them, of at least
+    header + up words; the server writes the first ones. reply: what every rank holds after `spread`, shape
+    (header + down,). combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their
+    order, as far as this rank combines them, shape (M, header + slice); of ballots (`Format.ballots`) an exchange that
+    answers `vote` without them may leave them empty. numbers: those in front of them, shape (M,). part: the reply to
+    them, to be written before `spread`: the header, and `fold` words for each word of the slice. start: where the slice
+    begins, in words of the whole payload. All words are uint64.
     bits_up, bits_down: of the rows of all workers, and of the reply to each.
     """
 

@@ -6,14 +6,14 @@ What a kind of problem, oracle, start, method or step takes besides is checked w
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from mpisign.settings import BadInput, Count, closest, make, settings, shown
+from mpisign.settings import BadInput, Count, make, refuse_unknown, settings, shown
 
 Table = dict[str, Any]
 
@@ -36,7 +36,10 @@ def _name_of_exchange(value: object) -> str:
 
 @settings
 class Log:
-    """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`."""
+    """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`.
+
+    iterates: whether x_k is kept with each record.
+    """
 
     points: Annotated[int, Field(ge=2, le=10**6)] = 200
     every: Count | None = None
@@ -119,7 +122,7 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     for override in overrides:
         _override(document, override)
     _check_values(document)
-    _refuse_unknown(document, sorted(_TOP), "")
+    refuse_unknown(document, sorted(_TOP), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
     if not tables["problem"]:
         raise BadInput("problem", "missing; expected a table with the key kind")
@@ -198,7 +201,7 @@ def _table(document: Table, key: str) -> Table:
 
 
 def _log(table: Table) -> Log:
-    _refuse_unknown(table, [field.name for field in fields(Log)], "log")
+    refuse_unknown(table, [field.name for field in fields(Log)], "log")
     return make(Log, table, "log")
 
 
@@ -260,9 +263,3 @@ def _child(node: Any, part: str, override: str) -> Any:
         return node[int(part)]
     why = f"that list has {len(node)}, numbered from 0" if isinstance(node, list) else "what is there is no table"
     raise BadInput("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")
-
-
-def _refuse_unknown(table: Mapping[str, object], known: list[str], path: str) -> None:
-    for key in table:
-        if key not in known:
-            raise BadInput(f"{path}.{key}" if path else key or '""', f"unknown key; {closest(key, known)}")

@@ -53,11 +53,11 @@ def typed(attributes: Attributes, name: str, kind: type, default: Any = None) ->
 class Source:
     """An open file.
 
-    path: where it is. root: its root group.
+    path: where it is. root: its root group. sealed: whether it has a seal, and that was checked.
     """
 
-    def __init__(self, path: Path, file: h5py.File):
-        self.path, self.root, self._left = path, file, path.stat().st_size
+    def __init__(self, path: Path, file: h5py.File, sealed: bool):
+        self.path, self.root, self.sealed, self._left = path, file, sealed, path.stat().st_size
         self._others: set[Path] = set()
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group:
@@ -112,13 +112,13 @@ class Source:
         if dataset.is_virtual:
             self._add_sources(dataset)
         elif size > (_DENSEST if dataset.chunks else 1) * dataset.id.get_storage_size():
-            raise ValueError(f"{dataset.name} says to be larger than what is stored of it")
+            raise ValueError(f"{dataset.name} claims to be larger than what is stored of it")
         self._spend(size // (_DENSEST if dataset.chunks else 1))
 
     def _spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise ValueError("it says to hold more than it has bytes")
+            raise ValueError("it claims to hold more than its bytes can")
 
     def _add_sources(self, dataset: h5py.Dataset) -> None:
         """The files that a merged file is a view of: where one is missing, HDF5 would fill in and say nothing."""
@@ -148,13 +148,13 @@ def reading(path: Path, what: str, sealed: int | None = None) -> Iterator[Source
     """
     try:
         if not path.is_file():
-            raise BadInput(str(path), f"no such file; expected {what}")
-        if sealed is None or path.stat().st_size <= sealed:
-            check_seal(path)
+            found = "this is no file" if path.exists() else "no such file"
+            raise BadInput(str(path), f"{found}; expected {what}")
+        checked = (sealed is None or path.stat().st_size <= sealed) and check_seal(path)
         if not is_hdf5(path):
             raise BadInput(str(path), f"expected {what}, an HDF5 file; this is none, or it was cut off")
         with h5py.File(path, "r") as file:
-            yield Source(path, file)
+            yield Source(path, file, checked)
     except BadInput:
         raise
     except _ERRORS as error:

@@ -12,7 +12,8 @@ from mpisign.settings import BadInput
 PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_LOCAL")
 """How the variables begin that launchers give to the ranks they start."""
 
-_STARTED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+"""What launchers call a rank's number in its environment."""
 ONE_MACHINE = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_osc": "^ucx"}
 """Open MPI 5's libfabric transport sleeps for a second while it looks for a fabric, and its UCX windows complain of
 themselves. Ranks on one machine need neither."""
@@ -70,7 +71,7 @@ def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
 
     Where this process is itself a rank, what its launcher gave it is left out.
     """
-    inside = any(name in variables for name in _STARTED)
+    inside = any(name in variables for name in RANK_VARIABLES)
     kept = {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
     as_root = _AS_ROOT if os.geteuid() == 0 else {}
     quick = ONE_MACHINE if ranks > 1 and variables.get("SLURM_JOB_NUM_NODES", "1") == "1" else {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mpisign import experiment
+from mpisign.carried import carried
 from mpisign.experiment import difference
 from mpisign.output import claim
 from mpisign.settings import BadInput
@@ -39,8 +39,7 @@ def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
 
 
 def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
-    settings = [experiment.parse(slice_.experiment, slice_.overrides) for slice_ in (one, other)]
-    if apart := difference(*settings):
+    if apart := difference(carried(one), carried(other)):
         raise BadInput(str(other.path), f"another experiment than {one.path}: there {apart} as here")
     if one.provenance.get("data_sha256") != other.provenance.get("data_sha256"):
         raise BadInput(str(other.path), f"made from other data than {one.path}")
@@ -49,14 +48,15 @@ def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
 
 
 def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord, same: RunRecord) -> None:
-    for name in run.attributes | same.attributes:
-        here, there = (attributes.get(name, "missing") for attributes in (run.attributes, same.attributes))
-        if name not in _OWN and not np.array_equal(here, there):
+    """What an older version did not write is no difference: the experiments are the same."""
+    for name in sorted(run.attributes.keys() & same.attributes.keys() - set(_OWN)):
+        here, there = run.attributes[name], same.attributes[name]
+        if not np.array_equal(here, there):
             raise BadInput(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
 
 
 def _refuse_gaps(slices: list[Trajectory]) -> None:
-    wanted = set(range(experiment.parse(slices[0].experiment, slices[0].overrides).repeats))
+    wanted = set(range(carried(slices[0]).repeats))
     for label in (run.label for run in slices[0]):
         found = _in_order(label, slices)
         for (number, one), (next_number, other) in pairwise(found):
@@ -86,11 +86,13 @@ def _listed(numbers: set[int]) -> str:
 
 
 def _header(slices: list[Trajectory]) -> dict[str, Any]:
-    first = slices[0]
-    return {
+    first, resumed = slices[0], [origin for source in slices for origin in source.resumed]
+    header = {
+        "name": first.name,
         "experiment": first.experiment,
         "overrides": json.dumps(first.overrides),
-        "repeats": (0, experiment.parse(first.experiment, first.overrides).repeats),
+        "repeats": (0, carried(first).repeats),
         "provenance": json.dumps(first.provenance, indent=1),
         "merged": json.dumps([{"file": source.path.name} | source.provenance for source in slices], indent=1),
     }
+    return header | ({"resumed": json.dumps(resumed, indent=1)} if resumed else {})

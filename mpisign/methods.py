@@ -29,11 +29,18 @@ class Method(ABC):
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
-        """What a worker keeps from one iteration to the next, as it is at the start."""
+        """What a worker keeps from one iteration to the next, as it is at the start: float64, of any one shape.
+
+        `query` and `encode` get it, and `encode` changes it in place. All that a method remembers of a worker is in it:
+        it is what a resumed run goes on from.
+        """
         return np.zeros(0)
 
     def shared(self, dimension: int) -> Floats:
-        """What all ranks keep, the same everywhere, as it is at the start."""
+        """What all ranks keep, the same everywhere, as it is at the start: float64, of any shape, changed in place.
+
+        `step` gets it. All that a method remembers besides the workers' memory is in it.
+        """
         return np.zeros(0)
 
     def query(self, x: Floats, memory: Floats) -> Floats:

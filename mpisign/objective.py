@@ -19,6 +19,8 @@ SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
 _ENTRIES = SMALL**2
 """Of a Hessian, that are asked for at a time: the root has room for one block of rows from each segment."""
+_FINISH, _VALUE, _CURVATURE, _HESSIAN = range(4)
+"""What is asked for."""
 
 
 class Parts(Protocol):
@@ -55,32 +57,33 @@ class Objective:
         self._height = max(1, min(d, _ENTRIES // d))
         self._vectors = Segments(parts.segments, ranks, 1 + d)
         self._blocks = Segments(parts.segments, ranks, self._height * d)
-        self._request = np.zeros(2 + 2 * d)  # what is asked, or -signal; a block's first row; x; the direction
-        self._x, self._direction = self._request[2 : 2 + d], self._request[2 + d :]
+        self._request = np.zeros(2)  # what is asked for, or -signal; a block's first row
+        self._where = np.zeros(2 * d)
+        self._x, self._direction = self._where[:d], self._where[d:]
 
     def value_and_gradient(self, x: Floats) -> tuple[float, Floats]:
         """f(x) and its gradient, shape (d,)."""
         self._x[:] = x
-        total = self._ask(1)
+        total = self._ask(_VALUE)
         return float(total[0]), total[1:]
 
     def curvature(self, x: Floats, direction: Floats) -> Floats:
         """The Hessian at x times `direction`, shape (d,)."""
         self._x[:] = x
         self._direction[:] = direction
-        return self._ask(2)[1:]
+        return self._ask(_CURVATURE)[1:]
 
     def hessian(self, x: Floats) -> Floats:
         """The Hessian at x, shape (d, d), block by block of rows, and then made symmetric to the last bit."""
         self._x[:] = x
-        rows = [self._ask(3, first).reshape(-1, self.dimension) for first in range(0, self.dimension, self._height)]
-        whole = np.concatenate(rows)[: self.dimension]
+        d, firsts = self.dimension, range(0, self.dimension, self._height)
+        whole = np.concatenate([self._ask(_HESSIAN, first).reshape(-1, d) for first in firsts])[:d]
         symmetric: Floats = (whole + whole.T) / 2
         return symmetric
 
     def finish(self) -> None:
         """The other ranks go on."""
-        self._ask(0)
+        self._ask(_FINISH)
 
     def serve(self) -> None:
         """Compute what the root asks for, until it finishes."""
@@ -88,24 +91,26 @@ class Objective:
             pass
 
     def _ask(self, what: int, first: int = 0) -> Floats:
-        self._request[:2] = -self._signals.number or what, first
+        self._request[:] = -self._signals.number or what, first
         answer = self._answer()
-        if what:
+        if what != _FINISH:
             self._passes += 1
             self._count(self._passes)
         return answer
 
     def _answer(self) -> Floats:
         self._ranks.broadcast(self._request.view(np.uint64))
-        if self._request[0] < 0:
-            raise Stopped(int(-self._request[0]), "no iteration was run yet; the same command starts again")
-        if self._request[0] == 1:
+        asked = int(self._request[0])
+        if asked < 0:
+            raise Stopped(-asked, "no iteration was run yet; the same command starts again")
+        if asked == _FINISH:
+            return np.zeros(0)
+        self._ranks.broadcast((self._where if asked == _CURVATURE else self._x).view(np.uint64))
+        if asked == _VALUE:
             return self._vectors.sum(self._value_part)
-        if self._request[0] == 2:
+        if asked == _CURVATURE:
             return self._vectors.sum(self._curvature_part)
-        if self._request[0] == 3:
-            return self._blocks.sum(self._hessian_part)
-        return np.zeros(0)
+        return self._blocks.sum(self._hessian_part)
 
     def _value_part(self, segment: int, out: Floats) -> None:
         self._parts.part(self._x[None], segment, out[None])

@@ -1,4 +1,4 @@
-"""An experiment's kinds, made and checked: after it nothing can be refused any more."""
+"""An experiment's kinds, made and checked, so that little can be refused once it runs."""
 
 import os
 from collections.abc import Callable

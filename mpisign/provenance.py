@@ -20,8 +20,8 @@ from mpisign.ranks import Ranks
 _PACKAGES = ("numpy", "numba", "scipy", "h5py", "mpi4py", "scikit-learn")
 
 
-def provenance(ranks: Ranks) -> dict[str, str]:
-    """What is needed to run it again, as text; every rank calls it."""
+def provenance(ranks: Ranks, hosts: list[str]) -> dict[str, str]:
+    """What is needed to run it again, as text; hosts: those of the ranks, which are asked for by every rank."""
     return {
         "mpisign": __version__,
         "python": platform.python_version(),
@@ -29,7 +29,7 @@ def provenance(ranks: Ranks) -> dict[str, str]:
         "mpi": ranks.library,
         "mpi_threads": ranks.threads,
         "ranks": str(ranks.size),
-        "hosts": " ".join(ranks.hosts()),
+        "hosts": " ".join(hosts),
         "machine": platform.machine(),
         "processor": _processor(),
         "blas": _blas(),

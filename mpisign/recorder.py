@@ -74,17 +74,17 @@ class Recorder:
         reply.signs(self._signs[self._place])
         self._keep(x, k=k, scale=reply.number, step=alpha, ties=reply.ties)
         if self._place == 0:
-            self.flush()
+            self._flush()
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Record the last iterate; returns k if it is not finite or lies before K: the repeat diverged."""
         self._signs[self._place] = 0
         self._keep(x, k=k, scale=np.nan, step=np.nan, ties=-1)
-        self.flush()
+        self._flush()
         finished = k == self._ks[-1] and bool(np.isfinite(x).all())
         return None if finished else k
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Evaluate what has been kept, on all ranks, and write it on the root."""
         with self._clock_stopped():
             self._write()

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from mpisign.settings import BadInput, closest, make, shown
+from mpisign.settings import BadInput, closest, make, refuse_unknown, shown
 
 T = TypeVar("T")
 
@@ -64,11 +64,22 @@ class Registry(Collection[str], Generic[T]):
             raise BadInput(f"{path}.{kind}", error.complaint) from None
         arguments = {key: value for key, value in table.items() if key != kind}
         asked = inspect.signature(maker).parameters
-        _refuse_unknown([*(key for key in asked if key not in given), *also], name, arguments, path)
-        made = make(maker, arguments | {key: value for key, value in given.items() if key in asked}, path)
+        refuse_unknown(arguments, [*(key for key in asked if key not in given), *also], path, name)
+        arguments |= {key: value for key, value in given.items() if key in asked}
+        _refuse_missing(asked.values(), arguments, path)
+        made = make(maker, arguments, path)
         if not isinstance(made, self._base):
             raise BadInput(f"{path}.{kind}", f"expected what {shown(name)} makes to be of class {self._base.__name__}")
         return made
+
+    def filled(self, table: Mapping[str, object], kind: str = "kind") -> dict[str, object]:
+        """`table`, for which `make` makes something, with the defaults of the keys that it leaves out.
+
+        Without those that are no plain value, such as None.
+        """
+        asked = inspect.signature(self[str(table[kind])]).parameters.items()
+        plain = {key: each.default for key, each in asked if isinstance(each.default, str | bool | int | float)}
+        return {**plain, **table}
 
     def describe(self) -> Iterator[tuple[str, str]]:
         """Each name with the first line of its maker's docstring, or with what keeps it from being imported."""
@@ -113,14 +124,15 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{hint}"
 
 
+def _refuse_missing(asked: Iterable[inspect.Parameter], arguments: Mapping[str, object], path: str) -> None:
+    """Also where a kind is not decorated with `checked`: Python's own complaint would be a traceback."""
+    for parameter in asked:
+        named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if named and parameter.default is parameter.empty and parameter.name not in arguments:
+            raise BadInput(f"{path}.{parameter.name}", "missing, and it has no default")
+
+
 @cache
 def _installed(sort: str) -> tuple[EntryPoint, ...]:
     """What installed packages add; looked for once, since that takes longer than to plan a run."""
     return tuple(entry_points(group=f"mpisign.{sort}"))
-
-
-def _refuse_unknown(known: list[str], name: str, arguments: Mapping[str, object], path: str) -> None:
-    for key in arguments:
-        if key not in known:
-            hint = closest(key, known) if known else f"{name} takes no keys"
-            raise BadInput(f"{path}.{key}", f"unknown key; {hint}")

@@ -8,11 +8,10 @@ from mpisign import loop, shrinking, state
 from mpisign.checkpoints import Checkpoints
 from mpisign.exchanges import Meeting
 from mpisign.planning import Plan, PlannedRun
-from mpisign.problems import Problem
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.recorder import Evaluation, Recorder, schedule
-from mpisign.server import SERVERS, Server
+from mpisign.server import Server, plan_server
 from mpisign.writing import TrajectoryWriter
 
 
@@ -25,7 +24,10 @@ class Site(NamedTuple):
 
 
 def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, site: Site) -> None:
-    """Every rank calls it. Raises Stopped."""
+    """Run the repeat numbered `number`; its messages meet by `meeting`. Every rank calls it, and the root alone writes.
+
+    Raises Stopped.
+    """
     problem, log, label = planned.problem, planned.experiment.log, run.settings.label
     kept = site.writer.kept(label, number) if site.writer else None
     run = shrinking.agreed(run, kept, site.ranks)
@@ -33,7 +35,8 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, si
     sink = site.writer.repeat(label, number, ks, problem.dimension, log.iterates) if site.writer else None
     if sink is not None and len(run.left) < run.workers:
         sink.shrunk(kept.k if kept else 0, len(run.left))
-    with plan_server(run, problem, meeting, draws) as server, _saying_where(label, number, server):
+    planned_server = plan_server(run.method, len(run.left), problem.dimension, meeting, draws)
+    with planned_server as server, _saying_where(label, number, server):
         x = planned.start.point(problem.dimension, Draws(planned.experiment.seed, number))
         start = state.at_start(run.method, x, server, run.left)
         begin, counters = state.hand_out(kept, start, server, site.ranks)
@@ -46,11 +49,6 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, si
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:
             sink.finish(begin.x, diverged_at)
-
-
-def plan_server(run: PlannedRun, problem: Problem, meeting: Meeting, draws: Draws) -> Server:
-    """The server of a run's messages."""
-    return SERVERS[run.method.message](meeting, len(run.left), problem.dimension, run.method.zeros, draws)
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign import experiment, planning, resuming, runner
+from mpisign import planning, resuming, runner
+from mpisign.carried import carried, inside
+from mpisign.experiment import Experiment
 from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
 from mpisign.trajectory import Repeat, Trajectory
 
-_CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job"}
+_CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job", "file"}
 """Of the provenance; another of the rest may be why a result differs."""
 
 
@@ -30,9 +32,9 @@ def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
     Raises BadInput where `file` is no trajectory file, or its data are gone or others.
     """
     was = ranks.together(lambda: _ended(file))
-    settings = ranks.together(lambda: experiment.parse(was.experiment, was.overrides))
+    settings = ranks.together(lambda: carried(was))
     settings, repeats, earlier = resuming.take_up(file, settings, None, ranks)
-    plan = ranks.together(lambda: planning.plan(settings, ranks))
+    plan = ranks.together(lambda: _planned(was, settings, ranks))
     ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
     runner.run(plan, ranks, output, repeats, new=True)
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, [])
@@ -43,6 +45,15 @@ def _ended(file: Path) -> Trajectory:
     if all(repeat.status == "running" for run in was for repeat in run.repeats):
         raise BadInput(str(file), "no repeat of it has ended: there is nothing to compare")
     return was
+
+
+def _planned(was: Trajectory, settings: Experiment, ranks: Ranks) -> planning.Plan:
+    """Raises BadInput, with the folder that a relative path was seen from."""
+    try:
+        return planning.plan(settings, ranks)
+    except BadInput as error:
+        folder = was.provenance.get("folder", "a folder that is not recorded")
+        raise inside(was, BadInput("", f"{error}; it was run in {folder}")) from None
 
 
 def compare(was: Trajectory, now: Trajectory) -> Comparison:
@@ -70,8 +81,8 @@ def _where(repeat: Repeat, again: Repeat) -> str:
 
 
 def _versions(was: Trajectory, now: Trajectory) -> Iterator[str]:
-    """What else is other than it was."""
-    resumed = chain.from_iterable(earlier.items() for earlier in was.resumed)
-    for name, value in chain(was.provenance.items(), resumed):
+    """What else is other than it was, in any of the jobs that it comes from; each once."""
+    origins = (was.provenance, *was.resumed, *was.merged)
+    for name, value in dict.fromkeys(chain.from_iterable(origin.items() for origin in origins)):
         if name not in _CHANGES_NO_BIT and now.provenance.get(name) != value:
             yield f"{name} was {value}, and is {now.provenance.get(name, 'not recorded')}"

@@ -19,7 +19,9 @@ from mpisign.progress import Progress
 from mpisign.provenance import provenance
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
-from mpisign.repeats import Site, plan_server, run_repeat
+from mpisign.repeats import Site, run_repeat
+from mpisign.server import plan_server
+from mpisign.settings import one_line
 from mpisign.watch import Watch
 from mpisign.writing import TrajectoryWriter
 
@@ -45,7 +47,8 @@ def run(
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         ranks.together(lambda: stack.enter_context(claim(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
-        header = _header(planned, ranks, repeats)
+        hosts = ranks.hosts()
+        header = _header(planned, ranks, hosts, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
         writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
@@ -84,21 +87,23 @@ def _describe(planned: Plan, known: Known, exchanges: list[str], writer: Traject
     writer.commit()
 
 
-def _header(planned: Plan, ranks: Ranks, repeats: range) -> dict[str, Any]:
-    """The attributes of the file; every rank calls it."""
+def _header(planned: Plan, ranks: Ranks, hosts: list[str], repeats: range) -> dict[str, Any]:
+    """The attributes of the file; it hashes all data, which the root alone does."""
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
+        "name": one_line(experiment.name),
         "experiment": experiment.text,
         "overrides": json.dumps(experiment.overrides),
         "repeats": (repeats.start, repeats.stop),
-        "provenance": json.dumps(provenance(ranks) | data, indent=1),
+        "provenance": json.dumps(provenance(ranks, hosts) | data, indent=1),
     }
 
 
 def _choice(planned: Plan, run: PlannedRun, ranks: Ranks) -> Choice:
     """The run's exchange; where it was chosen, the root says why."""
     asked = planned.experiment.exchange
-    choice = choose(asked, ranks, lambda meet: plan_server(run, planned.problem, meet, Draws(0, 0)))
+    workers, d = len(run.left), planned.problem.dimension
+    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, Draws(0, 0)))
     if asked == "auto" and ranks.root:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
     return choice

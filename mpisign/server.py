@@ -17,6 +17,7 @@ from mpisign.exchange import Exchange, Format
 from mpisign.exchanges import Meeting
 from mpisign.kernels import kernel
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
+from mpisign.methods import Method
 from mpisign.randomness import Draws, Purpose
 
 _SEND_WEAK = 2**64 - 1
@@ -230,6 +231,11 @@ SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]]
     "scaled-signs": ScaledSignServer,
 }
 """The kind of a method's messages -> the server that combines them."""
+
+
+def plan_server(method: Method, workers: int, dimension: int, meeting: Meeting, draws: Draws) -> Server:
+    """The server of a method's messages of so many workers, for one repeat; every rank calls it."""
+    return SERVERS[method.message](meeting, workers, dimension, method.zeros, draws)
 
 
 @kernel("void(float64[:, ::1], float64[::1])")

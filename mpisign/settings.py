@@ -1,7 +1,8 @@
 """Tables of a job file become objects; what does not fit is refused in one line that names the key.
 
 A kind (a method, a problem, an oracle, a step, a start) is any callable: the keys that a job file may
-give it are its keyword arguments, checked against their annotations by pydantic.
+give it are its keyword arguments. Where it is decorated with `settings` or `checked`, pydantic checks them against
+their annotations; otherwise it checks them itself.
 """
 
 import difflib
@@ -76,7 +77,8 @@ def checked(function: F) -> F:
 def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
     """maker(**table), with every complaint made to name its key below `path`.
 
-    Raises BadInput for an unknown or missing key, a wrong type, or an impossible value.
+    Raises BadInput for what `maker` refuses: where it is decorated with `settings` or `checked`, an unknown or missing
+    key, or a wrong type; and where it raises BadInput itself, an impossible value.
     """
     try:
         return maker(**table)
@@ -87,11 +89,19 @@ def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
         raise (error.inside(path) if path else error) from None
 
 
-def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
+def closest(name: str, known: list[str]) -> str:
     """What to say after an unknown name: a near match if there is one, and what is known."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{hint}known: {', '.join(known) or 'none'}"
+
+
+def refuse_unknown(table: Mapping[str, object], known: list[str], path: str, name: str = "") -> None:
+    """Raises BadInput for a key that is not known; name: whose keys they are, where it may take none."""
+    for key in table:
+        if key not in known:
+            hint = closest(key, known) if known else f"{name} takes no keys"
+            raise BadInput(f"{path}.{key}" if path else key or '""', f"unknown key; {hint}")
 
 
 def shown(value: object) -> str:

@@ -17,7 +17,12 @@ class Start(ABC):
 
     @abstractmethod
     def point(self, dimension: int, draws: Draws) -> Floats:
-        """x_0, shape (d,)."""
+        """x_0, float64, shape (d,); a new array, which is stepped in place.
+
+        A function of d and `draws` alone, since every run of a repeat, a resumed one too, asks for it anew. What is
+        random in it comes from `draws.at(Purpose.START, 0, 0)`, another in each repeat; `draws.repeat` is its number.
+        Raises BadInput, naming its own key, where there is none; that is asked for repeat 0 before anything runs.
+        """
 
 
 @settings

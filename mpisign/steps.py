@@ -18,7 +18,11 @@ class Step(ABC):
 
     @abstractmethod
     def plan(self, samples: int | None) -> Callable[[int], float]:
-        """k -> alpha_k, for a problem with n = `samples` data points (None: it has no data)."""
+        """k -> alpha_k, k = 0, 1, 2, ..., for a problem with n = `samples` data points (None: it has no data).
+
+        alpha_k is a function of k alone: a resumed run does not ask for those before it. Raises BadInput, naming its
+        own key, where the rule does not fit the problem.
+        """
 
 
 @settings

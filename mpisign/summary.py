@@ -1,5 +1,7 @@
 """A trajectory file in a few lines of text."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from mpisign.settings import one_line
@@ -14,10 +16,10 @@ def text(trajectory: Trajectory) -> str:
     version, date, ranks = (origin.get(name, "(unknown)") for name in ("mpisign", "date", "ranks"))
     by = f"mpisign {version} on {date}, {ranks} rank(s)"
     lines = [
-        f"{trajectory.path}: written by {by}",
+        f"{trajectory.path}: {trajectory.name}, written by {by}",
         *(constants(run) for run in trajectory.runs[:1]),
         "",
-        *_aligned([_HEADER, *(_row(run) for run in trajectory)]),
+        *aligned([_HEADER, *(_row(run) for run in trajectory)]),
     ]
     return "\n".join(map(one_line, lines))
 
@@ -59,6 +61,8 @@ def _row(run: RunRecord) -> tuple[str, ...]:
     return (*name, repeats, str(last["k"][0]), f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}")
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Rows of the same number of cells as lines of a table."""
+    rows = list(rows)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -15,7 +15,7 @@ import numpy as np
 
 from mpisign.arrays import Floats
 from mpisign.hdf5 import Attributes, Source, reading, typed, within
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, shown
 
 SCHEMA = "mpisign-trajectory/1"
 
@@ -59,28 +59,45 @@ def columns_sha256(columns: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def _json(attributes: Attributes, name: str, default: str | None = None) -> Any:
+    text = typed(attributes, name, str, default)
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError(f"expected the attribute {name} to be JSON, found {shown(text)}") from None
+
+
 def _texts(attributes: Attributes, name: str, kind: type) -> Any:
     """A list or table of texts, kept as JSON; raises ValueError when it is none."""
-    found = json.loads(typed(attributes, name, str))
-    texts = found.items() if isinstance(found, dict) else [("", text) for text in found]
-    if not isinstance(found, kind) or not all(isinstance(text, str) for _, text in texts):
+    found = _json(attributes, name)
+    texts = found.values() if isinstance(found, dict) else found
+    if not isinstance(found, kind) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"expected the attribute {name} to hold texts")
     return found
 
 
 def _origins(attributes: Attributes, name: str) -> list[dict[str, str]]:
     """Further provenances, kept as JSON; none in a file of one job."""
-    found = json.loads(typed(attributes, name, str, "[]"))
-    if not isinstance(found, list) or not all(isinstance(origin, dict) for origin in found):
+    found = _json(attributes, name, "[]")
+    origins = found if isinstance(found, list) and all(isinstance(origin, dict) for origin in found) else None
+    if origins is None or not all(isinstance(text, str) for origin in origins for text in origin.values()):
         raise ValueError(f"expected the attribute {name} to hold a list of provenances")
-    return found
+    return origins
 
 
-def _number(group: h5py.Group) -> int:
-    name = str(group.name).rpartition("/")[2]
+def _number(name: str) -> int:
     if not (name.isascii() and name.isdecimal() and len(name) < 18):
-        raise ValueError("expected the number of a repeat")
+        raise ValueError(f"expected the number of a repeat, found {shown(name)}")
     return int(name)
+
+
+def _workers_from(attributes: Attributes) -> list[list[int]]:
+    """Rows (k, M): how many workers were left from where on; none where none was lost."""
+    found = np.asarray(attributes.get("workers_from", np.zeros((0, 2), dtype=np.int64)))
+    if found.dtype.kind not in "iu" or found.ndim != 2 or found.shape[1] != 2:
+        raise ValueError("expected the attribute workers_from to be pairs of whole numbers, k and the workers left")
+    rows: list[list[int]] = found.tolist()
+    return rows
 
 
 def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
@@ -102,20 +119,25 @@ def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.nd
 
 
 class Repeat:
-    """One repeat, read: its number, attributes, and columns up to the last valid record.
+    """One repeat, read.
 
+    number: which one. status: one of STATUSES. sha256: of its last x, "" while it runs. diverged_at: the k at which x_k
+    or a gradient there was no longer finite, or None. workers_from: rows [k, M], how many workers were left from which
+    k on, where some were lost. columns: by the names in COLUMNS, each of shape (records,), up to the last valid record;
+    "x", of shape (records, d), where iterates are kept and asked for.
     Raises ValueError where that is not what a run writes.
     """
 
-    def __init__(self, source: Source, group: h5py.Group, iterates: bool):
-        self.number = _number(group)
+    def __init__(self, number: int, source: Source, group: h5py.Group, iterates: bool):
+        self.number = number
         attributes = source.attributes(group)
         self.status = typed(attributes, "status", str)
         self.sha256 = typed(attributes, "sha256", str, "")
-        self.diverged_at = attributes.get("diverged_at")
-        self.workers_from: list[list[int]] = np.asarray(attributes.get("workers_from", [])).tolist()
+        self.diverged_at = typed(attributes, "diverged_at", int) if "diverged_at" in attributes else None
+        self.workers_from = _workers_from(attributes)
         if self.status not in STATUSES:
-            raise ValueError(f"expected the status {', '.join(STATUSES)}, found {self.status!r}")
+            *others, last = STATUSES
+            raise ValueError(f"expected the status {', '.join(others)} or {last}, found {shown(self.status)}")
         records = typed(attributes, "records", int)
         names = [*COLUMNS, "x"] if iterates and "x" in group else [*COLUMNS]
         self.columns = {name: _column(source, group, name, records) for name in names}
@@ -134,11 +156,16 @@ class Repeat:
         if expected is not None:
             columns = {name: column for name, column in self.columns.items() if name in COLUMNS}
             if columns_sha256(columns) != expected:
-                raise ValueError("the content was changed after it was written: it has not its columns_sha256")
+                raise ValueError("the content was changed after it was written: its columns_sha256 does not fit")
 
 
 class RunRecord:
-    """One run, read: its label, its settings and its repeats; raises ValueError where that is none."""
+    """One run, read.
+
+    label: its name. attributes: its settings, flat, with dots, such as "step.alpha"; f_star and f_star_error; the
+    constants, such as L, each with how it is known as L_known. repeats: those that are there, by their numbers.
+    Raises ValueError where that is none.
+    """
 
     def __init__(self, label: str, source: Source, group: h5py.Group, iterates: bool):
         if not label.isprintable():
@@ -152,9 +179,9 @@ class RunRecord:
                 typed(self.attributes, f"{name}_known", str)
         repeats = source.group(group, "repeats")
         self.repeats = []
-        for number in sorted(repeats, key=int):
-            with within(f"repeat {number}"):
-                self.repeats.append(Repeat(source, source.group(repeats, number), iterates))
+        for number, name in sorted((_number(name), name) for name in repeats):
+            with within(f"repeat {name}"):
+                self.repeats.append(Repeat(number, source, source.group(repeats, name), iterates))
 
     def gap(self, repeat: Repeat) -> Floats:
         """f(x_k) - f*, shape (records,)."""
@@ -169,6 +196,10 @@ class RunRecord:
 class Trajectory:
     """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
 
+    It iterates over its runs. path: where it is. name: the experiment's. experiment: the job file's text. overrides:
+    what --set changed in it. provenance: where it comes from, by name; resumed, merged: that of each job that went on
+    with it, and of each slice that it was merged from. runs: in the order of the job file. repeats: the numbers that
+    were asked for.
     Raises BadInput when the file cannot be opened, is something else, or was damaged: one line that names the file
     and, where it is known, the run and the repeat.
     """
@@ -176,10 +207,10 @@ class Trajectory:
     def __init__(self, path: Path, iterates: bool = False):
         self.path = path
         with reading(path, "a trajectory file made by mpisign run") as source:
-            if source.root.attrs.get("schema") != SCHEMA:
-                raise BadInput(str(path), f"expected a trajectory file of schema {SCHEMA}")
+            self._check_schema(source.root.attrs.get("schema"))
             attributes = source.attributes(source.root)
             self.experiment: str = typed(attributes, "experiment", str)
+            self.name: str = typed(attributes, "name", str, path.stem)
             self.overrides: list[str] = _texts(attributes, "overrides", list)
             self.provenance: dict[str, str] = _texts(attributes, "provenance", dict)
             self.resumed, self.merged = _origins(attributes, "resumed"), _origins(attributes, "merged")
@@ -189,6 +220,12 @@ class Trajectory:
                 with within(f"run {label}"):
                     self.runs.append(RunRecord(label, source, source.group(runs, label), iterates))
             self.repeats = _range(attributes, self.runs)
+
+    def _check_schema(self, found: object) -> None:
+        if found != SCHEMA:
+            hint = "; for a data file: mpisign data info" if str(found).startswith("mpisign-data/") else ""
+            what = f"expected a trajectory file of schema {SCHEMA}, found {'none' if found is None else shown(found)}"
+            raise BadInput(str(self.path), f"{what}{hint}")
 
     def __iter__(self) -> Iterator[RunRecord]:
         return iter(self.runs)

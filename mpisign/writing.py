@@ -75,11 +75,13 @@ class RepeatWriter:
     def __init__(self, group: h5py.Group, file: "TrajectoryWriter"):
         self._group, self._file = group, file
         self._blocks: list[dict[str, np.ndarray]] = []
+        self._taken = 0
 
     def append(self, block: dict[str, np.ndarray]) -> None:
-        """Take a block of records; with the others since the last writing, when they are many."""
+        """Take a block of records; write it with the others since the last writing, when they are many."""
         self._blocks.append(block)
-        if sum(values.nbytes for taken in self._blocks for values in taken.values()) > _MOST_TAKEN:
+        self._taken += sum(values.nbytes for values in block.values())
+        if self._taken > _MOST_TAKEN:
             self._write()
 
     def _write(self) -> None:
@@ -89,6 +91,7 @@ class RepeatWriter:
         for name in self._blocks[0] if self._blocks else ():
             self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
         self._blocks.clear()
+        self._taken = 0
         self._group.attrs["records"] = stop
         self._file.check()
 
@@ -198,7 +201,7 @@ class TrajectoryWriter:
             else:
                 iterates = "x" in theirs
                 lay_out(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
-                for name in theirs:
+                for name in (*COLUMNS, "x") if iterates else COLUMNS:
                     group[name][...] = theirs[name][()]
             group.attrs.update(theirs.attrs)
 
@@ -256,7 +259,8 @@ def lay_out(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> N
 
 def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
     """The datasets of `theirs`, which stay in the file `source`; its name is seen from this one's folder."""
-    for name, dataset in theirs.items():
+    for name in (*COLUMNS, "x", "coordinate") if "x" in theirs else COLUMNS:
+        dataset = theirs[name]
         layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
         layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape)
         group.create_virtual_dataset(name, layout, fillvalue=dataset.fillvalue)

@@ -220,14 +220,14 @@ def test_rows_without_entries_comments_and_a_last_line_without_its_end(tmp_path)
 GOOD = "# a comment\n1 1:2 3:4\n\n-1 2:1\n1 1:1\n"
 # what is wrong -> text appended to five good lines, its line's number, a word of the complaint, further settings
 REFUSED = {
-    "a value that is no number": ("-1 1:1\n1 1:x\n-1 1:1\n", 7, "could not convert", {}),
-    "no value": ("1 3:\n", 6, "expected", {}),
-    "no colon": ("1 3\n", 6, "expected", {}),
+    "a value that is no number": ("-1 1:1\n1 1:x\n-1 1:1\n", 7, "with increasing indices: '1 1:x'", {}),
+    "no value": ("1 3:\n", 6, "with increasing indices: '1 3:'", {}),
+    "no colon": ("1 3\n", 6, "with increasing indices: '1 3'", {}),
     "words": ("-1 1:1\n\nhello world\n", 8, "hello world", {}),
-    "indices out of order": ("1 2:2 1:1\n", 6, "increasing", {}),
-    "an index twice": ("1 2:2 2:1\n", 6, "increasing", {}),
+    "indices out of order": ("1 2:2 1:1\n", 6, "(indices are not increasing): '1 2:2 1:1'", {}),
+    "an index twice": ("1 2:2 2:1\n", 6, "(indices are not increasing)", {}),
     "a negative index": ("1 -2:2\n", 6, "-2", {}),
-    "an index beyond 32 bits": ("1 99999999999:2\n", 6, "99999999999", {}),
+    "an index beyond 32 bits": ("1 99999999999:2\n", 6, "(an index does not fit into 32 bits): '1 99999999999:2'", {}),
     "a NaN": ("-1 1:1\n1 1:2 2:nan\n", 7, "finite", {}),
     "an infinity": ("1 1:-inf\n", 6, "finite", {}),
     "a number beyond float64": ("1 1:1e999\n", 6, "finite in float64", {}),
@@ -287,7 +287,7 @@ def arguments(folder, *more):
         (["empty", "out.h5"], "no line with data"),
         (["broken.txt", "out.h5"], "line 2"),
         (["source.txt", "there.h5"], "--overwrite"),
-        (["source.txt", "source.txt", "--overwrite"], "the output is the source"),
+        (["source.txt", "source.txt", "--overwrite"], "expected another output than the source"),
         (["source.txt", "out.h5", "--dimension", "0"], "--dimension"),
         (["source.txt", "out.h5", "--dimension", "2"], "line 1: expected indices from 1 to 2"),
         (["source.txt", "out.h5", "--dense", "--sparse"], "not allowed with"),
@@ -395,6 +395,14 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     with pytest.raises(BadInput, match="expected a folder with unfinished work"):
         converted(tmp_path, MANY)
     assert (tmp_path / "out.h5.part" / "letter.txt").read_text() == "dear"
+
+
+def test_a_file_in_the_place_of_the_work_is_refused_and_stays(tmp_path):
+    """As a killed `mpisign run` leaves one."""
+    (tmp_path / "out.h5.part").write_text("half a file")
+    with pytest.raises(BadInput, match=r"out\.h5\.part: expected a folder .*; remove this file if no job writes it$"):
+        converted(tmp_path, MANY)
+    assert (tmp_path / "out.h5.part").read_text() == "half a file"
 
 
 def test_an_unfinished_file_is_none(tmp_path):

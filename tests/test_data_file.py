@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from launch import mpisign
-from mpisign import datasets
+from mpisign import datasets, seal
 from mpisign.data.file import SCHEMA, DataFile, DataWriter, Layout
 from mpisign.data.rows import row_norms
 from mpisign.settings import BadInput
@@ -222,3 +222,28 @@ def test_rows_that_do_not_begin_where_the_last_ended_are_refused(tmp_path, place
         file["csr/indptr"][place] = value
     with pytest.raises(BadInput, match="indptr does not increase from 0 to nnz"):
         DataFile(path).features()
+
+
+def test_a_data_file_is_hashed_once(tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        seal, "_sha256", lambda path, size, hash_=seal._sha256: hashed.append(path) or hash_(path, size)
+    )
+    path = write(tmp_path / "data.h5", sparse=False)
+    for scaling in ("raw", "unit-rows"):
+        hashed.clear()
+        datasets.opened(str(path), scaling)
+        assert hashed == [path]
+
+
+def test_what_is_too_large_says_what_helps(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_DENSE_BYTES", 8)
+    path, other, text = (tmp_path / name for name in ("data.h5", "other.h5", "text.svm"))
+    write(path, sparse=False)
+    with h5py.File(other, "w") as file:
+        file["features"], file["labels"] = FEATURES, LABELS
+    text.write_text("1 1:1 2:1\n-1 1:1\n")
+    helps = {path: 'set scaling = "raw"', other: "write it as LIBSVM text", text: r"\); mpisign data convert first"}
+    for name, what in helps.items():
+        with pytest.raises(BadInput, match=f"too large .*limit 4 GB.*{what}"):
+            datasets.opened(str(name), "standardised")

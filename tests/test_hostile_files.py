@@ -441,7 +441,37 @@ def test_one_repeat_that_is_linked_a_thousand_times_takes_no_memory(tmp_path, tr
         repeats = file["runs/one/repeats"]
         for number in range(2, 1000):
             repeats[f"{number:04d}"] = repeats["0001"]
-    assert "it says to hold more than it has bytes" in refused(read_trajectory, path)
+    assert "it claims to hold more than its bytes can" in refused(read_trajectory, path)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value", "said"),
+    [
+        ("/", "provenance", "nonsense", "expected the attribute provenance to be JSON, found 'nonsense'"),
+        ("/", "merged", "[" * 9999, "expected the attribute merged to be JSON"),
+        ("/", "overrides", "3", "expected the attribute overrides to hold texts"),
+        ("/", "resumed", '[{"a": []}]', "expected the attribute resumed to hold a list of provenances"),
+        ("repeat", "workers_from", "abc", "expected the attribute workers_from to be pairs of whole numbers"),
+        ("repeat", "workers_from", [3, 1], "expected the attribute workers_from to be pairs of whole numbers"),
+        ("repeat", "diverged_at", "abc", "expected the attribute diverged_at to be a whole number, found 'abc'"),
+        ("repeat", "status", "done", "expected the status running, complete or diverged, found 'done'"),
+        ("repeat", "columns_sha256", "0", "its columns_sha256 does not fit"),
+    ],
+)
+def test_an_attribute_that_no_run_writes_is_refused_by_name(tmp_path, trajectory, where, name, value, said):
+    path = tmp_path / "changed.h5"
+    path.write_bytes(trajectory)
+    with h5py.File(path, "r+") as file:
+        file["runs/one/repeats/0001" if where == "repeat" else "/"].attrs[name] = value
+    assert said in refused(read_trajectory, path)
+
+
+def test_a_repeat_has_a_number(tmp_path, trajectory):
+    path = tmp_path / "named.h5"
+    path.write_bytes(trajectory)
+    with h5py.File(path, "r+") as file:
+        file.move("runs/one/repeats/0001", "runs/one/repeats/abc")
+    assert "run one: expected the number of a repeat, found 'abc'" in refused(read_trajectory, path)
 
 
 def test_other_files_are_no_data_files(tmp_path, trajectory):

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import tracemalloc
 import warnings
 
 import mpmath
@@ -36,6 +37,29 @@ def small_logistic(seed, n=7, d=4):
     rng = np.random.default_rng(seed)
     features, labels = rng.standard_normal((n, d)), rng.permutation(np.resize([-1.0, 1.0], n))
     return features, labels, Logistic(signed(features, labels))
+
+
+class Counting(Alone):
+    """Keeps how many numbers each broadcast sends."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = []
+
+    def broadcast(self, row):
+        self.sent.append(len(row))
+
+
+def test_no_more_is_sent_than_is_asked_about():
+    """Of a problem without data nothing is asked, and d may be 10^8."""
+    ranks = Counting()
+    objective = Objective(small_logistic(1)[2], ranks)
+    d = objective.dimension
+    objective.finish()
+    assert ranks.sent == [2]
+    objective.value_and_gradient(np.zeros(d))
+    objective.curvature(np.zeros(d), np.ones(d))
+    assert ranks.sent == [2, 2, d, 2, 2 * d]
 
 
 @settings(few, max_examples=15)
@@ -289,3 +313,24 @@ def test_the_rounding_of_the_largest_hessian_is_in_L(monkeypatch):
     problem.constants(Objective(problem, Alone()))
     exact = features.astype(np.longdouble).T @ features.astype(np.longdouble) / 12000 + np.eye(6) / np.longdouble(3000)
     assert 0 < float(np.abs(told["h"] - exact).sum()) <= told["e"] < 1e-6
+
+
+def test_a_block_of_the_hessian_takes_no_room_for_the_whole():
+    """Next to a block of 8 rows of 16 kB, the whole would be 32 MB."""
+    d = 2000
+    problem, out = small_logistic(3, n=5, d=d)[2], np.empty((8, d))
+    whole = np.diag(problem.regulariser.curvature(np.zeros(d)))
+    for segment in range(1, problem.segments):
+        part = np.empty((d, d))
+        problem.hessian_part(np.zeros(d), slice(0, d), segment, part)
+        whole += part
+    tracemalloc.start()
+    problem.hessian_part(np.zeros(d), slice(16, 24), 0, out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**21
+    for segment in range(1, problem.segments):
+        part = np.empty((8, d))
+        problem.hessian_part(np.zeros(d), slice(16, 24), segment, part)
+        out += part
+    assert out == pytest.approx(whole[16:24], rel=1e-12)

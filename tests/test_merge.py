@@ -8,6 +8,7 @@ import pytest
 import xarray
 
 from mpisign.cli import main
+from mpisign.seal import unseal
 from mpisign.trajectory import Trajectory
 from test_one_trajectory import digests
 
@@ -145,6 +146,78 @@ def test_a_rerun_says_from_where_on_it_differs_and_which_version_does(folder, ca
     assert differs == "'first run', repeat 1: differs, in the recorded values from k = 10 on"
     assert version.startswith("numpy was 1.0, and is 2")
     assert count == "3 of 4 repeats have the same sha256 as in a.h5"
+
+
+def test_what_a_slice_was_resumed_with_is_in_the_merged_file_and_a_rerun_of_it_looks_there(folder, capsys):
+    with h5py.File("b.h5", "r+") as file:
+        origin = json.loads(file.attrs["provenance"]) | {"processor": "another", "git": "older"}
+        file.attrs["resumed"] = json.dumps([origin, origin])
+    with h5py.File("c.h5", "r+") as file:
+        file.attrs["provenance"] = json.dumps(json.loads(file.attrs["provenance"]) | {"blas": "a third"})
+    assert main(["merge", "out.h5", "a.h5", "b.h5", "c.h5"]) == 0
+    assert Trajectory(folder / "out.h5").resumed == [origin, origin]
+    with h5py.File("out.h5", "r+") as file:
+        file["runs/first run/repeats/0001"].attrs["sha256"] = "0" * 64
+    capsys.readouterr()
+    assert main(["rerun", "out.h5"]) == 1
+    _, processor, blas, count = capsys.readouterr().out.splitlines()
+    assert processor.startswith("processor was another, and is ")
+    assert blas.startswith("blas was a third, and is ")
+    assert count == "9 of 10 repeats have the same sha256 as in out.h5"
+
+
+@pytest.mark.parametrize("how", [[], ["--virtual"]])
+def test_a_dataset_more_is_left_where_it_is(folder, how):
+    unseal(folder / "b.h5")  # what HDF5 adds may lie on a part of the seal, and leave the rest
+    with h5py.File("b.h5", "r+") as file:
+        file["runs/first run/repeats/0002/notes"] = 3.0
+    assert main(["merge", "out.h5", "c.h5", "a.h5", "b.h5", *how]) == 0
+    assert digests("out.h5") == digests("whole.h5")
+
+
+def test_a_setting_that_an_older_version_did_not_write_is_no_difference(folder):
+    with h5py.File("b.h5", "r+") as file:
+        del file["runs/second"].attrs["samples"]
+    assert main(["merge", "out.h5", "c.h5", "a.h5", "b.h5"]) == 0
+
+
+def test_a_file_without_one_of_its_runs_is_refused_by_name(folder, capsys):
+    with h5py.File("b.h5", "r+") as file:
+        del file["runs/second"]
+    expected = "b.h5: expected the runs of its experiment, 'first run' and 'second'; 'second' is missing\n"
+    assert expected in refused(capsys, "a.h5", "b.h5", "c.h5")
+    for command in (["rerun", "b.h5"], ["run", "job.toml", "-o", "b.h5", "--resume"]):
+        assert main(command) == 2
+        assert expected in capsys.readouterr().err
+    with h5py.File("a.h5", "r+") as file:
+        file.attrs["experiment"] = "[["
+    assert "a.h5: the experiment that it carries: not valid TOML" in refused(capsys, "a.h5", "c.h5")
+
+
+def test_a_rerun_without_its_data_names_the_file_and_the_folder(folder, capsys):
+    (folder / "data.svm").write_text("1 1:2\n-1 1:1 2:1\n")
+    (folder / "job.toml").write_text(JOB.replace("wine", "data.svm"))
+    assert main(["run", "job.toml", "-o", "a.h5", "--overwrite"]) == 0
+    (folder / "data.svm").unlink()
+    capsys.readouterr()
+    assert main(["rerun", "a.h5"]) == 2
+    said = capsys.readouterr().err
+    assert "a.h5: the experiment that it carries: problem.data: no file and no bundled data set 'data.svm'" in said
+    assert said.endswith(f"; it was run in {folder}\n")
+
+
+def test_a_file_has_the_name_of_its_job(folder, capsys):
+    assert main(["merge", "out.h5", "a.h5", "b.h5", "c.h5"]) == 0
+    assert main(["rerun", "a.h5", "-o", "again.h5"]) == 0
+    for file, name in (("a.h5", "job"), ("out.h5", "job"), ("again.h5", "job")):
+        assert h5py.File(file).attrs["name"] == name
+    assert main(["run", "job.toml", "-o", "named.h5", "--set", 'name="as\\u0000named"', "--set", "repeats=1"]) == 0
+    capsys.readouterr()
+    assert main(["info", "named.h5"]) == 0
+    assert capsys.readouterr().out.startswith("named.h5: as\\x00named, written by mpisign ")
+    with h5py.File("named.h5", "r+") as file:
+        del file.attrs["name"]
+    assert Trajectory(folder / "named.h5").name == "named"  # a file of an older version
 
 
 def test_info_tells_where_a_file_comes_from(folder, capsys):

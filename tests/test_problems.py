@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mpisign.datasets import load
 from mpisign.objective import Objective
-from mpisign.problems import PROBLEMS
+from mpisign.problems import PROBLEMS, Problem
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
@@ -329,11 +329,11 @@ REFUSED = [
     ({**FINITE, "eigenvalues": [-1.0]}, "eigenvalues"),
     ({**FINITE, "weights": [0.5, 0.4]}, "weights"),
     ({**FINITE, "weights": [1.0]}, "weights"),
-    ({**FINITE, "weights": [1.5, -0.5]}, "weights"),
+    ({**FINITE, "weights": [1.5, -0.5]}, "weights: expected numbers > 0 that add up to 1, got -0.5"),
     ({**FINITE, "atoms": [[1.0], [1.0, 2.0]]}, "atoms.1"),
     ({**FINITE, "atoms": [[1.0], [-0.5]]}, "atoms"),
     ({**FINITE, "atoms": [[float("nan")], [1.0]]}, "atoms"),
-    ({**FINITE, "atoms": []}, "weights"),
+    ({**FINITE, "atoms": []}, "atoms: expected at least one"),
     ({"kind": "toy", "dimension": 2}, "dimension"),
     ({"kind": "toy", "frequencies": []}, "frequencies"),
     ({"kind": "toy", "frequencies": [1.0, 0.0]}, "frequencies"),
@@ -351,4 +351,29 @@ REFUSED = [
 def test_what_cannot_be_is_refused_by_its_key(table, key):
     with pytest.raises(BadInput) as refused:
         PROBLEMS.make(table, "problem")
-    assert refused.value.key.startswith(f"problem.{key}")
+    assert str(refused.value).startswith(f"problem.{key}")
+
+
+class Undecorated(Problem):
+    """Of somebody's own, whose arguments nobody checks."""
+
+    def __init__(self, *, size: float, far: bool = False, note: object = None):
+        self.dimension, self._size = 1, size
+
+    def value(self, x):
+        return self._size * float(x[0] ** 2)
+
+    def gradient(self, x, out):
+        np.multiply(2 * self._size, x, out=out)
+
+
+def test_a_missing_key_of_a_kind_of_ones_own_is_refused_by_name():
+    with pytest.raises(BadInput) as refused:
+        PROBLEMS.make({"kind": "test_problems:Undecorated", "far": True}, "problem")
+    assert str(refused.value) == "problem.size: missing, and it has no default"
+
+
+def test_the_defaults_of_a_kind_of_ones_own_are_those_of_its_arguments():
+    table = {"kind": "test_problems:Undecorated", "size": 2.0}
+    assert PROBLEMS.make(table, "problem").value(np.array([3.0])) == 18.0
+    assert PROBLEMS.filled(table) == {**table, "far": False}

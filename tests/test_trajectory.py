@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import xarray
 
-from alone import run_alone
+from alone import planned, run_alone
 from launch import ROOT, environment
+from mpisign import writing
+from mpisign.attributes import settings
 from mpisign.provenance import provenance
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
@@ -74,7 +76,7 @@ def test_provenance_is_enough_to_run_it_again(path):
 def test_the_command_can_be_typed_again(monkeypatch):
     typed = ["mpisign", "run", "job.toml", "--set", "runs.0.label=a 'b' $c"]
     monkeypatch.setattr(sys, "argv", typed)
-    assert shlex.split(provenance(Alone())["command"]) == typed
+    assert shlex.split(provenance(Alone(), ["here"])["command"]) == typed
 
 
 def test_every_setting_and_constant_of_a_run_is_there(path):
@@ -88,14 +90,23 @@ def test_every_setting_and_constant_of_a_run_is_there(path):
         "samples": 178,
         "problem.kind": "logistic",
         "problem.data": "wine",
+        "problem.scaling": "unit-rows",
+        "problem.regulariser": "l2",
         "oracle.batch": 2,
+        "oracle.sampling": "iid",
+        "oracle.decoupled": False,
+        "oracle.flipped": 0,
         "start.kind": "normal",
+        "start.size": 1.0,
         "step.c": "6n",
+        "step.k0": 1000,
         "L_known": "exact",
         "mu_known": "exact",
         "mu_at_minimum_known": "estimate",
     }
     assert expected.items() <= attributes.items()
+    one = Trajectory(path).runs[0].attributes
+    assert (one["method"], one["zeros"], one["scale"], one["workers"]) == ("scaled-sign", "exact", "l1", 3)
     assert 0 <= attributes["f_star_error"] < 1e-12 < attributes["f_star"]
 
 
@@ -111,6 +122,45 @@ def test_the_reader_gives_back_what_was_written(path):
             assert (run.gap(repeat) == repeat.columns["value"] - file["runs/one"].attrs["f_star"]).all()
             assert (run.gap(repeat) >= -run.attributes["f_star_error"]).all()
     assert "x" not in Trajectory(path).runs[0].repeats[0].columns
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        ('kind = "toy"', {"problem.frequencies": [1.0]}),
+        ('kind = "logistic", data = "wine", scaling = "raw"', {"problem.scaling": "raw", "problem.regulariser": "l2"}),
+        ('kind = "logistic", data = "wine", regulariser = "nonconvex"', {"problem.weight": 0.1}),
+    ],
+)
+def test_what_a_job_leaves_out_is_there(problem, expected):
+    full = JOB.replace('"minibatch", batch = 2', '"full"').replace('"6n"', "6")
+    job = planned(full.replace('kind = "logistic", data = "wine"', problem))
+    found = settings(job, job.runs[1])
+    assert expected.items() <= found.items()
+    assert "problem.weight" in expected or "problem.weight" not in found
+
+
+def test_a_harmonic_step_has_its_k0():
+    job = planned(JOB.replace(", k0 = 1000", ""))
+    assert settings(job, job.runs[1])["step.k0"] == 1.0
+
+
+def test_records_are_counted_as_they_are_taken(tmp_path, monkeypatch):
+    """Each block once: the time that a repeat takes does not grow with what is not written yet."""
+    looked, written = [], []
+
+    class Column:
+        nbytes = property(lambda self: looked.append(self) or 100)
+
+    monkeypatch.setattr(writing, "_MOST_TAKEN", 1000)
+    repeat = writing.RepeatWriter(None, None)
+    monkeypatch.setattr(repeat, "_write", lambda: (written.append(len(repeat._blocks)), repeat._blocks.clear()))
+    for _ in range(9):
+        repeat.append({"k": Column()})
+    assert (len(looked), written) == (9, [])
+    for _ in range(2):
+        repeat.append({"k": Column()})
+    assert written == [11]
 
 
 def test_xarray_opens_it_without_our_code(path):

@@ -50,7 +50,7 @@ def _bench(options: argparse.Namespace) -> None:
             results.append(result)
             if sections.line(result):
                 print(sections.line(result), flush=True)
-        machine = provenance(ranks)
+        machine = provenance(ranks, ranks.hosts())
         if options.output is not None and ranks.root:
             record.write(options.output, results, machine)
             print(f"wrote {options.output}")

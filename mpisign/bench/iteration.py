@@ -17,7 +17,7 @@ from mpisign.problems.quadratic import Separable
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
-from mpisign.server import SERVERS
+from mpisign.server import plan_server
 from mpisign.state import at_start
 from mpisign.writing import TrajectoryWriter
 
@@ -51,7 +51,7 @@ def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
             out[:] = gradient
 
     def run() -> None:
-        server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
+        server = plan_server(method, 1, dimension, meeting("server", alone), draws)
         recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
         with Checkpoints(alone) as checkpoints:
             repeat = loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, checkpoints)

@@ -71,9 +71,10 @@ def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
 def _check(source: Path, output: Path, wanted: Wanted) -> None:
     check_output(output, wanted.overwrite)
     if not source.is_file():
-        raise BadInput(str(source), "no such file; expected LIBSVM text, plain or compressed")
+        found = "this is no file" if source.exists() else "no such file"
+        raise BadInput(str(source), f"{found}; expected LIBSVM text, plain or compressed")
     if output.exists() and output.samefile(source):
-        raise BadInput(str(output), "the output is the source")
+        raise BadInput(str(output), "expected another output than the source")
 
 
 def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:

@@ -32,10 +32,10 @@ from mpisign.data.room import find_room, reserve
 from mpisign.data.rows import Matrix, Values
 from mpisign.hdf5 import Attributes, Source, reading, typed
 from mpisign.seal import BYTES as SEAL_BYTES
-from mpisign.seal import check_seal, seal
+from mpisign.seal import seal
 from mpisign.settings import BadInput, shown
 
-SCHEMA = "mpisign-data/1"
+_OURS, SCHEMA = "mpisign-data/", "mpisign-data/1"
 _BLOCK_BYTES = 2**24
 _METADATA_BYTES = 2**15
 
@@ -152,20 +152,24 @@ class DataWriter:
             seal(self._path)
 
 
+class OtherFile(BadInput):
+    """An HDF5 file that is no data file of ours, of any version."""
+
+
 class DataFile:
     """A complete data file, to read.
 
     Raises BadInput, key "data", naming the file, when it cannot be opened, is of another schema, is not complete, or
-    has not the arrays that it says. The arrays are read when asked for. Its seal is checked up to a size of 1 GB;
-    sealed: whether it was.
+    has not the arrays that it says; OtherFile when it does not say to be a data file. The arrays are read when asked
+    for. Its seal is checked up to a size of 1 GB; sealed: whether it was.
     """
 
     def __init__(self, path: Path):
         self.path = path
         with self._source(VERIFIED_BYTES) as source:
-            self.sealed = path.stat().st_size <= VERIFIED_BYTES and check_seal(path)
+            self.sealed = source.sealed
+            self._check_status(source)
             self.attributes: dict[str, Any] = source.attributes(source.root)
-            self._check_status()
             self.layout = _layout(source, self.attributes)
             self._check_arrays(source)
             _check_attributes(self.attributes, self.layout)
@@ -213,7 +217,8 @@ class DataFile:
         positive = int((labels == 1).sum())
         if positive != self.attributes["positive"] or positive + int((labels == -1).sum()) != len(labels):
             expected = f"expected labels -1 and +1, {self.attributes['positive']} of them +1"
-            raise self._refusal(f"{expected}; found {positive}, and others: {shown(np.unique(labels).tolist())}")
+            values = shown(np.unique(labels).tolist())
+            raise self._refusal(f"{expected}; found {positive} of them, and the values {values}")
         return labels
 
     def row_norms(self) -> Floats:
@@ -228,11 +233,12 @@ class DataFile:
         if found != self.attributes["sha256"]:
             raise self._refusal(f"the content was changed: its sha256 is {found}, expected {self.attributes['sha256']}")
 
-    def _check_status(self) -> None:
-        if self.attributes.get("schema") != SCHEMA:
-            found = shown(self.attributes.get("schema"))
-            raise self._refusal(f"expected a data file of schema {SCHEMA}, found {found}")
-        if self.attributes.get("status") != "complete":
+    def _check_status(self, source: Source) -> None:
+        found, status = (source.root.attrs.get(name) for name in ("schema", "status"))
+        if found != SCHEMA:
+            kind = BadInput if str(found).startswith(_OURS) else OtherFile
+            raise kind("data", f"{self.path}: expected a data file of schema {SCHEMA}, found {shown(found)}")
+        if status != "complete":
             raise self._refusal("this data file was never finished; make it again with mpisign data")
 
     def _check_arrays(self, source: Source) -> None:
@@ -251,7 +257,7 @@ def is_data_file(path: Path) -> bool:
     """Whether it is an HDF5 file that says to be a data file, of any version, finished or not."""
     try:
         with reading(path, "a data file", VERIFIED_BYTES) as source:
-            return str(source.root.attrs.get("schema", "")).startswith("mpisign-data/")
+            return str(source.root.attrs.get("schema")).startswith(_OURS)
     except BadInput:
         return False
 
@@ -261,7 +267,7 @@ def _layout(source: Source, attributes: Attributes) -> Layout:
     sparse = "csr" in source.root
     dtype = str(source.dataset(source.root, "csr/data" if sparse else "features").dtype)
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"expected float32 or float64, found {dtype}")
+        raise ValueError(f"features: expected float32 or float64, found {dtype}")
     if not (0 < n < 2**63 and 0 < d <= 2**31 and 0 <= nnz <= n * d):
         raise ValueError(f"expected n, d > 0 and nnz from 0 to n d, found n = {n}, d = {d}, nnz = {nnz}")
     return Layout(n, d, nnz, sparse, dtype)

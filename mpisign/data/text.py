@@ -19,11 +19,12 @@ from mpisign.data.rows import Csr
 from mpisign.data.scan import scan
 from mpisign.settings import BadInput
 
-_COUNT_BYTES = 2**24
+_COUNT_BYTES, _SHOWN = 2**24, 40
 
 _BLANK, _NUMBER = rb"[ \t\r\x0b\x0c]", rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _WORD = rb"[+-]?(?i:nan|inf|infinity)"
 _ANY = rb"(" + _NUMBER + rb"|" + _WORD + rb")"
+_NOT_PLAIN = "numbers are not in digits"
 _PLAIN = re.compile(
     _BLANK
     + rb"*("
@@ -107,12 +108,21 @@ def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
     try:
         labels, features = scan(block) or _by_scikit_learn(block)
     except (ValueError, OverflowError) as error:
-        return None, f"expected LABEL INDEX:VALUE ... with increasing indices ({_short(str(error))})"
+        return None, f"expected LABEL INDEX:VALUE ... with increasing indices{_why(error)}"
     with np.errstate(over="ignore"):
         values = features.values.astype(dtype, copy=False)
     if not (np.isfinite(labels).all() and np.isfinite(values).all()):
         return None, f"expected numbers that are finite in {dtype}"
     return (labels, features._replace(values=values)), ""
+
+
+def _why(error: Exception) -> str:
+    """What the line does not show at first sight; scikit-learn's other words are of its code, not of the line."""
+    if isinstance(error, OverflowError):
+        return " (an index does not fit into 32 bits)"
+    if "sorted and unique" in str(error):
+        return " (indices are not increasing)"
+    return f" ({error})" if str(error) == _NOT_PLAIN else ""
 
 
 def _by_scikit_learn(block: bytes) -> tuple[Floats, Csr]:
@@ -121,9 +131,9 @@ def _by_scikit_learn(block: bytes) -> tuple[Floats, Csr]:
 
     features, labels = load_svmlight_file(io.BytesIO(block), zero_based=True)
     if not all(_PLAIN.fullmatch(line) for line in block.split(b"\n")):
-        raise ValueError("numbers are not in digits")
+        raise ValueError(_NOT_PLAIN)
     if features.indices.max(initial=0) >= 2**31:
-        raise OverflowError("an index does not fit into 32 bits")
+        raise OverflowError(f"index {features.indices.max()}")
     return labels, Csr(features.data, features.indices.astype(np.int32), features.indptr.astype(np.int64))
 
 
@@ -138,8 +148,5 @@ def _first_bad(lines: list[bytes], dtype: str) -> int:
 
 
 def _shortened(line: bytes) -> str:
-    return repr(_short(line.decode(errors="replace").strip(), 40))
-
-
-def _short(text: str, most: int = 100) -> str:
-    return text if len(text) <= most else text[:most] + "..."
+    text = line.decode(errors="replace").strip()
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

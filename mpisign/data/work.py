@@ -28,6 +28,9 @@ class Work:
 
     def take_up(self, made_from: str) -> None:
         """Keep the chunks that were made from the same, remove others. Raises BadInput when the folder is not ours."""
+        if self.folder.exists() and not self.folder.is_dir():
+            what = "expected a folder with unfinished work of mpisign, or none; remove this file if no job writes it"
+            raise BadInput(str(self.folder), what)
         label = self.folder / "made-from"
         if label.is_file() and label.read_text() != made_from:
             self.remove()
@@ -68,16 +71,16 @@ class Work:
 
     def together(self, ranks: Ranks, step: Callable[[], None]) -> None:
         """Take a step on every rank; raise everywhere what the first of them complains of."""
-        complaint = None
+        ranks.together(lambda: self._complaining(step))
+
+    def _complaining(self, step: Callable[[], None]) -> None:
+        """Take a step; what the system refuses is a BadInput."""
         try:
             step()
-        except BadInput as error:
-            complaint = error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-            kept = f"; what is done is kept in {self.folder}, the same command goes on" if self.folder.exists() else ""
-            complaint = BadInput(str(error.filename or self.output), f"{reason}{kept}")
-        ranks.agree(complaint)
+            kept = f"; what is done is kept in {self.folder}, the same command goes on" if self.folder.is_dir() else ""
+            raise BadInput(str(error.filename or self.output), f"{reason}{kept}") from None
 
     def rounds(
         self, ranks: Ranks, chunks: int, make: Callable[[int], None], look: Callable[[], None], progress: Progress

@@ -3,6 +3,7 @@
 Not in it: finding f*, reading data, and starting.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,12 @@ from threadpoolctl import threadpool_limits
 from mpisign.bench.costs import Network, allgather, alltoall, broadcast, gather
 from mpisign.choice import choose
 from mpisign.exchange import Format
-from mpisign.exchanges import Meeting
 from mpisign.forecast.traffic import exchanges
 from mpisign.forecast.trial import Seconds, Trial, evaluations
 from mpisign.planning import Plan, PlannedRun
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
-from mpisign.server import SERVERS, Server
+from mpisign.server import plan_server
 
 _FAST = Network(latency=1e-6, bandwidth=1e10, adding=1e10, flag=2e-7)
 _SLOW = Network(latency=2e-5, bandwidth=1.25e8, adding=1e9, flag=2e-6)
@@ -42,7 +42,8 @@ def duration(plan: Plan, run: PlannedRun, ranks: Ranks, needed: int) -> Duration
     """needed: the ranks of `Duration.ranks`. Every rank calls it."""
     # As in a run: one BLAS thread, and no warning of a step that is too large.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        exchange = choose(plan.experiment.exchange, ranks, lambda meet: _server(plan, run, meet)).exchange
+        server = partial(plan_server, run.method, run.workers, plan.problem.dimension, draws=Draws(0, 0))
+        exchange = choose(plan.experiment.exchange, ranks, server).exchange
         blocks, part = evaluations(plan, run, ranks)
         iterations = run.settings.iterations
         here, on_ranks = _measured(plan, run, exchange, ranks, needed)
@@ -51,11 +52,6 @@ def duration(plan: Plan, run: PlannedRun, ranks: Ranks, needed: int) -> Duration
             on_ranks and on_ranks.times(iterations).plus(_evaluated(plan, blocks, part, needed)),
             exchange,
         )
-
-
-def _server(plan: Plan, run: PlannedRun, meet: Meeting) -> Server:
-    kind = SERVERS[run.method.message]
-    return kind(meet, run.workers, plan.problem.dimension, run.method.zeros, Draws(0, 0))
 
 
 def _measured(plan: Plan, run: PlannedRun, exchange: str, ranks: Ranks, needed: int) -> tuple[Seconds, Seconds | None]:

@@ -17,7 +17,7 @@ from mpisign.planning import Plan, PlannedRun
 from mpisign.problems import Problem
 from mpisign.randomness import Draws
 from mpisign.recorder import Evaluation, Recorder, schedule
-from mpisign.server import SERVERS, Server
+from mpisign.server import SERVERS, Server, plan_server
 
 _MPI = 2**24
 """What an MPI library takes of its own; MPICH 5 and Open MPI 5 take about half of it on four ranks."""
@@ -123,8 +123,7 @@ def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) 
 
 
 def _server(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) -> Server:
-    kind = SERVERS[run.method.message]
-    return kind(meeting(exchange, ranks), run.workers, dimension, run.method.zeros, Draws(0, 0))
+    return plan_server(run.method, run.workers, dimension, meeting(exchange, ranks), Draws(0, 0))
 
 
 def _records(plan: Plan, run: PlannedRun, ranks: Pretended) -> int:

@@ -13,6 +13,7 @@ from mpisign.optimum import is_known
 from mpisign.planning import Plan
 from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
+from mpisign.summary import aligned
 
 _Row = tuple[str, ...]
 
@@ -54,9 +55,9 @@ def _report(asked: Asked, ranks: Ranks, base: memory.Base, times: list[Duration]
     yield f"data: {amount(base.data)}, once a node"
     yield f"{asked.options['output']}: {amount(size(plan, len(asked.repeats)))}, three times while it runs, with"
     yield f"  the state of a repeat, {amount(state(plan))}"
-    yield from ("", *_aligned(_runs(asked, ranks, times)), "", *_notes(plan))
+    yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan))
     rows, node = _memory(asked, ranks, base)
-    yield from ("", *_aligned(rows), "")
+    yield from ("", *aligned(rows), "")
     here = _total([time.here for time in times], len(asked.repeats))
     there = _total([time.ranks or time.here for time in times], len(asked.repeats))
     yield from _time(asked, ranks, here, there)
@@ -153,9 +154,3 @@ def amount(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-def _aligned(rows: Iterator[_Row] | list[_Row]) -> list[str]:
-    cells = list(rows)
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,17 +1,17 @@
 """How large the trajectory file will be: its repeats are written by their own writer, in memory and cut short."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
 from mpisign import seal
-from mpisign.experiment import Table
+from mpisign.attributes import settings
 from mpisign.planning import Plan, PlannedRun
 from mpisign.provenance import provenance
 from mpisign.ranks import Alone
 from mpisign.recorder import schedule
+from mpisign.settings import one_line
 from mpisign.trajectory import COLUMNS, sha256
 from mpisign.writing import lay_out
 
@@ -46,7 +46,8 @@ def _written(plan: Plan, repeats: int) -> int:
     with h5py.File("forecast", "w", driver="core", backing_store=False) as file:
         file.create_group("runs", track_order=True)
         file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
-        file.attrs["provenance"] = str(provenance(Alone()))
+        file.attrs["name"] = one_line(plan.experiment.name)
+        file.attrs["provenance"] = str(provenance(Alone(), Alone().hosts()))
         for run in plan.runs:
             group = file.create_group(f"runs/{run.settings.label}", track_order=True)
             group.attrs.update(_attributes(plan, run))
@@ -76,15 +77,4 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
 
 def _attributes(plan: Plan, run: PlannedRun) -> dict[str, Any]:
     """As many as a run's group will have, and as long."""
-    experiment, settings = plan.experiment, run.settings
-    tables = {"problem": experiment.problem, "start": experiment.start, "oracle": settings.oracle}
-    known = dict(_flat({**tables, "step": settings.step, "method": settings.method}))
-    return known | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}
-
-
-def _flat(table: Table, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return settings(plan, run) | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}

@@ -6,7 +6,7 @@ from mpisign.exchange import Central, Exchange, Format
 from mpisign.planning import PlannedRun
 from mpisign.randomness import Draws
 from mpisign.ranks import Alone
-from mpisign.server import SERVERS
+from mpisign.server import plan_server
 
 
 class Bits(NamedTuple):
@@ -36,5 +36,5 @@ def exchanges(run: PlannedRun, dimension: int) -> list[Exchange]:
         made.append(Central(Alone(), workers, form))
         return made[-1]
 
-    SERVERS[run.method.message](meet, 1, dimension, run.method.zeros, Draws(0, 0))
+    plan_server(run.method, 1, dimension, meet, Draws(0, 0))
     return made

@@ -16,7 +16,7 @@ from mpisign.planning import Plan, PlannedRun
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.recorder import Evaluation, Recorder, schedule
-from mpisign.server import SERVERS, Server
+from mpisign.server import plan_server
 from mpisign.state import at_start, placed
 
 _SLICE = 0.05
@@ -64,8 +64,7 @@ class Trial:
     def __init__(self, plan: Plan, run: PlannedRun, exchange: str, ranks: Ranks, workers: int):
         self._run, self._ranks, d = run, ranks, plan.problem.dimension
         self._draws, self._workers = Draws(plan.experiment.seed, 0), run.left[:workers]
-        kind = SERVERS[run.method.message]
-        self._server: Server = kind(meeting(exchange, ranks), workers, d, run.method.zeros, self._draws)
+        self._server = plan_server(run.method, workers, d, meeting(exchange, ranks), self._draws)
         self._start = plan.start.point(d, self._draws)
         self._x = placed(run.method, self._start.copy(), self._server)
         self._checkpoints = Checkpoints(ranks)

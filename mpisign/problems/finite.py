@@ -67,9 +67,13 @@ def _quadratic(eigenvalues: list[float] | None, matrix: list[list[float]] | None
 
 def _weights(weights: list[float], count: int) -> Floats:
     array = finite_vector(weights, "weights")
-    if len(array) != count or not count:
+    if not count:
+        raise BadInput("atoms", "expected at least one, got none")
+    if len(array) != count:
         raise BadInput("weights", f"expected one for each of the {count} atoms, got {len(array)}")
-    if not (array > 0).all() or abs(array.sum() - 1) > _ROUNDING:
+    if not (array > 0).all():
+        raise BadInput("weights", f"expected numbers > 0 that add up to 1, got {array[array <= 0][0]:.15g}")
+    if abs(array.sum() - 1) > _ROUNDING:
         raise BadInput("weights", f"expected numbers > 0 that add up to 1, got a sum of {array.sum():.15g}")
     return array
 

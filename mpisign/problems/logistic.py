@@ -3,13 +3,14 @@
 import math
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats, Indices
-from mpisign.datasets import Scaling, opened
+from mpisign.datasets import Scaling, opened, usual_scaling
 from mpisign.objective import SMALL, Objective, descend, newton
 from mpisign.problems.problem import Minimum, Problem
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
@@ -78,7 +79,9 @@ class Logistic(Problem):
             out += (weights * (block @ direction)) @ block
 
     def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
-        out[:] = np.diag(self.regulariser.curvature(x))[rows] if segment == 0 else 0.0
+        out[:] = 0.0
+        if segment == 0:
+            out[np.arange(len(out)), np.arange(rows.start, rows.stop)] = self.regulariser.curvature(x)[rows]
         for block, weights in self._weighed(x, segment):
             product = (block[:, rows].T * weights) @ block
             out += product if isinstance(product, np.ndarray) else product.toarray()
@@ -127,10 +130,15 @@ class Logistic(Problem):
 
     def noise(self, batch: int) -> Noise:
         """With pulls in (0, 1): sigma^2 <= mean (||a_i||_1 + mean ||a||_1)^2, and sd_j^2 <= mean a_ij^2."""
+        return limited(*self._spread, batch)
+
+    @cached_property
+    def _spread(self) -> tuple[float, float]:
+        """Those limits of sigma^2 and of sum_j sd_j for one draw: two passes over the data, for all runs."""
         norms = self._absolute_margins(np.ones(self.rows.dimension))
         blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
         squares = sum((block * block).sum(axis=0) for block in blocks) / self.rows.samples
-        return limited(float(np.square(norms + norms.mean()).mean()), float(np.sqrt(squares).sum()), batch)
+        return float(np.square(norms + norms.mean()).mean()), float(np.sqrt(squares).sum())
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """L; with l2 also mu = 1/n, and mu_at_minimum = 1 / max_i (H^-1)_ii for H at x* where d is small.
@@ -188,5 +196,7 @@ def logistic(
     """
     if regulariser == "l2" and weight is not None:
         raise BadInput("weight", 'expected only with regulariser = "nonconvex"')
-    rows = stored(share(lambda: opened(data, scaling)))
-    return Logistic(rows, L2(rows.samples) if regulariser == "l2" else Nonconvex(0.1 if weight is None else weight))
+    rows, weight = stored(share(lambda: opened(data, scaling))), 0.1 if weight is None else weight
+    problem = Logistic(rows, L2(rows.samples) if regulariser == "l2" else Nonconvex(weight))
+    problem.defaults = {"scaling": usual_scaling(data)} | ({} if regulariser == "l2" else {"weight": weight})
+    return problem

@@ -1,6 +1,7 @@
-"""What a problem is to everything else: an objective that is at least 0, unless it says how its minimum is found."""
+"""What a problem is to everything else: an objective whose least value is 0, unless it says how that is found."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,12 @@ class Problem(ABC):
 
     dimension: d. samples: n, the data points, or None. weights: their probabilities, shape (n,), None where all are
     the same. segments: into how many fixed parts f is split when it is evaluated, whatever the number of ranks: f(x)
-    is the sum of its parts in their order. variant: what tells f from others of its class on the same data.
+    is the sum of its parts in their order. variant: what tells f from others of its class on the same data. defaults:
+    what its settings are that a job leaves out, where that is no default of an argument; for the trajectory file.
+
+    To add one, write `value` and `gradient`, and `minimum` unless f* = 0: everyone takes it for exact. All is float64.
+    Steps are made with `gradient` and `minibatch`, records with `part`: whoever overrides `part`, for many points or on
+    many ranks at once, gives the same f and gradient as the others, but for rounding.
     """
 
     dimension: int
@@ -33,10 +39,11 @@ class Problem(ABC):
     weights: Floats | None = None
     segments: int = 1
     variant: str = ""
+    defaults: Mapping[str, object] = {}
 
     @abstractmethod
     def value(self, x: Floats) -> float:
-        """f(x)."""
+        """f(x), of x of shape (d,)."""
 
     @abstractmethod
     def gradient(self, x: Floats, out: Floats) -> None:
@@ -69,7 +76,8 @@ class Problem(ABC):
         raise NotImplementedError
 
     def minimum(self, objective: Objective) -> Minimum:
-        """f* with a certified error, by `objective` where it has to be solved; on the root."""
+        """f* with a certified error, by `objective` where it has to be solved; on the root. Here f* = 0, exactly:
+        who does not override it says so."""
         return Minimum(0.0, 0.0)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:

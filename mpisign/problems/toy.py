@@ -15,6 +15,7 @@ class Toy(Problem):
 
     @checked
     def __init__(self, *, frequencies: list[float] | None = None):
+        self.defaults = {"frequencies": [1.0]}
         self._frequencies = finite_vector([1.0] if frequencies is None else frequencies, "frequencies")
         self.dimension = len(self._frequencies)
         if not self.dimension or not (self._frequencies > 0).all():

@@ -17,7 +17,7 @@ from mpisign.randomness import Draws
 from mpisign.ranks import Alone
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.rows import DenseRows
-from mpisign.server import SERVERS
+from mpisign.server import plan_server
 from mpisign.state import at_start
 
 _BATCH, _BATCHES = 256, 20
@@ -63,7 +63,7 @@ def _ours(rows: np.ndarray) -> Callable[[], object]:
     source, dimension = Minibatch(batch=_BATCH).plan(problem, 1), problem.dimension
 
     def run() -> None:
-        server = SERVERS[method.message](meeting("server", alone), 1, dimension, method.zeros, draws)
+        server = plan_server(method, 1, dimension, meeting("server", alone), draws)
         recorder = Recorder(_Nowhere(problem, alone, 2), server, schedule(Log(points=2), _BATCHES), None, False)
         with Checkpoints(alone) as checkpoints:
             repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, checkpoints)

@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -103,6 +104,35 @@ def chosen(trajectory: Trajectory, method: str, **settings: float) -> RunRecord:
     raise BadInput(
         str(trajectory.path), f"expected a complete run of {described} with log = {{ every = 1, iterates = true }}"
     )
+
+
+def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
+
+    A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
+    """
+    for trajectory in trajectories:
+        if not trajectory.runs or not trajectory.repeats:
+            raise BadInput(str(trajectory.path), "expected a run with a repeat; there is none")
+        for run in trajectory:
+            missing = set(trajectory.repeats) - {each.number for each in run.repeats if each.status != "running"}
+            if missing:
+                raise BadInput(
+                    str(trajectory.path),
+                    f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
+                    "cut off or not begun: give its job --resume",
+                )
+    return trajectories
+
+
+def median_and_band(gaps: np.ndarray, highest: float = np.inf) -> np.ndarray:
+    """10 %, 50 % and 90 % quantiles over the repeats, shape (3, records), of gaps of shape (repeats, records).
+
+    NaN: what a logarithmic axis cannot show, or is not below `highest`. A gap that is not finite counts as the highest.
+    """
+    with np.errstate(invalid="ignore"):  # between two infinite gaps, which is masked below
+        found = np.quantile(np.where(np.isfinite(gaps), gaps, np.inf), [0.1, 0.5, 0.9], axis=0)
+    return np.where((found > 0) & (found < highest), found, np.nan)
 
 
 def plain(label: str) -> str:

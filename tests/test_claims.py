@@ -88,6 +88,21 @@ def test_a_run_that_diverged_is_not_better(claims):
     assert claims.better(fast, fast) == ("does not hold", "fast and fast diverged")
 
 
+def test_a_repeat_that_has_not_ended_is_not_called_diverged(claims):
+    one, other = Made("one", [1.0, 1.1, 1.2]), Made("other", [2.0, 2.1, 2.2])
+    one.repeats[2].status = other.repeats[2].status = "running"
+    assert not claims.better(one, other).diverged
+    assert claims.better(Made("fast", [1.0, None]), other).diverged
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_final_gap_within_the_error_of_the_minimum_leaves_it_open(claims):
+    at, above = Made("at", [1e-9, -1e-12]), Made("above", [1.0, 2.0])
+    for found in (claims.better(at, above), claims.better(above, at), claims.similar(at, above)):
+        assert str(found) == "open: a final gap is within the error of f*"
+        assert not found.diverged
+
+
 def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
     """Both jobs, small: every claim has a line; M = 33 beats M = 15."""
     monkeypatch.chdir(tmp_path)

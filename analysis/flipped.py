@@ -77,7 +77,7 @@ def advantages(trajectory: Trajectory) -> list[str]:
     for p, points in by_probability(trajectory).items():
         for each in points:
             measured = mean(each.advantage)
-            held.append((measured.holds(exact(each)), measured.holds(averaged(each))))
+            held.append((measured.contains(exact(each)), measured.contains(averaged(each))))
             lines.append(
                 f"p = {p:g}, B = {flipped(each.run)} of {each.run.attributes['workers']}: advantage {measured:.4f}, "
                 f"exact {exact(each):.4f}, A_M at the mean probability {averaged(each):.4f}"

@@ -20,7 +20,7 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         return format(self)
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether the interval has this value in it."""
         return self.low <= value <= self.high
 
@@ -35,6 +35,14 @@ def mean(samples: np.ndarray) -> Interval:
 def geometric_mean(samples: np.ndarray) -> Interval:
     """That of positive samples: the interval is that of the mean of their logarithms."""
     return Interval(*(float(end) for end in np.exp(mean(np.log(samples)))))
+
+
+def estimate_of_known(resampled: np.ndarray) -> Interval | None:
+    """`estimate` of the resamples that have a value; None where the first is NaN, or more than 5 % of the others."""
+    known = np.append(resampled[:1], resampled[1:][~np.isnan(resampled[1:])])
+    if np.isnan(known[0]) or len(known) < 0.95 * len(resampled):
+        return None
+    return estimate(known)
 
 
 def estimate(resampled: np.ndarray) -> Interval:

@@ -88,21 +88,21 @@ def _command(
     return 0
 
 
-def chosen(trajectory: Trajectory, method: str, **settings: float) -> RunRecord:
-    """The first run of `method` with these settings that has x_k of every k and a complete repeat.
+def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
+    """The first run of `method` with a constant step, x_k of every k, `least` iterations and a complete repeat.
 
-    A setting's underscore stands for a dot: step_alpha=0.5. Raises BadInput when there is no such run.
+    Raises BadInput when there is no such run.
     """
-    wanted = {"method": method} | {key.replace("_", "."): value for key, value in settings.items()}
     for run in trajectory:
         repeats = run.finished()
-        if all(run.attributes.get(key) == value for key, value in wanted.items()) and repeats:
+        if run.attributes["method"] == method and "step.alpha" in run.attributes and repeats:
             columns = repeats[0].columns
-            if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1:
+            if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1 > least:
                 return run
-    described = ", ".join(f"{key} = {value}" for key, value in wanted.items())
     raise BadInput(
-        str(trajectory.path), f"expected a complete run of {described} with log = {{ every = 1, iterates = true }}"
+        str(trajectory.path),
+        f"expected a complete run of method = {method} with a constant step, at least {least} iterations and log = "
+        "{ every = 1, iterates = true }",
     )
 
 

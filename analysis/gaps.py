@@ -14,7 +14,11 @@ from figure import command, median_and_band, plain
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
-AXES = {"iterations": "iterations k", "bits": "bits sent, up and down, all workers", "seconds": "seconds on rank 0, without evaluation"}
+AXES = {
+    "iterations": "iterations k",
+    "bits": "bits sent, up and down, all workers",
+    "seconds": "seconds on rank 0, without evaluation",
+}
 
 
 def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:

@@ -61,7 +61,7 @@ def test_curves_are_the_medians_of_the_gaps(tmp_path, monkeypatch):
 
 
 def test_a_gap_that_cannot_be_drawn_does_not_take_the_curve_with_it(monkeypatch):
-    """One of five repeats at 0 leaves the median; three leave nothing. One of ten at infinity leaves median and band."""
+    """One of five repeats at 0 leaves the median; three leave none. One of 21 at infinity leaves it and the band."""
     import numpy as np
 
     monkeypatch.syspath_prepend(ROOT / "analysis")

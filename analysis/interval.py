@@ -37,12 +37,16 @@ def geometric_mean(samples: np.ndarray) -> Interval:
     return Interval(*(float(end) for end in np.exp(mean(np.log(samples)))))
 
 
-def estimate_of_known(resampled: np.ndarray) -> Interval | None:
-    """`estimate` of the resamples that have a value; None where the first is NaN, or more than 5 % of the others."""
-    known = np.append(resampled[:1], resampled[1:][~np.isnan(resampled[1:])])
-    if np.isnan(known[0]) or len(known) < 0.95 * len(resampled):
+def estimate_of_known(resampled: np.ndarray, least: float = 0.95) -> Interval | None:
+    """`estimate` of what has a value; None where the first is NaN, or less than the part `least` of all has one."""
+    if np.isnan(resampled[0]) or known_part(resampled) < least:
         return None
-    return estimate(known)
+    return estimate(resampled[~np.isnan(resampled)])
+
+
+def known_part(resampled: np.ndarray) -> float:
+    """How many of the resamples are not NaN, from 0 to 1."""
+    return 1 - float(np.isnan(resampled).mean())
 
 
 def estimate(resampled: np.ndarray) -> Interval:

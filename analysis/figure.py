@@ -4,6 +4,7 @@ A script is run by its path (`python analysis/gaps.py FILE.h5 -o figures`), so t
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,19 +74,51 @@ def _command(
     work: Callable[[list[Path]], tuple[list[str], Figure, str]], documentation: str | None, several: bool
 ) -> int:
     """Lines to print, a figure and its name, from one path or several: printed and written, or refused in a line."""
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+" if several else 1, metavar="FILE.h5")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    parser = parser_of(documentation)
+    number = "+" if several else 1
+    parser.add_argument("files", type=Path, nargs=number, metavar="FILE.h5", help="trajectory file made by mpisign run")
     options = parser.parse_args()
+
+    def draw_and_print() -> None:
+        found, figure, name = work(options.files)
+        report(*found)
+        save(figure, options.output / name)
+
+    return status_of(draw_and_print, options.output)
+
+
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser that knows where the figure goes."""
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER",
+                        help="where the figure is written, as PNG and PDF (default: figures)")  # fmt: skip
+    return parser
+
+
+def status_of(work: Callable[[], None], output: Path | None) -> int:
+    """Do a script's work, in the project's style; returns its exit status: 0, or 2 with a line for bad input.
+
+    output: the folder of its figure, looked at before any work; None: it draws none.
+    """
     plt.style.use(STYLE)
     try:
-        found, figure, name = work(options.files)
+        if output is not None:
+            _check_folder(output)
+        work()
     except BadInput as error:
         print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
-    report(*found)
-    save(figure, options.output / name)
     return 0
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises BadInput for what is no folder, or one that cannot be made or written into."""
+    try:
+        nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    except OSError as error:
+        raise BadInput("--output", f"cannot write into {folder}: {error.strerror}") from None
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise BadInput("--output", f"{nearest}: expected a folder that can be written into")
 
 
 def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
@@ -141,11 +174,13 @@ def plain(label: str) -> str:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write `figure` as stem.png and stem.pdf, and say so."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in (".png", ".pdf"):
-        path = stem.with_name(stem.name + suffix)
-        figure.savefig(path)
+    """Write `figure` as stem.png and stem.pdf, and say so; raises BadInput where that cannot be written."""
+    for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path)
+        except OSError as error:
+            raise BadInput("--output", f"cannot write {path}: {error.strerror or error}") from None
         print(f"drew {path}")
     plt.close(figure)
 

@@ -86,6 +86,20 @@ def test_what_is_no_trajectory_file_is_refused_in_one_line(argument, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
+def test_a_figure_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    """-o that is a file; and where that file is told from a folder too late, when it is written."""
+    path = run_alone(tmp_path, JOB)
+    done = gaps(path, "-o", "README.md/figures")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.endswith("README.md: expected a folder that can be written into\n")
+    (tmp_path / "out-gaps.pdf").mkdir()
+    done = gaps(path, "-o", tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"gaps.py: --output: cannot write {tmp_path}/out-gaps.pdf: Is a directory\n",
+    )
+
+
 def test_nothing_finished_is_said(tmp_path):
     path = run_alone(tmp_path, JOB, "runs.0.step.alpha=1e3", "iterations=3000")
     done = gaps(path, "-o", tmp_path / "figures")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figure import chosen, command, plain, remark
+from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
 ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")
@@ -41,7 +42,10 @@ def same(trajectory: Trajectory) -> list[bool]:
     """For each start that all three ended from, whether their x_k are the same, bit for bit, for every k."""
     runs = [chosen(trajectory, method) for method in ONE_ITERATION]
     ends = [{repeat.number: repeat.columns["x"].tobytes() for repeat in run.finished()} for run in runs]
-    return [len({each[number] for each in ends}) == 1 for number in set.intersection(*map(set, ends))]
+    shared = set.intersection(*map(set, ends))
+    if not shared:
+        raise BadInput(str(trajectory.path), f"expected a start from which all of {', '.join(ONE_ITERATION)} ended")
+    return [len({each[number] for each in ends}) == 1 for number in sorted(shared)]
 
 
 def five(trajectory: Trajectory) -> list[RunRecord]:

@@ -40,7 +40,8 @@ def draw(trajectory: Trajectory) -> Figure:
         draw_run(run, shade, axes["a"], axes["b"])
     workers = [run.attributes["workers"] for run in runs]
     axes["a"].set(xscale="symlog", yscale="log", xlabel="iterations k", ylabel="gap $f(x_k) - f^*$")
-    axes["b"].set(xscale="log", yscale="log", xlabel="workers M", title="final gap, averaged over the last tenth")
+    axes["b"].set(xscale="log", yscale="log", xlabel="workers M", ylabel="final gap $f - f^*$")
+    axes["b"].set_title("averaged over the last tenth of the iterations")
     axes["b"].set_xticks(workers, [str(number) for number in workers])
     axes["b"].minorticks_off()
     axes["c"].axis("off")

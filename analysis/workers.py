@@ -158,7 +158,7 @@ def draw_covariance(points: list[Frozen], axes: Axes) -> None:
         mark(axes, [each.gradient[0] for each in some], [mean(each.drift) for each in some], color=color,
              marker=marker, label=plain(label))  # fmt: skip
     axes.plot([], [], "-", color="0.3", lw=1, label="theory (C4)")
-    axes.plot([], [], "--", color="0.3", lw=0.8, label="if norms and signs were independent")
+    axes.plot([], [], "--", color="0.3", lw=0.8, label="without covariance")
     axes.locator_params("x", nbins=5)
     axes.set(xlabel=f"t; x = (t, {direction[1]:g} t) in CE-B", ylabel="drift$\\,/\\,(||g||_1 E N)$")
     above(axes, ncols=3)

@@ -195,6 +195,21 @@ def test_the_scripts(bits, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["bits", "bandwidth"])
+def test_a_label_is_no_mathematics(name, bits, tmp_path, monkeypatch, capsys):
+    """What matplotlib would take for a formula, and for a wrong one."""
+    file = run_alone(tmp_path, JOB.replace('"SGD,', '"$x^$ SGD,'))
+    assert run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)[::2] == (0, "")
+
+
+@pytest.mark.parametrize("name", ["bits", "bandwidth"])
+def test_a_step_that_is_not_constant_is_refused(name, bits, tmp_path, monkeypatch, capsys):
+    file = run_alone(tmp_path, JOB.replace('kind = "constant", alpha = 8.0', 'kind = "harmonic", c = 8.0', 1))
+    status, out, err = run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "constant steps, and the same number of complete repeats, at least 2, of every run" in err
+
+
+@pytest.mark.parametrize("name", ["bits", "bandwidth"])
 def test_a_file_without_sgd_is_refused_in_one_line(name, bits, tmp_path, monkeypatch, capsys):
     file = run_alone(tmp_path, JOB, "runs.0.method=sign", "iterations=2")
     status, out, err = run_script(name, [file, "-o", tmp_path / "figures"], monkeypatch, capsys)

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from figure import above, command_of_files, plain
 from frozen import Frozen, frozen, law, theory
 from interval import Interval, mean
+from mpisign.settings import BadInput
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.votes import VoteDrift
 from mpisign.trajectory import RunRecord, Trajectory
@@ -25,6 +26,14 @@ from mpisign.trajectory import RunRecord, Trajectory
 def workers_of(each: Frozen) -> int:
     """M."""
     return int(each.run.attributes["workers"])
+
+
+def measured(trajectory: Trajectory) -> list[Frozen]:
+    """The points of a file; raises BadInput where workers are flipped, of which the theory here says nothing."""
+    points = frozen(trajectory)
+    if any(each.run.attributes.get("oracle.flipped") for each in points):
+        raise BadInput(str(trajectory.path), "expected no flipped workers; analysis/flipped.py is for them")
+    return points
 
 
 def kind(points: list[Frozen]) -> str:
@@ -46,7 +55,7 @@ def expected_advantage(each: Frozen) -> float:
 
 def findings(trajectory: Trajectory) -> list[str]:
     """A line for each measurement, and how many of them have theory in their interval."""
-    points = frozen(trajectory)
+    points = measured(trajectory)
     about_drift = kind(points) == "covariance"
     lines, held = [], []
     for each in points:
@@ -84,7 +93,7 @@ def draw(*trajectories: Trajectory) -> Figure:
     figure, axes = plt.subplots(1, len(trajectories), figsize=(max(3.7 * len(trajectories), 4.8), 4.0), squeeze=False)
     panels = {"workers": draw_workers, "ties": draw_ties, "covariance": draw_covariance}
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
-        points = frozen(trajectory)
+        points = measured(trajectory)
         panels[kind(points)](points, axes_)
         axes_.axhline(0, color="0.3", lw=0.8, zorder=0.5)
     return figure

@@ -311,7 +311,13 @@ def test_a_law_without_moments_is_refused_in_one_line(law, script, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("workers", "moving"), ("workers", "flipped-logistic"), ("flipped", "moving"), ("workers", "nowhere")],
+    [
+        ("workers", "moving"),
+        ("workers", "flipped"),
+        ("workers", "flipped-logistic"),
+        ("flipped", "moving"),
+        ("workers", "nowhere"),
+    ],
 )
 def test_another_file_is_refused_in_one_line(name, file, files, script, tmp_path):
     status, out, err = script(name, files / f"{file}.h5", "-o", tmp_path)

@@ -134,6 +134,8 @@ def test_only_what_diverged_is_called_so(example5):
 def test_a_script_draws_or_refuses_in_one_line(name, case, run, script, tmp_path, capsys):
     files = [run(job, case) for job in JOBS[name]]
     capsys.readouterr()
-    status, _, err = script(name, *files, "-o", tmp_path / "figures")
+    status, out, err = script(name, *files, "-o", tmp_path / "figures")
     assert status in (0, 2)
+    assert "k = -" not in out
+    assert "nan" not in out
     assert err.count("\n") == (status == 2)

@@ -2,8 +2,8 @@
 
 time = iterations * seconds an iteration + bits / bandwidth. Seconds are measured in one process, where the workers
 compute one after another and messages cost nothing: the least over the repeats, where least disturbed. Bits go through
-one link, the server's. Steps, targets and intervals are those of analysis/bits.py. Below the crossover a method is
-faster than dense SGD.
+one link, the server's. Steps, targets and intervals are those of analysis/bits.py, with the seconds an iteration taken
+as known. Below the crossover a method is faster than dense SGD.
 
     python analysis/bandwidth.py results/bits.h5 results/bits-wide.h5 -o figures
 """
@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bits import Cost, costs, dense, estimate, look, methods, where
-from figure import command_of_files
+from bits import Cost, costs, dense, look, methods, where
+from figure import command_of_files, plain
+from interval import estimate_of_known
 from mpisign.trajectory import Trajectory
 
 _BANDWIDTHS = np.geomspace(1e5, 1e12, 200)
@@ -53,8 +54,7 @@ def findings(trajectory: Trajectory) -> list[str]:
     fewer = f"{dense_bits / sign_bits:.1f} times fewer"
     lines = [f"{where(trajectory)}: a dense message has {dense_bits} bits, one of signs {sign_bits}: {fewer}"]
     for name, each in row.items():
-        pace = each.seconds[0] / each.iterations[0] * 1e6
-        line = f"{where(trajectory)}, gap {target:g}, {name}: {pace:.0f} microseconds an iteration"
+        line = f"{where(trajectory)}, gap {target:g}, {name}: {1e6 * each.pace:.0f} microseconds an iteration"
         lines.append(
             line if name == reference else f"{line}; faster than {reference} {below(crossover(each, row[reference]))}"
         )
@@ -63,10 +63,10 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 def below(resampled: np.ndarray) -> str:
     """A crossover in words, with its interval; resamples without one are left out, unless they are many."""
-    known = np.append(resampled[:1], resampled[1:][~np.isnan(resampled[1:])])
-    if np.isnan(known[0]) or len(known) < 0.95 * len(resampled):
-        return "at no bandwidth, or only above one"
-    value, low, high = np.array(estimate(known)) / 1e6
+    known = estimate_of_known(resampled)
+    if known is None:
+        return "at no bandwidth, or only above some bandwidth"
+    value, low, high = np.array(known) / 1e6
     words = {0.0: "at no bandwidth", np.inf: "at every bandwidth"}.get(float(value), f"below {value:.3g} Mbit/s")
     return f"{words} [{low:.3g}, {high:.3g}]"
 
@@ -84,7 +84,7 @@ def draw_times(trajectory: Trajectory, axes: Axes) -> None:
     """Time against bandwidth, with a mark at each crossing of dense SGD."""
     target, row, reference = lowest(trajectory)
     for number, (name, each) in enumerate(row.items()):
-        axes.plot(_BANDWIDTHS / 1e6, seconds_at(each, _BANDWIDTHS), label=name, **look(number))
+        axes.plot(_BANDWIDTHS / 1e6, seconds_at(each, _BANDWIDTHS), label=plain(name), **look(number))
         if name != reference:
             found = crossover(each, row[reference])
             if np.isfinite(found[0]) and found[0] > 0:

@@ -3,7 +3,8 @@
 A target is reached at the first record where the median gap over the repeats is not above it; bits are those sent by
 then, up and down, for all workers. For each target the step with the fewest bits is taken, on the same repeats.
 In the figure a number after a method is that step.
-Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with the choice of the step in it.
+Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with the choice of the step in it. Seconds an
+iteration are taken as known: the least over steps and repeats, of which a bootstrap would say too little.
 
     python analysis/bits.py results/bits.h5 results/bits-wide.h5 -o figures
 """
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from figure import above, command_of_files
+from figure import above, command_of_files, plain
 from interval import estimate
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
@@ -26,6 +27,13 @@ _SHOWN = 3
 """How many targets are shown: the lowest that every method reaches."""
 
 _RESAMPLES = 400
+
+
+class Medians(NamedTuple):
+    """Of the gap and of the bits so far over each resample, both of shape (resamples, records)."""
+
+    gap: np.ndarray
+    bits: np.ndarray
 
 
 class Cost(NamedTuple):
@@ -38,15 +46,29 @@ class Cost(NamedTuple):
     bits: np.ndarray
     seconds: np.ndarray
 
+    @property
+    def pace(self) -> float:
+        """Seconds an iteration."""
+        return float(self.seconds[0] / self.iterations[0])
+
 
 def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs of each method, by its name in the labels; raises BadInput without SGD or several repeats."""
+    """The runs of each method, by its name in the labels.
+
+    Raises BadInput without SGD, for a step that is not constant, and unless all have the same number of repeats, at
+    least 2.
+    """
     sweeps: dict[str, list[RunRecord]] = {}
     for run in trajectory:
         sweeps.setdefault(run.label.partition(", alpha")[0], []).append(run)
     counts = {len(run.finished()) for run in trajectory}
-    if min(counts, default=0) < 2 or len(counts) > 1 or dense(sweeps) is None:
-        raise BadInput(str(trajectory.path), "expected gd and as many complete repeats of every run, as bits.toml has")
+    constant = all("step.alpha" in run.attributes for run in trajectory)
+    if min(counts, default=0) < 2 or len(counts) > 1 or dense(sweeps) is None or not constant:
+        raise BadInput(
+            str(trajectory.path),
+            "expected gd, constant steps, and the same number of complete repeats, at least 2, of every run, as "
+            "jobs/bits.toml has",
+        )
     return sweeps
 
 
@@ -61,34 +83,39 @@ def resamples(repeats: int) -> np.ndarray:
     return np.concatenate([np.arange(repeats)[None], drawn])
 
 
-def medians(run: RunRecord, drawn: np.ndarray) -> np.ndarray:
-    """The median gap over each resample, shape (resamples, records)."""
-    gaps = np.array([run.gap(repeat) for repeat in run.finished()])
-    middle: np.ndarray = np.median(gaps[drawn], axis=1)
-    return middle
+def medians(run: RunRecord, drawn: np.ndarray) -> Medians:
+    """Of a run, over each resample."""
+    gaps, bits = np.array([run.gap(repeat) for repeat in run.finished()]), sent(run)
+    same = (bits == bits[0]).all()  # unless a second plane travels, which depends on the repeat
+    resampled = np.broadcast_to(bits[0], (len(drawn), bits.shape[1])) if same else np.median(bits[drawn], axis=1)
+    return Medians(np.median(gaps[drawn], axis=1), resampled)
 
 
-def cost(runs: list[RunRecord], middles: list[np.ndarray], paces: np.ndarray, target: float) -> Cost:
-    """With the best step of each resample; middles: the medians of each run. paces: seconds an iteration."""
+def sent(run: RunRecord) -> np.ndarray:
+    """Bits so far, up and down, shape (repeats, records)."""
+    return np.array([repeat.columns["bits_up"] + repeat.columns["bits_down"] for repeat in run.finished()])
+
+
+def cost(runs: list[RunRecord], middles: list[Medians], pace: float, target: float) -> Cost:
+    """With the best step of each resample; middles: the medians of each run. pace: seconds an iteration."""
     spent = np.array([spent_by(run, middle, target) for run, middle in zip(runs, middles, strict=True)])
     best = spent[:, 1].argmin(axis=0)
     iterations, bits = spent[best, :, np.arange(len(best))].T
-    return Cost(runs[best[0]], iterations, bits, iterations * paces)
+    return Cost(runs[best[0]], iterations, bits, iterations * pace)
 
 
-def spent_by(run: RunRecord, middle: np.ndarray, target: float) -> np.ndarray:
+def spent_by(run: RunRecord, middle: Medians, target: float) -> np.ndarray:
     """Iterations and bits until the target, shape (2, resamples)."""
-    columns = run.finished()[0].columns
-    below = middle <= target
+    below = middle.gap <= target
     at = below.argmax(axis=1)
-    return np.where(below.any(axis=1), [columns["k"][at], (columns["bits_up"] + columns["bits_down"])[at]], np.inf)
+    spent = [run.finished()[0].columns["k"][at], middle.bits[np.arange(len(at)), at]]
+    return np.where(below.any(axis=1), spent, np.inf)
 
 
-def pace(runs: list[RunRecord], drawn: np.ndarray) -> np.ndarray:
-    """Seconds an iteration of a method, shape (resamples,): the least over steps and repeats, where least disturbed."""
-    ends = [[(repeat.columns["seconds"][-1], repeat.columns["k"][-1]) for repeat in run.finished()] for run in runs]
-    seconds, iterations = np.moveaxis(np.array(ends), -1, 0)
-    return (seconds / iterations).min(axis=0)[drawn].min(axis=1)
+def least_pace(runs: list[RunRecord]) -> float:
+    """Seconds an iteration of a method: the least over steps and repeats, where least disturbed."""
+    ends = [repeat.columns for run in runs for repeat in run.finished()]
+    return float(min(columns["seconds"][-1] / columns["k"][-1] for columns in ends))
 
 
 def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
@@ -96,9 +123,9 @@ def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
     table: dict[float, dict[str, Cost]] = {target: {} for target in TARGETS}
     for name, runs in methods(trajectory).items():
         drawn = resamples(len(runs[0].finished()))
-        middles, paces = [medians(run, drawn) for run in runs], pace(runs, drawn)
+        middles, pace = [medians(run, drawn) for run in runs], least_pace(runs)
         for target, row in table.items():
-            row[name] = cost(runs, middles, paces, target)
+            row[name] = cost(runs, middles, pace, target)
     reached = {target: row for target, row in table.items() if all(np.isfinite(each.bits[0]) for each in row.values())}
     if not reached:
         raise BadInput(str(trajectory.path), f"expected every method to reach a gap of {TARGETS[0]:g}")
@@ -145,11 +172,9 @@ def draw(*trajectories: Trajectory) -> Figure:
 def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
     """The median gap of the best step for the lowest target."""
     for number, (name, each) in enumerate(list(table.values())[-1].items()):
-        repeats = each.run.finished()
-        columns = repeats[0].columns
-        middle = np.median([each.run.gap(repeat) for repeat in repeats], axis=0)
-        label = f"{name}, {each.run.attributes['step.alpha']:g}"
-        axes.plot((columns["bits_up"] + columns["bits_down"])[1:], middle[1:], label=label, **look(number))
+        middle = np.median([each.run.gap(repeat) for repeat in each.run.finished()], axis=0)
+        label = f"{plain(name)}, {each.run.attributes['step.alpha']:g}"
+        axes.plot(np.median(sent(each.run), axis=0)[1:], middle[1:], label=label, **look(number))
     for target in table:
         axes.axhline(target, color="0.5", lw=0.8, ls=(0, (1, 2)), zorder=0.5)
     axes.set(xscale="log", yscale="log", xlabel="bits, up and down, all workers", ylabel="median gap $f(x_k) - f^*$")
@@ -172,7 +197,7 @@ def draw_targets(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
         axes.errorbar(value, place, xerr=reach, fmt="os^"[number % 3], ms=4.5, elinewidth=1, color=f"C{number}",
                       label=f"gap {target:g}")  # fmt: skip
     axes.set(xscale="log", xlabel="bits to the target, with 95 % interval", ylim=(len(names) - 0.5, -0.5))
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), map(plain, names))
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(table), borderaxespad=0.2)
 
 

@@ -10,16 +10,15 @@ mpisign run stores those that can be had exactly or as certified limits, or from
 
 import argparse
 import json
-import sys
+import math
+from collections.abc import Callable
 from pathlib import Path
-
-import matplotlib.pyplot as plt
 
 from checking import Checked, check
 from checking.given import CONSTANTS
 from checking.versus import draw
-from figure import STYLE, report, save
-from mpisign.settings import BadInput, one_line
+from figure import report, save, status_of
+from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
 
@@ -43,34 +42,51 @@ def write(path: Path, found: list[Checked]) -> None:
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("file", type=Path, metavar="FILE.h5")
+    asked.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
     asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
-    asked.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds")
-    asked.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default 0.05)")
+    asked.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds (default: no figure)"
+    )
+    asked.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default: 0.05)")
     for name in CONSTANTS:
         flag = f"--{name.replace('_', '-')}"
         asked.add_argument(flag, type=float, dest=name, metavar="X", help=f"{name}, in place of what the file says")
     return asked
 
 
+POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "mu": ("a finite number > 0", lambda value: 0 < value < math.inf),
+    "L": ("a finite number > 0", lambda value: 0 < value < math.inf),
+    "sigma2": ("a finite number >= 0", lambda value: 0 <= value < math.inf),
+    "p_min": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "level": ("a number between 0 and 1", lambda value: 0 < value < 1),
+}
+"""What an option may be, whatever a premise asks of it: p_min of 1/2 or less is a premise that fails."""
+
+
+def refuse_impossible(options: argparse.Namespace) -> None:
+    """Raises BadInput for a number that an option cannot be."""
+    for name, (expected, possible) in POSSIBLE.items():
+        value = getattr(options, name)
+        if value is not None and not possible(value):
+            raise BadInput(f"--{name.replace('_', '-')}", f"expected {expected}, got {value}")
+
+
 def main() -> int:
     """The command; returns its exit status: 0, or 2 for bad input."""
     options = parser().parse_args()
     given = {name: value for name in CONSTANTS if (value := getattr(options, name)) is not None}
-    try:
-        if not 0 < options.level < 1:
-            raise BadInput("--level", f"expected a number between 0 and 1, got {options.level}")
+
+    def hold_against() -> None:
+        refuse_impossible(options)
         found = check(Trajectory(options.file, iterates=True), given, options.level)
         if options.json:
             write(options.json, found)
-    except BadInput as error:
-        print(one_line(f"check.py: {error}"), file=sys.stderr)
-        return 2
-    report(*table(found))
-    if options.output:
-        plt.style.use(STYLE)
-        save(draw(found), options.output / f"{options.file.stem}-bounds")
-    return 0
+        report(*table(found))
+        if options.output:
+            save(draw(found), options.output / f"{options.file.stem}-bounds")
+
+    return status_of(hold_against, options.output)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,11 @@ class Finding(NamedTuple):
     verdict: str
     evidence: Ratio | str
 
+    @property
+    def diverged(self) -> bool:
+        """Whether there is no ratio because a run diverged."""
+        return isinstance(self.evidence, str) and self.evidence.endswith("diverged")
+
     def __str__(self) -> str:
         if isinstance(self.evidence, str):
             return f"{self.verdict}: {self.evidence}"
@@ -55,8 +60,11 @@ def final_gaps(run: RunRecord) -> np.ndarray:
 
 
 def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
-    """final gap of `one` over that of `other`; None when a repeat of either is not complete or there is one only."""
-    if _lost(one) or _lost(other) or len(one.repeats) < 2:
+    """final gap of `one` over that of `other`, which has the same repeats.
+
+    None when a repeat of either diverged, when there is one only, and when a final gap is not above 0.
+    """
+    if _lost(one) or _lost(other) or len(one.repeats) < 2 or _at_minimum(one) or _at_minimum(other):
         return None
     ratios = final_gaps(one) / final_gaps(other)
     return Ratio(*geometric_mean(ratios), len(ratios))
@@ -82,14 +90,20 @@ def similar(one: RunRecord, other: RunRecord) -> Finding:
 def _judged(
     one: RunRecord, other: RunRecord, holds: Callable[[Ratio], bool], fails: Callable[[Ratio], bool]
 ) -> Finding:
+    lost = [run.label for run in (one, other) if _lost(run)]
+    if lost:
+        return Finding("does not hold", f"{' and '.join(lost)} diverged")
     found = ratio(one, other)
     if found is None:
-        lost = [run.label for run in (one, other) if _lost(run)]
-        return (
-            Finding("does not hold", f"{' and '.join(lost)} diverged") if lost else Finding("open", "one repeat only")
-        )
+        return Finding("open", "one repeat only" if len(one.repeats) < 2 else "a final gap is within the error of f*")
     return Finding("holds" if holds(found) else "does not hold" if fails(found) else "open", found)
 
 
 def _lost(run: RunRecord) -> bool:
-    return len(run.finished()) < len(run.repeats)
+    """Whether a repeat diverged; one that has not ended is none of these (see `figure.whole`)."""
+    return any(repeat.status == "diverged" for repeat in run.repeats)
+
+
+def _at_minimum(run: RunRecord) -> bool:
+    """Whether a final gap is not above 0: f* is known to an error only."""
+    return not (final_gaps(run) > 0).all()

@@ -6,7 +6,7 @@ shaded band similar; a ratio beyond 1e6 or below 1e-6 is drawn there. Also print
     python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 import figure2
 import figure3
 from claims import SIMILAR, Claim, Finding, Ratio
-from figure import command_of_files, nothing
+from figure import command_of_files, nothing, plain, whole
+from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
 _DRAWN = (1e-6, 1e6)
@@ -30,10 +31,29 @@ Table = dict[str, dict[str, Finding]]
 def table(trajectories: Sequence[Trajectory]) -> Table:
     """Every claim of every file; a claim that several files speak of has a column for each."""
     found: Table = {}
-    for trajectory in sorted(trajectories, key=lambda each: each.runs[0].attributes.get("oracle.batch", np.inf)):
-        for claim, finding in claims(trajectory):
-            found.setdefault(claim, {})[setting(trajectory)] = finding
+    for trajectory in sorted(whole(list(trajectories)), key=batch):
+        made = claims(trajectory)
+        column = free(trajectory, {taken for claim, _ in made for taken in found.get(claim, {})})
+        for claim, finding in made:
+            found.setdefault(claim, {})[column] = finding
     return found
+
+
+def free(trajectory: Trajectory, taken: Collection[str]) -> str:
+    """The name of a file's column: its setting, with the file's name where another file has that setting.
+
+    Raises BadInput where that is taken, too.
+    """
+    names = [setting(trajectory), f"{setting(trajectory)}, {trajectory.path.stem}"]
+    left = [name for name in names if name not in taken]
+    if not left:
+        raise BadInput(str(trajectory.path), "expected files of one batch size to differ in their names")
+    return left[0]
+
+
+def batch(trajectory: Trajectory) -> float:
+    """The batch size; infinite for all of the data."""
+    return float(trajectory.runs[0].attributes.get("oracle.batch", np.inf))
 
 
 def claims(trajectory: Trajectory) -> list[Claim]:
@@ -59,34 +79,34 @@ def draw(found: Table) -> Figure:
         for row, findings in enumerate(found.values()):
             if setting in findings:
                 draw_finding(findings[setting], row, place, axes, style)
+    for row, findings in enumerate(found.values()):
+        for holds in {finding.verdict == "holds" for finding in findings.values() if finding.diverged}:
+            inner = {"x": 0.08, "ha": "left"} if holds else {"x": 0.92, "ha": "right"}
+            axes.text(y=row, s="diverged", fontsize=7, va="center", **inner, transform=axes.get_yaxis_transform())
     axes.axvline(1, color="0.3", lw=1, zorder=0.5)
     axes.axvspan(1 / SIMILAR, SIMILAR, color="0.93", zorder=0)
     axes.set(xscale="log", xlabel="ratio of final gaps: filled where the claim holds", ylim=(len(found) - 0.5, -0.5))
-    axes.set_yticks(range(len(found)), list(found))
+    axes.set_yticks(range(len(found)), map(plain, found))
     figure.legend(loc="outside upper center", ncols=len(settings))
     return figure
 
 
 def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: dict[str, Any]) -> None:
-    """A mark with its interval; one at the edge where a run diverged."""
+    """A mark with its interval; one at the edge where a run diverged; none where nothing was found."""
     verdict, evidence = finding
     look = {**style, "fillstyle": "full" if verdict == "holds" else "none"}
     if isinstance(evidence, Ratio):
         value, low, high = np.clip(evidence[:3], *_DRAWN)
         spread = [[value - low], [high - value]]
         axes.errorbar(value, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
-        return
-    edge = {"transform": axes.get_yaxis_transform()}
-    side = 0.03 if verdict == "holds" else 0.97
-    axes.plot(side + 0.02 * place, row, **look, **edge)
-    if place <= 0:
-        inner = {"x": side - 0.05, "ha": "right"} if side > 0.5 else {"x": side + 0.05, "ha": "left"}
-        axes.text(y=row, s="diverged", fontsize=7, va="center", **inner, **edge)
+    elif finding.diverged:
+        side = 0.03 if verdict == "holds" else 0.97
+        axes.plot(side + 0.02 * place, row, **look, transform=axes.get_yaxis_transform())
 
 
 def lines(found: Table) -> list[str]:
     """The table as text, one line for each claim and setting."""
-    width = max(map(len, found))
+    width = max(map(len, found), default=0)
     return [
         f"{claim:{width}}  {setting}  {finding}" for claim, row in found.items() for setting, finding in row.items()
     ]

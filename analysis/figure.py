@@ -4,6 +4,7 @@ A script is run by its path (`python analysis/gaps.py FILE.h5 -o figures`), so t
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -72,37 +74,98 @@ def _command(
     work: Callable[[list[Path]], tuple[list[str], Figure, str]], documentation: str | None, several: bool
 ) -> int:
     """Lines to print, a figure and its name, from one path or several: printed and written, or refused in a line."""
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+" if several else 1, metavar="FILE.h5")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    parser = parser_of(documentation)
+    number = "+" if several else 1
+    parser.add_argument("files", type=Path, nargs=number, metavar="FILE.h5", help="trajectory file made by mpisign run")
     options = parser.parse_args()
+
+    def draw_and_print() -> None:
+        found, figure, name = work(options.files)
+        report(*found)
+        save(figure, options.output / name)
+
+    return status_of(draw_and_print, options.output)
+
+
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser that knows where the figure goes."""
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER",
+                        help="where the figure is written, as PNG and PDF (default: figures)")  # fmt: skip
+    return parser
+
+
+def status_of(work: Callable[[], None], output: Path | None) -> int:
+    """Do a script's work, in the project's style; returns its exit status: 0, or 2 with a line for bad input.
+
+    output: the folder of its figure, looked at before any work; None: it draws none.
+    """
     plt.style.use(STYLE)
     try:
-        found, figure, name = work(options.files)
+        if output is not None:
+            _check_folder(output)
+        work()
     except BadInput as error:
         print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
-    report(*found)
-    save(figure, options.output / name)
     return 0
 
 
-def chosen(trajectory: Trajectory, method: str, **settings: float) -> RunRecord:
-    """The first run of `method` with these settings that has x_k of every k and a complete repeat.
+def _check_folder(folder: Path) -> None:
+    """Raises BadInput for what is no folder, or one that cannot be made or written into."""
+    try:
+        nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    except OSError as error:
+        raise BadInput("--output", f"cannot write into {folder}: {error.strerror}") from None
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise BadInput("--output", f"{nearest}: expected a folder that can be written into")
 
-    A setting's underscore stands for a dot: step_alpha=0.5. Raises BadInput when there is no such run.
+
+def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
+    """The first run of `method` with a constant step, x_k of every k, `least` iterations and a complete repeat.
+
+    Raises BadInput when there is no such run.
     """
-    wanted = {"method": method} | {key.replace("_", "."): value for key, value in settings.items()}
     for run in trajectory:
         repeats = run.finished()
-        if all(run.attributes.get(key) == value for key, value in wanted.items()) and repeats:
+        if run.attributes["method"] == method and "step.alpha" in run.attributes and repeats:
             columns = repeats[0].columns
-            if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1:
+            if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1 > least:
                 return run
-    described = ", ".join(f"{key} = {value}" for key, value in wanted.items())
     raise BadInput(
-        str(trajectory.path), f"expected a complete run of {described} with log = {{ every = 1, iterates = true }}"
+        str(trajectory.path),
+        f"expected a complete run of method = {method} with a constant step, at least {least} iterations and log = "
+        "{ every = 1, iterates = true }",
     )
+
+
+def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
+
+    A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
+    """
+    for trajectory in trajectories:
+        if not trajectory.runs or not trajectory.repeats:
+            raise BadInput(str(trajectory.path), "expected a run with a repeat; there is none")
+        for run in trajectory:
+            missing = set(trajectory.repeats) - {each.number for each in run.repeats if each.status != "running"}
+            if missing:
+                raise BadInput(
+                    str(trajectory.path),
+                    f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
+                    "cut off or not begun: give its job --resume",
+                )
+    return trajectories
+
+
+def median_and_band(gaps: np.ndarray, highest: float = np.inf) -> np.ndarray:
+    """10 %, 50 % and 90 % quantiles over the repeats, shape (3, records), of gaps of shape (repeats, records).
+
+    NaN: what a logarithmic axis cannot show, or is not below `highest`. A gap that is not finite counts as the highest.
+    """
+    with np.errstate(invalid="ignore"):  # between two infinite gaps, which is masked below
+        found = np.quantile(np.where(np.isfinite(gaps), gaps, np.inf), [0.1, 0.5, 0.9], axis=0)
+    return np.where((found > 0) & (found < highest), found, np.nan)
 
 
 def plain(label: str) -> str:
@@ -111,11 +174,13 @@ def plain(label: str) -> str:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write `figure` as stem.png and stem.pdf, and say so."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in (".png", ".pdf"):
-        path = stem.with_name(stem.name + suffix)
-        figure.savefig(path)
+    """Write `figure` as stem.png and stem.pdf, and say so; raises BadInput where that cannot be written."""
+    for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path)
+        except OSError as error:
+            raise BadInput("--output", f"cannot write {path}: {error.strerror or error}") from None
         print(f"drew {path}")
     plt.close(figure)
 

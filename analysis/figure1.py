@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figure import chosen, command, plain, remark
+from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
 ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")
@@ -25,7 +26,12 @@ STYLES = (
 )
 
 
+_LEAST = 100
+"""Iterations after which GD's factor is read."""
+
+
 def draw_run(axes: Axes, run: RunRecord, style: dict[str, object]) -> None:
+    """The gap from each start, where it is above 0: the first thick, the others faint."""
     for i, repeat in enumerate(run.finished()):
         faint = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": plain(run.label)}
         gap = run.gap(repeat)
@@ -33,21 +39,28 @@ def draw_run(axes: Axes, run: RunRecord, style: dict[str, object]) -> None:
 
 
 def same(trajectory: Trajectory) -> list[bool]:
-    """For each start, whether x_k of the three methods is the same, bit for bit, for every k."""
-    runs = [chosen(trajectory, method).finished() for method in ONE_ITERATION]
-    return [len({repeat.columns["x"].tobytes() for repeat in repeats}) == 1 for repeats in zip(*runs, strict=True)]
+    """For each start that all three ended from, whether their x_k are the same, bit for bit, for every k."""
+    runs = [chosen(trajectory, method) for method in ONE_ITERATION]
+    ends = [{repeat.number: repeat.columns["x"].tobytes() for repeat in run.finished()} for run in runs]
+    shared = set.intersection(*map(set, ends))
+    if not shared:
+        raise BadInput(str(trajectory.path), f"expected a start from which all of {', '.join(ONE_ITERATION)} ended")
+    return [len({each[number] for each in ends}) == 1 for number in sorted(shared)]
 
 
 def five(trajectory: Trajectory) -> list[RunRecord]:
+    """The runs of the left panel."""
     return [chosen(trajectory, method) for method in (*ONE_ITERATION, "sign", "signum")]
 
 
 def sweep(trajectory: Trajectory) -> list[RunRecord]:
+    """SIGNUM by its momentum."""
     runs = [run for run in trajectory if run.attributes["method"] == "signum" and run.finished()]
     return sorted(runs, key=lambda run: run.attributes["beta"])
 
 
-def verdict(trajectory: Trajectory) -> str:
+def identity(trajectory: Trajectory) -> str:
+    """In how many starts the three methods are one iteration."""
     agree = same(trajectory)
     return f"GD, scaled signGD and EF-signGD are the same iteration: bit for bit in {sum(agree)} of {len(agree)} starts"
 
@@ -63,7 +76,7 @@ def draw(trajectory: Trajectory) -> Figure:
         panel.set(yscale="log", ylim=(1e-18, 1e3), xlabel="iterations k", title=title)
         panel.legend(loc="center right")
     axes[0].set_ylabel("gap $f(x_k) - f^*$")
-    remark(figure, f"In one dimension {verdict(trajectory)}.")
+    remark(figure, f"In one dimension {identity(trajectory)}.")
     return figure
 
 
@@ -78,14 +91,15 @@ def oscillating(trajectory: Trajectory) -> list[RunRecord]:
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    gd = chosen(trajectory, "gd")
+    """Whether three methods are one, the factor of the gap beside (16)'s zeta, and where the others stay."""
+    gd = chosen(trajectory, "gd", _LEAST)
     alpha = float(gd.attributes["step.alpha"])
-    factors = [(run := gd.gap(repeat))[100] / run[99] for repeat in gd.finished()]
+    factors = [gap[_LEAST] / gap[_LEAST - 1] for gap in map(gd.gap, gd.finished())]
     mu, smooth = float(gd.attributes["mu_PL"]), float(gd.attributes["L"])
     return [
         "paper: scaled signGD has the linear rate of GD and EF-signGD; signGD and SIGNUM oscillate",
-        verdict(trajectory),
-        f"gap's factor an iteration at k = 100: {min(factors):.6f} to {max(factors):.6f}; near 0 f is 4 x^2: "
+        identity(trajectory),
+        f"gap's factor an iteration at k = {_LEAST}: {min(factors):.6f} to {max(factors):.6f}; near 0 f is 4 x^2: "
         f"(1 - 8 alpha)^2 = {(1 - 8 * alpha) ** 2:.6f}; Theorem 1's zeta = "
         f"{1 - 2 * mu * alpha * (1 - smooth * alpha / 2):.6f}",
         *(

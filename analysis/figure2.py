@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from claims import Claim, better, similar
-from figure import command
+from figure import command, median_and_band, whole
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 from unstated import tabulate, unstated
@@ -31,10 +31,14 @@ _HIGHEST = 1e9
 
 
 def by_step(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs of each panel."""
-    runs = {kind: [run for run in trajectory if run.attributes["step.kind"] == kind] for kind in PANELS}
+    """The runs of each panel, of the methods drawn; raises BadInput without SGD, or where a repeat has not ended."""
+    known = [run for run in trajectory if run.attributes["method"] in METHODS]
+    runs = {kind: [run for run in known if run.attributes["step.kind"] == kind] for kind in PANELS}
     if not all(of(some, "gd") for some in runs.values()):
-        raise BadInput(str(trajectory.path), "expected SGD with constant and with harmonic steps, as figure2.toml has")
+        raise BadInput(
+            str(trajectory.path), "expected SGD with constant and with harmonic steps, as jobs/figure2.toml has"
+        )
+    whole([trajectory])
     return runs
 
 
@@ -49,19 +53,23 @@ def read_as(runs: list[RunRecord], reading: str) -> list[RunRecord]:
 
 
 def draw_run(run: RunRecord, axes: Axes) -> None:
-    """One curve with its band, as far as every repeat goes; one that diverges leaves through the top, with a word."""
+    """One curve with its band, as far as every repeat goes; one that diverges leaves through the top, with a word.
+
+    Words stand below one another.
+    """
     style = plt.rcParams["axes.prop_cycle"].by_key()
     number = list(METHODS).index(run.attributes["method"])
     color, dashes = style["color"][number], style["linestyle"][number]
     records = min(len(repeat.columns["k"]) for repeat in run.repeats)
     gaps = np.array([run.gap(repeat)[:records] for repeat in run.repeats])
-    low, middle, high = np.quantile(np.where((gaps > 0) & (gaps < _HIGHEST), gaps, np.nan), [0.1, 0.5, 0.9], axis=0)
+    low, middle, high = median_and_band(gaps, _HIGHEST)
     k = run.repeats[0].columns["k"][:records]
     (line,) = axes.plot(k, middle, color=color, ls=dashes, label=METHODS[run.attributes["method"]])
     axes.fill_between(k, low, high, color=color, alpha=0.18, linewidth=0)
-    if len(run.finished()) < len(run.repeats):
-        ends = [repeat.diverged_at for repeat in run.repeats if repeat.diverged_at is not None]
-        axes.text(0.98, 0.98, f"{line.get_label()} diverges, from k = {min(ends)}", color=color, ha="right", va="top",
+    ends = [repeat.diverged_at for repeat in run.repeats if repeat.diverged_at is not None]
+    if ends:
+        below = 0.98 - 0.07 * len(axes.texts)
+        axes.text(0.98, below, f"{line.get_label()} diverges, from k = {min(ends)}", color=color, ha="right", va="top",
                   transform=axes.transAxes)  # fmt: skip
 
 

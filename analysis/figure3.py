@@ -14,30 +14,34 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from claims import Claim, better, final_gaps
-from figure import command, plain
+from figure import command, plain, whole
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 from unstated import tabulate, unstated
 
 
 def by_workers(trajectory: Trajectory) -> list[RunRecord]:
-    """The runs that finished, from one worker to many."""
-    runs = sorted((run for run in trajectory if run.finished()), key=lambda run: run.attributes["workers"])
+    """The runs from one worker to many; raises BadInput for one number only, or where a repeat has not ended."""
+    runs = sorted(trajectory, key=lambda run: run.attributes["workers"])
     if len({run.attributes["workers"] for run in runs}) < 2:
-        raise BadInput(str(trajectory.path), "expected runs with several numbers of workers, as figure3.toml has")
+        raise BadInput(str(trajectory.path), "expected runs with several numbers of workers, as jobs/figure3.toml has")
+    whole([trajectory])
     return runs
 
 
 def draw(trajectory: Trajectory) -> Figure:
     """Gap against k, final gap against M, what is unstated."""
-    runs = by_workers(trajectory)
+    runs = [run for run in by_workers(trajectory) if run.finished()]
+    if not runs:
+        raise BadInput(str(trajectory.path), "expected a run with a complete repeat; all diverged")
     figure, axes = plt.subplot_mosaic("ab;cd", figsize=(9.6, 5.8), height_ratios=[3, 1.5])
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(runs)))
     for run, shade in zip(runs, shades, strict=True):
         draw_run(run, shade, axes["a"], axes["b"])
     workers = [run.attributes["workers"] for run in runs]
     axes["a"].set(xscale="symlog", yscale="log", xlabel="iterations k", ylabel="gap $f(x_k) - f^*$")
-    axes["b"].set(xscale="log", yscale="log", xlabel="workers M", title="final gap, averaged over the last tenth")
+    axes["b"].set(xscale="log", yscale="log", xlabel="workers M", ylabel="final gap $f - f^*$")
+    axes["b"].set_title("averaged over the last tenth of the iterations")
     axes["b"].set_xticks(workers, [str(number) for number in workers])
     axes["b"].minorticks_off()
     axes["c"].axis("off")
@@ -58,12 +62,13 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 
 def draw_run(run: RunRecord, shade: Any, left: Axes, right: Axes) -> None:
-    """The median gap of a run, and each repeat's final gap with their geometric mean."""
+    """The median gap of a run, and each repeat's final gap with their geometric mean, where all are above 0."""
     gaps, workers, final = [run.gap(repeat) for repeat in run.finished()], run.attributes["workers"], final_gaps(run)
     dashes = (0, (3, 3)) if workers % 2 == 0 else "-"
     left.plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=plain(run.label))
     right.plot(np.full(len(final), workers), final, ".", color=shade)
-    right.plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
+    if (final > 0).all():
+        right.plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
 
 
 def claims(runs: list[RunRecord]) -> list[Claim]:

@@ -49,7 +49,7 @@ def by_probability(trajectory: Trajectory) -> dict[float, list[Frozen]]:
 
 
 def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs on data for each method, by B; raises BadInput when there is but one, or one is not finished."""
+    """The runs on data for each method, by B; raises BadInput when there is but one, or one did not end above f*."""
     curves: dict[str, list[RunRecord]] = {}
     for run in sorted(trajectory, key=flipped):
         if run.attributes["method"] in METHODS:
@@ -58,12 +58,16 @@ def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
     whole = all(len(run.finished()) == len(run.repeats) >= 2 for run in runs)
     if not whole or min(map(len, curves.values()), default=0) < 2:
         raise BadInput(
-            str(trajectory.path), "expected two repeats for several B, all complete, as jobs/flipped-logistic.toml has"
+            str(trajectory.path),
+            "expected at least two repeats, all complete, for each of several B, as jobs/flipped-logistic.toml has",
         )
+    if not all((final_gaps(run) > 0).all() for run in runs):
+        raise BadInput(str(trajectory.path), "expected final gaps above 0; one is within the error of f*")
     return {method: curves[method] for method in METHODS if method in curves}
 
 
 def is_frozen(trajectory: Trajectory) -> bool:
+    """Whether it is of a frozen x, not of data."""
     return any(run.attributes.get("problem.eigenvalues") is not None for run in trajectory)
 
 
@@ -73,11 +77,12 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 
 def advantages(trajectory: Trajectory) -> list[str]:
+    """The advantage for each p and B, beside its exact value and A_M; and how often these are in the interval."""
     lines, held = [], []
     for p, points in by_probability(trajectory).items():
         for each in points:
             measured = mean(each.advantage)
-            held.append((measured.holds(exact(each)), measured.holds(averaged(each))))
+            held.append((measured.contains(exact(each)), measured.contains(averaged(each))))
             lines.append(
                 f"p = {p:g}, B = {flipped(each.run)} of {each.run.attributes['workers']}: advantage {measured:.4f}, "
                 f"exact {exact(each):.4f}, A_M at the mean probability {averaged(each):.4f}"
@@ -87,6 +92,7 @@ def advantages(trajectory: Trajectory) -> list[str]:
 
 
 def gaps(trajectory: Trajectory) -> list[str]:
+    """The final gap for each method and B, and its ratio to that without flipped workers."""
     lines = []
     for method, runs in by_method(trajectory).items():
         for run in runs:
@@ -122,7 +128,8 @@ def draw_advantages(trajectory: Trajectory, axes: Axes) -> None:
     axes.plot([], [], "-", color="0.3", lw=1, label="exact")
     axes.plot([], [], ":", color="0.3", lw=1.2, label="$A_M$ at the mean probability")
     workers = next(iter(curves.values()))[0].run.attributes["workers"]
-    axes.set(xlabel=f"flipped workers B of {workers}", ylabel="advantage of the vote", ylim=(0, None))
+    axes.set(xlabel=f"flipped workers B of {workers}", ylabel="advantage of the vote")
+    axes.axhline(0, color="0.3", lw=0.8, zorder=0.5)
     above(axes, ncols=2)
 
 

@@ -5,15 +5,12 @@ Nothing is simulated in steps, and no trajectory file is read.
     python analysis/flows.py -o figures
 """
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import STYLE, above, remark, report, save
+from figure import above, parser_of, remark, report, save, status_of
 from mpisign.flows import (
     Constants,
     constants,
@@ -35,10 +32,12 @@ START = np.array([2.0, 1.5, -0.5, 1.0, 0.5, -1.0, 1.0, 2.0])
 
 
 def values(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """f = x'Hx/2 at each of the points; H of shape (d, d), points (n, d), values (n,)."""
     return 0.5 * np.einsum("ni,ij,nj->n", points, matrix, points)
 
 
-def draw_plane(axes: Axes) -> None:
+def draw_paths(axes: Axes) -> None:
+    """x(t) along (23), and along (22), which normalised GD follows at another pace; lines where a g_i is 0."""
     first, second = np.meshgrid(np.linspace(-1.2, 2.5, 200), np.linspace(-1.4, 1.0, 200))
     f = values(PLANE, np.stack([first.ravel(), second.ravel()], axis=1)).reshape(first.shape)
     axes.contour(first, second, f, levels=8, colors="0.85", linewidths=0.7)
@@ -56,6 +55,7 @@ def draw_plane(axes: Axes) -> None:
 
 
 def draw_gaps(axes: Axes, known: Constants) -> None:
+    """V(t) along (22), (23), normalised GD; Propositions 1 and 2; (sqrt(V_0) - beta t sqrt(mu/2))^2, 0 at T."""
     t = np.linspace(0, 1.6 * known.extinction, 1500)
     gap0 = float(values(CHAIN, START[None])[0])
     v22 = values(CHAIN, gradient_flow(CHAIN, START, t, beta=BETA))
@@ -88,9 +88,9 @@ def normalised_times() -> np.ndarray:
 
 
 def draw(known: Constants) -> Figure:
-    """The plane, and the gaps in eight dimensions."""
+    """The paths in the plane, and the gaps in eight dimensions."""
     figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.4))
-    draw_plane(axes[0])
+    draw_paths(axes[0])
     draw_gaps(axes[1], known)
     remark(
         figure,
@@ -136,6 +136,7 @@ def slope(x: np.ndarray) -> np.ndarray:
 
 
 def findings(known: Constants) -> list[str]:
+    """Whether the propositions hold, and what they leave out: (22)'s rate, and the ends of (23) and normalised GD."""
     path, both = sign_flow(CHAIN, START, beta=BETA), held(known)
     t, v22, _ = along(known)
     normal = normalised_flow(CHAIN, START, normalised_times(), beta=BETA)[0][-1]
@@ -152,13 +153,14 @@ def findings(known: Constants) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
-    options = parser.parse_args()
-    plt.style.use(STYLE)
-    report(*findings(of_chain()))
-    save(draw(of_chain()), options.output / "flows")
-    return 0
+    """The command; returns its exit status: 0, or 2 where the figure cannot be written."""
+    output = parser_of(__doc__).parse_args().output
+
+    def draw_and_print() -> None:
+        report(*findings(of_chain()))
+        save(draw(of_chain()), output / "flows")
+
+    return status_of(draw_and_print, output)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import command, plain
+from figure import command, median_and_band, plain
 from mpisign.settings import BadInput
 from mpisign.trajectory import RunRecord, Trajectory
 
-AXES = {"iterations": "iterations k", "bits": "bits sent, up and down, all workers", "seconds": "seconds"}
+AXES = {
+    "iterations": "iterations k",
+    "bits": "bits sent, up and down, all workers",
+    "seconds": "seconds on rank 0, without evaluation",
+}
 
 
 def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
@@ -22,17 +26,17 @@ def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
     columns = [repeat.columns for repeat in run.finished()]
     if axis == "iterations":
         return columns[0]["k"][:records]
-    if axis == "bits":
-        return columns[0]["bits_up"][:records] + columns[0]["bits_down"][:records]
+    if axis == "bits":  # which differ between repeats where a second plane travels
+        return np.median([(column["bits_up"] + column["bits_down"])[:records] for column in columns], axis=0)
     return np.median([column["seconds"][:records] for column in columns], axis=0)
 
 
 def draw_run(run: RunRecord, axes: list[Axes]) -> None:
-    """One curve with its band on each axis; a gap that is not positive (rounding) is left out."""
+    """One curve with its band on each axis; where it is not positive (rounding) it is left out."""
     repeats = run.finished()
     records = min(len(repeat.columns["k"]) for repeat in repeats)
     gaps = np.array([run.gap(repeat)[:records] for repeat in repeats])
-    low, middle, high = np.quantile(np.where(gaps > 0, gaps, np.nan), [0.1, 0.5, 0.9], axis=0)
+    low, middle, high = median_and_band(gaps)
     for axes_, axis in zip(axes, AXES, strict=True):
         x = abscissa(run, axis, records)
         (line,) = axes_.plot(x, middle, label=plain(run.label))
@@ -49,7 +53,7 @@ def draw(trajectory: Trajectory) -> Figure:
         draw_run(run, list(axes))
     for axes_, label in zip(axes, AXES.values(), strict=True):
         axes_.set(xscale="log", yscale="log", xlabel=label)
-    axes[0].set_ylabel("gap f(x_k) - f*")
+    axes[0].set_ylabel("gap $f(x_k) - f^*$")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)))
     return figure

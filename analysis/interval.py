@@ -20,7 +20,7 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         return format(self)
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether the interval has this value in it."""
         return self.low <= value <= self.high
 
@@ -35,6 +35,18 @@ def mean(samples: np.ndarray) -> Interval:
 def geometric_mean(samples: np.ndarray) -> Interval:
     """That of positive samples: the interval is that of the mean of their logarithms."""
     return Interval(*(float(end) for end in np.exp(mean(np.log(samples)))))
+
+
+def estimate_of_known(resampled: np.ndarray, least: float = 0.95) -> Interval | None:
+    """`estimate` of what has a value; None where the first is NaN, or less than the part `least` of all has one."""
+    if np.isnan(resampled[0]) or known_part(resampled) < least:
+        return None
+    return estimate(resampled[~np.isnan(resampled)])
+
+
+def known_part(resampled: np.ndarray) -> float:
+    """How many of the resamples are not NaN, from 0 to 1."""
+    return 1 - float(np.isnan(resampled).mean())
 
 
 def estimate(resampled: np.ndarray) -> Interval:

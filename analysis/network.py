@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 
 from bandwidth import crossover, lowest, seconds_at
 from bits import Cost, look, where
-from figure import above, command_of_files, nothing, remark
-from interval import Interval, estimate
+from figure import above, command_of_files, nothing, plain, remark
+from interval import Interval, estimate_of_known, known_part
 from mpisign.bench import record
 from mpisign.bench.rounds import DENSE, WHOLE
 from mpisign.bench.timing import Time
@@ -34,22 +34,17 @@ _UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _NAME = re.compile(r"slow-network-(?:(?P<word>alone|unshaped)|(?P<rate>[0-9.]+)(?P<unit>[kmg]bit))")
 
 
-class Measured(NamedTuple):
-    """The costs of each method over links of `rate` bits a second; infinite: unshaped. dense: SGD's name.
+class OverLinks(NamedTuple):
+    """The costs of each method over links of this bandwidth, in bits a second; infinite: unshaped. dense: SGD's name.
 
     rounds: what the benchmark timed over them.
     """
 
-    rate: float
+    bandwidth: float
     rounds: list[Time]
     target: float
     row: dict[str, Cost]
     dense: str
-
-    def pace(self, name: str) -> float:
-        """Seconds an iteration."""
-        each = self.row[name]
-        return float(each.seconds[0] / each.iterations[0])
 
     def ratio(self, name: str) -> np.ndarray:
         """Time to the target of dense SGD over that of a method, shape (resamples,); NaN: one does not get there."""
@@ -61,15 +56,16 @@ class Measured(NamedTuple):
 class Sweep(NamedTuple):
     """The same job at several rates, increasing, and in one process."""
 
-    alone: Measured
-    rates: list[Measured]
+    alone: OverLinks
+    linked: list[OverLinks]
 
     @property
-    def shaped(self) -> list[Measured]:
-        return [each for each in self.rates if np.isfinite(each.rate)]
+    def shaped(self) -> list[OverLinks]:
+        """Those over links of a known bandwidth."""
+        return [each for each in self.linked if np.isfinite(each.bandwidth)]
 
 
-def measured(trajectory: Trajectory) -> Measured:
+def measured(trajectory: Trajectory) -> OverLinks:
     """One file; raises BadInput when its name tells no rate. The rate of the one process is 0."""
     found = _NAME.fullmatch(trajectory.path.stem)
     if not found:
@@ -77,19 +73,19 @@ def measured(trajectory: Trajectory) -> Measured:
     word, rate, unit = found["word"], found["rate"], found["unit"]
     bandwidth = {"alone": 0.0, "unshaped": np.inf}[word] if word else float(rate) * _UNITS[unit]
     beside = trajectory.path.with_suffix(".json")
-    return Measured(bandwidth, record.read(beside).times if beside.exists() else [], *lowest(trajectory))
+    return OverLinks(bandwidth, record.read(beside).times if beside.exists() else [], *lowest(trajectory))
 
 
 def sweep(*trajectories: Trajectory) -> Sweep:
     """All files together; raises BadInput when they are not the same trajectories, or too few."""
-    alone, *rates = sorted((measured(each) for each in trajectories), key=lambda each: each.rate)
-    of = Sweep(alone, rates)
-    if alone.rate != 0 or len(of.shaped) < 2:
+    alone, *linked = sorted((measured(each) for each in trajectories), key=lambda each: each.bandwidth)
+    made = Sweep(alone, linked)
+    if alone.bandwidth != 0 or len(made.shaped) < 2:
         raise BadInput(str(trajectories[0].path), "expected slow-network-alone.h5 too, and at least two rates")
     for trajectory in trajectories:
         if ends(trajectory) != ends(trajectories[0]):
             raise BadInput(str(trajectory.path), f"expected the trajectories of {trajectories[0].path}, bit for bit")
-    return of
+    return made
 
 
 def ends(trajectory: Trajectory) -> list[str]:
@@ -114,33 +110,32 @@ def crossing(rates: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     return found
 
 
-def measured_crossover(of: Sweep, name: str) -> np.ndarray:
+def measured_crossover(made: Sweep, name: str) -> np.ndarray:
     """The bandwidth below which `name` is faster than dense SGD, shape (resamples,)."""
-    return crossing(np.array([each.rate for each in of.shaped]), np.array([each.ratio(name) for each in of.shaped]))
-
-
-def rate_in_words(rate: float) -> str:
-    """Mbit/s, as in analysis/bandwidth.py."""
-    return f"{rate / 1e6:.3g} Mbit/s" if np.isfinite(rate) else "unshaped links"
+    return crossing(
+        np.array([each.bandwidth for each in made.shaped]), np.array([each.ratio(name) for each in made.shaped])
+    )
 
 
 def findings(*trajectories: Trajectory) -> list[str]:
     """A line for each method and rate, and its crossovers."""
-    of = sweep(*trajectories)
-    lines = [f"{where(trajectories[0])}: over {len(of.rates)} kinds of links the trajectories are those of one process"]
-    lines += [line for each in of.rates for line in rounds_of(each)]
-    for name in of.alone.row:
-        if name != of.alone.dense:
-            lines += [against_dense(each, name) for each in of.rates] + [crossovers(of, name)]
+    made = sweep(*trajectories)
+    lines = [
+        f"{where(trajectories[0])}: over {len(made.linked)} kinds of links the trajectories are those of one process"
+    ]
+    lines += [line for each in made.linked for line in rounds_of(each)]
+    for name in made.alone.row:
+        if name != made.alone.dense:
+            lines += [against_dense(each, name) for each in made.linked] + [crossovers(made, name)]
     return lines
 
 
-def links(each: Measured) -> str:
+def links(each: OverLinks) -> str:
     """A bandwidth in words."""
-    return f"{each.rate / 1e6:g} Mbit/s" if np.isfinite(each.rate) else "unshaped"
+    return f"{each.bandwidth / 1e6:g} Mbit/s" if np.isfinite(each.bandwidth) else "unshaped"
 
 
-def curves(each: Measured) -> dict[tuple[str, int], np.ndarray]:
+def curves(each: OverLinks) -> dict[tuple[str, int], np.ndarray]:
     """Seconds of a dense Allreduce and of a round by each exchange, slice by slice, by name and d."""
     return {
         (time.exchange or "Allreduce", time.dimension): np.array(time.seconds)
@@ -149,7 +144,7 @@ def curves(each: Measured) -> dict[tuple[str, int], np.ndarray]:
     }
 
 
-def rounds_of(each: Measured) -> list[str]:
+def rounds_of(each: OverLinks) -> list[str]:
     """A line for each d that the benchmark has timed; ratios are medians over the slices."""
     found, lines = curves(each), []
     for d in sorted({d for _, d in found}):
@@ -161,76 +156,90 @@ def rounds_of(each: Measured) -> list[str]:
     return lines
 
 
-def against_dense(each: Measured, name: str) -> str:
+def against_dense(each: OverLinks, name: str) -> str:
     """Both times of a method at one rate, and how many times as long dense SGD takes."""
     row, dense = each.row, each.dense
-    one, other = each.pace(name), each.pace(dense)
+    one, other = row[name].pace, row[dense].pace
     return (
         f"{links(each)}: an iteration of {dense} {other * 1e3:.3g} ms, of {name} {one * 1e3:.3g} ms, "
         f"ratio {other / one:.3g}; "
         f"to a gap of {each.target:g} {row[dense].seconds[0]:.3g} s and {row[name].seconds[0]:.3g} s, "
-        f"ratio {known(each.ratio(name))}"
+        f"ratio {in_words(each.ratio(name))}"
     )
 
 
-def crossovers(of: Sweep, name: str) -> str:
+def crossovers(made: Sweep, name: str) -> str:
     """Where it was measured, and where it is predicted: with the seconds of one process, and of unshaped links."""
-    dense, fastest = of.alone.dense, of.rates[-1]
-    text = f"{name} is faster than {dense} below {mbit(measured_crossover(of, name))}, measured; "
-    text += f"predicted from bits {mbit(crossover(of.alone.row[name], of.alone.row[dense]))}"
-    if np.isinf(fastest.rate):
+    dense, fastest = made.alone.dense, made.linked[-1]
+    text = f"{name} is faster than {dense} {below(measured_crossover(made, name), 'rate measured')}, measured; "
+    text += f"predicted from bits {mbit(crossover(made.alone.row[name], made.alone.row[dense]))}"
+    if np.isinf(fastest.bandwidth):
         text += f", with the seconds of unshaped links {mbit(crossover(fastest.row[name], fastest.row[dense]))}"
     return text
 
 
-def mbit(resampled: np.ndarray) -> str:
-    """A bandwidth with its interval."""
-    return f"{known(resampled / 1e6)} Mbit/s"
+def below(resampled: np.ndarray, rate: str) -> str:
+    """A crossover in words, where it is among the bandwidths; rate: what the others are called."""
+    if np.isnan(resampled[0]):
+        return f"at no {rate}, or only above some"
+    words = {0.0: f"at no {rate}: ", np.inf: f"at every {rate}: "}.get(resampled[0], "below ")
+    return f"{words}{in_words(resampled / 1e6, ' Mbit/s')}"
+
+
+def in_words(resampled: np.ndarray, unit: str = "") -> str:
+    """An estimate with its interval, and of how many of the resamples where a method often does not get there."""
+    part = known_part(resampled)
+    return f"{known(resampled)}{unit}" + ("" if part > 0.95 else f" (in {part:.0%} of the resamples)")
 
 
 def known(resampled: np.ndarray) -> Interval:
-    """The estimate from the resamples that have a value, besides the repeats as they are."""
-    return estimate(np.append(resampled[:1], resampled[1:][~np.isnan(resampled[1:])]))
+    """The estimate from all that is not NaN; NaN where the repeats as they are have no value."""
+    return estimate_of_known(resampled, least=0) or Interval(np.nan, np.nan, np.nan)
+
+
+def mbit(resampled: np.ndarray) -> str:
+    """A predicted crossover."""
+    return below(resampled, "bandwidth").removeprefix("below ")
 
 
 def draw(*trajectories: Trajectory) -> Figure:
     """Time an iteration, and time to the target with the crossovers."""
-    of = sweep(*trajectories)
-    timed = max((d for each in of.shaped for _, d in curves(each)), default=0)
+    made = sweep(*trajectories)
+    timed = max((d for each in made.shaped for _, d in curves(each)), default=0)
     figure, (left, right, *more) = plt.subplots(1, 2 + bool(timed), figsize=(13.2 if timed else 9.6, 4.4))
     for axes in more:
-        draw_rounds(axes, of, timed)
-    for number, (name, each) in enumerate(of.alone.row.items()):
+        draw_rounds(axes, made, timed)
+    for number, (name, each) in enumerate(made.alone.row.items()):
         count = each.iterations[0]
-        draw_times(left, of, number, np.array([rate.pace(name) for rate in of.rates]) * 1e3, 1e3 / count)
-        draw_times(right, of, number, np.array([rate.row[name].seconds[0] for rate in of.rates]), 1.0)
-        if name != of.alone.dense:
-            draw_crossovers(right, of, name)
+        draw_times(left, made, number, np.array([over.row[name].pace for over in made.linked]) * 1e3, 1e3 / count)
+        draw_times(right, made, number, np.array([over.row[name].seconds[0] for over in made.linked]), 1.0)
+        if name != made.alone.dense:
+            draw_crossovers(right, made, name)
     left.set(ylabel="milliseconds an iteration")
-    right.set(ylabel=f"seconds to a gap of {of.alone.target:g}")
+    right.set(ylabel=f"seconds to a gap of {made.alone.target:g}")
     above(left)
     above(right, ncols=2)
     remark(figure, f"{where(trajectories[0])}. Thin: one process's seconds, and the bits through the server's link.")
     return figure
 
 
-def draw_times(axes: Axes, of: Sweep, number: int, values: np.ndarray, unit: float) -> None:
+def draw_times(axes: Axes, made: Sweep, number: int, values: np.ndarray, unit: float) -> None:
     """What was measured of the method of this number, and what is predicted, thin, times `unit`."""
-    name, count, style = list(of.alone.row)[number], len(of.shaped), look(number)
-    x = np.array([each.rate for each in of.shaped]) / 1e6
+    name, count, style = list(made.alone.row)[number], len(made.shaped), look(number)
+    x = np.array([each.bandwidth for each in made.shaped]) / 1e6
     unshaped = 5 * x[-1]
-    axes.plot(x, values[:count], marker="o", ms=4, label=name, **style)
+    axes.plot(x, values[:count], marker="o", ms=4, label=plain(name), **style)
     axes.plot(np.full(len(values) - count, unshaped), values[count:], "D", ms=5, color=style["color"])
     smooth = np.geomspace(x[0], unshaped, 200)
-    axes.plot(smooth, seconds_at(of.alone.row[name], smooth * 1e6) * unit, color=style["color"], lw=0.7, ls="-")
+    axes.plot(smooth, seconds_at(made.alone.row[name], smooth * 1e6) * unit, color=style["color"], lw=0.7, ls="-")
     axes.set(xscale="log", yscale="log", xlabel="bandwidth of every link, Mbit/s (diamonds: unshaped)")
 
 
-def draw_rounds(axes: Axes, of: Sweep, dimension: int) -> None:
+def draw_rounds(axes: Axes, made: Sweep, dimension: int) -> None:
     """Medians at one d, where they were timed."""
-    names = {name for each in of.shaped for name, d in curves(each) if d == dimension}
+    names = {name for each in made.shaped for name, d in curves(each) if d == dimension}
     for number, name in enumerate(sorted(names)):
-        points = [(each.rate / 1e6, curves(each).get((name, dimension))) for each in of.shaped]
+        points = [(each.bandwidth / 1e6, curves(each).get((name, dimension))) for each in made.shaped]
         x, taken = zip(*(point for point in points if point[1] is not None), strict=True)
         label = "dense, Allreduce of float32" if name == "Allreduce" else f"signs, {name}"
         axes.plot(x, [np.median(each) * 1e3 for each in taken], marker="o", ms=4, label=label, **look(number))
@@ -239,15 +248,15 @@ def draw_rounds(axes: Axes, of: Sweep, dimension: int) -> None:
     above(axes, ncols=2)
 
 
-def draw_crossovers(axes: Axes, of: Sweep, name: str) -> None:
+def draw_crossovers(axes: Axes, made: Sweep, name: str) -> None:
     """A line where dense SGD becomes faster, in a band for its interval; a dotted one where that is predicted."""
-    value, low, high = np.array(known(measured_crossover(of, name))) / 1e6
-    predicted = crossover(of.alone.row[name], of.alone.row[of.alone.dense])[0] / 1e6
-    for place, style, word in ((value, "-", "measured"), (predicted, ":", "predicted")):
+    found = known(measured_crossover(made, name) / 1e6)
+    predicted = crossover(made.alone.row[name], made.alone.row[made.alone.dense])[0] / 1e6
+    for place, style, word in ((found.value, "-", "measured"), (predicted, ":", "predicted")):
         if 0 < place < np.inf:
             axes.axvline(place, color="0.3", lw=1, ls=style, label=f"crossover, {word}: {place:,.0f} Mbit/s")
-    if low > 0 and high < np.inf:
-        axes.axvspan(low, high, color="0.88", zorder=0)
+    if found.low > 0 and found.high < np.inf:
+        axes.axvspan(found.low, found.high, color="0.88", zorder=0)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,8 @@ its error is printed. On a cluster, as predicted, a rank has a core and a link o
     python analysis/speed.py results/bench.json -o figures --readme analysis/README.md      writes its table there, too
 """
 
-import argparse
 import math
 import statistics
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +19,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import STYLE, report, save
+from figure import parser_of, report, save, status_of
 from mpisign.bench import record
 from mpisign.bench.costs import FITTED, Machine, fit, seconds
 from mpisign.bench.record import Record
 from mpisign.bench.timing import Ratio, Time
-from mpisign.settings import BadInput, one_line
+from mpisign.settings import BadInput
 
 _MARKS = "<!-- mpisign bench: begin -->", "<!-- mpisign bench: end -->"
 _WHATS = {
@@ -95,7 +93,7 @@ def draw_times(found: Record, machine: Machine, axes: Axes) -> None:
         ds = [time.dimension for time in times]
         axes.plot(ds, [time.median for time in times], "o", color=color, ms=4, label=label)
         axes.plot(ds, [predicted(machine, time) for time in times], color=color, lw=0.8)
-    axes.set(xscale="log", yscale="log", xlabel="d", ylabel="seconds")
+    axes.set(xscale="log", yscale="log", xlabel="coordinates d", ylabel="seconds a round")
     axes.set_title(f"{ranks} ranks, {found.machine['cores']} cores; lines: the model", loc="left")
     axes.legend(fontsize=7.5)
 
@@ -110,7 +108,7 @@ def draw_gains(found: Record, axes: Axes) -> None:
             name = f"{exchange}: {'messages alone' if what == 'collectives' else 'the round'}, {ranks} ranks"
             axes.plot(ds, gains, marker=marker, ms=4, color=f"C{number}", ls="-" if ranks == 2 else "--", label=name)
     axes.axhline(1, color="0.6", lw=0.8)
-    axes.set(xscale="log", yscale="log", xlabel="d", ylabel="Allreduce of float32 / this")
+    axes.set(xscale="log", yscale="log", xlabel="coordinates d", ylabel="time of Allreduce / time of this")
     axes.set_title("Times faster than a dense sum", loc="left")
     axes.legend(fontsize=7.5)
 
@@ -123,7 +121,9 @@ def draw_predictions(machine: Machine, axes: Axes) -> None:
             label, color, style = exchange or "Allreduce of float32", *_WHATS[what, exchange][1:]
             times = [seconds(cluster, what, exchange, int(m) + 1, d) for m in workers]
             axes.plot(workers, times, color=color, ls=style, lw=width, label=f"{label}, d = $10^{int(math.log10(d))}$")
-    axes.set(xscale="log", yscale="log", xlabel="workers M, each with a core and a link", ylabel="seconds, predicted")
+    axes.set(
+        xscale="log", yscale="log", xlabel="workers M, each with a core and a link", ylabel="seconds a round, predicted"
+    )
     axes.set_ylim(top=100 * axes.get_ylim()[1])  # room for the legend
     axes.set_title("What the model predicts", loc="left")
     axes.legend(fontsize=7.5, ncols=2, loc="upper left")
@@ -138,7 +138,7 @@ def draw_errors(found: Record, machine: Machine, axes: Axes) -> None:
             axes.plot([time.dimension for time in times], off, "o", ms=4, color=color, label=label)
     axes.axhspan(0.5, 2, color="0.93", zorder=0)
     axes.axhline(1, color="0.6", lw=0.8)
-    axes.set(xscale="log", yscale="log", xlabel="d", ylabel="predicted / measured")
+    axes.set(xscale="log", yscale="log", xlabel="coordinates d", ylabel="predicted / measured")
     axes.set_ylim(bottom=axes.get_ylim()[0] / 2)  # room for the legend
     axes.set_title("The model's error where it was not fitted; grey: a factor of 2", loc="left")
     axes.legend(fontsize=7.5, ncols=2, loc="lower left")
@@ -151,7 +151,7 @@ def table(ratios: list[Ratio]) -> str:
 
 
 def insert(page: Path, between: str) -> None:
-    """Replace what is between the marks of a page; raises BadInput where it has none, or cannot be read."""
+    """Replace what is between the marks of a page; raises BadInput where it has none, or cannot be read or written."""
     try:
         text = page.read_text()
     except OSError as error:
@@ -161,7 +161,10 @@ def insert(page: Path, between: str) -> None:
     head, tail = text.split(_MARKS[0]), text.split(_MARKS[1])
     if len(head) != 2 or len(tail) != 2:
         raise BadInput(str(page), f"expected one {_MARKS[0]} and one {_MARKS[1]}")
-    page.write_text(f"{head[0]}{_MARKS[0]}\n{between}\n{_MARKS[1]}{tail[1]}")
+    try:
+        page.write_text(f"{head[0]}{_MARKS[0]}\n{between}\n{_MARKS[1]}{tail[1]}")
+    except OSError as error:
+        raise BadInput(str(page), f"cannot write this file: {error.strerror}") from None
 
 
 def fitted(found: Record, path: Path) -> Machine:
@@ -174,23 +177,20 @@ def fitted(found: Record, path: Path) -> Machine:
 
 def main() -> int:
     """The command; returns its exit status: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="BENCH.json")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    parser = parser_of(__doc__)
+    parser.add_argument("file", type=Path, metavar="BENCH.json", help="what mpisign bench wrote")
     parser.add_argument("--readme", type=Path, metavar="FILE.md", help="write the table of ratios between its marks")
     options = parser.parse_args()
-    plt.style.use(STYLE)
-    try:
+
+    def draw_and_print() -> None:
         found = record.read(options.file)
         machine = fitted(found, options.file)
         if options.readme is not None:
             insert(options.readme, table(found.ratios))
-    except BadInput as error:
-        print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
-        return 2
-    report(*findings(found, machine))
-    save(draw(found, machine), options.output / f"{options.file.stem}-speed")
-    return 0
+        report(*findings(found, machine))
+        save(draw(found, machine), options.output / f"{options.file.stem}-speed")
+
+    return status_of(draw_and_print, options.output)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figure import above, command_of_files
+from figure import above, command_of_files, plain
 from frozen import Frozen, frozen, law, theory
 from interval import Interval, mean
+from mpisign.settings import BadInput
 from mpisign.theory.bounds import vote_advantage
-from mpisign.trajectory import Trajectory
+from mpisign.theory.votes import VoteDrift
+from mpisign.trajectory import RunRecord, Trajectory
 
 
 def workers_of(each: Frozen) -> int:
+    """M."""
     return int(each.run.attributes["workers"])
+
+
+def measured(trajectory: Trajectory) -> list[Frozen]:
+    """The points of a file; raises BadInput where workers are flipped, of which the theory here says nothing."""
+    points = frozen(trajectory)
+    if any(each.run.attributes.get("oracle.flipped") for each in points):
+        raise BadInput(str(trajectory.path), "expected no flipped workers; analysis/flipped.py is for them")
+    return points
 
 
 def kind(points: list[Frozen]) -> str:
@@ -44,18 +55,19 @@ def expected_advantage(each: Frozen) -> float:
 
 def findings(trajectory: Trajectory) -> list[str]:
     """A line for each measurement, and how many of them have theory in their interval."""
-    points = frozen(trajectory)
+    points = measured(trajectory)
     about_drift = kind(points) == "covariance"
     lines, held = [], []
     for each in points:
         advantage, drift = mean(each.advantage), mean(each.drift)
-        held.append(drift.holds(each.theory.exact) if about_drift else advantage.holds(expected_advantage(each)))
+        held.append(drift.contains(each.theory.exact) if about_drift else advantage.contains(expected_advantage(each)))
         lines.append(f"{name(each)}: " + (drift_line(drift, each) if about_drift else line(advantage, drift, each)))
     what = "drift" if about_drift else "advantage"
     return [*lines, f"{what}: theory is in the 95 % interval of {sum(held)} of {len(held)} measurements"]
 
 
 def name(each: Frozen) -> str:
+    """A measurement: its run, with x where points differ, or the sign of g."""
     if kind([each]) == "covariance":
         return f"{each.run.label}, x = ({each.gradient[0]:g}, {each.gradient[1]:g})"
     signs = set(np.sign(each.gradient))
@@ -63,11 +75,13 @@ def name(each: Frozen) -> str:
 
 
 def line(advantage: Interval, drift: Interval, each: Frozen) -> str:
+    """The advantage beside theory; and the drift, which is not known in closed form with ties at +1."""
     text = f"advantage {advantage:.4f}, theory {expected_advantage(each):.4f}"
     return text if each.run.attributes["zeros"] == "plus" else f"{text}; {drift_line(drift, each)}"
 
 
 def drift_line(drift: Interval, each: Frozen) -> str:
+    """The drift E[M_k g'v] over ||g||_1 E N beside (C4), and beside what the proof of Theorem 3 takes it to be."""
     return (
         f"drift over ||g||_1 E N {drift:.4f}, C4 {each.theory.exact:.4f}, "
         f"were norms and signs independent {each.theory.independent:.4f}"
@@ -79,7 +93,7 @@ def draw(*trajectories: Trajectory) -> Figure:
     figure, axes = plt.subplots(1, len(trajectories), figsize=(max(3.7 * len(trajectories), 4.8), 4.0), squeeze=False)
     panels = {"workers": draw_workers, "ties": draw_ties, "covariance": draw_covariance}
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
-        points = frozen(trajectory)
+        points = measured(trajectory)
         panels[kind(points)](points, axes_)
         axes_.axhline(0, color="0.3", lw=0.8, zorder=0.5)
     return figure
@@ -104,7 +118,10 @@ def draw_workers(points: list[Frozen], axes: Axes) -> None:
         axes.plot(at + shift, [expected(each) for each in points], color=color, ls=dashes, lw=1)
         mark(axes, at + shift, [mean(samples(each)) for each in points], color=color, marker="o", label=label)
     p, d = points[0].known.p[0], len(points[0].gradient)
-    axes.set(xlabel=f"workers M (p = {p:.1f}, d = {d})", xticks=at[::2], ylim=(0, None))
+    axes.set(
+        xlabel=f"workers M (p = {p:.1f}, d = {d})", xticks=at[::2], ylabel="advantage, and drift$\\,/\\,(||g||_1 E N)$"
+    )
+    axes.plot([], [], "-", color="0.3", lw=1, label="lines: theory")
     above(axes, ncols=2)
 
 
@@ -120,6 +137,8 @@ def draw_ties(points: list[Frozen], axes: Axes) -> None:
             some = [
                 each for each in points if each.run.attributes["zeros"] == rule and np.sign(each.gradient[0]) == sign
             ]
+            if not some:
+                continue
             at = np.array([workers_of(each) for each in some])
             axes.plot(
                 at, [expected_advantage(each) for each in some], color=color, ls="--" if rule == "coin" else "-", lw=1
@@ -130,17 +149,25 @@ def draw_ties(points: list[Frozen], axes: Axes) -> None:
     above(axes, ncols=3)
 
 
+def theory_at(run: RunRecord, gradient: np.ndarray) -> VoteDrift:
+    """The drift over ||g||_1 E N at any g; NaN where it is not known."""
+    known = law(run, gradient)
+    return VoteDrift(np.nan, np.nan) if known is None else theory(run, gradient, known)
+
+
 def draw_covariance(points: list[Frozen], axes: Axes) -> None:
     """The drift along the diagonal of CE-B."""
     ts = np.linspace(*np.array(sorted(each.gradient[0] for each in points))[[0, -1]], 100)
     for number, (label, group) in enumerate(groupby(points, lambda each: each.run.label)):
         some, color, marker = list(group), f"C{number}", "osD^v"[number % 5]
         run, direction = some[0].run, some[0].gradient / some[0].gradient[0]
-        lines = np.array([theory(run, t * direction, law(run, t * direction)) for t in ts])
+        lines = np.array([theory_at(run, t * direction) for t in ts])
         axes.plot(ts, lines[:, 0], "-", color=color, lw=1)
         axes.plot(ts, lines[:, 1], "--", color=color, lw=0.8)
         mark(axes, [each.gradient[0] for each in some], [mean(each.drift) for each in some], color=color,
-             marker=marker, label=label)  # fmt: skip
+             marker=marker, label=plain(label))  # fmt: skip
+    axes.plot([], [], "-", color="0.3", lw=1, label="theory (C4)")
+    axes.plot([], [], "--", color="0.3", lw=0.8, label="without covariance")
     axes.locator_params("x", nbins=5)
     axes.set(xlabel=f"t; x = (t, {direction[1]:g} t) in CE-B", ylabel="drift$\\,/\\,(||g||_1 E N)$")
     above(axes, ncols=3)

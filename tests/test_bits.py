@@ -87,6 +87,23 @@ def test_the_interval_is_over_resampled_repeats(bits):
     assert estimate == (3, 2, 4)
 
 
+def test_bits_are_the_median_over_the_repeats(bits):
+    """A second plane that travels in one repeat of three counts for nothing, and for all in its resamples."""
+    file = made()
+    file[2].repeats[0].columns["bits_up"] = 10 * file[2].repeats[0].columns["bits_up"]
+    found = bits.costs(file)[0.1]["signSGD"]
+    assert (found.iterations[0], found.bits[0]) == (3, 12)
+    assert {12, 66} <= set(found.bits[found.iterations == 3])
+
+
+def test_seconds_an_iteration_are_known(bits):
+    """The least of all, in every resample: a bootstrap of a least is too short."""
+    for name, pace in (("signSGD", 0.4), ("SGD", 1.0)):
+        each = bits.costs(made())[0.1][name]
+        assert each.seconds == pytest.approx(pace * each.iterations)
+        assert each.pace == pytest.approx(pace)
+
+
 def test_a_target_that_a_method_misses_is_not_shown(bits):
     from mpisign.settings import BadInput
 
@@ -121,11 +138,20 @@ def test_the_crossover(each, other, expected, bits, bandwidth):
         assert difference[0] < 0 < difference[2]
 
 
+def test_an_interval_of_what_is_known(bits):
+    from interval import estimate_of_known
+
+    some = np.array([3.0, *np.linspace(2, 4, 96), *[np.nan] * 4])
+    assert estimate_of_known(some) == pytest.approx((3, 2.04, 3.96), abs=0.02)
+    assert estimate_of_known(np.append(some, [np.nan] * 3)) is None
+    assert estimate_of_known(np.append(np.nan, some)) is None
+
+
 def test_the_words(bandwidth):
     words = {94e6: "below 94 Mbit/s [94, 94]", np.inf: "at every bandwidth [inf, inf]", 0: "at no bandwidth [0, 0]"}
     for value, said in words.items():
         assert bandwidth.below(np.full(400, value)) == said
-    assert bandwidth.below(np.full(400, np.nan)) == "at no bandwidth, or only above one"
+    assert bandwidth.below(np.full(400, np.nan)) == "at no bandwidth, or only above some bandwidth"
 
 
 JOB = """
@@ -166,6 +192,21 @@ def test_the_scripts(bits, tmp_path, monkeypatch, capsys):
         assert expected in out
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", ["bits", "bandwidth"])
+def test_a_label_is_no_mathematics(name, bits, tmp_path, monkeypatch, capsys):
+    """What matplotlib would take for a formula, and for a wrong one."""
+    file = run_alone(tmp_path, JOB.replace('"SGD,', '"$x^$ SGD,'))
+    assert run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)[::2] == (0, "")
+
+
+@pytest.mark.parametrize("name", ["bits", "bandwidth"])
+def test_a_step_that_is_not_constant_is_refused(name, bits, tmp_path, monkeypatch, capsys):
+    file = run_alone(tmp_path, JOB.replace('kind = "constant", alpha = 8.0', 'kind = "harmonic", c = 8.0', 1))
+    status, out, err = run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "constant steps, and the same number of complete repeats, at least 2, of every run" in err
 
 
 @pytest.mark.parametrize("name", ["bits", "bandwidth"])

@@ -313,6 +313,12 @@ def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, tmp_pat
         (["sign.h5"], 'expected a run with method = "scaled-sign"'),
         (["scaled.h5", "--json", "sign.h5/out.json"], "--json: cannot write sign.h5/out.json"),
         (["sign.h5", "--level", "2"], "--level: expected a number between 0 and 1, got 2.0"),
+        (["scaled.h5", "--sigma2", "-1"], "--sigma2: expected a finite number >= 0, got -1.0"),
+        (["scaled.h5", "--sigma2", "nan"], "--sigma2: expected a finite number >= 0, got nan"),
+        (["scaled.h5", "--p-min", "60"], "--p-min: expected a number from 0 to 1, got 60.0"),
+        (["scaled.h5", "--mu", "-1"], "--mu: expected a finite number > 0, got -1.0"),
+        (["scaled.h5", "--L", "inf"], "--L: expected a finite number > 0, got inf"),
+        (["scaled.h5", "-o", "sign.h5"], "--output: "),
     ],
 )
 def test_bad_input_is_one_line(command, arguments, words, tmp_path, monkeypatch, capsys):

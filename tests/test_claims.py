@@ -9,6 +9,7 @@ import scipy.stats
 
 from launch import ROOT, call
 from mpisign.cli import main
+from mpisign.settings import BadInput
 from mpisign.trajectory import Repeat, RunRecord
 
 
@@ -86,6 +87,75 @@ def test_a_run_that_diverged_is_not_better(claims):
     assert claims.better(fast, slow) == claims.similar(fast, slow) == ("does not hold", "fast diverged")
     assert claims.better(slow, fast) == ("holds", "fast diverged")
     assert claims.better(fast, fast) == ("does not hold", "fast and fast diverged")
+
+
+def test_a_repeat_that_has_not_ended_is_not_called_diverged(claims):
+    one, other = Made("one", [1.0, 1.1, 1.2]), Made("other", [2.0, 2.1, 2.2])
+    one.repeats[2].status = other.repeats[2].status = "running"
+    assert not claims.better(one, other).diverged
+    assert claims.better(Made("fast", [1.0, None]), other).diverged
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_final_gap_within_the_error_of_the_minimum_leaves_it_open(claims):
+    at, above = Made("at", [1e-9, -1e-12]), Made("above", [1.0, 2.0])
+    for found in (claims.better(at, above), claims.better(above, at), claims.similar(at, above)):
+        assert str(found) == "open: a final gap is within the error of f*"
+        assert not found.diverged
+
+
+class MadeFile(list):
+    """Such runs of two repeats, with their attributes, as a trajectory."""
+
+    path, repeats = "made.h5", range(2)
+
+    def __init__(self, *runs):
+        super().__init__(Made(label, gaps) for label, gaps, _ in runs)
+        self.runs = self
+        for run, (_, _, attributes) in zip(self, runs, strict=True):
+            run.attributes |= {"method": "scaled-sign", "workers": 1, "step.kind": "constant"} | attributes
+            for number, repeat in enumerate(run.repeats):
+                repeat.number = number
+
+
+def test_workers_that_diverged_are_not_better(claims):
+    import figure3
+
+    good = [1.0, 1.01]
+    runs = [("M = 1", [3.0, 3.1], 1), ("M = 9", [None, 1.0], 9), ("M = 15", good, 15)]
+    file = MadeFile(*((label, gaps, {"workers": workers}) for label, gaps, workers in runs))
+    assert [str(finding) for _, finding in figure3.claims(figure3.by_workers(file))] == [
+        "does not hold: M = 9 diverged",
+        "holds: M = 9 diverged",
+    ]
+
+
+@pytest.mark.parametrize("status", ["running", "not begun"])
+def test_a_file_that_is_still_written_is_refused(status, claims):
+    import figure2
+    import figure3
+
+    kinds = ("constant", "harmonic", "constant")
+    labels = [
+        (f"run {i}", [1.0, 2.0], {"method": "gd", "step.kind": kind, "workers": i}) for i, kind in enumerate(kinds)
+    ]
+    file = MadeFile(*labels)
+    assert len(figure3.by_workers(file)) == len(file)
+    if status == "running":
+        file[2].repeats[1].status = "running"
+    else:
+        del file[2].repeats[1]
+    for read in (figure2.by_step, figure3.by_workers):
+        with pytest.raises(BadInput, match="repeat 1 of 'run 2' was cut off or not begun: give its job --resume"):
+            read(file)
+
+
+def test_figure_2_draws_its_own_methods(claims):
+    import figure2
+
+    methods = [("gd", "constant"), ("gd", "harmonic"), ("adagrad-norm", "constant")]
+    file = MadeFile(*((f"{m}, {kind}", [1.0, 2.0], {"method": m, "step.kind": kind}) for m, kind in methods))
+    assert [run.label for some in figure2.by_step(file).values() for run in some] == ["gd, constant", "gd, harmonic"]
 
 
 def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):

@@ -61,6 +61,22 @@ def orbits(files, name, label=None):
     return [repeat.columns["x"] for repeat in run.repeats]
 
 
+def test_every_curve_of_example_2_has_its_own_k(files, monkeypatch):
+    """x_1 at k = 1, that of AdaGrad-Norm too."""
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    import example2
+    from figure import chosen
+
+    trajectory = Trajectory(files / "example2.h5", iterates=True)
+    run, linear = (chosen(trajectory, method) for method in ("sign-adagrad-norm", "adagrad-norm"))
+    axes = example2.plt.figure().add_subplot()
+    example2.draw_iterates(axes, np.ones(4), run, linear)
+    x = abs(linear.repeats[0].columns["x"][:, 0])
+    (curve,) = (line for line in axes.lines if line.get_label() == "AdaGrad-Norm (5)")
+    assert curve.get_xdata().tolist() == list(range(1, len(x)))
+    assert curve.get_ydata().tolist() == x[1:].tolist()
+
+
 # Example 1
 
 

@@ -60,6 +60,23 @@ def test_curves_are_the_medians_of_the_gaps(tmp_path, monkeypatch):
         assert np.array_equal(line.get_ydata(), np.median([column["value"] for column in columns], axis=0))
 
 
+def test_a_gap_that_cannot_be_drawn_does_not_take_the_curve_with_it(monkeypatch):
+    """One of five repeats at 0 leaves the median; three leave none. One of 21 at infinity leaves it and the band."""
+    import numpy as np
+
+    monkeypatch.syspath_prepend(ROOT / "analysis")
+    from figure import median_and_band
+
+    gaps = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, -1.0], [3.0, 3.0], [4.0, 4.0]])
+    low, middle, high = median_and_band(gaps)
+    assert middle.tolist() == pytest.approx([2.0, np.nan], nan_ok=True)
+    assert np.isfinite(high).all()
+    assert low[0] == pytest.approx(0.4)
+    found = median_and_band(np.array([*np.arange(1.0, 21.0), np.inf])[:, None], highest=19.5)
+    assert found[:, 0] == pytest.approx([3.0, 11.0, 19.0])
+    assert np.isnan(median_and_band(np.array([[1e10], [np.nan], [2.0]]), highest=1e9)[1:]).all()
+
+
 @pytest.mark.parametrize("argument", ["README.md", "nowhere.h5"])
 def test_what_is_no_trajectory_file_is_refused_in_one_line(argument, tmp_path):
     done = gaps(argument, "-o", tmp_path / "figures")
@@ -67,6 +84,20 @@ def test_what_is_no_trajectory_file_is_refused_in_one_line(argument, tmp_path):
     assert done.stderr.startswith(f"gaps.py: {argument}: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "figures").exists()
+
+
+def test_a_figure_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    """-o that is a file; and where that file is told from a folder too late, when it is written."""
+    path = run_alone(tmp_path, JOB)
+    done = gaps(path, "-o", "README.md/figures")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.endswith("README.md: expected a folder that can be written into\n")
+    (tmp_path / "out-gaps.pdf").mkdir()
+    done = gaps(path, "-o", tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"gaps.py: --output: cannot write {tmp_path}/out-gaps.pdf: Is a directory\n",
+    )
 
 
 def test_nothing_finished_is_said(tmp_path):

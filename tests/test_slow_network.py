@@ -1,6 +1,7 @@
 """Hosts with slow links on this machine: messages cross them, nothing is left behind; what is found in the results."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -284,6 +285,19 @@ def test_the_crossover_is_found_where_it_was_put(results, script, tmp_path):
     assert found == pytest.approx(predicted, rel=0.2)
     assert slower == pytest.approx(predicted / 10, rel=0.01)
     assert (tmp_path / "network.png").stat().st_size > 10_000
+
+
+def test_beyond_the_rates_that_were_measured_there_is_no_number(results, script, tmp_path):
+    """Signs win over slow links alone, whatever the repeats; what is predicted stays a number."""
+    slow = [path for path in results if path.stem.endswith(("alone", "-1mbit", "-3mbit"))]
+    status, out, err = script("network", *slow, "-o", tmp_path)
+    assert (status, err) == (0, "")
+    said = r"faster than SGD at every rate measured: inf \[inf, inf\] Mbit/s \(in 7\d% of the resamples\), measured; "
+    assert re.search(said, out)
+    from network import below
+
+    assert below(np.zeros(400), "rate") == "at no rate: 0 [0, 0] Mbit/s"
+    assert below(np.full(400, np.nan), "rate") == "at no rate, or only above some"
 
 
 def test_rounds_are_read_from_beside(results, script, tmp_path):

@@ -300,9 +300,24 @@ def test_the_figure_of_flipped_workers(files, script, tmp_path):
     assert out.count("; over that of B = 0: ") == 2
 
 
+@pytest.mark.parametrize("law", ['noise = "three-point", size = 1.0, q = 0.4', "size = 10.0"])
+def test_a_law_without_moments_is_refused_in_one_line(law, script, tmp_path):
+    """g_i - size is 0 at x = +-1; noise that is left to its default is normal."""
+    file = run_alone(tmp_path, separable([(1, "exact", 0)]).replace('noise = "three-point", size = 10.0, q = 0.4', law))
+    status, out, err = script("workers", file, "-o", tmp_path / "figures")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "no g_i and no g~_i of 0, noise with a finite law" in err
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("workers", "moving"), ("workers", "flipped-logistic"), ("flipped", "moving"), ("workers", "nowhere")],
+    [
+        ("workers", "moving"),
+        ("workers", "flipped"),
+        ("workers", "flipped-logistic"),
+        ("flipped", "moving"),
+        ("workers", "nowhere"),
+    ],
 )
 def test_another_file_is_refused_in_one_line(name, file, files, script, tmp_path):
     status, out, err = script(name, files / f"{file}.h5", "-o", tmp_path)

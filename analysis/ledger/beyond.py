@@ -11,7 +11,7 @@ import flipped
 import workers
 from frozen import Frozen, frozen
 from interval import Interval, mean
-from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run
+from ledger.entry import Entry, Results, Verdict, beside, confirmed_if, figures, files_of, first, lines, not_run
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
 
@@ -46,7 +46,7 @@ HOW_MANY = Entry(
 
 
 def how_many(results: Results) -> Entry:
-    files = results.get("workers", [])
+    files = files_of(results, "workers")
     if not files:
         return HOW_MANY
     return HOW_MANY._replace(
@@ -71,7 +71,7 @@ TIES = Entry(
 
 
 def ties(results: Results) -> Entry:
-    files = results.get("ties", [])
+    files = files_of(results, "ties")
     if not files:
         return TIES
     return TIES._replace(
@@ -98,7 +98,7 @@ COVARIANCE = Entry(
 
 
 def covariance(results: Results) -> Entry:
-    files = results.get("ce-b-drift", [])
+    files = files_of(results, "ce-b-drift")
     if not files:
         return COVARIANCE
     points = [each for file in files for each in frozen(file)]
@@ -127,18 +127,25 @@ FLIPS = Entry(
 
 
 def flips(results: Results) -> Entry:
-    files = results.get("flipped", [])
+    files = files_of(results, "flipped")
     if not files:
         return FLIPS
-    every = [*files, *results.get("flipped-logistic", [])]
+    on_data, refused = beside(results, "flipped-logistic", _on_data)
+    every = [*files, *on_data]
     return FLIPS._replace(
         verdict=_advantages(files, flipped.averaged),
         corrected_verdict=_advantages(files, flipped.exact),
-        evidence=lines(every, flipped.findings),
+        evidence=[*lines(every, flipped.findings), *refused],
         figures=figures(
             every, flipped.draw, "Against the number of flipped workers.", "A falling curve for each method."
         ),
     )
+
+
+def _on_data(file: Trajectory) -> Trajectory:
+    """The same file; raises BadInput where its final gaps are not all there."""
+    flipped.by_method(file)
+    return file
 
 
 FEWER_BITS = Entry(
@@ -153,7 +160,7 @@ FEWER_BITS = Entry(
 
 
 def fewer_bits(results: Results) -> Entry:
-    files = [*results.get("bits", []), *results.get("bits-wide", [])]
+    files = files_of(results, "bits", "bits-wide")
     if not files:
         return FEWER_BITS
     return FEWER_BITS._replace(
@@ -166,8 +173,14 @@ def fewer_bits(results: Results) -> Entry:
 def _saved(file: Trajectory) -> float:
     """The lower limit of SGD's bits over scaled signSGD's, to the lowest gap that all reach."""
     _, row, reference = bandwidth.lowest(file)
-    scaled = next(name for name in row if name.startswith("scaled"))
+    scaled = scaled_sign(file, row)
     return bits.estimate(row[reference].bits / row[scaled].bits).low
+
+
+def scaled_sign(file: Trajectory, row: dict[str, bits.Cost]) -> str:
+    """The name of scaled signSGD among the methods of a file; raises BadInput where it has none."""
+    named = (name for name, each in row.items() if each.run.attributes["method"] == "scaled-sign")
+    return first(named, [file], "a run of scaled-sign")
 
 
 CROSSING = Entry(
@@ -181,7 +194,7 @@ CROSSING = Entry(
 
 
 def crossing(results: Results) -> Entry:
-    files = [*results.get("bits", []), *results.get("bits-wide", [])]
+    files = files_of(results, "bits", "bits-wide")
     if not files:
         return CROSSING
     found = lines(files, bandwidth.findings)

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
+
+T = TypeVar("T")
 
 Results = Mapping[str, list[Trajectory]]
 """Trajectory files by the name of their job."""
@@ -77,12 +79,40 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
     return some.pop() if len(some) == 1 else Verdict.INCONCLUSIVE
 
 
+def files_of(results: Results, *jobs: str) -> list[Trajectory]:
+    """The files of these jobs, in this order; none of a job that was not run. Raises BadInput as `whole`."""
+    return whole([file for job in jobs for file in results.get(job, [])])
+
+
 def whole(files: list[Trajectory]) -> list[Trajectory]:
-    """The same files; raises BadInput for one in which a repeat has not ended, so that it is not taken for diverged."""
+    """The same files. Raises BadInput for one in which a repeat was not begun or has not ended: it did not diverge."""
     for file in files:
-        if any(repeat.status == "running" for run in file for repeat in run.repeats):
-            raise BadInput(str(file.path), "expected repeats that are complete or have diverged; one was cut off")
+        begun = all(len(run.repeats) == len(file.repeats) for run in file)
+        if not begun or any(repeat.status == "running" for run in file for repeat in run.repeats):
+            wanted = "expected every repeat to be complete or to have diverged; one is still running, or was cut off"
+            raise BadInput(str(file.path), wanted)
     return files
+
+
+def beside(results: Results, job: str, read: Callable[[Trajectory], T]) -> tuple[list[T], list[str]]:
+    """What is read in a job's files that decide nothing, and why others were refused: that takes no verdict away."""
+    found, refused = [], []
+    for file in results.get(job, []):
+        try:
+            found.append(read(*whole([file])))
+        except BadInput as error:
+            refused.append(str(error))
+    return found, refused
+
+
+def first(some: Iterable[T], files: list[Trajectory], what: str) -> T:
+    """The first of what was looked for in these files; raises BadInput, which says what that was, where there is none.
+
+    A job keeps its name when its runs are relabelled or changed with --set.
+    """
+    for one in some:
+        return one
+    raise BadInput(", ".join(str(file.path) for file in files), f"expected {what}")
 
 
 def lines(files: list[Trajectory], findings: Callable[[Trajectory], list[str]]) -> list[str]:

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from ledger.entry import Entry, Results, Table, Verdict, confirmed_if, not_run
+from figure import chosen
+from ledger.entry import Entry, Results, Table, Verdict, confirmed_if, files_of, first, not_run
 from ledger.verdicts import every_bound, line
+from mpisign.settings import BadInput
 from mpisign.theory.bounds import theorem1_gradient, zeta
 from mpisign.theory.verdict import lower_limit, upper_limits
 from mpisign.trajectory import RunRecord, Trajectory
@@ -21,7 +23,7 @@ REMARK_2 = Entry(
 
 
 def remark_2(results: Results) -> Entry:
-    files = results.get("remark2", [])
+    files = files_of(results, "remark2")
     if not files:
         return REMARK_2
     shifted, plain = (
@@ -37,10 +39,16 @@ def remark_2(results: Results) -> Entry:
 
 
 def distance_from_gd(file: Trajectory, method: str) -> float:
-    """The largest |z_k - x_k| between z_k = x_k - e_k of an error-feedback run and GD from the same start."""
-    gd, run = (next(run for run in file if run.attributes["method"] == name) for name in ("gd", method))
-    pairs = zip(gd.finished(), run.finished(), strict=True)
-    return max(float(np.abs(_unsent(run, b.columns["x"]) - a.columns["x"]).max()) for a, b in pairs)
+    """The largest |z_k - x_k| between z_k = x_k - e_k of an error-feedback run and GD from the same start.
+
+    Raises BadInput without both, with their iterates, from the same starts.
+    """
+    gd, run = (chosen(file, name) for name in ("gd", method))
+    others = {repeat.number: repeat.columns["x"] for repeat in gd.finished()}
+    if others.keys() != {repeat.number for repeat in run.finished()}:
+        raise BadInput(str(file.path), f"expected the same complete repeats of gd and {method}")
+    pairs = [(repeat.columns["x"], others[repeat.number]) for repeat in run.finished()]
+    return max(float(np.abs(_unsent(run, x) - other).max()) for x, other in pairs)
 
 
 def _unsent(run: RunRecord, x: np.ndarray) -> np.ndarray:
@@ -69,11 +77,12 @@ REMARK_3 = Entry(
 
 
 def remark_3(results: Results) -> Entry:
-    files = results.get("theorem1", [])
+    files = files_of(results, "theorem1")
     if not files:
         return REMARK_3
     rows = [row for file in files for row in every_bound(file) if row.bound == "theorem1_gradient"]
-    fast, best = (next(row for row in rows if row.run == f"alpha L = {at}") for at in ("1.9", "1"))
+    wanted = ("alpha L = 1.9", "alpha L = 1")
+    fast, best = (first((row for row in rows if row.run == label), files, f'the run "{label}"') for label in wanted)
     L, claimed = fast.constants["L"], fast.judgement.bound * _gamma(fast.constants) * fast.constants["L"] / 2
     over = np.flatnonzero(fast.judgement.high > claimed)
     return REMARK_3._replace(
@@ -115,13 +124,13 @@ REMARK_4 = Entry(
 
 
 def remark_4(results: Results) -> Entry:
-    files = results.get("theorem1", [])
+    files = files_of(results, "theorem1")
     if not files:
         return REMARK_4
-    row = next(row for file in files for row in every_bound(file) if "per coordinate" in row.run)
+    rows = ((file, row) for file in files for row in every_bound(file) if "per coordinate" in row.run)
+    file, row = first(rows, files, "a run of scaled-sign, labelled per coordinate")
     mu, L, alpha = (row.constants[name] for name in ("mu", "L", "alpha"))
-    run = next(run for run in files[0] if run.label == row.run)
-    d = int(run.attributes["dimension"])
+    d = next(int(run.attributes["dimension"]) for run in file if run.label == row.run)
     printed = 1 - 2 * mu * alpha * (1 - L * alpha * d / 2)
     return REMARK_4._replace(
         verdict=confirmed_if(alpha * mu <= 1 - printed),
@@ -147,11 +156,12 @@ REMARK_5 = Entry(
 
 
 def remark_5(results: Results) -> Entry:
-    files = results.get("remark5", [])
+    files = files_of(results, "remark5")
     if not files:
         return REMARK_5
     runs = [run for file in files for run in file]
-    single = float(next(run.attributes["sigma2"] for run in runs if run.attributes["oracle.batch"] == 1))
+    alone = (run.attributes["sigma2"] for run in runs if run.attributes["oracle.batch"] == 1)
+    single = float(first(alone, files, "a run with oracle.batch = 1"))
     found = [(int(run.attributes["oracle.batch"]), *variance(run)) for run in runs]
     broken = any(low > single / n for n, _, low, _, _ in found)
     held = all(high <= limit * (1 + 1e-9) for _, _, _, high, limit in found)
@@ -169,7 +179,7 @@ def remark_5(results: Results) -> Entry:
 
 def variance(run: RunRecord) -> tuple[float, float, float, float]:
     """E ||g~ - g||_1^2 at x = 0, where M_k is its root: mean, lower and upper limit, and what the file says of it."""
-    scale = np.concatenate([repeat.columns["scale"] for repeat in run.finished()])
+    scale = np.concatenate([repeat.columns["scale"] for repeat in run.repeats])
     squares = scale[np.isfinite(scale)] ** 2
     low, high = lower_limit(squares, 0.025), float(upper_limits(squares[:, None], 0.025)[0])
     return float(squares.mean()), low, high, float(run.attributes["sigma2"])

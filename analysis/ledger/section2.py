@@ -3,7 +3,7 @@
 import example1
 import example2
 import example3
-from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run, together
+from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, files_of, lines, not_run, together
 
 EXAMPLE_1 = Entry(
     id="example-1",
@@ -20,7 +20,7 @@ EXAMPLE_1 = Entry(
 
 
 def example_1(results: Results) -> Entry:
-    files = results.get("example1", [])
+    files = files_of(results, "example1")
     if not files:
         return EXAMPLE_1
     paper = [x for file in files for x in example1.from_the_paper(file)]
@@ -56,7 +56,7 @@ EXAMPLE_2 = Entry(
 
 
 def example_2(results: Results) -> Entry:
-    files = results.get("example2", [])
+    files = files_of(results, "example2")
     if not files:
         return EXAMPLE_2
     runs = map(example2.recursion, files)
@@ -91,7 +91,7 @@ EXAMPLE_3 = Entry(
 
 
 def example_3(results: Results) -> Entry:
-    files = results.get("example3", [])
+    files = files_of(results, "example3")
     if not files:
         return EXAMPLE_3
     runs = [example3.recursion(file) for file in files]

@@ -4,8 +4,8 @@ import numpy as np
 
 from checking import Checked
 from checking.measured import probes
-from ledger.entry import Entry, Results
-from ledger.verdicts import judged, line, of, rows
+from ledger.entry import Entry, Results, beside
+from ledger.verdicts import Chosen, every_bound, judged, line, of
 from mpisign.trajectory import Trajectory
 
 SHOWN = "Mean gap over the repeats with its limits (grey), printed bounds dashed, corrected ones dotted:"
@@ -72,9 +72,15 @@ THEOREM_2_1 = Entry(
 
 def theorem_2_1(results: Results) -> Entry:
     found = judged(THEOREM_2_1, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
-    evidence = [*map(drift, results.get("ce-a", [])), *found.evidence]
-    real = rows(results, ["premise"], of("theorem2"))
-    return found._replace(evidence=[*evidence, *(f"on real data, breast-cancer: {line(row)}" for row in real)])
+    drifts, refused = beside(results, "ce-a", drift)
+    return found._replace(evidence=[*drifts, *refused, *found.evidence, *on_real_data(results, of("theorem2"))])
+
+
+def on_real_data(results: Results, chosen: Chosen) -> list[str]:
+    """What these bounds say of jobs/premise.toml, a line each, and why a file of it was refused."""
+    files, refused = beside(results, "premise", every_bound)
+    real = [row for found in files for row in found if chosen("premise", row)]
+    return [*(f"on real data, breast-cancer: {line(row)}" for row in real), *refused]
 
 
 def _coupled(job: str, row: Checked) -> bool:

@@ -10,7 +10,19 @@ import figure1
 import figure2
 import figure3
 from claims import Claim, Finding
-from ledger.entry import Drawing, Entry, Results, Table, Verdict, confirmed_if, figures, lines, not_run, together, whole
+from ledger.entry import (
+    Drawing,
+    Entry,
+    Results,
+    Table,
+    Verdict,
+    confirmed_if,
+    figures,
+    files_of,
+    lines,
+    not_run,
+    together,
+)
 from mpisign.trajectory import Trajectory
 
 FIGURE_1 = Entry(
@@ -28,7 +40,7 @@ FIGURE_1 = Entry(
 
 
 def figure_1(results: Results) -> Entry:
-    files = results.get("figure1", [])
+    files = files_of(results, "figure1")
     if not files:
         return FIGURE_1
     one = all(all(figure1.same(file)) for file in files)
@@ -76,7 +88,7 @@ def figure_2a(results: Results) -> Entry:
     )
     return entry._replace(
         figures=figures(
-            results.get("figure2", []),
+            files_of(results, "figure2"),
             figure2.draw,
             "Median gap over the repeats, with the band of their 10 % and 90 % quantiles: (a) and (b), above with"
             " α read per coordinate, below as printed; with what the paper leaves open.",
@@ -102,7 +114,7 @@ def figure_2b(results: Results) -> Entry:
         "(b) ",
         lambda batch, claim: claim.startswith("EF-") or (_read(claim) and ("similar" in claim or batch > 1)),
     )
-    lost = [overflow(file) for file in results.get("figure2", [])]
+    lost = [overflow(file) for file in files_of(results, "figure2")]
     return entry._replace(evidence=[*entry.evidence, *filter(None, lost)])
 
 
@@ -139,7 +151,7 @@ def figure_2(results: Results) -> Entry:
             claim.startswith(("signSGDM", "signSGD, as printed")) or (batch < 1024 and claim.startswith(("SGD", "EF-")))
         ),
     )
-    files = results.get("figure2", [])
+    files = files_of(results, "figure2")
     drawing = Drawing(
         "Every claim on Figure 2: geometric mean of the ratio of final gaps over the repeats, with its 95 % "
         "interval. Left of 1 is better; in the shaded band similar; filled where the claim holds.",
@@ -154,7 +166,7 @@ def _compared(entry: Entry, results: Results, panel: str, kept: Callable[[float,
 
     kept: of a batch size and a claim, whether the corrected statement makes it.
     """
-    files = whole(results.get("figure2", []))
+    files = files_of(results, "figure2")
     batches = {file.path.stem: float(file.runs[0].attributes.get("oracle.batch", np.inf)) for file in files}
     files = sorted(files, key=lambda file: batches[file.path.stem])
     found = {file.path.stem: _of_panel(figure2.claims(figure2.by_step(file)), panel) for file in files}
@@ -196,7 +208,7 @@ FIGURE_3 = Entry(
 
 
 def figure_3(results: Results) -> Entry:
-    files = whole(results.get("figure3", []))
+    files = files_of(results, "figure3")
     if not files:
         return FIGURE_3
     found = {file.path.stem: dict(figure3.claims(figure3.by_workers(file))) for file in files}

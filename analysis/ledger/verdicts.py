@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 
 from checking import Checked, check, versus
-from ledger.entry import Drawing, Entry, Results, Table, Verdict, not_run
+from ledger.entry import Drawing, Entry, Results, Table, Verdict, files_of, not_run
 from mpisign.trajectory import Trajectory
 
 Chosen = Callable[[str, Checked], bool]
@@ -21,8 +21,8 @@ def every_bound(file: Trajectory) -> tuple[Checked, ...]:
 
 
 def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[Checked]:
-    """The bounds that were chosen, of every file of these jobs."""
-    return [row for job in jobs for file in results.get(job, []) for row in every_bound(file) if chosen(job, row)]
+    """The bounds that were chosen, of every file of these jobs; raises BadInput as `files_of`, or as `check`."""
+    return [row for job in jobs for file in files_of(results, job) for row in every_bound(file) if chosen(job, row)]
 
 
 def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:

@@ -1,5 +1,6 @@
 """The ledger's entries on files that are not whole, not of the runs that they need, or too short to decide."""
 
+import numpy as np
 import pytest
 
 from alone import run_alone
@@ -137,3 +138,35 @@ def test_a_figure_that_cannot_be_drawn_is_a_line_and_not_the_end(ledger, file):
     html = page.render({"Part": [claim]}, [file("theorem1")])
     assert "<figcaption>Gaps. Not drawn: two.h5: expected another batch size</figcaption>" in html
     assert "<img " not in html
+
+
+@pytest.mark.parametrize("claim", ["how-many", "ties", "covariance", "flips"])
+def test_wide_intervals_confirm_nothing(claim, file, entry):
+    """Thirty draws have the printed claims, two of which are false, in their intervals."""
+    job = NEEDS[claim]
+    found = entry(claim, {job: file(job)})
+    assert "confirmed" not in (found.verdict, found.corrected_verdict)
+    assert any("half-widths" in line for line in found.evidence)
+
+
+def test_what_agrees_is_confirmed_when_it_is_known_well_enough(ledger):
+    """Of two means with Student's intervals at 97.5 % each: by scipy's own, and by hand."""
+    import scipy.stats
+
+    from ledger.beyond import RESOLUTION, agree, joint
+
+    rng = np.random.default_rng(3)
+    many, few = (rng.choice([-1.0, 1.0], size=n, p=[0.4, 0.6]) for n in (4000, 30))
+    own = scipy.stats.ttest_1samp(few, 0.0).confidence_interval(0.975)
+    assert joint([many, few])[1] == pytest.approx((own.high - own.low) / 2)
+    assert joint([many, few])[0] < RESOLUTION < joint([many, few])[1]
+    assert agree([many, many], [0.2, 0.2]) == "confirmed"
+    assert agree([many, few], [0.2, 0.2]) == agree([few], [0.2]) == "inconclusive"
+    assert agree([many, few], [0.3, 0.2]) == agree([few], [-0.9]) == "violated"
+
+
+def test_draws_without_spread_decide_nothing(ledger):
+    """Thirty votes that are all right have p = 1 and no interval: p may be 0.99."""
+    from ledger.beyond import agree
+
+    assert agree([np.ones(30)], [0.99]) == agree([np.ones(30)], [1.0]) == "inconclusive"

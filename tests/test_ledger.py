@@ -6,7 +6,7 @@ import pytest
 from alone import run_alone
 from launch import ROOT
 from mpisign.settings import BadInput
-from mpisign.trajectory import Trajectory
+from mpisign.trajectory import Repeat, RunRecord, Trajectory
 
 SHORT = {
     "remark2": ["repeats=2", "iterations=20"],
@@ -22,13 +22,13 @@ SHORT = {
 """A shipped job, and what makes it small."""
 
 NEEDS = {
-    "remark-2": "remark2",
-    "theorem-1-1": "theorem1",
-    "remark-3": "theorem1",
-    "remark-4": "theorem1",
-    "remark-5": "remark5",
-    "figure-1": "figure1",
-    "how-many": "workers",
+    "remark_2": "remark2",
+    "theorem_1_1": "theorem1",
+    "remark_3": "theorem1",
+    "remark_4": "theorem1",
+    "remark_5": "remark5",
+    "figure_1": "figure1",
+    "how_many": "workers",
     "ties": "ties",
     "covariance": "ce-b-drift",
     "flips": "flipped",
@@ -65,9 +65,7 @@ def file(paths):
 @pytest.fixture
 def entry(ledger):
     """What the ledger says of a claim on these files, each by its job."""
-    return lambda claim, files: ledger.judged(
-        getattr(ledger, claim.replace("-", "_")), {job: [file] for job, file in files.items()}
-    )
+    return lambda claim, files: ledger.judged(getattr(ledger, claim), {job: [file] for job, file in files.items()})
 
 
 def unbegun(file):
@@ -88,12 +86,12 @@ def test_a_file_that_is_not_whole_leaves_a_claim_open(claim, stopped, file, entr
     found = entry(claim, {NEEDS[claim]: partial})
     assert found.verdict == "inconclusive"
     assert found.corrected_verdict in (None, "inconclusive")
-    assert [line for line in found.evidence if "one is still running, or was cut off" in line] == found.evidence
+    assert [line for line in found.evidence if "was cut off or not begun" in line] == found.evidence
     assert str(partial.path) in found.evidence[0]
     assert found.figures == ()
 
 
-@pytest.mark.parametrize("claim", ["remark-3", "remark-4"])
+@pytest.mark.parametrize("claim", ["remark_3", "remark_4"])
 def test_a_run_that_is_called_something_else_is_asked_for(claim, file, entry):
     """The job's name stays when its runs are relabelled."""
     relabelled = file("theorem1")
@@ -102,14 +100,14 @@ def test_a_run_that_is_called_something_else_is_asked_for(claim, file, entry):
     found = entry(claim, {"theorem1": relabelled})
     assert (found.verdict, found.corrected_verdict) == ("inconclusive", "inconclusive")
     assert found.evidence[0].startswith(f"{relabelled.path}: expected ")
-    assert {"remark-3": 'the run "alpha L = 1.9"', "remark-4": "per coordinate"}[claim] in found.evidence[0]
+    assert {"remark_3": 'the run "alpha L = 1.9"', "remark_4": "per coordinate"}[claim] in found.evidence[0]
 
 
 def test_repeats_that_do_not_pair_are_refused(file, entry):
     """One of gd's diverged."""
     other = file("remark2")
     other.runs[0].repeats[1].status = "diverged"
-    found = entry("remark-2", {"remark2": other})
+    found = entry("remark_2", {"remark2": other})
     assert found.verdict == "inconclusive"
     assert found.evidence == [f"{other.path}: expected the same complete repeats of gd and ef-sign-shifted"]
 
@@ -117,7 +115,7 @@ def test_repeats_that_do_not_pair_are_refused(file, entry):
 def test_files_that_decide_nothing_take_no_verdict_away(file, entry):
     """Of breast-cancer there is one repeat only; and then one that is still running."""
     alone = entry("flips", {"flipped": file("flipped")})
-    for break_, words in ((lambda file: None, "for several B, all complete"), (unended, "still running")):
+    for break_, words in ((lambda file: None, "for several B, all complete"), (unended, "cut off or not begun")):
         data = file("flipped-logistic")
         break_(data)
         found = entry("flips", {"flipped": file("flipped"), "flipped-logistic": data})
@@ -140,7 +138,7 @@ def test_a_figure_that_cannot_be_drawn_is_a_line_and_not_the_end(ledger, file):
     assert "<img " not in html
 
 
-@pytest.mark.parametrize("claim", ["how-many", "ties", "covariance", "flips"])
+@pytest.mark.parametrize("claim", ["how_many", "ties", "covariance", "flips"])
 def test_wide_intervals_confirm_nothing(claim, file, entry):
     """Thirty draws have the printed claims, two of which are false, in their intervals."""
     job = NEEDS[claim]
@@ -170,3 +168,70 @@ def test_draws_without_spread_decide_nothing(ledger):
     from ledger.beyond import agree
 
     assert agree([np.ones(30)], [0.99]) == agree([np.ones(30)], [1.0]) == "inconclusive"
+
+
+def made(label, workers, gaps):
+    """A run with these final gaps, one a repeat, f* = 0."""
+    run, run_repeats = RunRecord.__new__(RunRecord), []
+    for number, gap in enumerate(gaps):
+        repeat = Repeat.__new__(Repeat)
+        repeat.number, repeat.status = number, "complete"
+        repeat.columns = {"k": np.array([0, 100]), "value": np.array([9.0, gap])}
+        run_repeats.append(repeat)
+    run.label, run.attributes, run.repeats = label, {"f_star": 0.0, "workers": workers}, run_repeats
+    return run
+
+
+@pytest.mark.parametrize(
+    ("finals", "printed", "corrected"),
+    [
+        ({1: 1.0, 2: 0.98, 3: 0.6, 4: 0.59, 5: 0.4}, "confirmed", "confirmed"),
+        ({1: 1.0, 2: 1.02, 3: 0.6, 4: 0.61, 5: 0.4}, "violated", "confirmed"),
+        ({1: 1.0, 2: 0.5, 3: 0.4, 4: 0.39, 5: 0.3}, "confirmed", "violated"),
+        ({1: 1.0, 2: 0.98, 3: 0.97, 4: 0.96, 5: 0.98}, "violated", "violated"),
+        ({1: 1.0, 3: 0.6, 5: 0.4}, "confirmed", "inconclusive"),
+    ],
+)
+def test_more_workers_as_printed_and_corrected(finals, printed, corrected, file, entry, monkeypatch):
+    """An even M that is much better than M - 1 breaks the corrected statement alone; without one it is not tested."""
+    runs = [made(f"M = {M}", M, gap * np.array([0.999, 1.0, 1.001])) for M, gap in finals.items()]
+    monkeypatch.setattr("figure3.by_workers", lambda file: runs)
+    found = entry("figure_3", {"figure3": file("workers")})
+    assert (found.verdict, found.corrected_verdict) == (printed, corrected)
+
+
+def test_what_a_corrected_statement_denies_confirms_it_when_it_fails(ledger):
+    from claims import Finding
+    from ledger.section5 import _said, _verdict
+
+    found = {"a": Finding("holds", "1"), "b": Finding("does not hold", "2"), "c": Finding("open", "3")}
+    says = {"a": True, "b": False, "c": None}.get
+    assert _verdict([_said(found, says)]) == "confirmed"
+    assert _verdict([_said(found, {"a": False, "b": False}.get)]) == "violated"
+    assert _verdict([_said(found, {"a": True, "c": False}.get)]) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("claim", "stem", "label", "word"),
+    [
+        ("figure_2a", 64, "scaled signSGD, per coordinate similar to SGD", "violated"),
+        ("figure_2a", 64, "scaled signSGD, per coordinate better than signSGDM, per coordinate", "confirmed"),
+        ("figure_2b", 64, "scaled signSGD, as printed similar to SGD", "violated"),
+        ("figure_2", 1024, "SGD: (a) better than (b)", "violated"),
+        ("figure_2", 64, "signSGD, per coordinate: (a) better than (b)", "confirmed"),
+    ],
+)
+def test_the_corrected_statements_on_figure_2_are_tested_on_what_they_deny(
+    claim, stem, label, word, file, entry, monkeypatch
+):
+    """A claim that a corrected statement denies turns out to hold; one on which it is silent may."""
+    from claims import Finding
+
+    panel = {"figure_2a": "(a) ", "figure_2b": "(b) ", "figure_2": ""}[claim]
+    other = {"figure_2": "signSGDM, as printed: (a) better than (b)"}.get(claim, "EF-signSGD similar to SGD")
+    known = [(panel + other, Finding("holds", "1")), (panel + label, Finding("holds", "1"))]
+    trajectory = file("workers")
+    trajectory.runs[0].attributes["oracle.batch"] = stem
+    monkeypatch.setattr("figure2.by_step", lambda file: {})
+    monkeypatch.setattr("figure2.claims", lambda runs: known)
+    assert entry(claim, {"figure2": trajectory}).corrected_verdict == word

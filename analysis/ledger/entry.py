@@ -85,12 +85,19 @@ def files_of(results: Results, *jobs: str) -> list[Trajectory]:
 
 
 def whole(files: list[Trajectory]) -> list[Trajectory]:
-    """The same files. Raises BadInput for one in which a repeat was not begun or has not ended: it did not diverge."""
+    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
+
+    A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
+    """
     for file in files:
-        begun = all(len(run.repeats) == len(file.repeats) for run in file)
-        if not begun or any(repeat.status == "running" for run in file for repeat in run.repeats):
-            wanted = "expected every repeat to be complete or to have diverged; one is still running, or was cut off"
-            raise BadInput(str(file.path), wanted)
+        for run in file:
+            missing = set(file.repeats) - {each.number for each in run.repeats if each.status != "running"}
+            if missing:
+                raise BadInput(
+                    str(file.path),
+                    f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
+                    "cut off or not begun: give its job --resume",
+                )
     return files
 
 

@@ -235,3 +235,77 @@ def test_the_corrected_statements_on_figure_2_are_tested_on_what_they_deny(
     monkeypatch.setattr("figure2.by_step", lambda file: {})
     monkeypatch.setattr("figure2.claims", lambda runs: known)
     assert entry(claim, {"figure2": trajectory}).corrected_verdict == word
+
+
+def test_what_was_not_recorded_violates_no_bound_on_a_least_value(ledger):
+    """(17) bounds the least over all l <= k: above it counts up to the first k that was not recorded."""
+    from checking import every_l, judge_least
+
+    k = np.array([1, 2, 3, 5, 9])
+    assert [every_l(k), every_l(k[3:]), every_l(k[:3])] == [3, 0, 3]
+    bounds = np.full((2, 5), 1.0)
+    for at, verdict in ((None, "confirmed"), (2, "violated"), (3, "inconclusive")):
+        least = np.full((2, 5), 0.5)
+        if at is not None:
+            least[1, at] = 1.5
+        assert judge_least(least, bounds, every_l(k), 0.0).verdict == verdict
+    assert judge_least(np.full((2, 2), 1.5), bounds[:, :2], 0, 0.0).verdict == "inconclusive"
+
+
+def test_remark_3_is_violated_only_where_every_l_was_recorded(file, entry, monkeypatch):
+    other = file("theorem1")
+    assert entry("remark_3", {"theorem1": other}).verdict == "violated"
+    monkeypatch.setattr("ledger.remarks.every_l", lambda k: 0)
+    assert entry("remark_3", {"theorem1": other}).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("limits", "bits_word", "bandwidth_word"),
+    [
+        ((2.0, 3.0), "confirmed", "confirmed"),
+        ((0.8, 3.0), "inconclusive", "inconclusive"),
+        ((0.2, 0.5), "violated", "violated"),
+    ],
+)
+def test_bits_and_bandwidth_are_judged_by_their_intervals(ledger, limits, bits_word, bandwidth_word, file, monkeypatch):
+    """SGD's bits over those of scaled signSGD, which has another name; a second is lost."""
+    from bits import Cost
+
+    def cost(method, bits, seconds):
+        run = made(method, 1, [1.0])
+        run.attributes["method"] = method
+        return Cost(run, np.ones(401), bits, np.full(401, seconds))
+
+    ratio = np.concatenate([[np.mean(limits)], np.linspace(*limits, 400)])
+    row = {"SGD": cost("gd", 100 * ratio, 1.0), "mine": cost("scaled-sign", np.full(401, 100.0), 2.0)}
+    monkeypatch.setattr("bandwidth.lowest", lambda file: (0.1, row, "SGD"))
+    monkeypatch.setattr("bandwidth.findings", lambda file: ["mine: at no bandwidth that scaled"])
+    monkeypatch.setattr("bits.findings", lambda file: ["a line"])
+    files = {"bits": [file("workers")]}
+    assert ledger.fewer_bits(files).verdict == bits_word
+    assert ledger.crossing(files).verdict == bandwidth_word
+
+
+def test_faster_only_above_a_bandwidth_is_faster_below_none(ledger, monkeypatch):
+    """Of 400 resamples 40 send more and compute less."""
+    from ledger.beyond import wins_below
+
+    found = np.concatenate([np.full(361, 5e6), np.full(40, np.nan)])
+    monkeypatch.setattr("bandwidth.lowest", lambda file: (0.1, {"SGD": None, "s": None}, "SGD"))
+    monkeypatch.setattr("bandwidth.crossover", lambda each, other: found)
+    monkeypatch.setattr("ledger.beyond.scaled_sign", lambda file, row: "s")
+    assert wins_below(None) == (5e6, 0.0, 5e6)
+
+
+def test_the_limits_of_remark_5_hold_together(file, entry, monkeypatch):
+    """Two sides of three means at 5 % in all; a limit on either side of the bound leaves it open."""
+    from ledger import remarks
+
+    asked = []
+    monkeypatch.setattr(remarks, "variance", lambda run, level: asked.append(level) or (0.5, 0.0, 0.9, 1.0))
+    found = entry("remark_5", {"remark5": file("remark5")})
+    assert asked == pytest.approx([0.05 / 6] * 3)
+    assert (found.verdict, found.corrected_verdict) == ("inconclusive", "confirmed")
+    monkeypatch.setattr(remarks, "variance", lambda run, level: (0.5, 0.4, 1.1, 1.0))
+    found = entry("remark_5", {"remark5": file("remark5")})
+    assert (found.verdict, found.corrected_verdict) == ("violated", "inconclusive")

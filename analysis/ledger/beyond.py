@@ -10,7 +10,8 @@ import bits
 import flipped
 import workers
 from frozen import Frozen, frozen
-from ledger.entry import Entry, Results, Verdict, beside, confirmed_if, figures, files_of, first, lines, not_run
+from interval import Interval, estimate
+from ledger.entry import Entry, Results, Verdict, above, beside, figures, files_of, first, lines, not_run, together
 from mpisign.theory.bounds import vote_advantage
 from mpisign.trajectory import Trajectory
 
@@ -199,17 +200,17 @@ def fewer_bits(results: Results) -> Entry:
     if not files:
         return FEWER_BITS
     return FEWER_BITS._replace(
-        verdict=confirmed_if(all(_saved(file) > 1 for file in files)),
+        verdict=together(above(saved(file), 1) for file in files),
         evidence=lines(files, bits.findings),
         figures=figures(files, bits.draw, "Gap against bits, and bits to a gap.", "Falling curves, and bars of bits."),
     )
 
 
-def _saved(file: Trajectory) -> float:
-    """The lower limit of SGD's bits over scaled signSGD's, to the lowest gap that all reach."""
+def saved(file: Trajectory) -> Interval:
+    """SGD's bits over scaled signSGD's, to the lowest gap that all reach."""
     _, row, reference = bandwidth.lowest(file)
     scaled = scaled_sign(file, row)
-    return bits.estimate(row[reference].bits / row[scaled].bits).low
+    return estimate(row[reference].bits / row[scaled].bits)
 
 
 def scaled_sign(file: Trajectory, row: dict[str, bits.Cost]) -> str:
@@ -232,10 +233,18 @@ def crossing(results: Results) -> Entry:
     files = files_of(results, "bits", "bits-wide")
     if not files:
         return CROSSING
-    found = lines(files, bandwidth.findings)
-    below = [line for line in found if "scaled" in line]
     return CROSSING._replace(
-        verdict=confirmed_if(bool(below) and not any("at no bandwidth" in line for line in below)),
-        evidence=found,
+        verdict=together(above(wins_below(file), 0) for file in files),
+        evidence=lines(files, bandwidth.findings),
         figures=figures(files, bandwidth.draw, "Time to the gap against bandwidth.", "Curves that cross."),
     )
+
+
+def wins_below(file: Trajectory) -> Interval:
+    """The bandwidth below which scaled signSGD is faster than SGD, in bits a second.
+
+    0 where there is none, also in a resample where it is faster only above a bandwidth, or does not get there.
+    """
+    _, row, reference = bandwidth.lowest(file)
+    found = bandwidth.crossover(row[scaled_sign(file, row)], row[reference])
+    return estimate(np.where(np.isnan(found), 0.0, found))

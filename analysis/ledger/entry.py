@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
+from interval import Interval
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
@@ -69,6 +70,11 @@ def not_run(*jobs: str) -> list[str]:
 def confirmed_if(holds: bool) -> Verdict:
     """confirmed or violated."""
     return Verdict.CONFIRMED if holds else Verdict.VIOLATED
+
+
+def above(found: Interval, value: float) -> Verdict:
+    """Of a claim that a number is more than a value: by its interval, which leaves it open when it has the value."""
+    return Verdict.CONFIRMED if found.low > value else Verdict.VIOLATED if found.high <= value else Verdict.INCONCLUSIVE
 
 
 def together(verdicts: Iterable[Verdict]) -> Verdict:

@@ -18,6 +18,7 @@ SHORT = {
     "flipped": ["iterations=30"],
     "flipped-logistic": ["repeats=1", "iterations=5"],
     "figure1": ["repeats=2"],
+    "example2": ["iterations=600"],
 }
 """A shipped job, and what makes it small."""
 
@@ -309,3 +310,51 @@ def test_the_limits_of_remark_5_hold_together(file, entry, monkeypatch):
     monkeypatch.setattr(remarks, "variance", lambda run, level: (0.5, 0.4, 1.1, 1.0))
     found = entry("remark_5", {"remark5": file("remark5")})
     assert (found.verdict, found.corrected_verdict) == ("violated", "inconclusive")
+
+
+def test_linear_is_told_from_every_power_of_k(ledger):
+    from ledger.rates import linear
+
+    k = np.arange(1, 301)
+    assert linear(0.9**k) == linear(0.36**k) == linear((1 + 1 / k**2) * 0.5**k) == "confirmed"
+    for power in (0.5, 1, 2, 10):
+        assert linear(k ** -float(power)) == "violated"
+    assert linear(np.ones(300)) == linear(1.01**k) == "violated"
+    assert linear(0.9 ** k[:19]) == linear(np.zeros(300)) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("part", "word", "printed", "corrected"),
+    [
+        (None, None, "confirmed", "confirmed"),
+        ("section2.linear", "violated", "violated", "confirmed"),
+        ("section2.hits_zero", "violated", "confirmed", "violated"),
+        ("section2.slopes", np.array([-0.5, -0.4]), "confirmed", "violated"),
+    ],
+)
+def test_every_part_of_example_2_counts(part, word, printed, corrected, file, entry, ledger, monkeypatch):
+    """(5) that is not linear; a start at sqrt(eta) that does not end at 0; another rate than 1/sqrt(k)."""
+    if part:
+        found = ledger.entry.Verdict(word) if isinstance(word, str) else word
+        monkeypatch.setattr(f"ledger.{part}", lambda *_: found)
+    found = entry("example_2", {"example2": file("example2")})
+    assert (found.verdict, found.corrected_verdict) == (printed, corrected)
+
+
+def test_a_start_at_the_root_of_eta_ends_at_zero(file, ledger):
+    from ledger.section2 import hits_zero
+
+    known = file("example2")
+    assert hits_zero(known) == "confirmed"
+    (run,) = [run for run in known if run.attributes["method"] == "sign-adagrad-norm" and "0.25" in run.label]
+    run.repeats[1].columns["x"][-1] = 1e-9
+    assert hits_zero(known) == "violated"
+    del run.repeats[1]
+    assert hits_zero(known) == "inconclusive"
+
+
+def test_figure_1_needs_methods_that_are_linear(file, entry, ledger, monkeypatch):
+    known = entry("figure_1", {"figure1": file("figure1")})
+    assert (known.verdict, known.corrected_verdict) == ("vacuous", "confirmed")
+    monkeypatch.setattr("ledger.section5.linear", lambda gap: ledger.entry.Verdict("violated"))
+    assert entry("figure_1", {"figure1": file("figure1")}).verdict == "violated"

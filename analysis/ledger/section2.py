@@ -1,9 +1,14 @@
 """The ledger's entries on Section II: signGD and the sign variants of AdaGrad-Norm do not converge linearly."""
 
+import numpy as np
+
 import example1
 import example2
 import example3
+from figure import chosen
 from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, files_of, lines, not_run, together
+from ledger.rates import linear
+from mpisign.trajectory import Trajectory
 
 EXAMPLE_1 = Entry(
     id="example-1",
@@ -59,11 +64,12 @@ def example_2(results: Results) -> Entry:
     files = files_of(results, "example2")
     if not files:
         return EXAMPLE_2
-    runs = map(example2.recursion, files)
-    verdict = confirmed_if(all(example2.least_pair(eta, exact, squares) >= 1 for eta, _, exact, squares in runs))
+    runs = [example2.recursion(file) for file in files]
+    slow = confirmed_if(all(example2.least_pair(eta, exact, squares) >= 1 for eta, _, exact, squares in runs))
+    rate = confirmed_if(all(np.abs(slopes(exact) + 0.5).max() <= 0.05 for _, _, exact, _ in runs))
     return EXAMPLE_2._replace(
-        verdict=verdict,
-        corrected_verdict=verdict,
+        verdict=together([slow, *map(adagrad_norm, files)]),
+        corrected_verdict=together([slow, rate, *map(hits_zero, files)]),
         evidence=lines(files, example2.findings),
         figures=figures(
             files,
@@ -74,6 +80,25 @@ def example_2(results: Results) -> Entry:
             "line η√k, f between two lines of slope −1/2, and the error of float64 rising to order one.",
         ),
     )
+
+
+def slopes(exact: np.ndarray) -> np.ndarray:
+    """The exponent of k in the largest and in the mean f over blocks of k: within a tenth of -1/2 is 1/sqrt(k)."""
+    k, largest, mean = example2.dyadic(exact**2 / 2)
+    return np.array([example2.slope(k, largest), example2.slope(k, mean)])
+
+
+def adagrad_norm(file: Trajectory) -> Verdict:
+    """Whether (5) is linear, from the file's first start."""
+    run = chosen(file, "adagrad-norm")
+    return linear(run.gap(run.finished()[0]))
+
+
+def hits_zero(file: Trajectory) -> Verdict:
+    """Whether (6) is at 0 from k = 1 on from each x_0 = +-sqrt(eta) that was run."""
+    runs = [run for run in file if run.attributes["method"] == "sign-adagrad-norm"]
+    starts = [(run.attributes["step.alpha"], repeat.columns["x"]) for run in runs for repeat in run.finished()]
+    return together(confirmed_if(not x[1:].any()) for eta, x in starts if np.isclose(x[0, 0] ** 2, eta))
 
 
 EXAMPLE_3 = Entry(

@@ -18,7 +18,8 @@ Results = Mapping[str, list[Trajectory]]
 
 
 class Verdict(StrEnum):
-    """vacuous: true, but of nothing that it is said of; inconclusive: also what was not run."""
+    """vacuous: a premise fails in every run, or what is compared is one and the same (Figure 1), so that a true
+    statement says nothing; inconclusive: also what was not run."""
 
     CONFIRMED = "confirmed"
     VIOLATED = "violated"

@@ -47,7 +47,7 @@ THEOREM_1_3 = Entry(
     equation="(17)",
     statement="For smooth f alone: min over l ≤ k of ‖g_{l}‖_{1}² ≤ (f(x_{0}) − f*) / (γ(k+1)), γ = α(1 − Lα/2).",
     tested_on="jobs/theorem1-smooth.toml: logistic loss on breast-cancer with the nonconvex regulariser "
-    "Σ x_{i}²/(1+x_{i}²); jobs/theorem1.toml. It needs 0 < α < 2/L and f bounded from below, which is not said",
+    "0.1 Σ x_{i}²/(1+x_{i}²); jobs/theorem1.toml. It needs 0 < α < 2/L and f bounded from below, which is not said",
     evidence=[],
 )
 
@@ -72,7 +72,7 @@ THEOREM_2_1 = Entry(
 
 def theorem_2_1(results: Results) -> Entry:
     found = judged(THEOREM_2_1, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
-    drifts, refused = beside(results, "ce-a", drift)
+    drifts, refused = beside(results, "ce-a", drift_at_start)
     return found._replace(evidence=[*drifts, *refused, *found.evidence, *on_real_data(results, of("theorem2"))])
 
 
@@ -94,8 +94,8 @@ def _saved(job: str, row: Checked) -> bool:
     return right and (job == "ce-a" or row.run == "M = 1")
 
 
-def drift(file: Trajectory) -> str:
-    """What the proof's (34) says at x_0, and what is there: both counted over the data."""
+def drift_at_start(file: Trajectory) -> str:
+    """What the proof's (35) needs at x_0, and what is there: both counted over the data. Raises BadInput without it."""
     run = file.runs[0]
     probe = probes(file, run, 0.05)[0]
     granted = float(run.attributes["p_min"] * 2 - 1) * float(np.abs(probe.gradient).sum()) ** 2
@@ -111,7 +111,7 @@ THEOREM_2_2 = Entry(
     equation="(20)",
     statement="With α_{k} = 3/(μ(2p_{min}−1)(k+1)): E f(x_{k}) − f* ≤ 9Lσ²/(μ²(2p_{min}−1)²) (32/k + 1/k²) + "
     "(f(x_{0}) − f*)/(k+1)³.",
-    corrected="With a drift ρ (C2) and α_{k} = 3/(μρ(k+k_{0})), k_{0} ≥ 6L/(μρ²): "
+    corrected="With a drift ρ (C1, δ = 0) and α_{k} = 3/(μρ(k+k_{0})), k_{0} ≥ 6L/(μρ²): "
     "E V_{k} ≤ (k_{0}/(k+k_{0}))³V_{0} + (9Lσ²/(2μ²ρ²))(1+1/k_{0})³/(k+k_{0}) (C3).",
     tested_on="jobs/ce-a-harmonic.toml: CE-A, where f stays near 0.02; jobs/harmonic.toml: independent noise, "
     "where the first steps throw x far away",

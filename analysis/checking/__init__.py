@@ -10,7 +10,7 @@ from checking.given import Given, given
 from checking.measured import Measured, measured, probes
 from mpisign.probing import Probe
 from mpisign.settings import BadInput
-from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, judge_exact, vacuous
+from mpisign.theory.verdict import MIN_REPEATS, Judgement, Verdict, checkpoints, judge, judge_exact, unknown, vacuous
 from mpisign.trajectory import RunRecord, Trajectory
 
 ROUNDING = 64 * np.finfo(float).eps
@@ -34,7 +34,8 @@ class Checked(NamedTuple):
     note: str = ""
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
+        """That of the judgement."""
         return self.judgement.verdict
 
     @property
@@ -100,10 +101,10 @@ def judge_least(least: np.ndarray, bounds: np.ndarray, known: int, rounding: flo
     what is below the bound confirms it anywhere, and what is above violates it only there, else it is inconclusive.
     """
     found = judge_exact(least, bounds, rounding=rounding)
-    if found.verdict == "confirmed":
+    if found.verdict is Verdict.CONFIRMED:
         return found
-    seen = known and judge_exact(least[:, :known], bounds[:, :known], rounding=rounding).verdict == "violated"
-    return found if seen else found._replace(verdict="inconclusive")
+    seen = known and judge_exact(least[:, :known], bounds[:, :known], rounding=rounding).verdict is Verdict.VIOLATED
+    return found if seen else found._replace(verdict=Verdict.INCONCLUSIVE)
 
 
 class _Run:
@@ -127,14 +128,13 @@ class _Run:
         """Premises first, then what is not known, then the numbers."""
         chosen = self._chosen(facts)
         premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
-        row = self._row(statement, chosen, premise or "something is not known")
+        values = self._values(statement)[:, chosen]
         if premise:
-            return row._replace(from_k=from_k)
+            return self._row(statement, chosen, vacuous(values, premise))._replace(from_k=from_k)
         if statement.missing:
-            open_ = row.judgement._replace(verdict="inconclusive", premise="")
-            return row._replace(judgement=open_, note=self._unknown(statement))
+            return self._row(statement, chosen, unknown(values))._replace(note=self._unknown(statement))
         found = self._judgement(statement, facts, chosen)
-        return row._replace(judgement=found, note=self._why_open(statement, found))
+        return self._row(statement, chosen, found)._replace(note=self._why_open(statement, found))
 
     def _why_open(self, statement: Statement, found: Judgement) -> str:
         """What is missing where the numbers alone do not decide, or ""."""
@@ -145,11 +145,10 @@ class _Run:
         few = len(self._measured.gaps) < MIN_REPEATS
         return f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
 
-    def _row(self, statement: Statement, chosen: np.ndarray, premise: str) -> Checked:
-        """The row without a bound, vacuous for this reason."""
+    def _row(self, statement: Statement, chosen: np.ndarray, judgement: Judgement) -> Checked:
+        """The row, with the constants of its bound."""
         known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
         known["mu_along_the_run"] = self._measured.least_mu()
-        judgement = vacuous(self._values(statement)[:, chosen], premise)
         return Checked(self._run.label, statement.bound, statement.reading, self._measured.k[chosen], judgement, known)
 
     def _chosen(self, facts: Given) -> np.ndarray:

@@ -89,7 +89,7 @@ def remark_3(results: Results) -> Entry:
     known = every_l(fast.k)
     return REMARK_3._replace(
         verdict=Verdict.VIOLATED if over[:known].any() else Verdict.INCONCLUSIVE if over.any() else Verdict.CONFIRMED,
-        corrected_verdict=Verdict(best.verdict),
+        corrected_verdict=best.verdict,
         evidence=[
             f"L alpha = 1.9: min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) from some start at "
             f"{over[:known].sum()} of the k <= {known}, all of them recorded, by a factor of up to "
@@ -137,7 +137,7 @@ def remark_4(results: Results) -> Entry:
     printed = 1 - 2 * mu * alpha * (1 - L * alpha * d / 2)
     return REMARK_4._replace(
         verdict=confirmed_if(alpha * mu <= 1 - printed),
-        corrected_verdict=Verdict(row.verdict),
+        corrected_verdict=row.verdict,
         evidence=[
             f"d = {d}, L alpha = {L * alpha * d:.3g} < 2d: the printed factor is {printed:.4g}, which is no rate; "
             f"alpha mu/d = {alpha * mu:.4g}, (2 mu alpha/d)(1 - L alpha/2) = {1 - printed:.4g}",

@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 
 from checking import Checked, check, versus
-from ledger.entry import Drawing, Entry, Results, Table, Verdict, files_of, not_run
+from ledger.entry import Drawing, Entry, Results, Table, Verdict, files_of, not_run, together
 from mpisign.trajectory import Trajectory
 
 Chosen = Callable[[str, Checked], bool]
@@ -33,11 +33,7 @@ def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
 def verdict(some: Iterable[Checked]) -> Verdict:
     """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
     found = {row.verdict for row in some}
-    if "violated" in found:
-        return Verdict.VIOLATED
-    if len(found) > 1:
-        found -= {"vacuous"}
-    return Verdict(found.pop()) if len(found) == 1 else Verdict.INCONCLUSIVE
+    return together(found - {Verdict.VACUOUS} or found)
 
 
 def line(row: Checked) -> str:

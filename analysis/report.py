@@ -58,6 +58,7 @@ def as_json(entries: dict[str, list[Entry]]) -> str:
 
 
 def as_table(entry: Entry) -> dict[str, Any]:
+    """An entry for JSON: of its figures, the captions."""
     table = entry.table._asdict() if entry.table else None
     return entry._asdict() | {"table": table, "figures": [drawing.caption for drawing in entry.figures]}
 

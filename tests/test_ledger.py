@@ -1,11 +1,14 @@
 """The ledger's entries on files that are not whole, not of the runs that they need, or too short to decide."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from alone import run_alone
 from launch import ROOT
 from mpisign.settings import BadInput
+from mpisign.theory.verdict import Word
 from mpisign.trajectory import Repeat, RunRecord, Trajectory
 
 SHORT = {
@@ -203,13 +206,13 @@ def test_more_workers_as_printed_and_corrected(finals, printed, corrected, file,
 
 def test_what_a_corrected_statement_denies_confirms_it_when_it_fails(ledger):
     from claims import Finding
-    from ledger.section5 import _said, _verdict
+    from ledger.ratios import said, verdict_of
 
     found = {"a": Finding("holds", "1"), "b": Finding("does not hold", "2"), "c": Finding("open", "3")}
     says = {"a": True, "b": False, "c": None}.get
-    assert _verdict([_said(found, says)]) == "confirmed"
-    assert _verdict([_said(found, {"a": False, "b": False}.get)]) == "violated"
-    assert _verdict([_said(found, {"a": True, "c": False}.get)]) == "inconclusive"
+    assert verdict_of([said(found, says)]) == "confirmed"
+    assert verdict_of([said(found, {"a": False, "b": False}.get)]) == "violated"
+    assert verdict_of([said(found, {"a": True, "c": False}.get)]) == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -358,3 +361,7 @@ def test_figure_1_needs_methods_that_are_linear(file, entry, ledger, monkeypatch
     assert (known.verdict, known.corrected_verdict) == ("vacuous", "confirmed")
     monkeypatch.setattr("ledger.section5.linear", lambda gap: ledger.entry.Verdict("violated"))
     assert entry("figure_1", {"figure1": file("figure1")}).verdict == "violated"
+
+
+def test_the_ledger_and_the_theory_have_the_same_four_words(ledger):
+    assert tuple(ledger.entry.Verdict) == get_args(Word)

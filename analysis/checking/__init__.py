@@ -10,7 +10,7 @@ from checking.given import Given, given
 from checking.measured import Measured, measured, probes
 from mpisign.probing import Probe
 from mpisign.settings import BadInput
-from mpisign.theory.verdict import MIN_REPEATS, Judgement, Verdict, checkpoints, judge, judge_exact, unknown, vacuous
+from mpisign.theory.verdict import MIN_REPEATS, Judgement, Word, checkpoints, judge, judge_exact, unknown, vacuous
 from mpisign.trajectory import RunRecord, Trajectory
 
 ROUNDING = 64 * np.finfo(float).eps
@@ -34,7 +34,7 @@ class Checked(NamedTuple):
     note: str = ""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Word:
         """That of the judgement."""
         return self.judgement.verdict
 
@@ -101,10 +101,10 @@ def judge_least(least: np.ndarray, bounds: np.ndarray, known: int, rounding: flo
     what is below the bound confirms it anywhere, and what is above violates it only there, else it is inconclusive.
     """
     found = judge_exact(least, bounds, rounding=rounding)
-    if found.verdict is Verdict.CONFIRMED:
+    if found.verdict == "confirmed":
         return found
-    seen = known and judge_exact(least[:, :known], bounds[:, :known], rounding=rounding).verdict is Verdict.VIOLATED
-    return found if seen else found._replace(verdict=Verdict.INCONCLUSIVE)
+    seen = known and judge_exact(least[:, :known], bounds[:, :known], rounding=rounding).verdict == "violated"
+    return found if seen else found._replace(verdict="inconclusive")
 
 
 class _Run:

@@ -79,6 +79,7 @@ HOW_MANY = Entry(
 
 
 def how_many(results: Results) -> Entry:
+    """The mean advantage for each M, and A_M(p)."""
     files = files_of(results, "workers")
     if not files:
         return HOW_MANY
@@ -104,6 +105,7 @@ TIES = Entry(
 
 
 def ties(results: Results) -> Entry:
+    """The mean advantage for each rule and M: printed and A_M(p), corrected and A_M(p) with the ties' part."""
     files = files_of(results, "ties")
     if not files:
         return TIES
@@ -131,6 +133,7 @@ COVARIANCE = Entry(
 
 
 def covariance(results: Results) -> Entry:
+    """The mean drift at each x: printed and the proof's, corrected and C4's."""
     files = files_of(results, "ce-b-drift")
     if not files:
         return COVARIANCE
@@ -159,6 +162,7 @@ FLIPS = Entry(
 
 
 def flips(results: Results) -> Entry:
+    """The mean advantage for each B: printed and A_M at the mean p, corrected and the convolution."""
     files = files_of(results, "flipped")
     if not files:
         return FLIPS
@@ -196,6 +200,7 @@ FEWER_BITS = Entry(
 
 
 def fewer_bits(results: Results) -> Entry:
+    """The interval of SGD's bits over scaled signSGD's to the lowest gap that all reach, above 1."""
     files = files_of(results, "bits", "bits-wide")
     if not files:
         return FEWER_BITS
@@ -230,6 +235,7 @@ CROSSING = Entry(
 
 
 def crossing(results: Results) -> Entry:
+    """The interval of the bandwidth below which scaled signSGD is faster, above 0."""
     files = files_of(results, "bits", "bits-wide")
     if not files:
         return CROSSING

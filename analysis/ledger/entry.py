@@ -1,6 +1,7 @@
 """A claim of the paper with its verdict: what the ledger is made of, and what the report shows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -8,13 +9,22 @@ from matplotlib.figure import Figure
 
 from interval import Interval
 from mpisign.settings import BadInput
-from mpisign.theory.verdict import Verdict
 from mpisign.trajectory import Trajectory
 
 T = TypeVar("T")
 
 Results = Mapping[str, list[Trajectory]]
 """Trajectory files by the name of their job."""
+
+
+class Verdict(StrEnum):
+    """vacuous: a premise fails in every run, or what is compared is one and the same (Figure 1), so that a true
+    statement says nothing; inconclusive: also what was not run. The words are those of `mpisign.theory.verdict`."""
+
+    CONFIRMED = "confirmed"
+    VIOLATED = "violated"
+    VACUOUS = "vacuous"
+    INCONCLUSIVE = "inconclusive"
 
 
 class Drawing(NamedTuple):

@@ -24,6 +24,7 @@ REMARK_2 = Entry(
 
 
 def remark_2(results: Results) -> Entry:
+    """The largest |z_k - x_k| over all k and starts, beside rounding."""
     files = files_of(results, "remark2")
     if not files:
         return REMARK_2
@@ -78,6 +79,7 @@ REMARK_3 = Entry(
 
 
 def remark_3(results: Results) -> Entry:
+    """Printed: the least ||g_l||_1^2 at L alpha = 1.9 over L V_0/(2(k+1)). Corrected: that of (17) at L alpha = 1."""
     files = files_of(results, "theorem1")
     if not files:
         return REMARK_3
@@ -89,7 +91,7 @@ def remark_3(results: Results) -> Entry:
     known = every_l(fast.k)
     return REMARK_3._replace(
         verdict=Verdict.VIOLATED if over[:known].any() else Verdict.INCONCLUSIVE if over.any() else Verdict.CONFIRMED,
-        corrected_verdict=best.verdict,
+        corrected_verdict=Verdict(best.verdict),
         evidence=[
             f"L alpha = 1.9: min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) from some start at "
             f"{over[:known].sum()} of the k <= {known}, all of them recorded, by a factor of up to "
@@ -127,6 +129,7 @@ REMARK_4 = Entry(
 
 
 def remark_4(results: Results) -> Entry:
+    """Printed: alpha mu/d beside the printed gain of a step. Corrected: (16) for alpha/d, `checking`."""
     files = files_of(results, "theorem1")
     if not files:
         return REMARK_4
@@ -137,7 +140,7 @@ def remark_4(results: Results) -> Entry:
     printed = 1 - 2 * mu * alpha * (1 - L * alpha * d / 2)
     return REMARK_4._replace(
         verdict=confirmed_if(alpha * mu <= 1 - printed),
-        corrected_verdict=row.verdict,
+        corrected_verdict=Verdict(row.verdict),
         evidence=[
             f"d = {d}, L alpha = {L * alpha * d:.3g} < 2d: the printed factor is {printed:.4g}, which is no rate; "
             f"alpha mu/d = {alpha * mu:.4g}, (2 mu alpha/d)(1 - L alpha/2) = {1 - printed:.4g}",
@@ -159,6 +162,7 @@ REMARK_5 = Entry(
 
 
 def remark_5(results: Results) -> Entry:
+    """The limits of E||g~ - g||_1^2 for each n: printed against sigma^2/n, corrected against the corrected bound."""
     files = files_of(results, "remark5")
     if not files:
         return REMARK_5

@@ -23,6 +23,7 @@ THEOREM_1_1 = Entry(
 
 
 def theorem_1_1(results: Results) -> Entry:
+    """Every record of every start against (16), `checking`."""
     return judged(THEOREM_1_1, results, ["theorem1"], of("theorem1"), drawn=SHOWN)
 
 
@@ -38,6 +39,7 @@ THEOREM_1_2 = Entry(
 
 
 def theorem_1_2(results: Results) -> Entry:
+    """Every record of every start against (16), `checking`."""
     return judged(THEOREM_1_2, results, ["theorem1-singular", "theorem1-nonconvex"], of("theorem1"))
 
 
@@ -53,6 +55,7 @@ THEOREM_1_3 = Entry(
 
 
 def theorem_1_3(results: Results) -> Entry:
+    """The least ||g_l||_1^2 over l <= k of every start against (17), `checking.judge_least`."""
     return judged(THEOREM_1_3, results, ["theorem1-smooth", "theorem1"], of("theorem1_gradient"))
 
 
@@ -71,6 +74,7 @@ THEOREM_2_1 = Entry(
 
 
 def theorem_2_1(results: Results) -> Entry:
+    """The mean gap's limits at twelve k: printed against (19) on CE-A, corrected against C0, C1 and (19)."""
     found = judged(THEOREM_2_1, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
     drifts, refused = beside(results, "ce-a", drift_at_start)
     return found._replace(evidence=[*drifts, *refused, *found.evidence, *on_real_data(results, of("theorem2"))])
@@ -120,6 +124,7 @@ THEOREM_2_2 = Entry(
 
 
 def theorem_2_2(results: Results) -> Entry:
+    """The mean gap's limits at twelve k: printed against (20), corrected against C3."""
     return judged(
         THEOREM_2_2,
         results,

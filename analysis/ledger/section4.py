@@ -20,6 +20,7 @@ THEOREM_3 = Entry(
 
 
 def theorem_3(results: Results) -> Entry:
+    """The mean gap's limits at twelve k: printed against (21) on CE-B, corrected against C0, C1 and (21)."""
     found = judged(THEOREM_3, results, ["ce-b", "controls"], _coupled, _saved, drawn=SHOWN)
     return found._replace(evidence=[*found.evidence, *on_real_data(results, of("theorem3", only="M = 3"))])
 
@@ -47,6 +48,7 @@ REMARK_7 = Entry(
 
 
 def remark_7(results: Results) -> Entry:
+    """The mean gap's limits at twelve k: printed against (20) for M = 3, corrected against C3."""
     return judged(
         REMARK_7,
         results,

@@ -1,6 +1,6 @@
 """The ledger's entries on Section V: Figure 1 (Example 4), Figures 2 and 3 (Example 5)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -15,7 +15,6 @@ from ledger.entry import (
     Drawing,
     Entry,
     Results,
-    Table,
     Verdict,
     confirmed_if,
     figures,
@@ -25,6 +24,7 @@ from ledger.entry import (
     together,
 )
 from ledger.rates import linear
+from ledger.ratios import count, said, table_of, verdict_of
 from mpisign.trajectory import RunRecord, Trajectory
 
 FIGURE_1 = Entry(
@@ -42,6 +42,7 @@ FIGURE_1 = Entry(
 
 
 def figure_1(results: Results) -> Entry:
+    """Printed: the rate of GD and the two like it, and the least late gap of the others. Corrected: equal bits."""
     files = files_of(results, "figure1")
     if not files:
         return FIGURE_1
@@ -85,6 +86,7 @@ FIGURE_2A = _on_figure_2(
 
 
 def figure_2a(results: Results) -> Entry:
+    """The intervals of the ratios of final gaps in panel (a)."""
     entry = _compared(
         FIGURE_2A,
         results,
@@ -115,6 +117,7 @@ FIGURE_2B = _on_figure_2(
 
 
 def figure_2b(results: Results) -> Entry:
+    """The intervals of the ratios of final gaps in panel (b)."""
     entry = _compared(
         FIGURE_2B,
         results,
@@ -157,6 +160,7 @@ FIGURE_2 = _on_figure_2(
 
 
 def figure_2(results: Results) -> Entry:
+    """The intervals of the ratios of final gaps, (a) over (b)."""
     entry = _compared(
         FIGURE_2,
         results,
@@ -191,29 +195,16 @@ def _compared(entry: Entry, results: Results, panel: str, says: Callable[[float,
     if not found:
         return entry
     printed, read = ([_without(findings, reading) for findings in found.values()] for reading in figure2.READINGS)
-    right = [_said(made, partial(says, batches[stem])) for stem, made in found.items()]
+    right = [said(made, partial(says, batches[stem])) for stem, made in found.items()]
     return entry._replace(
-        verdict=_verdict(printed),
-        corrected_verdict=_verdict(right),
+        verdict=verdict_of(printed),
+        corrected_verdict=verdict_of(right),
         evidence=[
-            f"as printed: {_count(printed)}; per coordinate: {_count(read)}",
-            f"of the corrected statement: {_count(right)}",
+            f"as printed: {count(printed)}; per coordinate: {count(read)}",
+            f"of the corrected statement: {count(right)}",
         ],
-        table=_table(found),
+        table=table_of(found),
     )
-
-
-def _said(made: Mapping[str, Finding], says: Callable[[str], bool | None]) -> list[Finding]:
-    """What was found for the claims that are made, and against those that are denied."""
-    return [
-        finding if made_ else finding._replace(verdict=DENIED[finding.verdict])
-        for claim, finding in made.items()
-        if (made_ := says(claim)) is not None
-    ]
-
-
-DENIED = {"holds": "does not hold", "does not hold": "holds", "open": "open"}
-"""What is found for a claim, as it is found for the contrary."""
 
 
 def _of_panel(claims: list[Claim], panel: str) -> dict[str, Finding]:
@@ -239,6 +230,7 @@ FIGURE_3 = Entry(
 
 
 def figure_3(results: Results) -> Entry:
+    """The ratio of final gaps: printed each M over the one before; corrected odd over odd, and even M over M - 1."""
     files = files_of(results, "figure3")
     if not files:
         return FIGURE_3
@@ -248,14 +240,14 @@ def figure_3(results: Results) -> Entry:
     even = {stem: dict(even_steps(some)) for stem, some in runs.items()}
     findings, steps, pairs = ([list(each.values()) for each in found.values()] for found in (printed, odd, even))
     return FIGURE_3._replace(
-        verdict=_verdict(findings),
-        corrected_verdict=together([_verdict(steps), _verdict(pairs)]),
+        verdict=verdict_of(findings),
+        corrected_verdict=together([verdict_of(steps), verdict_of(pairs)]),
         evidence=[
-            f"each M against the one before: {_count(findings)}",
-            f"of the corrected statement: each odd M against the odd one before: {_count(steps)}; each even M within "
-            f"a factor of {NOTHING} of M - 1: {_count(pairs)}",
+            f"each M against the one before: {count(findings)}",
+            f"of the corrected statement: each odd M against the odd one before: {count(steps)}; each even M within "
+            f"a factor of {NOTHING} of M - 1: {count(pairs)}",
         ],
-        table=_table({stem: printed[stem] | odd[stem] | even[stem] for stem in printed}),
+        table=table_of({stem: printed[stem] | odd[stem] | even[stem] for stem in printed}),
         figures=figures(
             files,
             figure3.draw,
@@ -284,27 +276,3 @@ def even_steps(runs: list[RunRecord]) -> list[Claim]:
     return [
         (f"{run.label} the same as {one.label}, within {NOTHING}", similar(run, one, NOTHING)) for run, one in pairs
     ]
-
-
-def _verdict(findings: Iterable[list[Finding]]) -> Verdict:
-    known = {"holds": Verdict.CONFIRMED, "does not hold": Verdict.VIOLATED, "open": Verdict.INCONCLUSIVE}
-    return together(known[finding.verdict] for some in findings for finding in some)
-
-
-def _count(findings: Iterable[list[Finding]]) -> str:
-    verdicts = [finding.verdict for some in findings for finding in some]
-    return f"{verdicts.count('holds')} of {len(verdicts)} hold, {verdicts.count('open')} open"
-
-
-def _table(found: Mapping[str, Mapping[str, Finding]]) -> Table:
-    """A row for each claim, a column for each file."""
-    claims = dict.fromkeys(claim for findings in found.values() for claim in findings)
-    rows = [[claim, *(_cell(findings.get(claim)) for findings in found.values())] for claim in claims]
-    return Table(["ratio of final gaps", *found], rows)
-
-
-def _cell(finding: Finding | None) -> str:
-    if finding is None:
-        return "–"
-    diverged = str(finding.evidence).endswith("diverged")
-    return f"{finding.verdict}: {'diverged' if diverged else finding.evidence}"

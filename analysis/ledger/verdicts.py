@@ -32,7 +32,7 @@ def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
 
 def verdict(some: Iterable[Checked]) -> Verdict:
     """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
-    found = {row.verdict for row in some}
+    found = {Verdict(row.verdict) for row in some}
     return together(found - {Verdict.VACUOUS} or found)
 
 

@@ -8,8 +8,7 @@ Independent repeats run along the first axis. Pure functions; the resampling is 
 
 import math
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -29,16 +28,7 @@ _SEED = 20240906
 _BLOCK = 256  # resamples at a time: 2 MB of counts for R = 1000
 
 
-class Verdict(StrEnum):
-    """vacuous: a premise fails, or what is compared is one and the same, so that a true statement says nothing.
-
-    inconclusive: the numbers do not decide, or there are none.
-    """
-
-    CONFIRMED = "confirmed"
-    VIOLATED = "violated"
-    VACUOUS = "vacuous"
-    INCONCLUSIVE = "inconclusive"
+Word = Literal["confirmed", "violated", "vacuous", "inconclusive"]
 
 
 class Judgement(NamedTuple):
@@ -48,7 +38,7 @@ class Judgement(NamedTuple):
     each one-sided at level / m. premise: what failed, when the verdict is vacuous; otherwise empty.
     """
 
-    verdict: Verdict
+    verdict: Word
     premise: str
     mean: Floats
     low: Floats
@@ -97,8 +87,7 @@ def judge(gaps: Floats, bounds: Floats, *, level: float = 0.05, f_star_error: fl
     low = np.array([lower_limit(column, each) for column in _over(np.maximum(gaps - f_star_error, 0), bounds).T])
     high = upper_limits(_over(gaps + f_star_error, bounds), each)
     confirmed = len(gaps) >= MIN_REPEATS and (high <= 1).all()
-    verdict = Verdict.CONFIRMED if confirmed else Verdict.INCONCLUSIVE
-    verdict = Verdict.VIOLATED if (low > 1).any() else verdict
+    verdict: Word = "violated" if (low > 1).any() else "confirmed" if confirmed else "inconclusive"
     bound = bounds.mean(axis=0)
     return Judgement(verdict, "", _mean(gaps), low * bound, high * bound, bound, level)
 
@@ -112,7 +101,7 @@ def judge_exact(gaps: Floats, bounds: Floats, *, rounding: float = 0.0) -> Judge
     gaps, bounds = _measured(gaps, bounds)
     in_range(rounding=rounding)
     held = (gaps <= bounds * (1 + RELATIVE) + rounding).all()
-    verdict = Verdict.CONFIRMED if held else Verdict.VIOLATED
+    verdict: Word = "confirmed" if held else "violated"
     above, bound = np.maximum(gaps - rounding, 0), bounds.mean(axis=0)
     scaled = np.where(bounds > 0, above / np.where(bounds > 0, bounds, 1) * bound, above)
     return Judgement(verdict, "", _mean(gaps), scaled.min(axis=0), scaled.max(axis=0), bound, 0.0)
@@ -124,14 +113,14 @@ def vacuous(gaps: Floats, premise: str) -> Judgement:
     Premises come before bounds: whoever has a failing one asks this and not `judge`.
     """
     require("premise says what fails", premise, {"premise": repr(premise)})
-    return unknown(gaps)._replace(verdict=Verdict.VACUOUS, premise=premise)
+    return unknown(gaps)._replace(verdict="vacuous", premise=premise)
 
 
 def unknown(gaps: Floats) -> Judgement:
     """inconclusive, since a constant of the bound is not known: no bound and no limits."""
     mean = _mean(np.asarray(gaps, dtype=np.float64))
     nothing = np.full_like(mean, np.nan)
-    return Judgement(Verdict.INCONCLUSIVE, "", mean, nothing, nothing, nothing, math.nan)
+    return Judgement("inconclusive", "", mean, nothing, nothing, nothing, math.nan)
 
 
 def log_capital(ratios: Floats) -> Floats:

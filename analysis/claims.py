@@ -77,13 +77,13 @@ def better(one: RunRecord, other: RunRecord) -> Finding:
     return _judged(one, other, lambda found: found.high < 1, lambda found: found.low > 1)
 
 
-def similar(one: RunRecord, other: RunRecord) -> Finding:
-    """Whether both end within a factor of two."""
+def similar(one: RunRecord, other: RunRecord, within: float = SIMILAR) -> Finding:
+    """Whether both end within this factor."""
     return _judged(
         one,
         other,
-        lambda found: found.low >= 1 / SIMILAR and found.high <= SIMILAR,
-        lambda found: found.high < 1 / SIMILAR or found.low > SIMILAR,
+        lambda found: found.low >= 1 / within and found.high <= within,
+        lambda found: found.high < 1 / within or found.low > within,
     )
 
 

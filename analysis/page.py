@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 from markupsafe import Markup, escape
 
 from ledger.entry import Drawing, Entry, Verdict
+from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -22,7 +23,7 @@ DPI = 150
 
 
 class Picture(NamedTuple):
-    """A figure as a data URI, and its size in pixels."""
+    """A figure as a data URI, "" where there is none, and its size in pixels."""
 
     caption: str
     alt: str
@@ -73,8 +74,11 @@ def maths(text: str) -> Markup:
 
 
 def picture(drawing: Drawing) -> Picture:
-    """Draw it, and let go of the figure."""
-    figure, png = drawing.draw(), io.BytesIO()
+    """Draw it, and let go of the figure; one whose files are refused is a caption that says so, without an image."""
+    try:
+        figure, png = drawing.draw(), io.BytesIO()
+    except BadInput as error:
+        return Picture(f"{drawing.caption} Not drawn: {error}", drawing.alt, "", 0, 0)
     figure.savefig(png, format="png", dpi=DPI, pil_kwargs={"optimize": True})
     plt.close(figure)
     width, height = struct.unpack(">II", png.getvalue()[16:24])

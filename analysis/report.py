@@ -39,7 +39,7 @@ def read(folder: Path) -> Results:
             trajectory = Trajectory(path, iterates=True)
             results[job(trajectory)].append(trajectory)
     if not results:
-        raise BadInput(str(folder), "expected trajectory files (*.h5) made by mpisign run; there is none")
+        raise BadInput(str(folder), "expected trajectory files (*.h5) made by mpisign run; found none")
     return dict(results)
 
 
@@ -58,6 +58,7 @@ def as_json(entries: dict[str, list[Entry]]) -> str:
 
 
 def as_table(entry: Entry) -> dict[str, Any]:
+    """An entry for JSON: of its figures, the captions."""
     table = entry.table._asdict() if entry.table else None
     return entry._asdict() | {"table": table, "figures": [drawing.caption for drawing in entry.figures]}
 
@@ -98,7 +99,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
     parser.add_argument(
-        "--claim", action="append", default=[], metavar="module:function", help="a claim of your own, of the results"
+        "--claim",
+        action="append",
+        default=[],
+        metavar="module:function",
+        help="a claim of your own, a function of the results (README, From your own package)",
     )
     options = parser.parse_args()
     try:

@@ -47,8 +47,8 @@ def mp_theorem2(k, gap0, mu, L, alpha, p_min, sigma2):
     return linear(k, gap0, 1 - 2 * mu * alpha * drift, L * sigma2 * alpha / (2 * mu * drift))
 
 
-def mp_theorem2_harmonic(k, gap0, mu, L, p_min, sigma2):
-    noise = 9 * L * sigma2 / (mu**2 * (2 * p_min - 1) ** 2)
+def mp_theorem2_harmonic(k, gap0, mu, L, p_min, sigma2, workers):
+    noise = 9 * L * sigma2 / (mu**2 * (2 * mp_half(p_min, workers) - 1) ** 2)
     return mp.inf if k == 0 else noise * (32 / k + 1 / k**2) + gap0 / (k + 1) ** 3
 
 
@@ -105,7 +105,7 @@ BOUNDS = {  # the function, the formula, its parameters, and the drift whose ran
     "theorem1": (bounds.theorem1, mp_theorem1, "mu L alpha", lambda v: 2),
     "theorem1_gradient": (bounds.theorem1_gradient, mp_theorem1_gradient, "L alpha", lambda v: 2),
     "theorem2": (bounds.theorem2, mp_theorem2, "mu L alpha p_min sigma2", lambda v: 2 * v["p_min"] - 1),
-    "theorem2_harmonic": (bounds.theorem2_harmonic, mp_theorem2_harmonic, "mu L p_min sigma2", None),
+    "theorem2_harmonic": (bounds.theorem2_harmonic, mp_theorem2_harmonic, "mu L p_min sigma2 workers", None),
     "theorem3": (
         bounds.theorem3,
         mp_theorem3,

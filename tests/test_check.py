@@ -157,6 +157,17 @@ def test_the_step_of_theorem_2_overshoots_and_the_shifted_one_does_not(checked):
         assert set(shifted.values()) == {"confirmed"}
 
 
+def test_remark_7_names_its_constants_and_not_others(checked):
+    """p_min is that of a worker; (20) has 2 I - 1 with I = P(two or three of three are right) in its place."""
+    found = [row for row in checked("harmonic") if row.bound == "theorem2_harmonic"]
+    row = next(row for row in found if row.run == "step of (20), M = 3")
+    assert (row.constants["p_min"], row.constants["workers"]) == (pytest.approx(0.8), 3)
+    noise = 9 * row.constants["L"] * row.constants["sigma2"] / (row.constants["mu"] * (2 * 0.896 - 1)) ** 2
+    assert row.judgement.bound[-1] == pytest.approx(noise * (32 / 100 + 1e-4), rel=1e-3)
+    other = next(row for row in found if row.run == "step of C3, M = 3")
+    assert other.judgement.premise.startswith("alpha_k = 3/(mu (2 I_p_min(kappa, kappa) - 1)(k + 1)) = ")
+
+
 @pytest.mark.parametrize("job", ["theorem1", "theorem1-singular", "theorem1-nonconvex"])
 def test_exact_gradients_keep_theorem_1(checked, job):
     found = [row for row in checked(job) if row.bound in ("theorem1", "theorem1_gradient")]
@@ -301,6 +312,8 @@ def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, tmp_pat
     assert {name: found[name] for name in expected} == expected
     assert "the drift E[N g's] is -0.0075," in entries["theorem-2-1"].evidence[0]
     assert "from k = 0: p_min > 1/2" in entries["theorem-2-1"].evidence[-1]
+    for claim, what in (("theorem-1-1", "the gap"), ("theorem-1-3", "min ‖g_{l}‖_{1}²"), ("theorem-2-1", "the gap")):
+        assert f"mean of {what} and its limits" in entries[claim].table.head
     assert entries["theorem-2-2"].evidence == [
         "not run: mpisign run jobs/ce-a-harmonic.toml -o results/ce-a-harmonic.h5"
     ]

@@ -164,7 +164,7 @@ def test_bad_input_is_one_line(script, tmp_path):
     )
     status, out, err = script(tmp_path, "-o", tmp_path / "report")
     assert (status, out) == (2, "")
-    assert "there is none" in err
+    assert "expected trajectory files (*.h5) made by mpisign run; found none" in err
     (tmp_path / "cut-off.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     status, out, err = script(tmp_path, "-o", tmp_path / "report")
     assert (status, out) == (2, "")

@@ -10,7 +10,7 @@ from checking.given import Given, given
 from checking.measured import Measured, measured, probes
 from mpisign.probing import Probe
 from mpisign.settings import BadInput
-from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, judge_exact, vacuous
+from mpisign.theory.verdict import MIN_REPEATS, Judgement, Word, checkpoints, judge, judge_exact, unknown, vacuous
 from mpisign.trajectory import RunRecord, Trajectory
 
 ROUNDING = 64 * np.finfo(float).eps
@@ -34,7 +34,8 @@ class Checked(NamedTuple):
     note: str = ""
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Word:
+        """That of the judgement."""
         return self.judgement.verdict
 
     @property
@@ -88,6 +89,24 @@ def check(trajectory: Trajectory, options: dict[str, float] | None = None, level
     return found
 
 
+def every_l(k: np.ndarray) -> int:
+    """How many of the first checkpoints (m,), without k = 0, come before a k that was not recorded."""
+    return int((k == np.arange(1, len(k) + 1)).cumprod().sum())
+
+
+def judge_least(least: np.ndarray, bounds: np.ndarray, known: int, rounding: float) -> Judgement:
+    """(17), judged on the least ||g_l||_1^2 over the recorded l <= k, shapes (R, m), as `judge_exact` does.
+
+    It is at least the minimum over all l <= k that (17) speaks of, and equal to it at the first `known` checkpoints:
+    what is below the bound confirms it anywhere, and what is above violates it only there, else it is inconclusive.
+    """
+    found = judge_exact(least, bounds, rounding=rounding)
+    if found.verdict == "confirmed":
+        return found
+    seen = known and judge_exact(least[:, :known], bounds[:, :known], rounding=rounding).verdict == "violated"
+    return found if seen else found._replace(verdict="inconclusive")
+
+
 class _Run:
     """One run while it is checked: what it measured, and what is asked again only when a bound needs it."""
 
@@ -109,22 +128,27 @@ class _Run:
         """Premises first, then what is not known, then the numbers."""
         chosen = self._chosen(facts)
         premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
-        row = self._row(statement, chosen, premise or "something is not known")
+        values = self._values(statement)[:, chosen]
         if premise:
-            return row._replace(from_k=from_k)
+            return self._row(statement, chosen, vacuous(values, premise))._replace(from_k=from_k)
         if statement.missing:
-            open_ = row.judgement._replace(verdict="inconclusive", premise="")
-            return row._replace(judgement=open_, note=self._unknown(statement))
+            return self._row(statement, chosen, unknown(values))._replace(note=self._unknown(statement))
         found = self._judgement(statement, facts, chosen)
-        few = found.verdict == "inconclusive" and len(self._measured.gaps) < MIN_REPEATS
-        note = f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
-        return row._replace(judgement=found, note=note)
+        return self._row(statement, chosen, found)._replace(note=self._why_open(statement, found))
 
-    def _row(self, statement: Statement, chosen: np.ndarray, premise: str) -> Checked:
-        """The row without a bound, vacuous for this reason."""
+    def _why_open(self, statement: Statement, found: Judgement) -> str:
+        """What is missing where the numbers alone do not decide, or ""."""
+        if found.verdict != "inconclusive":
+            return ""
+        if statement.bound == "theorem1_gradient":
+            return "above it at recorded k; whether the least over all l <= k is needs log = { every = 1 }"
+        few = len(self._measured.gaps) < MIN_REPEATS
+        return f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
+
+    def _row(self, statement: Statement, chosen: np.ndarray, judgement: Judgement) -> Checked:
+        """The row, with the constants of its bound."""
         known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
         known["mu_along_the_run"] = self._measured.least_mu()
-        judgement = vacuous(self._values(statement)[:, chosen], premise)
         return Checked(self._run.label, statement.bound, statement.reading, self._measured.k[chosen], judgement, known)
 
     def _chosen(self, facts: Given) -> np.ndarray:
@@ -187,7 +211,8 @@ class _Run:
         values = self._values(statement)[:, chosen]
         error = float(self._run.attributes["f_star_error"])
         if statement.bound == "theorem1_gradient":  # f* is in its bound alone
-            return judge_exact(values, bounds, rounding=ROUNDING * float(self._measured.gradients[:, 0].max()))
+            rounding = ROUNDING * float(self._measured.gradients[:, 0].max())
+            return judge_least(values, bounds, every_l(self._measured.k[chosen]), rounding)
         if facts.exact:
             return judge_exact(values, bounds, rounding=ROUNDING * float(self._measured.size.max()) + error)
         return judge(values, bounds, level=self._level, f_star_error=error)

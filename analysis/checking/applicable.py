@@ -58,13 +58,11 @@ def _printed(given: Given) -> Iterator[Statement]:
 
 
 def _harmonic(given: Given, reading: str, noise: dict[str, float | None]) -> Statement:
-    """(20); for M > 1 with 2 I_p(kappa, kappa) - 1 in the place of 2 p_min - 1."""
-    p_min = noise["p_min"]
+    """(20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1."""
     if given.workers > 1:
         reading = "; ".join(filter(None, ["Remark 7", reading]))
-        p_min = None if p_min is None else float(bounds.beta_half(p_min, given.workers))
-    premise = given.broken or _step_rule(given, p_min)
-    return _statement("theorem2_harmonic", reading, premise, **{**noise, "p_min": p_min})
+    premise = given.broken or _step_rule(given, noise["p_min"])
+    return _statement("theorem2_harmonic", reading, premise, workers=given.workers, **noise)
 
 
 def _step_rule(given: Given, p_min: float | None) -> str:
@@ -72,9 +70,10 @@ def _step_rule(given: Given, p_min: float | None) -> str:
     if given.mu is None or p_min is None or p_min <= 0.5:
         return ""
     c, k0 = given.harmonic or (np.nan, np.nan)
-    wanted = 3 / (given.mu * (2 * p_min - 1))
+    wanted = 3 / (given.mu * float(bounds.vote_advantage(p_min, given.workers)))
     same = np.isclose(c, wanted, rtol=_SAME, atol=0) and k0 == 1
-    return "" if same else f"alpha_k = 3/(mu (2 p_min - 1)(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
+    advantage = "2 p_min - 1" if given.workers == 1 else "2 I_p_min(kappa, kappa) - 1"
+    return "" if same else f"alpha_k = 3/(mu ({advantage})(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
 
 
 def _corrected(given: Given) -> Iterator[Statement]:

@@ -38,6 +38,7 @@ def shown(row: Checked) -> bool:
 
 
 def draw_run(found: list[Checked], axes: Axes) -> None:
+    """One panel: the mean gap with its limits, and the bounds that apply."""
     k, mean = found[0].k, found[0].judgement.mean
     limits = next((row.judgement for row in found if np.isfinite(row.judgement.low).any()), None)
     axes.plot(k, _positive(mean), "o", ms=3, color="black", label="measured")

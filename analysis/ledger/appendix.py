@@ -8,6 +8,7 @@ from mpisign.theory.bounds import proposition1_gradient, proposition2_gradient
 
 
 def proposition_1(results: Results) -> Entry:
+    """V(t) along (22), solved exactly, against the bound at every t."""
     known = flows.of_chain()
     return Entry(
         id="proposition-1-1",
@@ -28,6 +29,7 @@ def proposition_1(results: Results) -> Entry:
 
 
 def proposition_2(results: Results) -> Entry:
+    """V(t) along (23), solved exactly, against the bound at every t."""
     known = flows.of_chain()
     return Entry(
         id="proposition-2-1",
@@ -41,6 +43,7 @@ def proposition_2(results: Results) -> Entry:
 
 
 def proposition_1_gradient(results: Results) -> Entry:
+    """The least ||grad f||_2 along (22) against the bound at every t."""
     t, least, _, gap0 = flows.on_line()
     bound = proposition1_gradient(t, gap0, beta=flows.BETA)
     return Entry(
@@ -55,6 +58,7 @@ def proposition_1_gradient(results: Results) -> Entry:
 
 
 def proposition_2_gradient(results: Results) -> Entry:
+    """The least ||grad f||_1 along (23) against the bound at every t."""
     t, _, least, gap0 = flows.on_line()
     bound = proposition2_gradient(t, gap0, beta=flows.BETA)
     return Entry(

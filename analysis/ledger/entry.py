@@ -3,19 +3,23 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
+from interval import Interval
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
+
+T = TypeVar("T")
 
 Results = Mapping[str, list[Trajectory]]
 """Trajectory files by the name of their job."""
 
 
 class Verdict(StrEnum):
-    """vacuous: true, but of nothing that it is said of; inconclusive: also what was not run."""
+    """vacuous: a premise fails in every run, or what is compared is one and the same (Figure 1), so that a true
+    statement says nothing; inconclusive: also what was not run. The words are those of `mpisign.theory.verdict`."""
 
     CONFIRMED = "confirmed"
     VIOLATED = "violated"
@@ -69,6 +73,11 @@ def confirmed_if(holds: bool) -> Verdict:
     return Verdict.CONFIRMED if holds else Verdict.VIOLATED
 
 
+def above(found: Interval, value: float) -> Verdict:
+    """Of a claim that a number is more than a value: by its interval, which leaves it open when it has the value."""
+    return Verdict.CONFIRMED if found.low > value else Verdict.VIOLATED if found.high <= value else Verdict.INCONCLUSIVE
+
+
 def together(verdicts: Iterable[Verdict]) -> Verdict:
     """Of a claim with several parts: violated when one of them is, confirmed when all are."""
     some = set(verdicts)
@@ -77,12 +86,47 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
     return some.pop() if len(some) == 1 else Verdict.INCONCLUSIVE
 
 
+def files_of(results: Results, *jobs: str) -> list[Trajectory]:
+    """The files of these jobs, in this order; none of a job that was not run. Raises BadInput as `whole`."""
+    return whole([file for job in jobs for file in results.get(job, [])])
+
+
 def whole(files: list[Trajectory]) -> list[Trajectory]:
-    """The same files; raises BadInput for one in which a repeat has not ended, so that it is not taken for diverged."""
+    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
+
+    A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
+    """
     for file in files:
-        if any(repeat.status == "running" for run in file for repeat in run.repeats):
-            raise BadInput(str(file.path), "expected repeats that are complete or have diverged; one was cut off")
+        for run in file:
+            missing = set(file.repeats) - {each.number for each in run.repeats if each.status != "running"}
+            if missing:
+                raise BadInput(
+                    str(file.path),
+                    f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
+                    "cut off or not begun: give its job --resume",
+                )
     return files
+
+
+def beside(results: Results, job: str, read: Callable[[Trajectory], T]) -> tuple[list[T], list[str]]:
+    """What is read in a job's files that decide nothing, and why others were refused: that takes no verdict away."""
+    found, refused = [], []
+    for file in results.get(job, []):
+        try:
+            found.append(read(*whole([file])))
+        except BadInput as error:
+            refused.append(str(error))
+    return found, refused
+
+
+def first(some: Iterable[T], files: list[Trajectory], what: str) -> T:
+    """The first of what was looked for in these files; raises BadInput, which says what that was, where there is none.
+
+    A job keeps its name when its runs are relabelled or changed with --set.
+    """
+    for one in some:
+        return one
+    raise BadInput(", ".join(str(file.path) for file in files), f"expected {what}")
 
 
 def lines(files: list[Trajectory], findings: Callable[[Trajectory], list[str]]) -> list[str]:

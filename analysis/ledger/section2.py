@@ -1,9 +1,14 @@
 """The ledger's entries on Section II: signGD and the sign variants of AdaGrad-Norm do not converge linearly."""
 
+import numpy as np
+
 import example1
 import example2
 import example3
-from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, lines, not_run, together
+from figure import chosen
+from ledger.entry import Entry, Results, Verdict, confirmed_if, figures, files_of, lines, not_run, together
+from ledger.rates import linear
+from mpisign.trajectory import Trajectory
 
 EXAMPLE_1 = Entry(
     id="example-1",
@@ -20,7 +25,8 @@ EXAMPLE_1 = Entry(
 
 
 def example_1(results: Results) -> Entry:
-    files = results.get("example1", [])
+    """Printed: the signs of x_k from the paper's start. Corrected: that orbit, and x_K = 0 from the lattice."""
+    files = files_of(results, "example1")
     if not files:
         return EXAMPLE_1
     paper = [x for file in files for x in example1.from_the_paper(file)]
@@ -56,14 +62,16 @@ EXAMPLE_2 = Entry(
 
 
 def example_2(results: Results) -> Entry:
-    files = results.get("example2", [])
+    """Both: max(|x_k|, |x_{k+1}|) over eta/(2 b_{k+1}). Printed: the rate of (5). Corrected: that of f, and x_1."""
+    files = files_of(results, "example2")
     if not files:
         return EXAMPLE_2
-    runs = map(example2.recursion, files)
-    verdict = confirmed_if(all(example2.least_pair(eta, exact, squares) >= 1 for eta, _, exact, squares in runs))
+    runs = [example2.recursion(file) for file in files]
+    slow = confirmed_if(all(example2.least_pair(eta, exact, squares) >= 1 for eta, _, exact, squares in runs))
+    rate = confirmed_if(all(np.abs(slopes(exact) + 0.5).max() <= 0.05 for _, _, exact, _ in runs))
     return EXAMPLE_2._replace(
-        verdict=verdict,
-        corrected_verdict=verdict,
+        verdict=together([slow, *map(adagrad_norm, files)]),
+        corrected_verdict=together([slow, rate, *map(hits_zero, files)]),
         evidence=lines(files, example2.findings),
         figures=figures(
             files,
@@ -74,6 +82,25 @@ def example_2(results: Results) -> Entry:
             "line η√k, f between two lines of slope −1/2, and the error of float64 rising to order one.",
         ),
     )
+
+
+def slopes(exact: np.ndarray) -> np.ndarray:
+    """The exponent of k in the largest and in the mean f over blocks of k: within a tenth of -1/2 is 1/sqrt(k)."""
+    k, largest, mean = example2.dyadic(exact**2 / 2)
+    return np.array([example2.slope(k, largest), example2.slope(k, mean)])
+
+
+def adagrad_norm(file: Trajectory) -> Verdict:
+    """Whether (5) is linear, from the file's first start."""
+    run = chosen(file, "adagrad-norm")
+    return linear(run.gap(run.finished()[0]))
+
+
+def hits_zero(file: Trajectory) -> Verdict:
+    """Whether (6) is at 0 from k = 1 on from each x_0 = +-sqrt(eta) that was run."""
+    runs = [run for run in file if run.attributes["method"] == "sign-adagrad-norm"]
+    starts = [(run.attributes["step.alpha"], repeat.columns["x"]) for run in runs for repeat in run.finished()]
+    return together(confirmed_if(not x[1:].any()) for eta, x in starts if np.isclose(x[0, 0] ** 2, eta))
 
 
 EXAMPLE_3 = Entry(
@@ -91,7 +118,8 @@ EXAMPLE_3 = Entry(
 
 
 def example_3(results: Results) -> Entry:
-    files = results.get("example3", [])
+    """Printed: the first k where (10) and (11) differ. Corrected: |x_k| of (11) against both its bounds."""
+    files = files_of(results, "example3")
     if not files:
         return EXAMPLE_3
     runs = [example3.recursion(file) for file in files]

@@ -2,8 +2,8 @@
 
 from checking import Checked
 from ledger.entry import Entry, Results
-from ledger.section3 import SHOWN
-from ledger.verdicts import judged, line, of, rows
+from ledger.section3 import SHOWN, on_real_data
+from ledger.verdicts import judged, of
 
 THEOREM_3 = Entry(
     id="theorem-3",
@@ -20,9 +20,9 @@ THEOREM_3 = Entry(
 
 
 def theorem_3(results: Results) -> Entry:
+    """The mean gap's limits at twelve k: printed against (21) on CE-B, corrected against C0, C1 and (21)."""
     found = judged(THEOREM_3, results, ["ce-b", "controls"], _coupled, _saved, drawn=SHOWN)
-    real = rows(results, ["premise"], of("theorem3", only="M = 3"))
-    return found._replace(evidence=[*found.evidence, *(f"on real data, breast-cancer: {line(row)}" for row in real)])
+    return found._replace(evidence=[*found.evidence, *on_real_data(results, of("theorem3", only="M = 3"))])
 
 
 def _coupled(job: str, row: Checked) -> bool:
@@ -48,6 +48,7 @@ REMARK_7 = Entry(
 
 
 def remark_7(results: Results) -> Entry:
+    """The mean gap's limits at twelve k: printed against (20) for M = 3, corrected against C3."""
     return judged(
         REMARK_7,
         results,

@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 
 from checking import Checked, check, versus
-from ledger.entry import Drawing, Entry, Results, Table, Verdict, not_run
+from ledger.entry import Drawing, Entry, Results, Table, Verdict, files_of, not_run, together
 from mpisign.trajectory import Trajectory
 
 Chosen = Callable[[str, Checked], bool]
@@ -21,8 +21,8 @@ def every_bound(file: Trajectory) -> tuple[Checked, ...]:
 
 
 def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[Checked]:
-    """The bounds that were chosen, of every file of these jobs."""
-    return [row for job in jobs for file in results.get(job, []) for row in every_bound(file) if chosen(job, row)]
+    """The bounds that were chosen, of every file of these jobs; raises BadInput as `files_of`, or as `check`."""
+    return [row for job in jobs for file in files_of(results, job) for row in every_bound(file) if chosen(job, row)]
 
 
 def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
@@ -32,12 +32,8 @@ def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
 
 def verdict(some: Iterable[Checked]) -> Verdict:
     """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
-    found = {row.verdict for row in some}
-    if "violated" in found:
-        return Verdict.VIOLATED
-    if len(found) > 1:
-        found -= {"vacuous"}
-    return Verdict(found.pop()) if len(found) == 1 else Verdict.INCONCLUSIVE
+    found = {Verdict(row.verdict) for row in some}
+    return together(found - {Verdict.VACUOUS} or found)
 
 
 def line(row: Checked) -> str:
@@ -60,10 +56,11 @@ def _weight(row: Checked) -> float:
     return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
 
 
-def table(some: Iterable[Checked]) -> Table:
+def table(some: list[Checked]) -> Table:
     """A row for each run and bound; where it is vacuous, the premise in the place of numbers."""
+    what = "min ‖g_{l}‖_{1}²" if {row.bound for row in some} == {"theorem1_gradient"} else "the gap"
     return Table(
-        ["run", "bound", "verdict", "k", "mean gap and its limits", "bound there"], [_cells(row) for row in some]
+        ["run", "bound", "verdict", "k", f"mean of {what} and its limits", "bound there"], [_cells(row) for row in some]
     )
 
 

@@ -60,15 +60,17 @@ def theorem2(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_m
     return drift_bound(k, gap0, mu=mu, L=L, alpha=alpha, rho=2 * p_min - 1, delta=0.0, sigma2=sigma2)
 
 
-def theorem2_harmonic(k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float) -> Floats:
-    """E V_k <= 9 L sigma^2 / (mu (2 p_min - 1))^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20); infinite at k = 0.
+def theorem2_harmonic(
+    k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float, workers: int = 1
+) -> Floats:
+    """E V_k <= 9 L sigma^2 / (mu A)^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20), A = 2 p_min - 1; infinite at k = 0.
 
-    For alpha_k = 3 / (mu (2 p_min - 1) (k + 1)).
+    For alpha_k = 3 / (mu A (k + 1)). For M > 1 A is 2 I_p_min(kappa, kappa) - 1 (Remark 7, `vote_advantage`).
     """
     in_range(k=k, gap0=gap0, p_min=p_min, sigma2=sigma2)
     curvatures(mu, L)
     k = _real(k)
-    noise = 9 * L * sigma2 / (mu * (2 * p_min - 1)) ** 2
+    noise = 9 * L * sigma2 / (mu * vote_advantage(p_min, workers)) ** 2
     return _over(32 * noise, k) + _over(noise, k**2) + _over(gap0, (k + 1) ** 3)
 
 

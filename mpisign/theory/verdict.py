@@ -116,9 +116,14 @@ def vacuous(gaps: Floats, premise: str) -> Judgement:
     Premises come before bounds: whoever has a failing one asks this and not `judge`.
     """
     require("premise says what fails", premise, {"premise": repr(premise)})
+    return unknown(gaps)._replace(verdict="vacuous", premise=premise)
+
+
+def unknown(gaps: Floats) -> Judgement:
+    """inconclusive, since a constant of the bound is not known: no bound and no limits."""
     mean = _mean(np.asarray(gaps, dtype=np.float64))
     nothing = np.full_like(mean, np.nan)
-    return Judgement("vacuous", premise, mean, nothing, nothing, nothing, math.nan)
+    return Judgement("inconclusive", "", mean, nothing, nothing, nothing, math.nan)
 
 
 def log_capital(ratios: Floats) -> Floats:

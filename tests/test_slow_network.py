@@ -295,7 +295,7 @@ def test_rounds_are_read_from_beside(results, script, tmp_path):
     assert out.count("Allreduce of float32, d = 1000, 4e+03 ms; over a round of signs, server 3\n") == 3
 
 
-def test_crossings(script, results, monkeypatch):
+def test_crossings(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
     from network import crossing
 

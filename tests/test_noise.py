@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -14,7 +14,6 @@ from mpisign.problems.logistic import Logistic
 from mpisign.rows import signed
 from mpisign.theory.noise import Law, known, mean_law, sign_probability
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
 CE_A = Law(np.array([[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]), np.array([0.1, 0.1, 0.2, 0.6]))
 
@@ -38,7 +37,6 @@ def test_the_audit_s_counterexamples():
     assert known(ce_b).p_min.value == pytest.approx(0.6, rel=1e-14)
 
 
-@few
 @given(seed=seeds, atoms=st.integers(1, 5), d=st.integers(1, 3))
 def test_p_min_is_the_least_probability_of_a_right_sign(seed, atoms, d):
     """Over gradients from far to near 0, and at 0 for the literal one."""
@@ -51,7 +49,6 @@ def test_p_min_is_the_least_probability_of_a_right_sign(seed, atoms, d):
     assert noise.p_min_literal.value == pytest.approx(at_zero, abs=1e-12)
 
 
-@few
 @given(seed=seeds, batch=st.integers(1, 4))
 def test_the_law_of_a_mean_is_that_of_all_ordered_draws(seed, batch):
     law = random_law(seed, 3, 2)
@@ -98,7 +95,6 @@ def test_sigma_of_additive_noise(noise, d):
     assert found.p_min_literal.value == pytest.approx(0.4 if noise == "three-point" else 0.0, abs=1e-15)
 
 
-@few
 @given(seed=seeds, batch=st.integers(1, 3))
 def test_sigma_of_a_minibatch_of_logistic_regression_is_a_limit(seed, batch):
     """Against the exact variance over all ordered draws, at points near and far."""

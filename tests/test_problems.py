@@ -8,7 +8,7 @@ from typing import NamedTuple
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 from sklearn.linear_model import LogisticRegression
@@ -19,7 +19,6 @@ from mpisign.problems import PROBLEMS
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
 ROUNDING = 1e-14
 
@@ -165,7 +164,6 @@ def test_the_known_constants(case):
 
 
 @every_example
-@few
 @given(seed=seeds)
 def test_gradient_is_the_derivative(case, seed):
     problem = made(case)
@@ -177,7 +175,6 @@ def test_gradient_is_the_derivative(case, seed):
 
 
 @every_example
-@few
 @given(seed=seeds, count=st.integers(1, 4))
 def test_the_parts_add_up(case, seed, count):
     problem = made(case)
@@ -189,7 +186,6 @@ def test_the_parts_add_up(case, seed, count):
 
 
 @every_example
-@few
 @given(seed=seeds, distance=st.sampled_from([1e-8, 1e-6, 1e-4, 1.0]))
 def test_no_value_is_below_the_minimum(case, seed, distance):
     problem = made(case)
@@ -208,7 +204,6 @@ def test_the_minimum_is_the_value_at_a_minimiser(case):
 
 
 @every_example
-@few
 @given(seed=seeds)
 def test_smooth_in_the_infinity_norm(case, seed):
     problem = made(case)
@@ -219,7 +214,6 @@ def test_smooth_in_the_infinity_norm(case, seed):
 
 
 @pytest.mark.parametrize("case", CONVEX, ids=str)
-@few
 @given(seed=seeds)
 def test_strongly_convex_in_the_infinity_norm(case, seed):
     problem = made(case)
@@ -230,7 +224,6 @@ def test_strongly_convex_in_the_infinity_norm(case, seed):
 
 
 @pytest.mark.parametrize("case", PL, ids=str)
-@few
 @given(seed=seeds)
 def test_the_pl_inequality(case, seed):
     problem, minimum = made(case), best(case)[0]
@@ -260,7 +253,6 @@ def random_hessian(seed, d, rank):
     return (gram + gram.T) / 2
 
 
-@few
 @given(values=st.lists(st.floats(0, 1e3), min_size=1, max_size=6).filter(any))
 def test_constants_of_a_separable_quadratic(values):
     found = constants(PROBLEMS["separable"](eigenvalues=values))
@@ -268,14 +260,12 @@ def test_constants_of_a_separable_quadratic(values):
     assert found["mu" if all(values) else "mu_PL"] == (min(value for value in values if value), "exact")
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 6), rank=st.integers(1, 8))
 def test_L_of_a_quadratic(seed, d, rank):
     hessian = random_hessian(seed, d, rank)
     assert_limits_smoothness(constants(PROBLEMS["quadratic"](matrix=hessian.tolist()))["L"], hessian)
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 6))
 def test_mu_of_a_quadratic_is_its_least_value_on_the_faces_of_the_unit_cube(seed, d):
     hessian = random_hessian(seed, d, d) + 0.01 * np.eye(d)

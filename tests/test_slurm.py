@@ -122,7 +122,9 @@ class Slurm:
         """Wait for a job to be in the queue again, and spare it the two minutes that SLURM lets it wait there."""
         self.until(f"job {job} is requeued", lambda: self.about(job).get("Restarts") == "1")
         self.until(f"job {job} waits", lambda: self.about(job)["JobState"] == "PENDING")
-        time.sleep(2.5)  # a node takes no job back in the same second or two: its credential is revoked
+        # A node refuses a credential made in the second, by its clock, in which it revoked this job's last, or before.
+        later = int(time.time()) + 2
+        self.until("a later second comes", lambda: time.time() >= later)
         self.call("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def log(self):

@@ -10,7 +10,7 @@ from textwrap import dedent
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alone import run_alone
@@ -65,7 +65,6 @@ def test_up_to_three_workers_the_drift_of_ce_b_is_negative_near_zero():
 entries = st.floats(-2, 2).filter(lambda value: abs(value) > 0.01)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(entries, min_size=2, max_size=2), st.lists(st.tuples(entries, entries), min_size=1, max_size=3),
        st.integers(1, 4))  # fmt: skip
 def test_c4_on_any_law(gradient, atoms, workers):

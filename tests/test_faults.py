@@ -196,8 +196,8 @@ def test_ranks_that_do_not_see_each_others_processes_are_not_watched(seen, monke
 @pytest.mark.ranks
 @pytest.mark.parametrize("exchange", ["server", "sharded"])
 def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
-    """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process, and in all of
-    the next repeat."""
+    """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process, and in
+    all of the next repeat."""
     text = JOB.replace("100000", "3000").replace("scaled-sign", "signum") + "[log]\nevery = 500\n"
     (folder / "job.toml").write_text(text.replace("[[runs]]", "repeats = 2\n[[runs]]"))
     run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]

@@ -81,5 +81,6 @@ def test_times_that_say_too_little_are_refused(missing):
     curves = [Time(what, "", 1, 100, [1e-6]) for what in ("pack", "apply", "vote")]
     whats = [("collectives", "server"), ("collectives", "node"), ("allreduce float32", "")]
     rounds = [Time(what, exchange, 2, 100, [1e-6]) for what, exchange in whats]
-    with pytest.raises(ValueError, match="expected"):
+    lacks = {"rounds": "no rounds", "curves": "no curve of pack"}[missing]
+    with pytest.raises(ValueError, match=f"expected what a whole mpisign bench measures; this file has {lacks}$"):
         costs.fit(curves if missing == "rounds" else rounds, 2)

@@ -177,6 +177,15 @@ def test_what_cannot_be_promised_is_counted_in_proportion(exchange, monkeypatch)
     assert ranks.in_common == pytest.approx(common, rel=0.01)
 
 
+def test_a_round_that_no_part_of_has_room_is_refused_with_its_d(monkeypatch):
+    def refused(make):
+        raise MemoryError
+
+    monkeypatch.setattr(memory, "allocated", refused)
+    with pytest.raises(MemoryError, match=r"^d = 20000$"):
+        memory._messages(planned("sign", d=20000, workers=8).runs[0], "server", 20000, Pretended(0, 9))
+
+
 def test_data_is_held_once_a_node():
     text = 'iterations = 1\nproblem = { kind = "logistic", data = "digits" }' + RUN.format(method="gd", workers=2)
     plan = planning.plan(experiment.parse(text, []), Alone())
@@ -244,6 +253,16 @@ def test_a_dry_run_writes_nothing_and_solves_nothing(folder, capsys, monkeypatch
     assert re.search(r"^sign +sign +4 +20 +3 +768 +768 +server +[\d.e-]+", out, re.MULTILINE)
     assert re.search(r"^rank 0 of 5 ", out, re.MULTILINE)
     assert "f*, which need not be solved for" in out
+    disk = r"while it runs the disk needs three times that, and [\d.]+ \w+ for the state of a repeat"
+    assert re.search(rf"^out\.h5: [\d.]+ kB; {disk}$", out, re.MULTILINE)
+
+
+def test_bits_and_cores_are_said_in_words(folder, capsys, monkeypatch):
+    """The zeros of signs come in a second plane; 5 ranks on one core take turns."""
+    monkeypatch.setattr(report, "cores", lambda: 1)
+    out = dry(capsys)
+    assert re.search(r" a second plane travels: up to (\d+) bits up and (\d+) down$", out, re.MULTILINE)
+    assert "this process may use 1 cores: more ranks than that take longer here" in out
 
 
 def test_f_star_that_is_to_be_found_is_named(folder, capsys, monkeypatch):

@@ -137,6 +137,9 @@ FITTED = {("collectives", "server"), ("collectives", "sharded"), ("allreduce flo
 """What the network is fitted to, besides its flags; everything else is predicted."""
 
 
+_LACKS = "expected what a whole mpisign bench measures; this file has no {}"
+
+
 def fit(times: Iterable[Time], cores: float) -> Machine:
     """The machine that the times are of: least squares of the logarithms, far ones counting less.
 
@@ -147,7 +150,7 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
     pack, apply, vote = (_curve(times, what) for what in ("pack", "apply", "vote"))
     flag, late = _flags(times, cores)
     if len(used) < 4:
-        raise ValueError("expected the rounds of at least one number of ranks among the times")
+        raise ValueError(_LACKS.format("rounds"))
     logs = np.log([time.median for time in used])
 
     def machine(logarithms: Floats) -> Machine:
@@ -166,7 +169,7 @@ def _flags(times: list[Time], cores: float) -> tuple[float, float]:
     found = [time for time in times if (time.what, time.exchange) == ("collectives", "node")]
     own, shared = ([t.median / t.ranks for t in found if (t.ranks > cores) == late] for late in (False, True))
     if not found:
-        raise ValueError("expected the rounds of at least one number of ranks among the times")
+        raise ValueError(_LACKS.format("rounds"))
     flag = statistics.median(own or shared)
     return flag, max(statistics.median(shared or own) - flag, 0.0)
 
@@ -175,6 +178,6 @@ def _curve(times: list[Time], what: str) -> Curve:
     """Over d; of a vote over the words of its ballots."""
     measured = sorted((time for time in times if time.what == what), key=lambda t: t.dimension)
     if not measured:
-        raise ValueError(f"expected the curve of {what} among the times")
+        raise ValueError(_LACKS.format(f"curve of {what}"))
     sizes = [time.ranks * words(time.dimension) if what == "vote" else time.dimension for time in measured]
     return Curve(np.array(sizes, dtype=float), np.array([time.median for time in measured]))

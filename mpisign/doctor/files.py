@@ -48,7 +48,10 @@ def look(folder: Path) -> Iterator[Check]:
     folder = folder.absolute()
     nearest = next((near for near in (folder, *folder.parents) if near.exists()), Path("/"))
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        yield Check(f"folder {nearest}: nothing can be written", "name another with --folder, or ask for the right to")
+        yield Check(
+            f"folder {nearest}: nothing can be written",
+            "name another with --folder, or ask for the right to write there",
+        )
         return
     inside = nearest / f".mpisign-doctor-{uuid.uuid4().hex}"
     try:
@@ -84,7 +87,8 @@ def tried(inside: Path) -> Iterator[Check]:
 
 def _advice(reason: str) -> str:
     if "lock" in reason:
-        return "no locks here: write to another file system, or export HDF5_USE_FILE_LOCKING=FALSE and never run twice"
+        unlocked = "export HDF5_USE_FILE_LOCKING=FALSE and never run two jobs on one output"
+        return f"no locks here: write to another file system, or {unlocked}"
     return "make room, or write results to another file system"
 
 

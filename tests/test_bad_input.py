@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import inspect
-import json
 import sys
 
 import h5py
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzzing import toml
 from launch import call, mpirun, mpisign, programs
 from mpisign import experiment, planning
 from mpisign.cli import main
@@ -565,19 +565,6 @@ def test_slurm_tasks_that_do_not_meet_are_refused(loader, folder):
     done = call([sys.executable, *loader, "-m", "mpisign", *RUN], cwd=folder, SLURM_STEP_NUM_TASKS="3")
     said_once(done, ["launcher:", "3 processes", "expected", "same library"])
     assert tree(folder) == before
-
-
-def toml(value):
-    """A value in TOML's own writing, tables inline."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {toml(item)}' for key, item in value.items())} }}"
-    return repr(value)
 
 
 def complaint(text):

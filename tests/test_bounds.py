@@ -11,7 +11,9 @@ import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laws import CE_A, drift_by_enumeration
 from mpisign.theory import bounds, conditions, drift
+from mpisign.theory.noise import Law
 
 SEEDS = st.integers(0, 2**32 - 1)
 KS = np.array([0, 1, 2, 7, 100, 12_345, 10_000_000])
@@ -379,17 +381,6 @@ def test_the_default_shift_is_the_least_whole_one():
 # The drifts
 
 
-def drift_of(noises, chances, g, workers=1):
-    """E[M_k g'v] by enumeration: noises of shape (outcomes, d), ties count 0."""
-    outcomes = g + noises
-    total = 0.0
-    for pattern in itertools.product(range(len(noises)), repeat=workers):
-        drawn = outcomes[list(pattern)]
-        vote = np.sign(np.sign(drawn).sum(axis=0))
-        total += np.prod(chances[list(pattern)]) * np.abs(drawn).sum(axis=1).mean() * (g @ vote)
-    return total
-
-
 def law(rng, d, kind):
     """Noise with mean 0 on few points: independent, or symmetric at each coordinate given the others, or any."""
     if kind == "any":
@@ -408,7 +399,7 @@ def law(rng, d, kind):
 
 def held(rng, certified, g, noises, chances, workers=1):
     lower = certified.rho * np.abs(g).sum() ** 2 - certified.delta
-    return drift_of(noises, chances, g, workers) >= lower - 1e-12 * (1 + abs(lower))
+    return drift_by_enumeration(g, Law(noises, chances), workers) >= lower - 1e-12 * (1 + abs(lower))
 
 
 @given(seed=SEEDS, d=st.integers(1, 4), theta=st.floats(0.05, 1), workers=st.integers(1, 3))
@@ -465,10 +456,8 @@ def test_C0_is_better_than_C1_with_its_drift(seed, theta):
 
 def test_the_drift_of_independent_coordinates_is_attained():
     """g = (1, 1), each noise 0 or, never, wrong: p = 1 gives ||g||_1^2. And CE-A, dependent, has less than any rho."""
-    assert drift_of(np.zeros((1, 2)), np.ones(1), np.ones(2)) == drift.independent(1.0, 2).rho * 4
-    q, v, b = 0.2, 0.4, 1.0
-    noises, chances = np.array([[-v, b], [-v, -b], [v, 0], [0, 0]]), np.array([q / 2, q / 2, q, 1 - 2 * q])
-    assert drift_of(noises, chances, np.array([0.1, 0.01])) == pytest.approx(-0.0075)
+    assert drift_by_enumeration(np.ones(2), Law(np.zeros((1, 2)), np.ones(1)), 1) == drift.independent(1.0, 2).rho * 4
+    assert drift_by_enumeration(np.array([0.1, 0.01]), CE_A, 1) == pytest.approx(-0.0075)
 
 
 # What is refused

@@ -10,6 +10,7 @@ import pytest
 
 import stopping
 from alone import planned
+from digests import digests
 from launch import call, environment, mpirun, mpisign
 from mpisign import runner
 from mpisign.checkpoints import Checkpoints, Stopped
@@ -20,7 +21,6 @@ from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 from mpisign.watch import Watch
-from test_one_trajectory import digests
 
 JOB = """
 iterations = 100000

@@ -19,7 +19,7 @@ from mpisign.problems.regularisers import Nonconvex
 from mpisign.ranks import Alone
 from mpisign.rows import signed
 from mpisign.settings import BadInput
-from test_problems import (
+from objectives import (
     assert_limits_smoothness,
     brute_force,
     constants,

@@ -3,16 +3,9 @@
 import numpy as np
 import pytest
 
-from alone import run_alone
-from mpisign.trajectory import Trajectory
+from alone import iterates
 
 EVERY = "log = { every = 1, iterates = true }"
-
-
-def iterates(tmp_path, text):
-    """x_0, x_1, ... of the first repeat of the first run, and its columns."""
-    columns = Trajectory(run_alone(tmp_path, text), iterates=True).runs[0].repeats[0].columns
-    return columns["x"], columns
 
 
 def test_example_1_orbits_with_the_parity_that_holds(tmp_path):

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from alone import run_alone
+import alone
 from mpisign.methods import METHODS
-from mpisign.trajectory import Trajectory
 
 LAMBDA = np.array([1.0, 4.0])
 
@@ -27,8 +26,7 @@ workers = {workers}
 step = {{ kind = 'constant', alpha = {alpha!r} }}
 {extra}
 """
-    columns = Trajectory(run_alone(tmp_path, job), iterates=True).runs[0].repeats[0].columns
-    return columns["x"], columns
+    return alone.iterates(tmp_path, job)
 
 
 # alpha = 1/8, x_0 = (3, -1), beta = 1/2, g = (x_1, 4 x_2). Dyadic fractions are exact in float64.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache
-from itertools import product
 from typing import NamedTuple
 
 import mpmath
@@ -11,26 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
-from sklearn.linear_model import LogisticRegression
 
-from mpisign.datasets import load
 from mpisign.objective import Objective
 from mpisign.problems import PROBLEMS
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
+from objectives import (
+    assert_limits_smoothness,
+    constants,
+    evaluated,
+    fitted,
+    gradient,
+    random_hessian,
+    seeds,
+    somewhere,
+)
 
-seeds = st.integers(0, 2**32 - 1)
 ROUNDING = 1e-14
 
 
 def origin(problem, table):
     return np.zeros(problem.dimension)
-
-
-def fitted(problem, table):
-    """scikit-learn's minimiser; its objective with C = 1 is n f."""
-    model = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-11, max_iter=1000)
-    return model.fit(*load(table["data"], table.get("scaling"))).coef_[0]
 
 
 DEFINITE = {"L": "exact", "mu": "exact"}
@@ -99,34 +99,9 @@ def best(case):
     return minimum, (example.minimiser or origin)(made(case), example.table)
 
 
-def constants(problem):
-    return problem.constants(Objective(problem, Alone()))
-
-
 @cache
 def known(case):
     return constants(made(case))
-
-
-def gradient(problem, x):
-    out = np.full(problem.dimension, np.nan)
-    problem.gradient(x, out)
-    return out
-
-
-def evaluated(problem, points):
-    """The sum of all parts at `points`; every part must fill its output."""
-    total = np.zeros((len(points), 1 + problem.dimension))
-    for segment in range(problem.segments):
-        out = np.full_like(total, np.nan)
-        problem.part(points, segment, out)
-        total += out
-    return total
-
-
-def somewhere(problem, seed, count=1):
-    rng = np.random.default_rng(seed)
-    return 10 ** rng.uniform(-2, 1) * rng.standard_normal((count, problem.dimension))
 
 
 def pair(problem, seed):
@@ -231,26 +206,6 @@ def test_the_pl_inequality(case, seed):
     mu = max(known(case)[name].value for name in ("mu", "mu_PL") if name in known(case))
     gap = problem.value(x) - minimum.value - ROUNDING
     assert np.abs(gradient(problem, x)).sum() ** 2 >= 2 * mu * gap * (1 - 1e-9)
-
-
-def brute_force(hessian):
-    """max of v'Hv over the sign vectors."""
-    return max(float(np.array(v) @ hessian @ v) for v in product((-1.0, 1.0), repeat=len(hessian)))
-
-
-def assert_limits_smoothness(constant, hessian):
-    truth = brute_force(hessian)
-    if constant.how == "exact":
-        assert constant.value == pytest.approx(truth, rel=1e-12)
-    else:
-        assert constant.how == "upper"
-        assert constant.value >= truth * (1 - 1e-12)
-
-
-def random_hessian(seed, d, rank):
-    factor = np.random.default_rng(seed).standard_normal((rank, d))
-    gram = factor.T @ factor
-    return (gram + gram.T) / 2
 
 
 @given(values=st.lists(st.floats(0, 1e3), min_size=1, max_size=6).filter(any))

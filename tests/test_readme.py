@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from digests import digests
 from launch import ROOT, call, mpisign, programs
 from mpisign.trajectory import Trajectory
-from test_one_trajectory import digests
 
 README = (ROOT / "README.md").read_text()
 PAGES = "\n".join([README, *((ROOT / folder / "README.md").read_text() for folder in ("jobs", "analysis"))])

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
+from digests import digests, records
 from launch import ROOT, call, programs
 from mpisign.trajectory import Trajectory
-from test_one_trajectory import digests
 
 pytestmark = pytest.mark.ranks
 
@@ -131,11 +131,6 @@ class Slurm:
         files = [*sorted(self.checkout.glob("slurm-*.out")), self.folder / "log" / "slurmctld.log"]
         queue = call(["squeue"], SLURM_CONF=str(self.folder / "slurm.conf")).stdout
         return queue + "".join(f"--- {path.name}\n{path.read_text()[-2000:]}\n" for path in files)
-
-
-def records(output):
-    """How many records a trajectory file has."""
-    return sum(len(repeat.columns["k"]) for run in Trajectory(output) for repeat in run.repeats)
 
 
 def whole(output):

@@ -12,9 +12,7 @@ from scipy.linalg import null_space
 from mpisign.theory import pl, smoothness
 from mpisign.theory.pl import pl_constant, pl_constant_of_toy
 from mpisign.theory.smoothness import certifies, sign_limits
-from test_problems import brute_force, random_hessian
-
-seeds = st.integers(0, 2**32 - 1)
+from objectives import brute_force, random_hessian, seeds
 
 
 def norm(hessian):

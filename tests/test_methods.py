@@ -56,7 +56,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("method", BY_HAND)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 3])
 def test_first_iterates_by_hand(method, workers, tmp_path):
     """With the exact gradient every worker sends the same, so that any M gives the same iterates."""
     settings = {"beta": 0.5} if method == "signum" else {}

@@ -308,6 +308,13 @@ def test_what_a_run_refuses_a_dry_run_refuses(options, complaint, folder, capsys
     assert err.count("\n") == 1
 
 
+def test_a_job_and_an_output_may_have_any_names(folder, capsys):
+    """Also those that a parser would show."""
+    (folder / "job.toml").rename(folder / "JOB")
+    assert main(["run", "JOB", "-o", "FILE", "--dry-run"]) == 0
+    assert "mpisign run JOB -o FILE\n" in capsys.readouterr().out
+
+
 def test_an_output_that_exists_is_refused(folder, capsys):
     (folder / "out.h5").write_text("")
     assert main(["run", "job.toml", "-o", "out.h5", "--dry-run"]) == 2

@@ -100,7 +100,7 @@ def _hdf5(inside: Path, where: str) -> Check:
         file.flush()
     with h5py.File(inside / "a.h5", "r") as file:
         same = np.array_equal(file["numbers"][()], numbers)
-    free = shutil.disk_usage(inside).free / 2**30
+    free = shutil.disk_usage(inside).free / 1e9
     wrong = "" if same else "what was written is not what is read: write results to another file system"
     return Check(f"{where}: HDF5 {hdf5_version()} writes, flushes and reads back; {free:.3g} GB free", wrong)
 

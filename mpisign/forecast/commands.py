@@ -5,12 +5,13 @@ import shlex
 from collections.abc import Collection, Iterator
 from typing import Any
 
-_NOT_PASSED_ON = ("command", "job", "output", "dry_run")
+_NOT_PASSED_ON = ("job", "output", "dry_run")
 _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 """The batch script goes on with the output that is there."""
 
 
 def mpirun(options: dict[str, Any], ranks: int) -> str:
+    """options: the job, the output, and those options of `mpisign run` that are not at their defaults, by name."""
     run = shlex.join(["run", str(options["job"]), "-o", str(options["output"]), *given(options, _NOT_PASSED_ON)])
     return f"{_launcher(options, 'mpirun')} -n {ranks} python -m mpi4py -m mpisign {run}"
 
@@ -30,7 +31,7 @@ def _launcher(options: dict[str, Any], launcher: str) -> str:
 
 
 def given(options: dict[str, Any], left_out: Collection[str]) -> list[str]:
-    """The options of `mpisign run` that are not at their defaults, as they would be typed."""
+    """The options, but for those left out, as they would be typed."""
     return [word for name, value in options.items() if name not in left_out for word in _typed(name, value)]
 
 
@@ -41,7 +42,7 @@ def _typed(name: str, value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from (flag, str(one))
-    elif value is not None and value is not False:
+    else:
         yield from (flag, str(value))
 
 

@@ -54,7 +54,7 @@ def test_bench_times_every_exchange_at_every_d(measured):
     for ranks in QUICK.ranks:
         for d in QUICK.dimensions:
             assert wanted <= {(t.what, t.exchange) for t in times if (t.ranks, t.dimension) == (ranks, d)}
-    assert all(len(time.seconds) == QUICK.rounds and min(time.seconds) > 0 for time in times)
+    assert all(len(time.seconds) == QUICK.slices and min(time.seconds) > 0 for time in times)
 
 
 @pytest.mark.ranks

@@ -190,7 +190,7 @@ def test_a_lock_that_hangs(tmp_path, monkeypatch):
 
 def test_a_program_that_is_not_there():
     with pytest.raises(BadInput, match="of-nobody: cannot be started: No such file"):
-        check.called(["/bin/of-nobody"], 1.0)
+        check.run_program(["/bin/of-nobody"], 1.0)
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_a_step_that_is_too_large_is_no_trouble():
     [(1, "00:01:00"), (60, "00:01:00"), (61, "00:02:00"), (7500, "02:05:00"), (90000, "1-01:00:00")],
 )
 def test_time_limits_are_whole_minutes(seconds, limit):
-    assert commands.limit(seconds) == limit
+    assert commands.time_limit(seconds) == limit
 
 
 @pytest.mark.parametrize(

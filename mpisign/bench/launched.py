@@ -44,7 +44,7 @@ def _launched(ranks: int, effort: Effort) -> list[Time]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "rounds.json"
         asked = ["--only", "rounds", "--dimensions", ",".join(map(str, effort.dimensions)), "-o", str(output)]
-        quick = [] if effort.slice == Effort().slice else ["--quick"]
+        quick = ["--quick"] if effort.quick else []
         command = [sys.executable, "-m", "mpi4py", "-m", "mpisign", "bench", *asked, *quick]
         succeeded(launch(ranks, command, timeout=_TIMEOUT))
         return [time for time in record.read(output).times if time.ranks == ranks]

@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mpisign.doctor.check import Check, brief, called
+from mpisign.doctor.check import Check, brief, run_program
 from mpisign.settings import BadInput
 
 _TIMEOUT = 60.0
@@ -63,7 +63,7 @@ def look(folder: Path) -> Iterator[Check]:
 
 
 def _told(inside: Path) -> Iterator[Check]:
-    done = called([sys.executable, "-m", "mpisign.doctor.files", str(inside)], _TIMEOUT)
+    done = run_program([sys.executable, "-m", "mpisign.doctor.files", str(inside)], _TIMEOUT)
     if done.returncode:
         reason = brief(done.stderr.strip().rpartition("\n")[2])
         raise BadInput("files", f"the trial ended with status {done.returncode}: {reason}")
@@ -150,7 +150,7 @@ def _closed(refused: bool) -> str:
 
 def _elsewhere(program: str, path: Path) -> bool:
     """Whether a lock keeps another process out; raises OSError where it fails for another reason."""
-    done = called([sys.executable, "-c", program, str(path)], _TIMEOUT / 3)
+    done = run_program([sys.executable, "-c", program, str(path)], _TIMEOUT / 3)
     if done.returncode not in (0, _REFUSED):
         raise OSError(done.stderr.strip().rpartition("\n")[2])
     return done.returncode == _REFUSED

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mpisign.doctor.check import Check, brief, called
+from mpisign.doctor.check import Check, brief, run_program
 from mpisign.launcher import mpiexec
 from mpisign.settings import BadInput
 
@@ -27,7 +27,7 @@ _LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI;
 
 def library() -> str:
     """What the library that mpi4py loads says of itself; raises BadInput where there is none, with the reason."""
-    done = called([sys.executable, "-c", _LIBRARY], _TIMEOUT)
+    done = run_program([sys.executable, "-c", _LIBRARY], _TIMEOUT)
     if done.returncode:
         raise BadInput("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
     return done.stdout.strip("\0 \n")
@@ -73,7 +73,7 @@ def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -
 
 def _words(launcher: str) -> str:
     try:
-        done = called([launcher, "--version"], _TIMEOUT)
+        done = run_program([launcher, "--version"], _TIMEOUT)
     except BadInput as error:
         return str(error)
     return done.stdout or done.stderr

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from mpisign.doctor.check import brief, called
+from mpisign.doctor.check import brief, run_program
 from mpisign.launcher import MORE_THAN_CORES, launch
 from mpisign.settings import BadInput
 
@@ -38,7 +38,7 @@ def by_mpiexec(count: int) -> list[Rank]:
 
 def by_srun(count: int, kind: str) -> list[Rank]:
     """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises BadInput where it does not."""
-    return _heard(called(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
+    return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
 
 
 def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) -> list[Rank]:

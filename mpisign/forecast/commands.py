@@ -18,7 +18,7 @@ def mpirun(options: dict[str, Any], ranks: int) -> str:
 
 def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> str:
     """seconds: the estimate; twice that and ten minutes are asked for. held: bytes of a node; a quarter more."""
-    asked = f"--ntasks={ranks} --time={limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
+    asked = f"--ntasks={ranks} --time={time_limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
     job = shlex.join([str(options["job"]), str(options["output"]), *given(options, _NOT_IN_A_BATCH)])
     launch = _launcher(options, "mpiexec")
     by = "" if launch == "mpiexec" else f"LAUNCH={shlex.quote(launch)} "
@@ -46,7 +46,7 @@ def _typed(name: str, value: object) -> Iterator[str]:
         yield from (flag, str(value))
 
 
-def limit(seconds: float) -> str:
+def time_limit(seconds: float) -> str:
     """Whole minutes, upwards, as SLURM writes a time limit: D-HH:MM:SS."""
     minutes = math.ceil(seconds / 60)
     days, hours = divmod(minutes // 60, 24)

@@ -64,7 +64,11 @@ step = {{ kind = "constant", alpha = 2.0 }}
 
 
 class Rival(NamedTuple):
-    """A row of the table: whose seconds are over whose, the goal, and why a program cannot run here, or ""."""
+    """A row of the table.
+
+    name, ours: keys of what `measured` returns, the dividend and the divisor. row: the label of their ratio.
+    missing: why a program cannot run here, or "".
+    """
 
     name: str
     ours: str
@@ -93,9 +97,9 @@ def example5(effort: Effort) -> Iterator[Ratio | Unmeasured]:
     everyone, no_ranks = rivals(), _no_ranks()
     absent = {rival.name: no_ranks or rival.missing for rival in everyone if no_ranks or rival.missing}
     names = [rival.name for rival in everyone if rival.name not in absent]
-    rounds: list[dict[str, float]] = []
+    launches: list[dict[str, float]] = []
     try:
-        rounds = [] if no_ranks else measured(effort, "ddp" in names)
+        launches = [] if no_ranks else measured(effort, "ddp" in names)
     except FAILURES as failure:
         absent |= dict.fromkeys(names, reason(failure))
     for rival in everyone:
@@ -103,7 +107,7 @@ def example5(effort: Effort) -> Iterator[Ratio | Unmeasured]:
         if rival.name in absent:
             yield Unmeasured(row, absent[rival.name])
         else:
-            yield summary(row, [found[rival.name] / found[rival.ours] for found in rounds], rival.goal)
+            yield summary(row, [found[rival.name] / found[rival.ours] for found in launches], rival.goal)
 
 
 def _no_ranks() -> str:
@@ -123,11 +127,11 @@ def measured(effort: Effort, with_torch: bool) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _prepare(folder, effort)
-        rounds = []
+        launches = []
         for number in range(effort.launches):
             found = _ours(folder, iterations) | {"plain": _plain(folder, iterations)}
-            rounds.append(found | ({"ddp": _ddp(folder, iterations // 4, number)} if with_torch else {}))
-        return rounds
+            launches.append(found | ({"ddp": _ddp(folder, iterations // 4, number)} if with_torch else {}))
+        return launches
 
 
 def _prepare(folder: Path, effort: Effort) -> None:

@@ -39,7 +39,7 @@ environment() {
 
 # launcher N: leaves in $LAUNCHER the words that launch N ranks, as root and on more ranks than cores too.
 launcher() {
-    local ranks=$1 nodes=${SLURM_JOB_NUM_NODES:-1}
+    local ranks=$1 nodes=${SLURM_JOB_NUM_NODES:-1} cores
     LAUNCHER=("$BIN/mpiexec" -n "$ranks")
     [ -x "$BIN/mpiexec" ] || LAUNCHER[0]=mpiexec
     if [ "$(id -u)" = 0 ]; then
@@ -49,7 +49,9 @@ launcher() {
         # Open MPI 5 sleeps for a second while it looks for a fabric, and its UCX windows complain of themselves.
         export OMPI_MCA_btl=${OMPI_MCA_btl:-^ofi} OMPI_MCA_osc=${OMPI_MCA_osc:-^ucx}
     fi
-    if [ $(((ranks + nodes - 1) / nodes)) -gt "$(getconf _NPROCESSORS_ONLN)" ]; then
+    # Those that this shell may use; macOS has no nproc.
+    cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+    if [ $(((ranks + nodes - 1) / nodes)) -gt "$cores" ]; then
         export OMPI_MCA_rmaps_base_oversubscribe=1                       # Open MPI 4
         export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe      # Open MPI 5
         export OMPI_MCA_mpi_yield_when_idle=1     # a rank that waits lets others have its core; MPICH's do by themselves

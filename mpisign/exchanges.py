@@ -10,7 +10,7 @@ from mpisign.registry import Registry
 
 
 def _by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
-    """The ranks of a machine meet in shared memory; between machines the first of each sends counts of ballots."""
+    """The ranks of a node meet in shared memory; between nodes the first of each sends counts of ballots."""
     from mpisign.nodes import by_node  # here: its kernels call POSIX, which a process without ranks need not have
 
     return by_node(ranks, workers, form)

@@ -137,7 +137,8 @@ def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range
 def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:
     """The job, the output, and the options that are not at their defaults, by name."""
     bare = vars(parser.parse_args(["JOB", "-o", "FILE"]))
-    return {name: value for name, value in vars(options).items() if value != bare[name]}
+    kept = ("job", "output")
+    return {name: value for name, value in vars(options).items() if name in kept or value != bare[name]}
 
 
 def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":

@@ -1,5 +1,6 @@
-"""What holds for every test: minima are kept in a folder of this session, not in the user's; and what starts ranks is
-marked, so that nothing else runs meanwhile."""
+"""What holds for every test: minima are kept in a folder of this session, not in the user's; what starts ranks is
+marked, so that nothing else runs meanwhile; and hypothesis takes the same examples in every run, however long each
+lasts."""
 
 import os
 import runpy
@@ -7,8 +8,14 @@ import sys
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import launch
+
+settings.register_profile(
+    "the same", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("the same")
 
 
 def pytest_runtest_setup(item):

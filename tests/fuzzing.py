@@ -1,9 +1,10 @@
-"""What fuzz tests share: how long they are, and damage to bytes.
+"""What fuzz tests share: how long they are, TOML's writing, and damage to bytes.
 
 MPISIGN_FUZZ=100 makes each a hundred times as long, with other examples in every run; so does `--hypothesis-seed=N`,
 repeatably.
 """
 
+import json
 import os
 
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,19 @@ class Content(bytes):
 
     def __repr__(self):
         return f"{len(self)} bytes"
+
+
+def toml(value):
+    """A value in TOML's own writing, tables inline."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {toml(item)}' for key, item in value.items())} }}"
+    return repr(value)
 
 
 def damage():

@@ -79,7 +79,11 @@ def test_an_array_is_submitted_with_its_merge(checkout):
         (["job.toml", "out.h5", "--repeats", "0:2"], {}, "--set repeats=N"),
         (["other.toml", "out.h5"], {}, "other.toml: "),
         (["job.toml", "out.h5", "--set", "repeats=0"], {}, "repeats: "),
-        (["job.toml", "jobs/there.h5"], {}, "jobs/there.h5 is there already"),
+        (
+            ["job.toml", "jobs/there.h5"],
+            {},
+            "jobs/there.h5: this output exists already; remove it, or give another name",
+        ),
         (["job.toml", "out.h5"], {"MPI": "lam"}, "MPI=lam: expected mpich"),
         (["job.toml", "out.h5"], {"MPI": "system"}, "no .venv-system here, and no mpisign on PATH"),
     ],
@@ -97,6 +101,18 @@ def test_a_batch_script_says_that_it_is_not_in_a_checkout(script, tmp_path):
     done = call(["bash", ROOT / "jobs" / "slurm" / f"{script}.sbatch"], cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{tmp_path}: expected a checkout of mpisign" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("experiment.sbatch job.toml out.h5", "expected a job of SLURM: sbatch this script\n"),
+        ("array.sbatch", "expected to be submitted by array.sh\n"),
+    ],
+)
+def test_a_batch_script_says_that_it_was_called_by_hand(command, said, checkout):
+    done = call(["bash", *f"jobs/slurm/{command}".split()], cwd=checkout, PATH=path(checkout))
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def experiment(checkout, status, **variables):
@@ -136,6 +152,7 @@ def test_only_what_time_was_up_for_is_requeued_and_not_for_ever(name, status, re
         said = job.communicate(timeout=30)[1]
     assert (job.returncode, (checkout / "requeued").exists()) == (status, again)
     assert f"asked to stop by {name.removeprefix('SIG')}\n" in said
+    assert ("restarted 4 times already (RESTARTS); the same sbatch goes on\n" in said) == (restarts == "4")
     if again:
         assert (checkout / "requeued").read_text() == "requeue 17\n"
 

@@ -1,17 +1,19 @@
 """The benchmark runs to its end and measures something; what it measures is no test's business."""
 
 import re
+import subprocess
 
 import pytest
 
 from launch import ROOT
-from mpisign.bench import record
+from mpisign.bench import data, launched, record, sections
 from mpisign.bench.rivals import example5
 from mpisign.bench.rounds import DENSE
 from mpisign.bench.sections import SECTIONS
 from mpisign.bench.timing import QUICK, Ratio, Time, Unmeasured
 from mpisign.cli import main
 from mpisign.exchanges import EXCHANGES
+from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
 
@@ -52,7 +54,7 @@ def test_bench_times_every_exchange_at_every_d(measured):
     for ranks in QUICK.ranks:
         for d in QUICK.dimensions:
             assert wanted <= {(t.what, t.exchange) for t in times if (t.ranks, t.dimension) == (ranks, d)}
-    assert all(len(time.seconds) == QUICK.rounds and min(time.seconds) > 0 for time in times)
+    assert all(len(time.seconds) == QUICK.slices and min(time.seconds) > 0 for time in times)
 
 
 @pytest.mark.ranks
@@ -132,7 +134,7 @@ def test_a_record_without_rounds_is_refused_in_one_line(script, tmp_path):
     record.write(path, [Ratio("a / b", 1.0, 0.5, 2.0)], {})
     status, _, err = script("speed", path, "-o", tmp_path)
     assert (status, err.count("\n")) == (2, 1)
-    assert "expected the curve of pack among the times" in err
+    assert "expected what a whole mpisign bench measures; this file has no curve of pack\n" in err
 
 
 @pytest.mark.parametrize(
@@ -140,6 +142,7 @@ def test_a_record_without_rounds_is_refused_in_one_line(script, tmp_path):
     [
         (["--only", "kernel"], f"no section 'kernel'; did you mean kernels? known: {', '.join(SECTIONS)}"),
         (["--ranks", "2,0"], "expected positive whole numbers with commas between them, got '2,0'"),
+        (["--ranks", "3,1"], "expected 2 ranks or more: rank 0 hosts no worker; got '3,1'"),
         (["--dimensions", "1e6"], "expected positive whole numbers"),
     ],
 )
@@ -148,3 +151,50 @@ def test_what_bench_cannot_do_is_said_in_one_line(arguments, complaint, capsys):
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+def hangs(*arguments, **options):
+    raise subprocess.TimeoutExpired("mpiexec", options["timeout"])
+
+
+def fails(*arguments, **options):
+    return subprocess.CompletedProcess(["/somewhere/mpiexec"], 1, "", "rank 1:\n  no memory\n")
+
+
+@pytest.mark.parametrize(
+    ("launch", "why"),
+    [(hangs, "no end in {} seconds"), (fails, "mpiexec ended with status 1: rank 1: no memory")],
+)
+def test_what_hangs_or_fails_is_not_measured_and_the_rest_goes_on(launch, why, monkeypatch):
+    monkeypatch.setattr(launched, "launch", launch)
+    monkeypatch.setattr(example5, "launch", launch)
+    monkeypatch.setattr(example5, "_prepare", lambda folder, effort: None)
+    monkeypatch.setattr(example5, "_no_ranks", lambda: "")
+    rounds = list(launched.rounds(QUICK._replace(ranks=(2, 3))))
+    assert rounds == [Unmeasured(f"rounds on {ranks} ranks", why.format(1800)) for ranks in (2, 3)]
+    rows = list(example5.example5(QUICK))
+    assert {row.why for row in rows} - {"torch is not installed"} == {why.format(300)}
+    assert len(rows) == len(example5.rivals())
+    assert sections.line(rounds[0]).endswith(f" not measured: {why.format(1800)}")
+
+
+def test_a_conversion_that_fails_is_not_measured(monkeypatch):
+    monkeypatch.setattr(data.sys, "executable", "/bin/false")
+    assert [row.why for row in data.conversion(QUICK)] == 2 * ["the reader ended with status 1"]
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sections, "measure", lambda *arguments: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    for output, said in ((tmp_path, "this is a folder"), (tmp_path / "file" / "b.json", "expected a folder")):
+        assert main(["bench", "-o", str(output)]) == 2
+        found = capsys.readouterr()
+        assert (found.out, found.err.count("\n"), said in found.err) == ("", 1, True)
+
+
+@pytest.mark.parametrize(("only", "curves"), [(None, {"pack", "apply", "vote"}), ("rounds", set())])
+def test_the_ranks_that_were_asked_for_rounds_only_do_not_wait_for_curves(only, curves, monkeypatch):
+    monkeypatch.setattr(launched, "on_ranks", lambda *arguments: [])
+    ranks = Alone()
+    monkeypatch.setattr(Alone, "size", 2)
+    assert {time.what for time in sections.measure(QUICK._replace(dimensions=(100,)), only, ranks)} == curves

@@ -1,12 +1,9 @@
 """Bits to a given accuracy and the crossover bandwidth: against runs made up so that the answers are known."""
 
-import runpy
-import sys
-
 import numpy as np
 import pytest
 
-from alone import run_alone
+from alone import SGD_AND_SIGNS, run_alone
 from launch import ROOT
 from mpisign.trajectory import Repeat, RunRecord
 
@@ -154,40 +151,14 @@ def test_the_words(bandwidth):
     assert bandwidth.below(np.full(400, np.nan)) == "at no bandwidth, or only above some bandwidth"
 
 
-JOB = """
-    repeats = 3
-    iterations = 60
-    problem = { kind = "logistic", data = "breast-cancer" }
-    oracle = { kind = "minibatch", batch = 64 }
-    [[runs]]
-    label = "SGD, alpha = 8"
-    method = "gd"
-    step = { kind = "constant", alpha = 8.0 }
-    [[runs]]
-    label = "scaled signSGD, alpha = 8"
-    method = "scaled-sign"
-    scale = "mean"
-    step = { kind = "constant", alpha = 8.0 }
-    """
-
-
-def run_script(name, arguments, monkeypatch, capsys):
-    path = ROOT / "analysis" / f"{name}.py"
-    monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(path), run_name="__main__")
-    printed = capsys.readouterr()
-    return ended.value.code, printed.out, printed.err
-
-
-def test_the_scripts(bits, tmp_path, monkeypatch, capsys):
+def test_the_scripts(script, tmp_path):
     """One word of signs and the norm are 128 bits each way, 30 coordinates and their norm 1984."""
-    file = run_alone(tmp_path, JOB)
+    file = run_alone(tmp_path, SGD_AND_SIGNS)
     for name, expected in (
         ("bits", ", scaled signSGD: "),
         ("bandwidth", "a dense message has 1984 bits, one of signs 128: 15.5 times fewer"),
     ):
-        status, out, err = run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)
+        status, out, err = script(name, file, "-o", tmp_path)
         assert (status, err) == (0, "")
         assert expected in out
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
@@ -195,24 +166,24 @@ def test_the_scripts(bits, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["bits", "bandwidth"])
-def test_a_label_is_no_mathematics(name, bits, tmp_path, monkeypatch, capsys):
+def test_a_label_is_no_mathematics(name, script, tmp_path):
     """What matplotlib would take for a formula, and for a wrong one."""
-    file = run_alone(tmp_path, JOB.replace('"SGD,', '"$x^$ SGD,'))
-    assert run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)[::2] == (0, "")
+    file = run_alone(tmp_path, SGD_AND_SIGNS.replace('"SGD,', '"$x^$ SGD,'))
+    assert script(name, file, "-o", tmp_path)[::2] == (0, "")
 
 
 @pytest.mark.parametrize("name", ["bits", "bandwidth"])
-def test_a_step_that_is_not_constant_is_refused(name, bits, tmp_path, monkeypatch, capsys):
-    file = run_alone(tmp_path, JOB.replace('kind = "constant", alpha = 8.0', 'kind = "harmonic", c = 8.0', 1))
-    status, out, err = run_script(name, [file, "-o", tmp_path], monkeypatch, capsys)
+def test_a_step_that_is_not_constant_is_refused(name, script, tmp_path):
+    file = run_alone(tmp_path, SGD_AND_SIGNS.replace('kind = "constant", alpha = 8.0', 'kind = "harmonic", c = 8.0', 1))
+    status, out, err = script(name, file, "-o", tmp_path)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "constant steps, and the same number of complete repeats, at least 2, of every run" in err
 
 
 @pytest.mark.parametrize("name", ["bits", "bandwidth"])
-def test_a_file_without_sgd_is_refused_in_one_line(name, bits, tmp_path, monkeypatch, capsys):
-    file = run_alone(tmp_path, JOB, "runs.0.method=sign", "iterations=2")
-    status, out, err = run_script(name, [file, "-o", tmp_path / "figures"], monkeypatch, capsys)
+def test_a_file_without_sgd_is_refused_in_one_line(name, script, tmp_path):
+    file = run_alone(tmp_path, SGD_AND_SIGNS, "runs.0.method=sign", "iterations=2")
+    status, out, err = script(name, file, "-o", tmp_path / "figures")
     assert (status, out) == (2, "")
     assert err.startswith(f"{name}.py: ")
     assert err.count("\n") == 1

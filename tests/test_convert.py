@@ -74,7 +74,7 @@ def matrices(draw):
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_matrix_comes_back(tmp_path, dtype, sparse, first):
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(matrices(), st.data(), st.sampled_from([40, 90, 10**6]))
     def check(matrix, data, chunk):
         n = matrix.shape[0]
@@ -124,7 +124,7 @@ def any_text(draw):
     return text.encode()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(any_text())
 def test_the_kernel_reads_what_scikit_learn_reads_bit_for_bit_or_says_nothing(block):
     found = scan(block)

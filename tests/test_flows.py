@@ -12,7 +12,6 @@ from mpisign import flows
 from mpisign.problems.toy import Toy
 from mpisign.theory.bounds import proposition1, proposition2
 
-few = settings(max_examples=60, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -48,7 +47,7 @@ def pieces(path):
 # (23) on quadratics
 
 
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS, beta=st.floats(0.01, 100))
 def test_sign_flow_of_a_diagonal_is_in_closed_form(seed, beta):
     """x_i(t) = sign(x_i) max(|x_i| - beta t, 0) where lambda_i > 0; where it is 0, x_i stays."""
@@ -65,7 +64,7 @@ def test_sign_flow_of_a_diagonal_is_in_closed_form(seed, beta):
 
 
 @pytest.mark.parametrize("kind", EVERY)
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_the_velocity_is_in_filippovs_inclusion(kind, seed):
     """v_i = -beta sign(g_i) where g_i is not 0 inside a piece, |v_i| <= beta elsewhere; the path is continuous."""
@@ -80,7 +79,7 @@ def test_the_velocity_is_in_filippovs_inclusion(kind, seed):
 
 
 @pytest.mark.parametrize("kind", EVERY)
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_lyapunov(kind, seed):
     """V' = -beta ||g||_1 (28): g is linear on each piece, so that the midpoint rule is exact. V ends at 0."""
@@ -94,7 +93,7 @@ def test_lyapunov(kind, seed):
 
 
 @pytest.mark.parametrize("kind", EVERY)
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_no_velocity_comes_twice(kind, seed):
     """v'Hv = V'' falls at every event: why there are finitely many."""
@@ -172,7 +171,7 @@ def test_crossing_by_hand():
     assert path.points[-1] == pytest.approx(np.zeros(2), abs=1e-14)
 
 
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_a_correlated_flow_slides_at_its_end(seed):
     """Somewhere a velocity lies strictly inside (-beta, beta): a flow of signs alone does not exist there."""
@@ -183,7 +182,7 @@ def test_a_correlated_flow_slides_at_its_end(seed):
     assert inside[-1]
 
 
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS, scale=st.floats(1e-6, 1e6), beta=st.floats(0.01, 100))
 def test_symmetries(seed, scale, beta):
     """The scale of H changes nothing, beta is a clock, and signs and the order of coordinates may be exchanged."""
@@ -199,7 +198,7 @@ def test_symmetries(seed, scale, beta):
     assert np.abs(other.at(times / beta) - (path.at(times) * flips)[:, order]).max() <= tolerance
 
 
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_extinct_by_T_and_below_every_bound(seed):
     """sqrt(V(t)) <= sqrt(V_0) - beta t sqrt(mu / 2) by PL, so that x = x* by T; and Proposition 2."""
@@ -225,7 +224,7 @@ def test_T_is_attained_in_one_dimension():
     assert proposition2(np.array([1.5]), 1.0, D2=known.D2, beta=2.0) == pytest.approx(1 / math.e)
 
 
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_the_radii_are_those_of_the_sublevel_set(seed):
     """D_1 and D_2 are attained: at the lowest eigenvector, and at H^-1 e_i for the largest (H^-1)_ii."""
@@ -288,7 +287,7 @@ def test_what_is_no_semidefinite_matrix_is_refused(matrix):
 
 
 @pytest.mark.parametrize("kind", EVERY)
-@few
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_gradient_flow_is_the_matrix_exponential(kind, seed):
     matrix, x0 = EVERY[kind](seed)

@@ -1,5 +1,6 @@
 """The dry run: what it says of bits, sizes and memory, against what a run then does; and that it does nothing."""
 
+import math
 import os
 import re
 import shlex
@@ -9,7 +10,7 @@ import h5py
 import pytest
 
 from launch import mpirun
-from mpisign import cli, experiment, optimum, planning, runner
+from mpisign import cli, experiment, optimum, planning, runner, writing
 from mpisign.cli import main
 from mpisign.exchanges import EXCHANGES
 from mpisign.forecast import commands, memory, report, trial
@@ -123,16 +124,17 @@ def wide(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["gd", "sign", "signum", "ef-sign-shifted"])
-def test_a_run_holds_what_was_said(name, wide, tmp_path):
+def test_a_run_holds_what_was_said(name, wide, tmp_path, monkeypatch):
     """Python's count of a whole run's memory at its peak, with f* to be found first or not."""
     text = f'iterations = 40\nproblem = {{ kind = "logistic", data = "{wide}" }}\nlog = {{ every = 1 }}'
     plan = planning.plan(experiment.parse(text + RUN.format(method=name, workers=40), []), Alone())
     held = memory.held(plan, 0, 1, NOTHING)
+    monkeypatch.setattr(writing, "_SECONDS", math.inf)  # no state is saved, however slow this is
     tracemalloc.start()
     run(plan, tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert 0.8 * peak < held._replace(state=0).private < 1.2 * peak  # nothing is saved in the first two seconds
+    assert 0.8 * peak < held._replace(state=0).private < 1.2 * peak
 
 
 def test_the_server_holds_all_rows_and_a_worker_one():
@@ -175,6 +177,15 @@ def test_what_cannot_be_promised_is_counted_in_proportion(exchange, monkeypatch)
     assert ranks.in_common == pytest.approx(common, rel=0.01)
 
 
+def test_a_round_that_no_part_of_has_room_is_refused_with_its_d(monkeypatch):
+    def refused(make):
+        raise MemoryError
+
+    monkeypatch.setattr(memory, "allocated", refused)
+    with pytest.raises(MemoryError, match=r"^d = 20000$"):
+        memory._messages(planned("sign", d=20000, workers=8).runs[0], "server", 20000, Pretended(0, 9))
+
+
 def test_data_is_held_once_a_node():
     text = 'iterations = 1\nproblem = { kind = "logistic", data = "digits" }' + RUN.format(method="gd", workers=2)
     plan = planning.plan(experiment.parse(text, []), Alone())
@@ -210,7 +221,7 @@ def test_a_step_that_is_too_large_is_no_trouble():
     [(1, "00:01:00"), (60, "00:01:00"), (61, "00:02:00"), (7500, "02:05:00"), (90000, "1-01:00:00")],
 )
 def test_time_limits_are_whole_minutes(seconds, limit):
-    assert commands.limit(seconds) == limit
+    assert commands.time_limit(seconds) == limit
 
 
 @pytest.mark.parametrize(
@@ -242,6 +253,16 @@ def test_a_dry_run_writes_nothing_and_solves_nothing(folder, capsys, monkeypatch
     assert re.search(r"^sign +sign +4 +20 +3 +768 +768 +server +[\d.e-]+", out, re.MULTILINE)
     assert re.search(r"^rank 0 of 5 ", out, re.MULTILINE)
     assert "f*, which need not be solved for" in out
+    disk = r"while it runs the disk needs three times that, and [\d.]+ \w+ for the state of a repeat"
+    assert re.search(rf"^out\.h5: [\d.]+ kB; {disk}$", out, re.MULTILINE)
+
+
+def test_bits_and_cores_are_said_in_words(folder, capsys, monkeypatch):
+    """The zeros of signs come in a second plane; 5 ranks on one core take turns."""
+    monkeypatch.setattr(report, "cores", lambda: 1)
+    out = dry(capsys)
+    assert re.search(r" a second plane travels: up to (\d+) bits up and (\d+) down$", out, re.MULTILINE)
+    assert "this process may use 1 cores: more ranks than that take longer here" in out
 
 
 def test_f_star_that_is_to_be_found_is_named(folder, capsys, monkeypatch):
@@ -285,6 +306,13 @@ def test_what_a_run_refuses_a_dry_run_refuses(options, complaint, folder, capsys
     assert out == ""
     assert complaint in err
     assert err.count("\n") == 1
+
+
+def test_a_job_and_an_output_may_have_any_names(folder, capsys):
+    """Also those that a parser would show."""
+    (folder / "job.toml").rename(folder / "JOB")
+    assert main(["run", "JOB", "-o", "FILE", "--dry-run"]) == 0
+    assert "mpisign run JOB -o FILE\n" in capsys.readouterr().out
 
 
 def test_an_output_that_exists_is_refused(folder, capsys):

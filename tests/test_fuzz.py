@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzzing import examples
+from fuzzing import examples, toml
 from launch import ROOT
 from mpisign import experiment, planning
 from mpisign.bench import record
@@ -21,7 +21,6 @@ from mpisign.data.text import Text, parse
 from mpisign.datasets import load
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput, one_line
-from test_bad_input import toml
 
 JOBS = {path.name: path.read_text() for path in sorted((ROOT / "jobs").glob("*.toml"))}
 TOKEN = re.compile(r'"[^"\n]*"|[\w.+-]+|\s+|.', re.DOTALL)

@@ -1,13 +1,14 @@
 """Ranks are started from Python as the project's scripts start them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from launch import programs
+from launch import call, programs
 from mpisign import connection, launcher
 from mpisign.settings import BadInput
 
@@ -68,3 +69,13 @@ def test_what_takes_too_long_is_ended():
     programs("mpich")
     with pytest.raises(subprocess.TimeoutExpired):
         launcher.launch(2, [sys.executable, "-c", "import time; time.sleep(60)"], timeout=1)
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="no taskset")
+def test_the_scripts_count_the_cores_that_they_may_use():
+    """Two ranks in a shell that is bound to one core, of however many, take turns on it, as `launch` has them do."""
+    core = min(os.sched_getaffinity(0))
+    code = "unset ${!PRTE_*}; . jobs/environment.sh; BIN=/nowhere; launcher $0; echo ${!PRTE_*}"
+    for ranks, added in ((1, ""), (2, "PRTE_MCA_rmaps_default_mapping_policy")):
+        done = call(["taskset", "-c", core, "bash", "-c", code, ranks], OMP_NUM_THREADS="64")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{added}\n", "")

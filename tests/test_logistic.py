@@ -20,12 +20,11 @@ from mpisign.problems.regularisers import Nonconvex
 from mpisign.ranks import Alone
 from mpisign.rows import signed
 from mpisign.settings import BadInput
-from test_problems import (
+from objectives import (
     assert_limits_smoothness,
     brute_force,
     constants,
     evaluated,
-    few,
     fitted,
     gradient,
     seeds,
@@ -62,7 +61,7 @@ def test_no_more_is_sent_than_is_asked_about():
     assert ranks.sent == [2, 2, d, 2, 2 * d]
 
 
-@settings(few, max_examples=15)
+@settings(max_examples=15)
 @given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 6))
 def test_L_of_logistic_regression(seed, n, d):
     features, _, problem = small_logistic(seed, n, d)
@@ -76,7 +75,7 @@ def test_L_of_logistic_regression_is_attained_with_one_direction_of_data():
     assert constant.value == pytest.approx(brute_force(features.T @ features / 8 + np.eye(3) / 2), rel=1e-14)
 
 
-@settings(few, max_examples=15)
+@settings(max_examples=15)
 @given(seed=seeds)
 def test_mu_of_logistic_regression_is_not_above_the_curvature_far_away(seed):
     _, _, problem = small_logistic(seed)
@@ -137,7 +136,6 @@ def nonconvex(seed=1, weight=0.25):
     return features, labels, Logistic(signed(features, labels), Nonconvex(weight))
 
 
-@few
 @given(seed=seeds)
 def test_the_nonconvex_regulariser_is_its_formula(seed):
     features, labels, problem = nonconvex(seed)
@@ -183,7 +181,6 @@ def test_what_is_kept_differs_by_the_regulariser():
     assert variants == {plain.variant, "nonconvex 0.25", "nonconvex 0.5"}
 
 
-@few
 @given(seed=seeds, n=st.integers(2, 40), d=st.integers(1, 80))
 def test_logistic_regression_is_its_formula(seed, n, d):
     """n from few points, which leave segments empty; d up to two full turns of 32 lanes and a rest."""
@@ -205,7 +202,6 @@ def test_the_parts_add_up_over_many_points():
     assert evaluated(problem, x[None])[0] == pytest.approx(expected, rel=1e-10)
 
 
-@few
 @given(seed=seeds, samples=st.lists(st.integers(0, 6), min_size=1, max_size=12))
 def test_a_minibatch_is_the_mean_over_its_samples(seed, samples):
     _, _, problem = small_logistic(seed)

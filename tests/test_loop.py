@@ -3,41 +3,15 @@
 import numpy as np
 import pytest
 
-from alone import run_alone
-from mpisign.trajectory import Trajectory
+from alone import iterates
 
 EVERY = "log = { every = 1, iterates = true }"
 
 
-def iterates(tmp_path, text):
-    """x_0, x_1, ... of the first repeat of the first run, and its columns."""
-    columns = Trajectory(run_alone(tmp_path, text), iterates=True).runs[0].repeats[0].columns
-    return columns["x"], columns
-
-
-def test_example_1_orbits_with_the_parity_that_holds(tmp_path):
-    """f = x_1^2 + x_2^2, x_0 = (alpha/2, alpha/2): x_2l = +x_0, x_2l+1 = -x_0; MATH.md: the paper swaps them."""
-    x, columns = iterates(
-        tmp_path,
-        f"""
-        iterations = 6
-        problem = {{ kind = "separable", eigenvalues = [2, 2] }}
-        start = {{ kind = "point", x = [0.05, 0.05] }}
-        {EVERY}
-        [[runs]]
-        method = "sign"
-        step = {{ kind = "constant", alpha = 0.1 }}
-        """,
-    )
-    assert (x == 0.05 * np.array([[(-1) ** k] * 2 for k in range(7)])).all()
-    assert (columns["value"] == columns["value"][0]).all()
-    assert columns["value"][0] == pytest.approx(2 * 0.05**2, rel=1e-15)
-
-
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_scaled_sign_on_a_separable_problem(tmp_path, workers):
-    """lambda = (1, 4), x_0 = (3, -1), alpha = 1/8: every number is a dyadic fraction, so float64 is exact."""
-    x, columns = iterates(
+def test_the_columns_of_scaled_sign(tmp_path, workers):
+    """lambda = (1, 4), x_0 = (3, -1), alpha = 1/8: dyadic fractions, exact in float64. x_k: tests/test_methods.py."""
+    _, columns = iterates(
         tmp_path,
         f"""
         iterations = 3
@@ -51,8 +25,6 @@ def test_scaled_sign_on_a_separable_problem(tmp_path, workers):
         """,
     )
     # g = (3, -4), norm 7, step 7/8; g = (17/8, -1/2), norm 21/8, step 21/64; g = (115/64, 13/16), norm 167/64, ...
-    by_hand = [[3, -1], [17 / 8, -1 / 8], [115 / 64, 13 / 64], [753 / 512, -63 / 512]]
-    assert (x == by_hand).all()
     assert list(columns["scale"][:3]) == [7, 21 / 8, 167 / 64]
     assert list(columns["gradient_l1"]) == [7, 21 / 8, 167 / 64, 753 / 512 + 4 * 63 / 512]
     assert list(columns["agreement"][:3]) == [1, 1, 1]

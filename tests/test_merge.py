@@ -7,10 +7,10 @@ import h5py
 import pytest
 import xarray
 
+from digests import digests
 from mpisign.cli import main
 from mpisign.seal import unseal
 from mpisign.trajectory import Trajectory
-from test_one_trajectory import digests
 
 JOB = """
 seed = 5

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from alone import run_alone
+import alone
 from mpisign.methods import METHODS
-from mpisign.trajectory import Trajectory
 
 LAMBDA = np.array([1.0, 4.0])
 
@@ -27,8 +26,7 @@ workers = {workers}
 step = {{ kind = 'constant', alpha = {alpha!r} }}
 {extra}
 """
-    columns = Trajectory(run_alone(tmp_path, job), iterates=True).runs[0].repeats[0].columns
-    return columns["x"], columns
+    return alone.iterates(tmp_path, job)
 
 
 # alpha = 1/8, x_0 = (3, -1), beta = 1/2, g = (x_1, 4 x_2). Dyadic fractions are exact in float64.
@@ -58,7 +56,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("method", BY_HAND)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 3])
 def test_first_iterates_by_hand(method, workers, tmp_path):
     """With the exact gradient every worker sends the same, so that any M gives the same iterates."""
     settings = {"beta": 0.5} if method == "signum" else {}

@@ -4,19 +4,18 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from laws import CE_A, CE_B, data_of
 from mpisign.oracles import ORACLES
 from mpisign.problems import PROBLEMS
 from mpisign.problems.logistic import Logistic
 from mpisign.rows import signed
 from mpisign.theory.noise import Law, known, mean_law, sign_probability
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
-CE_A = Law(np.array([[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]), np.array([0.1, 0.1, 0.2, 0.6]))
 
 
 def random_law(seed, atoms, d):
@@ -33,12 +32,10 @@ def test_the_audit_s_counterexamples():
     assert noise.sigma2 == (pytest.approx(0.424, rel=1e-14), "exact")
     assert noise.p_min == (pytest.approx(0.8, rel=1e-14), "exact")
     assert noise.p_min_literal == (pytest.approx(0.6, rel=1e-14), "exact")
-    ce_b = Law(np.array([[-0.2, 1.0], [-0.2, -1.0], [0.2, 0.0], [0.0, 0.0]]), np.array([0.2, 0.2, 0.4, 0.2]))
-    assert known(ce_b).sigma2.value == pytest.approx(0.592, rel=1e-14)
-    assert known(ce_b).p_min.value == pytest.approx(0.6, rel=1e-14)
+    assert known(CE_B).sigma2.value == pytest.approx(0.592, rel=1e-14)
+    assert known(CE_B).p_min.value == pytest.approx(0.6, rel=1e-14)
 
 
-@few
 @given(seed=seeds, atoms=st.integers(1, 5), d=st.integers(1, 3))
 def test_p_min_is_the_least_probability_of_a_right_sign(seed, atoms, d):
     """Over gradients from far to near 0, and at 0 for the literal one."""
@@ -51,7 +48,6 @@ def test_p_min_is_the_least_probability_of_a_right_sign(seed, atoms, d):
     assert noise.p_min_literal.value == pytest.approx(at_zero, abs=1e-12)
 
 
-@few
 @given(seed=seeds, batch=st.integers(1, 4))
 def test_the_law_of_a_mean_is_that_of_all_ordered_draws(seed, batch):
     law = random_law(seed, 3, 2)
@@ -70,8 +66,7 @@ def test_the_law_of_a_mean_is_that_of_all_ordered_draws(seed, batch):
 def test_a_law_too_long_to_write_down_has_limits():
     """(sum_i sd_i)^2 / n, which beats sigma^2 / n of Remark 5 in being true."""
     assert mean_law(CE_A, 1000) is None
-    table = {"eigenvalues": [1.0, 1.0], "atoms": CE_A.atoms.tolist(), "weights": CE_A.weights.tolist()}
-    noise = PROBLEMS["finite-quadratic"](**table).noise(1000)
+    noise = PROBLEMS["finite-quadratic"](**data_of(CE_A)).noise(1000)
     deviations = np.sqrt(0.4 * 0.16) + np.sqrt(0.2)
     assert noise.sigma2 == (pytest.approx(deviations**2 / 1000, rel=1e-12), "upper")
     assert noise.p_min is None
@@ -98,7 +93,6 @@ def test_sigma_of_additive_noise(noise, d):
     assert found.p_min_literal.value == pytest.approx(0.4 if noise == "three-point" else 0.0, abs=1e-15)
 
 
-@few
 @given(seed=seeds, batch=st.integers(1, 3))
 def test_sigma_of_a_minibatch_of_logistic_regression_is_a_limit(seed, batch):
     """Against the exact variance over all ordered draws, at points near and far."""

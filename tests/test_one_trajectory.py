@@ -1,26 +1,19 @@
 """One job, one trajectory: in one process, under mpiexec, on fewer ranks than workers, with either MPI."""
 
-import hashlib
 import re
 import sys
 
 import h5py
-import numpy as np
 import pytest
 
+from digests import ZEROS, digests, policies
 from launch import call, mpirun, mpisign
 from mpisign.exchanges import EXCHANGES
 from mpisign.methods import METHODS
 
 pytestmark = pytest.mark.ranks
 
-ZEROS = ("exact", "coin", "plus")
 WORKERS = (1, 2, 3, 4, 7)
-
-
-def policies(method):
-    """The zeros policies of a method: all three where it has the key."""
-    return ZEROS if "zeros" in METHODS[method].__dataclass_fields__ else ("exact",)
 
 
 def job():
@@ -46,21 +39,6 @@ def job():
                 ]
                 lines += [f'zeros = "{zeros}"'] if len(policies(method)) > 1 else []
     return "\n".join(lines)
-
-
-def digests(path):
-    """Every dataset except `seconds`, and every sha256, by their place in the file."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and not name.endswith("/seconds"):
-            found[name] = hashlib.sha256(np.ascontiguousarray(item[()]).tobytes()).hexdigest()
-        elif "sha256" in item.attrs:
-            found[name] = item.attrs["sha256"]
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from laws import CE_A, data_of
 from mpisign.oracles import ORACLES
 from mpisign.problems import PROBLEMS, Minimum, Problem
 from mpisign.problems.logistic import Logistic
 from mpisign.randomness import Draws, Purpose
 from mpisign.rows import signed
 from mpisign.settings import BadInput
+from objectives import gradient
 
 MODES = {
     "full": [{}, {"flipped": 2}],
@@ -54,12 +56,6 @@ def asked(source, x, draws, worker, k):
 def logistic(n=300, d=40):
     rng = np.random.default_rng(0)
     return Logistic(signed(rng.standard_normal((n, d)), np.resize([-1.0, 1.0], n)))
-
-
-def gradient(problem, x):
-    out = np.full(problem.dimension, np.nan)
-    problem.gradient(x, out)
-    return out
 
 
 def over(problem, x, samples):
@@ -309,42 +305,38 @@ def test_more_flipped_workers_than_there_are_is_refused():
     assert refused.value.key == "flipped"
 
 
-CE_A = {"eigenvalues": [1.0, 1.0], "weights": [0.1, 0.1, 0.2, 0.6]}
-CE_A["atoms"] = [[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]
-
-
 def test_data_points_are_drawn_by_their_weights():
     """By a chi-squared test, on single draws; each gradient is Hx plus one atom."""
-    problem = PROBLEMS["finite-quadratic"](**CE_A)
+    problem = PROBLEMS["finite-quadratic"](**data_of(CE_A))
     source = planned("minibatch", {"batch": 1}, problem)
     x, draws = np.array([0.1, 0.01]), Draws(seed=4, repeat=0)
     noises = np.array([asked(source, x, draws, 0, k) - x for k in range(4000)])
-    which = np.abs(noises[:, None] - np.array(CE_A["atoms"])).sum(axis=2)
+    which = np.abs(noises[:, None] - CE_A.atoms).sum(axis=2)
     assert (which.min(axis=1) < 1e-15).all()
     counts = np.bincount(which.argmin(axis=1), minlength=4)
-    assert stats.chisquare(counts, 4000 * np.array(CE_A["weights"])).pvalue > FALSE_ALARM
+    assert stats.chisquare(counts, 4000 * CE_A.weights).pvalue > FALSE_ALARM
 
 
 def test_shards_of_weighted_data_points_are_refused():
     with pytest.raises(BadInput, match="iid") as refused:
-        planned("minibatch", {"batch": 1, "sampling": "shard"}, PROBLEMS["finite-quadratic"](**CE_A))
+        planned("minibatch", {"batch": 1, "sampling": "shard"}, PROBLEMS["finite-quadratic"](**data_of(CE_A)))
     assert refused.value.key == "sampling"
 
 
 def test_decoupled_takes_its_norm_from_a_second_independent_draw():
     """Signs of the first draw bit for bit; each pair (sign of g~_1, norm) as often as independence says."""
-    problem = PROBLEMS["finite-quadratic"](**CE_A)
+    problem = PROBLEMS["finite-quadratic"](**data_of(CE_A))
     x, draws = np.array([0.1, 0.01]), Draws(seed=5, repeat=0)
     plain, decoupled = (planned("minibatch", {"batch": 1, "decoupled": on}, problem) for on in (False, True))
     first = np.array([asked(plain, x, draws, 0, k) for k in range(4000)])
     found = np.array([asked(decoupled, x, draws, 0, k) for k in range(4000)])
     assert (np.sign(found) == np.sign(first)).all()
-    norms = np.abs(x + np.array(CE_A["atoms"])).sum(axis=1)
+    norms = np.abs(x + CE_A.atoms).sum(axis=1)
     distances = np.abs(np.abs(found).sum(axis=1)[:, None] - norms)
     assert distances.min(axis=1).max() < 1e-15
     table = np.zeros((2, 4))
     np.add.at(table, ((found[:, 0] > 0).astype(int), distances.argmin(axis=1)), 1)
-    expected = 4000 * np.outer([0.2, 0.8], CE_A["weights"])
+    expected = 4000 * np.outer([0.2, 0.8], CE_A.weights)
     assert stats.chisquare(table.ravel(), expected.ravel()).pvalue > FALSE_ALARM
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpisign import ballots, planes
@@ -16,6 +16,7 @@ def packed(rows):
 
 
 @pytest.mark.parametrize("workers", range(1, 66))
+@settings(max_examples=100)
 @given(d=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
 def test_vote_is_the_sign_of_the_sum(workers, d, seed):
     rows = np.random.default_rng(seed).integers(-1, 2, (workers, d)).astype(float)
@@ -42,6 +43,7 @@ def test_so_many_ballots_that_the_counters_need_sixteen_digits(workers):
     assert (found[1] == (2 * counts >= workers)).all()
 
 
+@settings(max_examples=100)
 @given(
     sizes=st.lists(st.integers(0, 20), min_size=1, max_size=5).filter(any),
     d=st.integers(1, 20000),

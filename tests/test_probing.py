@@ -1,11 +1,10 @@
 """Probes at a frozen x against enumeration."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from scipy import stats
 
+from laws import CE_A, data_of, drift_by_enumeration
 from mpisign.oracles import ORACLES
 from mpisign.probing import probe
 from mpisign.problems import PROBLEMS
@@ -13,24 +12,17 @@ from mpisign.randomness import Draws
 
 FALSE_ALARM = 1e-6
 SIGMAS = stats.norm.isf(FALSE_ALARM / 2)
-ATOMS = np.array([[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]])
-WEIGHTS = np.array([0.1, 0.1, 0.2, 0.6])
-CE_A = PROBLEMS["finite-quadratic"](eigenvalues=[1.0, 1.0], atoms=ATOMS.tolist(), weights=WEIGHTS.tolist())
+PROBLEM = PROBLEMS["finite-quadratic"](**data_of(CE_A))
 X = np.array([0.1, 0.01])
 
 
 def enumerated(workers):
     """E[M_k g'v] and P(sign g~_i = sign g_i), over every combination of the workers' draws."""
-    drift = 0.0
-    for draw in product(range(4), repeat=workers):
-        draws = X + ATOMS[list(draw)]
-        vote = np.sign(np.sign(draws).sum(axis=0))
-        drift += np.prod(WEIGHTS[list(draw)]) * np.abs(draws).sum(axis=1).mean() * (X @ vote)
-    return drift, WEIGHTS @ (np.sign(X + ATOMS) == np.sign(X))
+    return drift_by_enumeration(X, CE_A, workers), CE_A.weights @ (np.sign(X + CE_A.atoms) == np.sign(X))
 
 
 def probed(workers, rounds=4000, **oracle):
-    return probe(CE_A, ORACLES["minibatch"](batch=1, **oracle), workers, X, Draws(7, 0), rounds)
+    return probe(PROBLEM, ORACLES["minibatch"](batch=1, **oracle), workers, X, Draws(7, 0), rounds)
 
 
 def test_one_draw_a_worker_is_counted_exactly():
@@ -57,14 +49,14 @@ def test_rounds_of_workers_estimate_the_drift_of_the_vote(workers):
 
 def test_a_decoupled_norm_has_the_drift_that_the_proof_of_theorem_2_takes_for_granted():
     found = probed(1, decoupled=True)
-    norm = WEIGHTS @ np.abs(X + ATOMS).sum(axis=1)
+    norm = CE_A.weights @ np.abs(X + CE_A.atoms).sum(axis=1)
     granted = norm * ((2 * enumerated(1)[1] - 1) @ np.abs(X))
     assert abs(found.drift[0] - granted) < SIGMAS * found.drift[1]
     assert found.rounds == 4000
 
 
 def test_a_coordinate_without_gradient_has_no_right_sign():
-    found = probe(CE_A, ORACLES["minibatch"](batch=1), 1, np.array([0.0, 0.01]), Draws(7, 0), 10)
+    found = probe(PROBLEM, ORACLES["minibatch"](batch=1), 1, np.array([0.0, 0.01]), Draws(7, 0), 10)
     assert found.least()[0] == pytest.approx(0.9)
 
 

@@ -2,36 +2,35 @@
 
 from collections.abc import Callable
 from functools import cache
-from itertools import product
 from typing import NamedTuple
 
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
-from sklearn.linear_model import LogisticRegression
 
-from mpisign.datasets import load
 from mpisign.objective import Objective
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
+from objectives import (
+    assert_limits_smoothness,
+    constants,
+    evaluated,
+    fitted,
+    gradient,
+    random_hessian,
+    seeds,
+    somewhere,
+)
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
-seeds = st.integers(0, 2**32 - 1)
 ROUNDING = 1e-14
 
 
 def origin(problem, table):
     return np.zeros(problem.dimension)
-
-
-def fitted(problem, table):
-    """scikit-learn's minimiser; its objective with C = 1 is n f."""
-    model = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-11, max_iter=1000)
-    return model.fit(*load(table["data"], table.get("scaling"))).coef_[0]
 
 
 DEFINITE = {"L": "exact", "mu": "exact"}
@@ -100,34 +99,9 @@ def best(case):
     return minimum, (example.minimiser or origin)(made(case), example.table)
 
 
-def constants(problem):
-    return problem.constants(Objective(problem, Alone()))
-
-
 @cache
 def known(case):
     return constants(made(case))
-
-
-def gradient(problem, x):
-    out = np.full(problem.dimension, np.nan)
-    problem.gradient(x, out)
-    return out
-
-
-def evaluated(problem, points):
-    """The sum of all parts at `points`; every part must fill its output."""
-    total = np.zeros((len(points), 1 + problem.dimension))
-    for segment in range(problem.segments):
-        out = np.full_like(total, np.nan)
-        problem.part(points, segment, out)
-        total += out
-    return total
-
-
-def somewhere(problem, seed, count=1):
-    rng = np.random.default_rng(seed)
-    return 10 ** rng.uniform(-2, 1) * rng.standard_normal((count, problem.dimension))
 
 
 def pair(problem, seed):
@@ -165,7 +139,6 @@ def test_the_known_constants(case):
 
 
 @every_example
-@few
 @given(seed=seeds)
 def test_gradient_is_the_derivative(case, seed):
     problem = made(case)
@@ -177,7 +150,6 @@ def test_gradient_is_the_derivative(case, seed):
 
 
 @every_example
-@few
 @given(seed=seeds, count=st.integers(1, 4))
 def test_the_parts_add_up(case, seed, count):
     problem = made(case)
@@ -189,7 +161,6 @@ def test_the_parts_add_up(case, seed, count):
 
 
 @every_example
-@few
 @given(seed=seeds, distance=st.sampled_from([1e-8, 1e-6, 1e-4, 1.0]))
 def test_no_value_is_below_the_minimum(case, seed, distance):
     problem = made(case)
@@ -208,7 +179,6 @@ def test_the_minimum_is_the_value_at_a_minimiser(case):
 
 
 @every_example
-@few
 @given(seed=seeds)
 def test_smooth_in_the_infinity_norm(case, seed):
     problem = made(case)
@@ -219,7 +189,6 @@ def test_smooth_in_the_infinity_norm(case, seed):
 
 
 @pytest.mark.parametrize("case", CONVEX, ids=str)
-@few
 @given(seed=seeds)
 def test_strongly_convex_in_the_infinity_norm(case, seed):
     problem = made(case)
@@ -230,7 +199,6 @@ def test_strongly_convex_in_the_infinity_norm(case, seed):
 
 
 @pytest.mark.parametrize("case", PL, ids=str)
-@few
 @given(seed=seeds)
 def test_the_pl_inequality(case, seed):
     problem, minimum = made(case), best(case)[0]
@@ -240,27 +208,6 @@ def test_the_pl_inequality(case, seed):
     assert np.abs(gradient(problem, x)).sum() ** 2 >= 2 * mu * gap * (1 - 1e-9)
 
 
-def brute_force(hessian):
-    """max of v'Hv over the sign vectors."""
-    return max(float(np.array(v) @ hessian @ v) for v in product((-1.0, 1.0), repeat=len(hessian)))
-
-
-def assert_limits_smoothness(constant, hessian):
-    truth = brute_force(hessian)
-    if constant.how == "exact":
-        assert constant.value == pytest.approx(truth, rel=1e-12)
-    else:
-        assert constant.how == "upper"
-        assert constant.value >= truth * (1 - 1e-12)
-
-
-def random_hessian(seed, d, rank):
-    factor = np.random.default_rng(seed).standard_normal((rank, d))
-    gram = factor.T @ factor
-    return (gram + gram.T) / 2
-
-
-@few
 @given(values=st.lists(st.floats(0, 1e3), min_size=1, max_size=6).filter(any))
 def test_constants_of_a_separable_quadratic(values):
     found = constants(PROBLEMS["separable"](eigenvalues=values))
@@ -268,14 +215,12 @@ def test_constants_of_a_separable_quadratic(values):
     assert found["mu" if all(values) else "mu_PL"] == (min(value for value in values if value), "exact")
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 6), rank=st.integers(1, 8))
 def test_L_of_a_quadratic(seed, d, rank):
     hessian = random_hessian(seed, d, rank)
     assert_limits_smoothness(constants(PROBLEMS["quadratic"](matrix=hessian.tolist()))["L"], hessian)
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 6))
 def test_mu_of_a_quadratic_is_its_least_value_on_the_faces_of_the_unit_cube(seed, d):
     hessian = random_hessian(seed, d, d) + 0.01 * np.eye(d)

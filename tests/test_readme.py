@@ -6,13 +6,14 @@ import re
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from digests import digests
 from launch import ROOT, call, mpisign, programs
 from mpisign.trajectory import Trajectory
-from test_one_trajectory import digests
 
 README = (ROOT / "README.md").read_text()
 PAGES = "\n".join([README, *((ROOT / folder / "README.md").read_text() for folder in ("jobs", "analysis"))])
@@ -24,6 +25,8 @@ QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in comm
 ELSEWHERE = {*QUICKSTART, "mpisign bench --quick", "mpisign doctor"}
 """What jobs/quickstart.sh runs as well, and what tests/test_bench.py and tests/test_doctor.py run."""
 TOUR = [command for command in COMMANDS if not command.startswith("bash ") and command not in ELSEWHERE]
+ALONE = [command for command in TOUR if not command.startswith("mpirun")]
+WRITES = re.compile("mpisign (merge|data synth|data convert) ")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -36,22 +39,60 @@ def checkout(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", [command for command in TOUR if not command.startswith("mpirun")])
-def test_the_tour(command, checkout):
-    """In their order: a later command may read what an earlier one wrote."""
-    follow(command, checkout)
+def written(command):
+    """The file that a command writes, or the folder; none for what only reads."""
+    words = shlex.split(command)
+    if "-o" in words:
+        return words[words.index("-o") + 1]
+    return next((word for word in words if word.endswith(".h5")), "") if WRITES.match(command) else ""
+
+
+def read(command):
+    """The HDF5 files that a command reads: its own arguments, and the data of its job."""
+    words = shlex.split(command)
+    jobs = "".join((ROOT / word).read_text() for word in words if word.endswith(".toml"))
+    return {*(word for word in words if word.endswith(".h5")), *re.findall(r'"(\S+\.h5)"', jobs)} - {written(command)}
+
+
+def before(command):
+    """The earlier commands that write what this one reads."""
+    return [earlier for earlier in ALONE[: ALONE.index(command)] if written(earlier) in read(command)]
+
+
+@pytest.fixture(scope="module")
+def follow(checkout):
+    """Run a command of the tour, once, after the earlier ones that write what it reads; gives the finished process."""
+
+    @cache
+    def run(command):
+        for earlier in before(command):
+            run(earlier)
+        return call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH)
+
+    return run
+
+
+def test_what_a_command_reads_an_earlier_one_has_written():
+    assert all(read(command) == {written(earlier) for earlier in before(command)} for command in ALONE)
+    (figures,) = (command for command in ALONE if "example5.py" in command)
+    assert [written(run) for run in before(figures)] == ["results/figure2.h5", "results/figure3.h5"]
+    assert [written(data) for data in before(before(figures)[0])] == ["results/epsilon-small.h5"]
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_the_tour(command, follow):
+    passed(follow(command))
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize("command", [command for command in TOUR if command.startswith("mpirun")])
+@pytest.mark.parametrize("command", [command for command in TOUR if command not in ALONE])
 def test_the_tour_s_ranks(command, checkout):
     """Each by itself: where there is no file yet, --resume starts one."""
     programs("mpich")
-    follow(command, checkout)
+    passed(call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH))
 
 
-def follow(command, checkout):
-    done = call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH)
+def passed(done):
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert done.stdout

@@ -8,6 +8,7 @@ import h5py
 import pytest
 
 import stopping
+from digests import digests, policies, records
 from launch import mpirun, mpisign
 from mpisign.checkpoints import Stopped, StopSignals
 from mpisign.cli import main
@@ -17,7 +18,6 @@ from mpisign.problems import PROBLEMS
 from mpisign.ranks import Alone
 from mpisign.sharing import unshared
 from mpisign.trajectory import Trajectory
-from test_one_trajectory import digests, policies
 
 ITERATIONS = 40
 RUNS = [(method, "exact") for method in METHODS] + [("sign", "coin"), ("scaled-sign", "plus")]
@@ -55,10 +55,6 @@ def at(folder, end=None, after=0, worker=1):
 
 def finished(path):
     return sum(repeat.status == "complete" for run in Trajectory(path) for repeat in run.repeats)
-
-
-def records(path):
-    return sum(len(repeat.columns["k"]) for run in Trajectory(path) for repeat in run.repeats)
 
 
 def test_alone_stopped_in_every_run(folder, monkeypatch, capsys):

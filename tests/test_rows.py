@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpisign import optimum as optimum_module
@@ -17,8 +17,6 @@ from mpisign.problems.logistic import Logistic
 from mpisign.ranks import Alone
 from mpisign.rows import DenseRows, SparseRows, signed, stored
 from mpisign.sharing import unshared
-
-few = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def sparse(rows, dtype):
@@ -41,7 +39,6 @@ def some_rows(seed, n, d):
     return rng.integers(-16, 17, (n, d)) / 8 * rng.integers(0, 2, (n, d))
 
 
-@few
 @given(
     seed=st.integers(0, 2**32 - 1), n=st.integers(1, 20), d=st.sampled_from([1, 2, 15, 16, 17, 63, 64, 65, 130, 200])
 )

@@ -12,12 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-from alone import run_alone
+from alone import SGD_AND_SIGNS, run_alone
 from launch import ROOT, call, programs
 from mpisign.bench import record
 from mpisign.bench.timing import Time
 from mpisign.trajectory import Trajectory
-from test_bits import JOB
 
 NETWORK = ROOT / "jobs" / "network"
 PREFIX = f"test{os.getpid()}"
@@ -256,7 +255,7 @@ PACES = {"SGD, alpha = 8": 1e-4, "scaled signSGD, alpha = 8": 3e-4}
 @pytest.fixture
 def results(tmp_path):
     """Trajectory files whose seconds are as bits alone predict, and unshaped links ten times as slow as one process."""
-    made = run_alone(tmp_path, JOB)
+    made = run_alone(tmp_path, SGD_AND_SIGNS)
     for name, slower, rate in [("alone", 1, np.inf), ("unshaped", 10, np.inf)] + [
         (f"{number}mbit", 1, number * 1e6) for number in (1, 3, 10, 30, 100)
     ]:
@@ -309,7 +308,7 @@ def test_rounds_are_read_from_beside(results, script, tmp_path):
     assert out.count("Allreduce of float32, d = 1000, 4e+03 ms; over a round of signs, server 3\n") == 3
 
 
-def test_crossings(script, results, monkeypatch):
+def test_crossings(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
     from network import crossing
 

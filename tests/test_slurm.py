@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
+from digests import digests, records
 from launch import ROOT, call, programs
 from mpisign.trajectory import Trajectory
-from test_one_trajectory import digests
 
 pytestmark = pytest.mark.ranks
 
@@ -122,18 +122,15 @@ class Slurm:
         """Wait for a job to be in the queue again, and spare it the two minutes that SLURM lets it wait there."""
         self.until(f"job {job} is requeued", lambda: self.about(job).get("Restarts") == "1")
         self.until(f"job {job} waits", lambda: self.about(job)["JobState"] == "PENDING")
-        time.sleep(2.5)  # a node takes no job back in the same second or two: its credential is revoked
+        # A node refuses a credential made in the second, by its clock, in which it revoked this job's last, or before.
+        later = int(time.time()) + 2
+        self.until("a later second comes", lambda: time.time() >= later)
         self.call("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def log(self):
         files = [*sorted(self.checkout.glob("slurm-*.out")), self.folder / "log" / "slurmctld.log"]
         queue = call(["squeue"], SLURM_CONF=str(self.folder / "slurm.conf")).stdout
         return queue + "".join(f"--- {path.name}\n{path.read_text()[-2000:]}\n" for path in files)
-
-
-def records(output):
-    """How many records a trajectory file has."""
-    return sum(len(repeat.columns["k"]) for run in Trajectory(output) for repeat in run.repeats)
 
 
 def whole(output):

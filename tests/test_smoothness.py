@@ -5,17 +5,14 @@ from itertools import combinations, product
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import null_space
 
 from mpisign.theory import pl, smoothness
 from mpisign.theory.pl import pl_constant, pl_constant_of_toy
 from mpisign.theory.smoothness import certifies, sign_limits
-from test_problems import brute_force, random_hessian
-
-few = settings(max_examples=40, deadline=None, derandomize=True)
-seeds = st.integers(0, 2**32 - 1)
+from objectives import brute_force, random_hessian, seeds
 
 
 def norm(hessian):
@@ -32,7 +29,6 @@ def correlated(seed, d):
     return rows.T @ rows / (4 * len(rows)) + np.eye(d) / len(rows)
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 10), rank=st.integers(1, 12))
 def test_small_semidefinite_hessians_are_exact(seed, d, rank):
     hessian = random_hessian(seed, d, rank)
@@ -40,7 +36,6 @@ def test_small_semidefinite_hessians_are_exact(seed, d, rank):
     assert smoothness.smoothness(hessian) == {"L": (pytest.approx(norm(hessian), rel=1e-13), "exact")}
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 8))
 def test_small_indefinite_hessians_are_exact(seed, d):
     hessian = np.random.default_rng(seed).standard_normal((d, d))
@@ -48,7 +43,6 @@ def test_small_indefinite_hessians_are_exact(seed, d):
     assert smoothness.smoothness(hessian) == {"L": (pytest.approx(norm(hessian), rel=1e-13), "exact")}
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 12), rank=st.integers(1, 12), definite=st.booleans())
 def test_limits_hold_without_enumeration(seed, d, rank, definite):
     """Where the truth is known, the search and the relaxation; Nesterov's pi/2 for a semidefinite K, to 1%."""
@@ -63,7 +57,6 @@ def test_limits_hold_without_enumeration(seed, d, rank, definite):
         assert upper <= 1.01 * np.pi / 2 * truth
 
 
-@few
 @given(seed=seeds, d=st.integers(25, 60))
 def test_limits_of_correlated_hessians(seed, d):
     hessian = correlated(seed, d)
@@ -77,7 +70,6 @@ def test_limits_of_correlated_hessians(seed, d):
     assert np.einsum("ij,ij->i", signs @ hessian, signs).max() <= upper
 
 
-@few
 @given(seed=seeds, d=st.integers(25, 60))
 def test_balanced_signs_are_exact_beyond_enumeration(seed, d):
     """H_ij of the sign of s_i s_j: L = sum |H_ij|, attained at s (MATH.md, section 5)."""
@@ -114,7 +106,6 @@ def test_a_zero_matrix_has_L_0():
     assert [smoothness.smoothness(np.zeros((d, d))) for d in (1, 3, 30)] == [{"L": (0.0, "exact")}] * 3
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 60), part=st.sampled_from([1e-12, 1e-9, 1e-3, 1.0]))
 def test_certificates_fail_for_weights_that_are_too_small(seed, d, part):
     """diag(w) - K with its least eigenvalue moved to either side of 0, by a part of its trace beyond rounding's."""
@@ -147,7 +138,6 @@ def pl_by_supports(hessian):
     return 1 / best
 
 
-@few
 @given(seed=seeds, d=st.integers(1, 6), rank=st.integers(1, 6))
 def test_the_pl_constant_holds_and_is_attained(seed, d, rank):
     hessian = random_hessian(seed, d, rank)
@@ -174,7 +164,6 @@ def ratios(omega, t):
     return (2 * t + 3 * omega * np.sin(2 * omega * t)) ** 2 / (2 * (t**2 + 3 * np.sin(omega * t) ** 2))
 
 
-@few
 @given(omegas=st.lists(st.floats(0.01, 1.23), min_size=1, max_size=4))
 def test_the_toy_s_pl_constant_is_below_every_ratio_and_near_the_least(omegas):
     mu = pl_constant_of_toy(np.array(omegas))

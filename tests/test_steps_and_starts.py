@@ -15,8 +15,6 @@ from mpisign.starts import STARTS
 from mpisign.steps import STEPS
 from mpisign.trajectory import Trajectory
 
-few = settings(max_examples=60, deadline=None, derandomize=True)
-
 # kind -> (its keys, n, k -> alpha_k)
 STEP_EXAMPLES = {
     "constant": [
@@ -198,7 +196,7 @@ def test_a_bad_start_is_refused_by_its_key(table, key):
     assert refused.value.key == f"start.{key}"
 
 
-@few
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**63 - 1),
     repeat=st.integers(0, 2**31),

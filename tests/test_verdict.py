@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpisign.theory import verdict
 from mpisign.theory.verdict import checkpoints, judge, judge_exact, vacuous
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
 EXPERIMENTS = 1000
 LEVEL = 0.05
 LAWS = {  # of mean 1
@@ -107,7 +106,6 @@ def test_what_holds_with_room_is_confirmed():
 
 
 @pytest.mark.parametrize("law", LAWS)
-@few
 @given(seed=st.integers(0, 2**32 - 1), repeats=st.integers(2, 60), level=st.floats(1e-4, 0.9), log=st.floats(-500, 500))
 def test_lower_limit(law, seed, repeats, level, log):
     """Where the capital is 1 / level, by plain products; it scales with Z and is below the mean."""
@@ -122,7 +120,6 @@ def test_lower_limit(law, seed, repeats, level, log):
     assert verdict.lower_limit(ratios * math.exp(log), level) == pytest.approx(low * math.exp(log), rel=1e-9)
 
 
-@few
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(0.5, 4))
 def test_judge_and_the_capital_agree(seed, scale):
     rng = np.random.default_rng(seed)
@@ -272,7 +269,6 @@ def test_vacuous():
 # The checkpoints
 
 
-@few
 @given(st.lists(st.integers(0, 10**7), min_size=1, unique=True).map(sorted))
 def test_checkpoints(ks):
     ks = np.array(ks)

@@ -10,11 +10,12 @@ from textwrap import dedent
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alone import run_alone
 from launch import ROOT
+from laws import CE_B, drift_by_enumeration
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.noise import Law
 from mpisign.theory.votes import (
@@ -28,17 +29,6 @@ from mpisign.theory.votes import (
 from mpisign.trajectory import Trajectory
 
 FALSE_ALARM = 1e-4
-CE_B = Law(np.array([[-0.2, 1.0], [-0.2, -1.0], [0.2, 0.0], [0.0, 0.0]]), np.array([0.2, 0.2, 0.4, 0.2]))
-
-
-def drift_by_enumeration(gradient, law, workers):
-    """E[M_k g'v] over every choice of an atom by every worker."""
-    total = 0.0
-    for choice in product(range(len(law.weights)), repeat=workers):
-        sent = gradient + law.atoms[list(choice)]
-        vote = np.sign(np.sign(sent).sum(axis=0))
-        total += law.weights[list(choice)].prod() * np.abs(sent).sum(axis=1).mean() * (gradient @ vote)
-    return total
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 5])
@@ -65,7 +55,6 @@ def test_up_to_three_workers_the_drift_of_ce_b_is_negative_near_zero():
 entries = st.floats(-2, 2).filter(lambda value: abs(value) > 0.01)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(entries, min_size=2, max_size=2), st.lists(st.tuples(entries, entries), min_size=1, max_size=3),
        st.integers(1, 4))  # fmt: skip
 def test_c4_on_any_law(gradient, atoms, workers):

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
+from figure import whole
 from interval import Interval
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
@@ -89,23 +90,6 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
 def files_of(results: Results, *jobs: str) -> list[Trajectory]:
     """The files of these jobs, in this order; none of a job that was not run. Raises BadInput as `whole`."""
     return whole([file for job in jobs for file in results.get(job, [])])
-
-
-def whole(files: list[Trajectory]) -> list[Trajectory]:
-    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
-
-    A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
-    """
-    for file in files:
-        for run in file:
-            missing = set(file.repeats) - {each.number for each in run.repeats if each.status != "running"}
-            if missing:
-                raise BadInput(
-                    str(file.path),
-                    f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
-                    "cut off or not begun: give its job --resume",
-                )
-    return files
 
 
 def beside(results: Results, job: str, read: Callable[[Trajectory], T]) -> tuple[list[T], list[str]]:

@@ -21,7 +21,7 @@ case " $*" in *" --repeats"*) say "--repeats: the tasks have all of them; --set 
 case $output in *.h5) ;; *) say "$output: expected a name that ends in .h5"; exit 2 ;; esac
 per_task=${PER_TASK:-1}
 [[ $per_task =~ ^[1-9][0-9]*$ ]] || { say "PER_TASK=$per_task: expected how many repeats a task has"; exit 2; }
-[ ! -e "$output" ] || { say "$output is there already"; exit 2; }
+[ ! -e "$output" ] || { say "$output: this output exists already; remove it, or give another name"; exit 2; }
 # By `-`, for modules in this folder to be found, as `-m` finds them.
 repeats=$("$BIN/python" - "$job" "$@" <jobs/slurm/repeats.py) || exit 2
 tasks=$(((repeats + per_task - 1) / per_task))

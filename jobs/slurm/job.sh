@@ -24,6 +24,7 @@ fi
 ranks() {
     # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
     local all_end=(--kill-on-bad-exit=0 --wait=5)
+    [ -n "${SLURM_NTASKS:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
     case ${LAUNCH:=mpiexec} in
         mpiexec*) launcher "$SLURM_NTASKS" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
         srun*) LAUNCHER=($LAUNCH "${all_end[@]}") ;;
@@ -62,7 +63,10 @@ mpisign_on_ranks() {
 finish() {
     case $asked,$1 in
         USR1,75 | USR1,10 | USR1,138)
-            [ "${SLURM_RESTART_COUNT:-0}" -lt "$RESTARTS" ] || { say "restarted $RESTARTS times already"; exit "$1"; }
+            [ "${SLURM_RESTART_COUNT:-0}" -lt "$RESTARTS" ] || {
+                say "restarted $RESTARTS times already (RESTARTS); the same sbatch goes on"
+                exit "$1"
+            }
             say "job $SLURM_JOB_ID goes into the queue again, and on where it stopped"
             scontrol requeue "$SLURM_JOB_ID"
             ;;

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     bench.add_argument("--quick", action="store_true", help="on smaller sizes, in half a minute: a trial, no result")
     bench.add_argument("--only", metavar="SECTION,...", help="kernels, iteration, data, rounds, rivals (default: all)")
     bench.add_argument(
-        "--ranks", type=_numbers, metavar="N,...", help="the ranks of the rounds (default: 2,3; with --quick 3)"
+        "--ranks", type=_ranks, metavar="N,...", help="the ranks of the rounds (default: 2,3; with --quick 3)"
     )
     bench.add_argument("--dimensions", type=_numbers, metavar="D,...", help="the d of the rounds (default: to 2^24)")
     bench.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="write what was measured, too")
@@ -35,15 +35,25 @@ def _numbers(text: str) -> tuple[int, ...]:
     return numbers
 
 
+def _ranks(text: str) -> tuple[int, ...]:
+    numbers = _numbers(text)
+    if min(numbers) < 2:
+        raise argparse.ArgumentTypeError(f"expected 2 ranks or more: rank 0 hosts no worker; got {text!r}")
+    return numbers
+
+
 def _bench(options: argparse.Namespace) -> None:
     from mpisign.bench import record, sections
     from mpisign.bench.timing import QUICK, Effort
     from mpisign.connection import connect
+    from mpisign.output import check_output
     from mpisign.provenance import provenance
 
     given = {key: getattr(options, key) for key in ("ranks", "dimensions") if getattr(options, key)}
     effort = (QUICK if options.quick else Effort())._replace(**given)
     with connect() as ranks:
+        if options.output is not None:
+            ranks.together(lambda: check_output(options.output, overwrite=True) if ranks.root else None)
         results, measuring = [], sections.measure(effort, options.only, ranks)
         print(sections.HEAD, flush=True)
         for result in measuring:

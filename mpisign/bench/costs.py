@@ -43,7 +43,8 @@ class Network(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Seconds over a size, both increasing: straight between measured points in logarithms, in proportion beyond."""
+    """Seconds over a size, both increasing: straight between measured points in logarithms, constant below them, in
+    proportion above."""
 
     sizes: Floats
     seconds: Floats
@@ -121,7 +122,10 @@ def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> fl
 
 
 def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: int) -> float:
-    """The model's time of `what` `mpisign.bench.rounds` measures."""
+    """Seconds that the model gives for a time of `mpisign.bench.rounds`.
+
+    what: its name there, but for "round with ties", of which the model knows nothing (KeyError).
+    """
     net = machine.network.shared(ranks / machine.cores)
     if what == "round":
         return communication(net, exchange, ranks, dimension) + computing(machine, exchange, ranks, dimension)
@@ -137,6 +141,9 @@ FITTED = {("collectives", "server"), ("collectives", "sharded"), ("allreduce flo
 """What the network is fitted to, besides its flags; everything else is predicted."""
 
 
+_LACKS = "expected what a whole mpisign bench measures; this file has no {}"
+
+
 def fit(times: Iterable[Time], cores: float) -> Machine:
     """The machine that the times are of: least squares of the logarithms, far ones counting less.
 
@@ -147,7 +154,7 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
     pack, apply, vote = (_curve(times, what) for what in ("pack", "apply", "vote"))
     flag, late = _flags(times, cores)
     if len(used) < 4:
-        raise ValueError("expected the rounds of at least one number of ranks among the times")
+        raise ValueError(_LACKS.format("rounds"))
     logs = np.log([time.median for time in used])
 
     def machine(logarithms: Floats) -> Machine:
@@ -166,7 +173,7 @@ def _flags(times: list[Time], cores: float) -> tuple[float, float]:
     found = [time for time in times if (time.what, time.exchange) == ("collectives", "node")]
     own, shared = ([t.median / t.ranks for t in found if (t.ranks > cores) == late] for late in (False, True))
     if not found:
-        raise ValueError("expected the rounds of at least one number of ranks among the times")
+        raise ValueError(_LACKS.format("rounds"))
     flag = statistics.median(own or shared)
     return flag, max(statistics.median(shared or own) - flag, 0.0)
 
@@ -175,6 +182,6 @@ def _curve(times: list[Time], what: str) -> Curve:
     """Over d; of a vote over the words of its ballots."""
     measured = sorted((time for time in times if time.what == what), key=lambda t: t.dimension)
     if not measured:
-        raise ValueError(f"expected the curve of {what} among the times")
+        raise ValueError(_LACKS.format(f"curve of {what}"))
     sizes = [time.ranks * words(time.dimension) if what == "vote" else time.dimension for time in measured]
     return Curve(np.array(sizes, dtype=float), np.array([time.median for time in measured]))

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from mpisign.arrays import Floats
-from mpisign.bench.timing import Effort, Ratio, compare, seconds, summary
+from mpisign.bench.timing import Effort, Ratio, Unmeasured, compare, seconds, summary
 from mpisign.problems.logistic import Logistic
 from mpisign.rows import DenseRows
+from mpisign.settings import BadInput
 
 _BATCH = 256
 _POINTS = 100
@@ -76,7 +77,7 @@ def _rows(effort: Effort) -> tuple[npt.NDArray[np.float32], np.random.Generator]
     return rng.standard_normal(effort.shape, dtype=np.float32), rng
 
 
-def conversion(effort: Effort) -> Iterator[Ratio]:
+def conversion(effort: Effort) -> Iterator[Ratio | Unmeasured]:
     """`data convert` on one rank against reading the same text, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         text, made = Path(folder) / "rows.svm", Path(folder) / "rows.h5"
@@ -84,10 +85,17 @@ def conversion(effort: Effort) -> Iterator[Ratio]:
         reader = "import sys; from sklearn.datasets import load_svmlight_file as read; read(sys.argv[1])"
         reading = [sys.executable, "-c", reader, str(text)]
         converting = [sys.executable, "-m", "mpisign", "data", "convert", str(text), str(made), "--overwrite"]
-        used = [(_used(reading), _used(converting)) for _ in range(effort.launches)]
+        used, failed = [], ""
+        try:
+            used = [(_used("the reader", reading), _used("data convert", converting)) for _ in range(effort.launches)]
+        except BadInput as error:
+            failed = error.complaint
     size = f"scikit-learn's reader / data convert, {effort.text >> 20} MB of text"
     for what, which, goal in (("time", 0, ">= 1"), ("peak memory", 1, "")):
-        yield summary(f"{what} of {size}", [read[which] / converted[which] for read, converted in used], goal)
+        if failed:
+            yield Unmeasured(f"{what} of {size}", failed)
+        else:
+            yield summary(f"{what} of {size}", [read[which] / converted[which] for read, converted in used], goal)
 
 
 def _write_text(path: Path, effort: Effort) -> None:
@@ -101,12 +109,12 @@ def _write_text(path: Path, effort: Effort) -> None:
             file.write(some)
 
 
-def _used(command: list[str]) -> tuple[float, float]:
-    """Seconds, and resident memory at its highest, of a command."""
+def _used(who: str, command: list[str]) -> tuple[float, float]:
+    """Seconds, and resident memory at its highest, of a command; raises BadInput where it fails."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+        raise BadInput("", f"{who} ended with status {process.returncode}")
     return time.perf_counter() - start, usage.ru_maxrss

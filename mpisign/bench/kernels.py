@@ -46,8 +46,8 @@ def curves(effort: Effort) -> Iterator[Time]:
 
 
 def _time(what: str, ranks: int, dimension: int, call: Callable[[], object], effort: Effort) -> Time:
-    repeats = fill(call, effort)
-    return Time(what, "", ranks, dimension, [seconds(call, repeats) for _ in range(effort.rounds)])
+    calls = fill(call, effort)
+    return Time(what, "", ranks, dimension, [seconds(call, calls) for _ in range(effort.slices)])
 
 
 def vote(dimension: int, workers: int, effort: Effort) -> Iterator[Ratio]:

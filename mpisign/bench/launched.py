@@ -7,11 +7,10 @@ from pathlib import Path
 
 from mpisign.bench import kernels, record
 from mpisign.bench.rounds import BARE, SHARES, WHOLE, on_ranks
-from mpisign.bench.timing import Effort, Ratio, Time, Unmeasured, summary
+from mpisign.bench.timing import FAILURES, Effort, Ratio, Time, Unmeasured, reason, succeeded, summary
 from mpisign.exchanges import EXCHANGES
 from mpisign.launcher import launch
 from mpisign.ranks import Ranks
-from mpisign.settings import BadInput
 
 _TIMEOUT = 1800.0
 
@@ -21,16 +20,19 @@ def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
     for ranks in effort.ranks:
         try:
             times = _launched(ranks, effort)
-        except BadInput as error:
-            yield Unmeasured(f"rounds on {ranks} ranks", error.complaint)
+        except FAILURES as failure:
+            yield Unmeasured(f"rounds on {ranks} ranks", reason(failure))
             continue
         yield from times
         yield from ratios(times)
 
 
-def here(ranks: Ranks, effort: Effort) -> Iterator[Ratio | Time]:
-    """The times on these ranks, and their ratios; every rank goes through them. First the curves, on the root."""
-    if ranks.root:
+def here(ranks: Ranks, effort: Effort, curves: bool) -> Iterator[Ratio | Time]:
+    """The times on these ranks, and their ratios; every rank goes through them.
+
+    curves: first those of `kernels.curves`, on the root, for which the other ranks wait.
+    """
+    if curves and ranks.root:
         yield from kernels.curves(effort)
     for dimension in effort.dimensions:
         times = on_ranks(ranks, dimension, effort)
@@ -42,11 +44,9 @@ def _launched(ranks: int, effort: Effort) -> list[Time]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "rounds.json"
         asked = ["--only", "rounds", "--dimensions", ",".join(map(str, effort.dimensions)), "-o", str(output)]
-        quick = [] if effort.slice == Effort().slice else ["--quick"]
+        quick = ["--quick"] if effort.quick else []
         command = [sys.executable, "-m", "mpi4py", "-m", "mpisign", "bench", *asked, *quick]
-        done = launch(ranks, command, timeout=_TIMEOUT)
-        if done.returncode:
-            raise BadInput("launcher", f"mpiexec ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+        succeeded(launch(ranks, command, timeout=_TIMEOUT))
         return [time for time in record.read(output).times if time.ranks == ranks]
 
 

@@ -37,7 +37,7 @@ def on_ranks(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
         clock = Clock(ranks, effort)
         counts = {key: clock.count(call) for key, call in calls.items()}
         taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-        for _ in range(effort.rounds):
+        for _ in range(effort.slices):
             for key, call in calls.items():
                 taken[key].append(clock.slice(call, counts[key]))
     return [Time(what, exchange, ranks.size, dimension, taken[what, exchange]) for what, exchange in calls]

@@ -65,7 +65,7 @@ def measure(effort: Effort, only: str | None, ranks: Ranks) -> Iterator[Result]:
         return (result for name in names for result in SECTIONS[name](effort))
     if only not in (None, "rounds"):
         raise BadInput("--only", f"expected rounds under a launcher, got {only}: the rest runs in one process")
-    return launched.here(ranks, effort)
+    return launched.here(ranks, effort, curves=only is None)
 
 
 HEAD = f"{'ratio':94} {'median':>8}  {'quartiles':>17}  goal"

@@ -17,7 +17,7 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-def called(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def run_program(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
     """A command to its end, whatever its status; its output is captured as text.
 
     timeout: seconds; whatever it started is killed then, and not waited for: a process that hangs in a file system

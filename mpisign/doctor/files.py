@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mpisign.doctor.check import Check, brief, called
+from mpisign.doctor.check import Check, brief, run_program
 from mpisign.settings import BadInput
 
 _TIMEOUT = 60.0
@@ -48,7 +48,10 @@ def look(folder: Path) -> Iterator[Check]:
     folder = folder.absolute()
     nearest = next((near for near in (folder, *folder.parents) if near.exists()), Path("/"))
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        yield Check(f"folder {nearest}: nothing can be written", "name another with --folder, or ask for the right to")
+        yield Check(
+            f"folder {nearest}: nothing can be written",
+            "name another with --folder, or ask for the right to write there",
+        )
         return
     inside = nearest / f".mpisign-doctor-{uuid.uuid4().hex}"
     try:
@@ -60,7 +63,7 @@ def look(folder: Path) -> Iterator[Check]:
 
 
 def _told(inside: Path) -> Iterator[Check]:
-    done = called([sys.executable, "-m", "mpisign.doctor.files", str(inside)], _TIMEOUT)
+    done = run_program([sys.executable, "-m", "mpisign.doctor.files", str(inside)], _TIMEOUT)
     if done.returncode:
         reason = brief(done.stderr.strip().rpartition("\n")[2])
         raise BadInput("files", f"the trial ended with status {done.returncode}: {reason}")
@@ -84,7 +87,8 @@ def tried(inside: Path) -> Iterator[Check]:
 
 def _advice(reason: str) -> str:
     if "lock" in reason:
-        return "no locks here: write to another file system, or export HDF5_USE_FILE_LOCKING=FALSE and never run twice"
+        unlocked = "export HDF5_USE_FILE_LOCKING=FALSE and never run two jobs on one output"
+        return f"no locks here: write to another file system, or {unlocked}"
     return "make room, or write results to another file system"
 
 
@@ -96,7 +100,7 @@ def _hdf5(inside: Path, where: str) -> Check:
         file.flush()
     with h5py.File(inside / "a.h5", "r") as file:
         same = np.array_equal(file["numbers"][()], numbers)
-    free = shutil.disk_usage(inside).free / 2**30
+    free = shutil.disk_usage(inside).free / 1e9
     wrong = "" if same else "what was written is not what is read: write results to another file system"
     return Check(f"{where}: HDF5 {hdf5_version()} writes, flushes and reads back; {free:.3g} GB free", wrong)
 
@@ -146,7 +150,7 @@ def _closed(refused: bool) -> str:
 
 def _elsewhere(program: str, path: Path) -> bool:
     """Whether a lock keeps another process out; raises OSError where it fails for another reason."""
-    done = called([sys.executable, "-c", program, str(path)], _TIMEOUT / 3)
+    done = run_program([sys.executable, "-c", program, str(path)], _TIMEOUT / 3)
     if done.returncode not in (0, _REFUSED):
         raise OSError(done.stderr.strip().rpartition("\n")[2])
     return done.returncode == _REFUSED

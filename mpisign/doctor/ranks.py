@@ -26,9 +26,8 @@ _SLOW = 1e-3
 
 def look() -> Iterator[Check]:
     """The cores, and rounds on two ranks and on more than cores; nothing of ranks where there is no launcher."""
-    usable, there = cores(), os.cpu_count() or 1
-    bound = "this shell is bound to a part of the cores, and its ranks will be: see taskset -p $$"
-    yield Check(f"cores: {usable} of {there}", bound if usable < there else "")
+    usable = cores()
+    yield _cores(usable, os.cpu_count() or 1)
     try:
         mpiexec()
         pair = trial.by_mpiexec(2)
@@ -45,6 +44,17 @@ def look() -> Iterator[Check]:
     if usable <= FEW:
         yield from _rounds(usable + 2, "more than cores, by a plain mpirun", scripted=False)
         yield from _rounds(usable + 2, "more than cores, by the launch scripts", scripted=True)
+
+
+def _cores(usable: int, there: int) -> Check:
+    """Of those of the machine, which this shell may use: a batch system's allocation may well be a part of them."""
+    what = f"cores: {usable} of {there}"
+    if usable == there:
+        return Check(what)
+    if "SLURM_JOB_ID" in os.environ:
+        return Check(f"{what}, those of this allocation")
+    shell = f"this shell may use {usable} of {there} cores, and so may its ranks"
+    return Check(what, f"{shell}; taskset -p $$ shows which, a new shell has all")
 
 
 def _binding(pair: list[trial.Rank], usable: int) -> Check:
@@ -75,7 +85,8 @@ def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
     level = found.machine["mpi_threads"]
     lower = "unset MPI4PY_RC_THREAD_LEVEL: below multiple, MPICH's waiting ranks keep the core that others need"
     yield Check(f"{what}: MPI threads {level}", "" if level == "multiple" else lower)
-    busy = "ranks starve each other: end what else runs, unset OMPI_MCA_mpi_yield_when_idle, or take fewer ranks"
+    yields = "see that OMPI_MCA_mpi_yield_when_idle is not 0"
+    busy = f"ranks starve each other: end what else runs, {yields}, or take fewer ranks"
     yield Check(f"{what}: {1e6 * seconds:.3g} microseconds a round", busy if seconds > _SLOW else "")
 
 

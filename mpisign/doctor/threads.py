@@ -18,13 +18,15 @@ def look() -> Iterator[Check]:
     with threadpool_limits(limits=1):
         deaf = [_name(pool) for pool in _pools() if pool["num_threads"] != 1]
     if not before or deaf:
-        found = f"{', '.join(deaf)} cannot be told" if deaf else "threadpoolctl knows none here"
+        found = f"{', '.join(deaf)} cannot be told to use one thread" if deaf else "threadpoolctl knows none here"
         export = " ".join(f"{name}=1" for name in (*_VARIABLES, "VECLIB_MAXIMUM_THREADS"))
         yield Check(f"BLAS threads: {found}", f"before a run: export {export}")
         return
     pools = sorted({f"{_name(pool)} with {pool['num_threads']}" for pool in before})
     set_ = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
-    of_no_concern = f"{', '.join(set_)} is of no concern" if set_ else "no variable need be set"
+    of_no_concern = (
+        f"{', '.join(set_)} {'is' if len(set_) == 1 else 'are'} of no concern" if set_ else "no variable need be set"
+    )
     yield Check(f"BLAS threads: {', '.join(pools)}; a run sets 1, {of_no_concern}")
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from mpisign.doctor.check import brief, called
+from mpisign.doctor.check import brief, run_program
 from mpisign.launcher import MORE_THAN_CORES, launch
 from mpisign.settings import BadInput
 
@@ -33,12 +33,12 @@ def by_mpiexec(count: int) -> list[Rank]:
     try:
         return _heard(launch(count, _RANK, timeout=_TIMEOUT, scripted=False), "mpiexec", count)
     except subprocess.TimeoutExpired:
-        raise BadInput("mpiexec", f"no answer of its ranks in {_TIMEOUT:g} seconds") from None
+        raise BadInput("mpiexec", f"no answer from its ranks in {_TIMEOUT:g} seconds") from None
 
 
 def by_srun(count: int, kind: str) -> list[Rank]:
     """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises BadInput where it does not."""
-    return _heard(called(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
+    return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
 
 
 def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) -> list[Rank]:

@@ -5,19 +5,20 @@ import shlex
 from collections.abc import Collection, Iterator
 from typing import Any
 
-_NOT_PASSED_ON = ("command", "job", "output", "dry_run")
+_NOT_PASSED_ON = ("job", "output", "dry_run")
 _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 """The batch script goes on with the output that is there."""
 
 
 def mpirun(options: dict[str, Any], ranks: int) -> str:
+    """options: the job, the output, and those options of `mpisign run` that are not at their defaults, by name."""
     run = shlex.join(["run", str(options["job"]), "-o", str(options["output"]), *given(options, _NOT_PASSED_ON)])
     return f"{_launcher(options, 'mpirun')} -n {ranks} python -m mpi4py -m mpisign {run}"
 
 
 def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> str:
     """seconds: the estimate; twice that and ten minutes are asked for. held: bytes of a node; a quarter more."""
-    asked = f"--ntasks={ranks} --time={limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
+    asked = f"--ntasks={ranks} --time={time_limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
     job = shlex.join([str(options["job"]), str(options["output"]), *given(options, _NOT_IN_A_BATCH)])
     launch = _launcher(options, "mpiexec")
     by = "" if launch == "mpiexec" else f"LAUNCH={shlex.quote(launch)} "
@@ -30,7 +31,7 @@ def _launcher(options: dict[str, Any], launcher: str) -> str:
 
 
 def given(options: dict[str, Any], left_out: Collection[str]) -> list[str]:
-    """The options of `mpisign run` that are not at their defaults, as they would be typed."""
+    """The options, but for those left out, as they would be typed."""
     return [word for name, value in options.items() if name not in left_out for word in _typed(name, value)]
 
 
@@ -41,11 +42,11 @@ def _typed(name: str, value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from (flag, str(one))
-    elif value is not None and value is not False:
+    else:
         yield from (flag, str(value))
 
 
-def limit(seconds: float) -> str:
+def time_limit(seconds: float) -> str:
     """Whole minutes, upwards, as SLURM writes a time limit: D-HH:MM:SS."""
     minutes = math.ceil(seconds / 60)
     days, hours = divmod(minutes // 60, 24)

@@ -22,7 +22,7 @@ from mpisign.server import plan_server
 _FAST = Network(latency=1e-6, bandwidth=1e10, adding=1e10, flag=2e-7)
 _SLOW = Network(latency=2e-5, bandwidth=1.25e8, adding=1e9, flag=2e-6)
 NETWORKS = "a core for each rank, and links from 10 GB/s with 1 microsecond to 1 Gbit/s with 20 microseconds"
-"""Between what the model's messages are taken to travel."""
+"""The two networks, in words: the range of a forecast lies between them."""
 
 _MOST_TRIED = 16
 _MOST_BYTES = 2**30

@@ -119,7 +119,7 @@ def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) 
             continue
         ranks.in_common *= part
         return len(server.hosted), part * size
-    raise MemoryError
+    raise MemoryError(f"d = {dimension}")
 
 
 def _server(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) -> Server:

@@ -53,8 +53,9 @@ def _report(asked: Asked, ranks: Ranks, base: memory.Base, times: list[Duration]
     yield f"dry run of {asked.options['job']}: nothing is run to its end or written; memory, size, time are estimates"
     yield f"problem: {plan.experiment.problem['kind']}, d = {problem.dimension}, n = {problem.samples or 'none'}"
     yield f"data: {amount(base.data)}, once a node"
-    yield f"{asked.options['output']}: {amount(size(plan, len(asked.repeats)))}, three times while it runs, with"
-    yield f"  the state of a repeat, {amount(state(plan))}"
+    file, kept = amount(size(plan, len(asked.repeats))), amount(state(plan))
+    disk = f"while it runs the disk needs three times that, and {kept} for the state of a repeat"
+    yield f"{asked.options['output']}: {file}; {disk}"
     yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan))
     rows, node = _memory(asked, ranks, base)
     yield from ("", *aligned(rows), "")
@@ -92,7 +93,8 @@ def _notes(plan: Plan) -> Iterator[str]:
     ternary = [found_ for found_ in found if found_.most_up > found_.up]
     if ternary:
         up, down = (max(column) for column in list(zip(*ternary, strict=True))[2:])
-        yield f"of signs, where gradients have zeros or votes tie, a second plane travels: up to {up} and {down}"
+        second = f"a second plane travels: up to {up} bits up and {down} down"
+        yield f"of signs, where gradients have zeros or votes tie, {second}"
     if any(run.settings.workers is None for run in plan.runs):
         yield "a run without workers has as many as there are ranks besides rank 0"
 
@@ -128,7 +130,7 @@ def _time(asked: Asked, ranks: Ranks, here: Seconds, there: Seconds) -> Iterator
         yield f"time, {asked.ranks} ranks: {_between(there)} s, the same with messages by the model of `mpisign bench`:"
         yield f"  {NETWORKS}"
     if max(asked.ranks, ranks.size) > cores():
-        yield f"this machine has {cores()} cores: more ranks than that take longer here, in turns"
+        yield f"this process may use {cores()} cores: more ranks than that take longer here, in turns"
     yield f"not in it: the start, reading data, and f*, {_minimum(asked.plan)}"
 
 

@@ -1,5 +1,6 @@
 """A handful of iterations of a run, really executed on the ranks at hand; what comes of them is thrown away."""
 
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -125,11 +126,11 @@ def evaluations(plan: Plan, run: PlannedRun, ranks: Ranks) -> tuple[int, float]:
     records = len(schedule(plan.experiment.log, run.settings.iterations))
     points = Evaluation(plan.problem, ranks, records).points
     out = np.empty((len(points), 1 + plan.problem.dimension))
-    seconds = _LONG
+    seconds = math.inf
     for _ in range(_SLICES):
         start = time.perf_counter()
         plan.problem.part(points, 0, out)
-        seconds = min(seconds, time.perf_counter() - start) if seconds < _LONG else time.perf_counter() - start
+        seconds = min(seconds, time.perf_counter() - start)
         if seconds > _SLICE:
             break
     return -(-records // len(points)), seconds

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import math
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.bench.timing import Effort, Ratio, Unmeasured, summary
+from mpisign.bench.timing import FAILURES, Effort, Ratio, Unmeasured, reason, succeeded, summary
 from mpisign.launcher import launch, mpiexec
 from mpisign.optimum import Known, keep
 from mpisign.problems import PROBLEMS, Minimum
@@ -65,7 +64,11 @@ step = {{ kind = "constant", alpha = 2.0 }}
 
 
 class Rival(NamedTuple):
-    """A row of the table: whose seconds are over whose, the goal, and why a program cannot run here, or ""."""
+    """A row of the table.
+
+    name, ours: keys of what `measured` returns, the dividend and the divisor. row: the label of their ratio.
+    missing: why a program cannot run here, or "".
+    """
 
     name: str
     ours: str
@@ -94,13 +97,17 @@ def example5(effort: Effort) -> Iterator[Ratio | Unmeasured]:
     everyone, no_ranks = rivals(), _no_ranks()
     absent = {rival.name: no_ranks or rival.missing for rival in everyone if no_ranks or rival.missing}
     names = [rival.name for rival in everyone if rival.name not in absent]
-    rounds = [] if no_ranks else measured(effort, "ddp" in names)
+    launches: list[dict[str, float]] = []
+    try:
+        launches = [] if no_ranks else measured(effort, "ddp" in names)
+    except FAILURES as failure:
+        absent |= dict.fromkeys(names, reason(failure))
     for rival in everyone:
         row = what.format(rival.row)
         if rival.name in absent:
             yield Unmeasured(row, absent[rival.name])
         else:
-            yield summary(row, [found[rival.name] / found[rival.ours] for found in rounds], rival.goal)
+            yield summary(row, [found[rival.name] / found[rival.ours] for found in launches], rival.goal)
 
 
 def _no_ranks() -> str:
@@ -120,18 +127,18 @@ def measured(effort: Effort, with_torch: bool) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _prepare(folder, effort)
-        rounds = []
+        launches = []
         for number in range(effort.launches):
             found = _ours(folder, iterations) | {"plain": _plain(folder, iterations)}
-            rounds.append(found | ({"ddp": _ddp(folder, iterations // 4, number)} if with_torch else {}))
-        return rounds
+            launches.append(found | ({"ddp": _ddp(folder, iterations // 4, number)} if with_torch else {}))
+        return launches
 
 
 def _prepare(folder: Path, effort: Effort) -> None:
     """The job, its data, and the data's rows for those who do not read data files."""
     n, d = effort.shape
     synth = f"data synth --like epsilon rows.h5 --n {n} --d {d}"
-    _succeeded(_run([sys.executable, "-m", "mpisign", *synth.split()], folder))
+    succeeded(_run([sys.executable, "-m", "mpisign", *synth.split()], folder))
     (folder / "job.toml").write_text(_JOB)
     problem = PROBLEMS.make({"kind": "logistic", "data": str(folder / "rows.h5")}, "problem", share=unshared)
     assert isinstance(problem, Logistic)
@@ -147,7 +154,7 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 def _launched(folder: Path, *program: str) -> str:
     """What a Python program printed that ran on a server's rank and one for each worker."""
     command, extra = [sys.executable, "-m", "mpi4py", *program], _ONE_THREAD | {"XDG_CACHE_HOME": str(folder / "cache")}
-    return _succeeded(launch(1 + _WORKERS, command, timeout=_TIMEOUT, cwd=folder, extra=extra))
+    return succeeded(launch(1 + _WORKERS, command, timeout=_TIMEOUT, cwd=folder, extra=extra))
 
 
 def _ours(folder: Path, iterations: int) -> dict[str, float]:
@@ -182,16 +189,9 @@ def _ddp(folder: Path, iterations: int, number: int) -> float:
         for process in started:
             process.kill()
     done = zip(lines, started, outputs, strict=True)
-    printed = [_succeeded(subprocess.CompletedProcess(line, p.returncode, *both)) for line, p, both in done]
+    printed = [succeeded(subprocess.CompletedProcess(line, p.returncode, *both)) for line, p, both in done]
     return _seconds(printed[0])
 
 
 def _seconds(printed: str) -> float:
     return float(json.loads(printed.splitlines()[-1])["seconds"])
-
-
-def _succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    """What it printed; raises RuntimeError, with its complaint, where it failed."""
-    if done.returncode:
-        raise RuntimeError(f"{shlex.join(done.args)} ended with status {done.returncode}:\n{done.stderr}")
-    return done.stdout

@@ -1,0 +1,25 @@
+"""The audit's two counterexamples (MATH.md, section 4), and the drift of a vote over any finite law."""
+
+from itertools import product
+
+import numpy as np
+
+from mpisign.theory.noise import Law
+
+CE_A = Law(np.array([[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]), np.array([0.1, 0.1, 0.2, 0.6]))
+CE_B = Law(np.array([[-0.2, 1.0], [-0.2, -1.0], [0.2, 0.0], [0.0, 0.0]]), np.array([0.2, 0.2, 0.4, 0.2]))
+
+
+def data_of(law):
+    """The keys of a finite-quadratic problem whose data points have this law."""
+    return {"eigenvalues": [1.0, 1.0], "atoms": law.atoms.tolist(), "weights": law.weights.tolist()}
+
+
+def drift_by_enumeration(gradient, law, workers):
+    """E[M_k g'v] over every choice of an atom by every worker."""
+    total = 0.0
+    for choice in product(range(len(law.weights)), repeat=workers):
+        sent = gradient + law.atoms[list(choice)]
+        vote = np.sign(np.sign(sent).sum(axis=0))
+        total += law.weights[list(choice)].prod() * np.abs(sent).sum(axis=1).mean() * (gradient @ vote)
+    return total

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from interval import Interval, geometric_mean
+from mpisign.theory.verdict import Word
 from mpisign.trajectory import RunRecord
 
 _LAST = 0.1
@@ -30,9 +31,9 @@ class Ratio(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """verdict: holds, does not hold, or open. evidence: the ratio, or why there is none."""
+    """verdict: confirmed, violated or inconclusive. evidence: the ratio, or why there is none."""
 
-    verdict: str
+    verdict: Word
     evidence: Ratio | str
 
     @property
@@ -73,7 +74,7 @@ def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
 def better(one: RunRecord, other: RunRecord) -> Finding:
     """Whether `one` ends lower than `other`."""
     if _lost(other) and not _lost(one):
-        return Finding("holds", f"{other.label} diverged")
+        return Finding("confirmed", f"{other.label} diverged")
     return _judged(one, other, lambda found: found.high < 1, lambda found: found.low > 1)
 
 
@@ -92,11 +93,13 @@ def _judged(
 ) -> Finding:
     lost = [run.label for run in (one, other) if _lost(run)]
     if lost:
-        return Finding("does not hold", f"{' and '.join(lost)} diverged")
+        return Finding("violated", f"{' and '.join(lost)} diverged")
     found = ratio(one, other)
     if found is None:
-        return Finding("open", "one repeat only" if len(one.repeats) < 2 else "a final gap is within the error of f*")
-    return Finding("holds" if holds(found) else "does not hold" if fails(found) else "open", found)
+        return Finding(
+            "inconclusive", "one repeat only" if len(one.repeats) < 2 else "a final gap is within the error of f*"
+        )
+    return Finding("confirmed" if holds(found) else "violated" if fails(found) else "inconclusive", found)
 
 
 def _lost(run: RunRecord) -> bool:

@@ -80,7 +80,7 @@ def draw(found: Table) -> Figure:
             if setting in findings:
                 draw_finding(findings[setting], row, place, axes, style)
     for row, findings in enumerate(found.values()):
-        for holds in {finding.verdict == "holds" for finding in findings.values() if finding.diverged}:
+        for holds in {finding.verdict == "confirmed" for finding in findings.values() if finding.diverged}:
             inner = {"x": 0.08, "ha": "left"} if holds else {"x": 0.92, "ha": "right"}
             axes.text(y=row, s="diverged", fontsize=7, va="center", **inner, transform=axes.get_yaxis_transform())
     axes.axvline(1, color="0.3", lw=1, zorder=0.5)
@@ -94,13 +94,13 @@ def draw(found: Table) -> Figure:
 def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: dict[str, Any]) -> None:
     """A mark with its interval; one at the edge where a run diverged; none where nothing was found."""
     verdict, evidence = finding
-    look = {**style, "fillstyle": "full" if verdict == "holds" else "none"}
+    look = {**style, "fillstyle": "full" if verdict == "confirmed" else "none"}
     if isinstance(evidence, Ratio):
         value, low, high = np.clip(evidence[:3], *_DRAWN)
         spread = [[value - low], [high - value]]
         axes.errorbar(value, row + 0.2 * place, xerr=spread, elinewidth=1, **look)
     elif finding.diverged:
-        side = 0.03 if verdict == "holds" else 0.97
+        side = 0.03 if verdict == "confirmed" else 0.97
         axes.plot(side + 0.02 * place, row, **look, transform=axes.get_yaxis_transform())
 
 

@@ -63,10 +63,10 @@ def test_the_interval_covers_as_often_as_it_says(claims):
 @pytest.mark.parametrize(
     ("ratio", "better", "similar"),
     [
-        (0.1, "holds", "does not hold"),
-        (0.9, "holds", "holds"),
-        (1.1, "does not hold", "holds"),
-        (9, "does", "does not"),
+        (0.1, "confirmed", "violated"),
+        (0.9, "confirmed", "confirmed"),
+        (1.1, "violated", "confirmed"),
+        (9, "violated", "violated"),
     ],
 )
 def test_verdicts(claims, ratio, better, similar):
@@ -78,15 +78,15 @@ def test_verdicts(claims, ratio, better, similar):
 
 def test_what_is_not_clear_stays_open(claims):
     one, other = Made("one", [0.1, 10.0, 1.0]), Made("other", [1.0, 1.0, 1.0])
-    assert claims.better(one, other).verdict == claims.similar(one, other).verdict == "open"
-    assert str(claims.better(Made("one", [1.0]), Made("other", [2.0]))) == "open: one repeat only"
+    assert claims.better(one, other).verdict == claims.similar(one, other).verdict == "inconclusive"
+    assert str(claims.better(Made("one", [1.0]), Made("other", [2.0]))) == "inconclusive: one repeat only"
 
 
 def test_a_run_that_diverged_is_not_better(claims):
     fast, slow = Made("fast", [1.0, None]), Made("slow", [2.0, 2.0])
-    assert claims.better(fast, slow) == claims.similar(fast, slow) == ("does not hold", "fast diverged")
-    assert claims.better(slow, fast) == ("holds", "fast diverged")
-    assert claims.better(fast, fast) == ("does not hold", "fast and fast diverged")
+    assert claims.better(fast, slow) == claims.similar(fast, slow) == ("violated", "fast diverged")
+    assert claims.better(slow, fast) == ("confirmed", "fast diverged")
+    assert claims.better(fast, fast) == ("violated", "fast and fast diverged")
 
 
 def test_a_repeat_that_has_not_ended_is_not_called_diverged(claims):
@@ -100,7 +100,7 @@ def test_a_repeat_that_has_not_ended_is_not_called_diverged(claims):
 def test_a_final_gap_within_the_error_of_the_minimum_leaves_it_open(claims):
     at, above = Made("at", [1e-9, -1e-12]), Made("above", [1.0, 2.0])
     for found in (claims.better(at, above), claims.better(above, at), claims.similar(at, above)):
-        assert str(found) == "open: a final gap is within the error of f*"
+        assert str(found) == "inconclusive: a final gap is within the error of f*"
         assert not found.diverged
 
 
@@ -125,8 +125,8 @@ def test_workers_that_diverged_are_not_better(claims):
     runs = [("M = 1", [3.0, 3.1], 1), ("M = 9", [None, 1.0], 9), ("M = 15", good, 15)]
     file = MadeFile(*((label, gaps, {"workers": workers}) for label, gaps, workers in runs))
     assert [str(finding) for _, finding in figure3.claims(figure3.by_workers(file))] == [
-        "does not hold: M = 9 diverged",
-        "holds: M = 9 diverged",
+        "violated: M = 9 diverged",
+        "confirmed: M = 9 diverged",
     ]
 
 
@@ -168,8 +168,8 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
         assert main(["run", job, "-o", f"{name}.h5", *options]) == 0
     done = call([sys.executable, ROOT / "analysis" / "figure2.py", "figure2.h5", "-o", "figures"], cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "(a) EF-signSGD similar to SGD holds" in done.stdout
-    assert "(b) scaled signSGD, as printed similar to SGD does not hold" in done.stdout
+    assert "(a) EF-signSGD similar to SGD confirmed: ratio of final gaps " in done.stdout
+    assert "(b) scaled signSGD, as printed similar to SGD violated: " in done.stdout
     assert done.stdout.count(": (a) better than (b)") == 8
     rows = re.findall(
         r"^\| (.+?) \| ", (ROOT / "analysis" / "README.md").read_text().split("What the paper leaves open")[1], re.M
@@ -179,12 +179,12 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
     done = call([sys.executable, ROOT / "analysis" / "figure3.py", "figure3.h5", "-o", "figures"], cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "M = 3 better than M = 1" not in done.stdout
-    assert "M = 33 better than M = 15 holds" in done.stdout
+    assert "M = 33 better than M = 15 confirmed: ratio of final gaps " in done.stdout
     script = ROOT / "analysis" / "example5.py"
     done = call([sys.executable, script, "figure2.h5", "figure3.h5", "-o", "figures"], cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search("^EF-signSGD: .a. better than .b. +batch 64  ", done.stdout, re.M)
-    assert re.search("^M = 33 better than M = 15 +batch 64  holds: ", done.stdout, re.M)
+    assert re.search("^M = 33 better than M = 15 +batch 64  confirmed: ", done.stdout, re.M)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{stem}{suffix}"
         for stem in ("figure2-gaps", "figure3-workers", "example5-claims")

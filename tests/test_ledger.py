@@ -119,7 +119,10 @@ def test_repeats_that_do_not_pair_are_refused(file, entry):
 def test_files_that_decide_nothing_take_no_verdict_away(file, entry):
     """Of breast-cancer there is one repeat only; and then one that is still running."""
     alone = entry("flips", {"flipped": file("flipped")})
-    for break_, words in ((lambda file: None, "for several B, all complete"), (unended, "cut off or not begun")):
+    for break_, words in (
+        (lambda file: None, "expected at least two repeats, all complete, for each of several B"),
+        (unended, "cut off or not begun"),
+    ):
         data = file("flipped-logistic")
         break_(data)
         found = entry("flips", {"flipped": file("flipped"), "flipped-logistic": data})
@@ -208,7 +211,7 @@ def test_what_a_corrected_statement_denies_confirms_it_when_it_fails(ledger):
     from claims import Finding
     from ledger.ratios import said, verdict_of
 
-    found = {"a": Finding("holds", "1"), "b": Finding("does not hold", "2"), "c": Finding("open", "3")}
+    found = {"a": Finding("confirmed", "1"), "b": Finding("violated", "2"), "c": Finding("inconclusive", "3")}
     says = {"a": True, "b": False, "c": None}.get
     assert verdict_of([said(found, says)]) == "confirmed"
     assert verdict_of([said(found, {"a": False, "b": False}.get)]) == "violated"
@@ -233,7 +236,7 @@ def test_the_corrected_statements_on_figure_2_are_tested_on_what_they_deny(
 
     panel = {"figure_2a": "(a) ", "figure_2b": "(b) ", "figure_2": ""}[claim]
     other = {"figure_2": "signSGDM, as printed: (a) better than (b)"}.get(claim, "EF-signSGD similar to SGD")
-    known = [(panel + other, Finding("holds", "1")), (panel + label, Finding("holds", "1"))]
+    known = [(panel + other, Finding("confirmed", "1")), (panel + label, Finding("confirmed", "1"))]
     trajectory = file("workers")
     trajectory.runs[0].attributes["oracle.batch"] = stem
     monkeypatch.setattr("figure2.by_step", lambda file: {})

@@ -120,7 +120,7 @@ def test_only_what_diverged_is_called_so(example5):
     """Once a row and side, whichever file it is of."""
     from claims import Finding
 
-    unclear, lost = Finding("open", "one repeat only"), Finding("does not hold", "a diverged")
+    unclear, lost = Finding("inconclusive", "one repeat only"), Finding("violated", "a diverged")
     rows = {"unclear": {"x": unclear, "y": unclear}, "$lost": {"x": unclear, "y": lost}, "both": {"x": lost, "y": lost}}
     (axes,) = example5.draw(rows).axes
     assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == [("diverged", 1), ("diverged", 2)]

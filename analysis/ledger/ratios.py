@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from claims import Finding
 from ledger.entry import Table, Verdict, together
+from mpisign.theory.verdict import Word
 
 
 def said(made: Mapping[str, Finding], says: Callable[[str], bool | None]) -> list[Finding]:
@@ -15,20 +16,19 @@ def said(made: Mapping[str, Finding], says: Callable[[str], bool | None]) -> lis
     ]
 
 
-DENIED = {"holds": "does not hold", "does not hold": "holds", "open": "open"}
+DENIED: dict[Word, Word] = {"confirmed": "violated", "violated": "confirmed", "inconclusive": "inconclusive"}
 """What is found for a claim, as it is found for the contrary."""
 
 
 def verdict_of(findings: Iterable[list[Finding]]) -> Verdict:
-    """Of findings, a list for each file: violated when one does not hold, confirmed when all hold."""
-    known = {"holds": Verdict.CONFIRMED, "does not hold": Verdict.VIOLATED, "open": Verdict.INCONCLUSIVE}
-    return together(known[finding.verdict] for some in findings for finding in some)
+    """Of findings, a list for each file: of all of them together."""
+    return together(Verdict(finding.verdict) for some in findings for finding in some)
 
 
 def count(findings: Iterable[list[Finding]]) -> str:
     """How many hold."""
     verdicts = [finding.verdict for some in findings for finding in some]
-    return f"{verdicts.count('holds')} of {len(verdicts)} hold, {verdicts.count('open')} open"
+    return f"{verdicts.count('confirmed')} of {len(verdicts)} confirmed, {verdicts.count('inconclusive')} inconclusive"
 
 
 def table_of(found: Mapping[str, Mapping[str, Finding]]) -> Table:

@@ -335,7 +335,7 @@ def test_linear_is_told_from_every_power_of_k(ledger):
         (None, None, "confirmed", "confirmed"),
         ("section2.linear", "violated", "violated", "confirmed"),
         ("section2.hits_zero", "violated", "confirmed", "violated"),
-        ("section2.slopes", np.array([-0.5, -0.4]), "confirmed", "violated"),
+        ("section2.exponents", np.array([-0.5, -0.4]), "confirmed", "violated"),
     ],
 )
 def test_every_part_of_example_2_counts(part, word, printed, corrected, file, entry, ledger, monkeypatch):

@@ -68,7 +68,7 @@ def example_2(results: Results) -> Entry:
         return EXAMPLE_2
     runs = [example2.recursion(file) for file in files]
     slow = confirmed_if(all(example2.least_pair(eta, exact, squares) >= 1 for eta, _, exact, squares in runs))
-    rate = confirmed_if(all(np.abs(slopes(exact) + 0.5).max() <= 0.05 for _, _, exact, _ in runs))
+    rate = confirmed_if(all(np.abs(exponents(exact) + 0.5).max() <= 0.05 for _, _, exact, _ in runs))
     return EXAMPLE_2._replace(
         verdict=together([slow, *map(adagrad_norm, files)]),
         corrected_verdict=together([slow, rate, *map(hits_zero, files)]),
@@ -84,10 +84,10 @@ def example_2(results: Results) -> Entry:
     )
 
 
-def slopes(exact: np.ndarray) -> np.ndarray:
+def exponents(exact: np.ndarray) -> np.ndarray:
     """The exponent of k in the largest and in the mean f over blocks of k: within a tenth of -1/2 is 1/sqrt(k)."""
     k, largest, mean = example2.dyadic(exact**2 / 2)
-    return np.array([example2.slope(k, largest), example2.slope(k, mean)])
+    return np.array([example2.exponent(k, largest), example2.exponent(k, mean)])
 
 
 def adagrad_norm(file: Trajectory) -> Verdict:

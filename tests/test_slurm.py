@@ -238,7 +238,11 @@ def test_epsilon_from_its_text_on(slurm, checkout):
     labels = draws.choice(["-1", "+1"], 60)
     (checkout / "text").write_text("".join(f"{label} {row}\n" for label, row in zip(labels, rows, strict=True)))
     options = ("--set", "iterations=20", "--repeats", "0:1")
-    slurm.ended(slurm.submit("jobs/slurm/epsilon.sbatch", *options, SOURCE="text"))
+    first, second = (slurm.submit("--hold", "jobs/slurm/epsilon.sbatch", *options, SOURCE="text") for _ in range(2))
+    assert slurm.about(second)["Dependency"].startswith("singleton")  # it would make the data, too
+    slurm.call("scancel", second)
+    slurm.call("scontrol", "release", first)
+    slurm.ended(first)
     with h5py.File(checkout / "epsilon.h5") as file:
         assert (file["features"].shape, file["features"].dtype) == ((60, 5), np.float32)
     output = checkout / "results" / "epsilon-figure2.h5"

@@ -20,8 +20,8 @@ import ledger
 import page
 from figure import STYLE, report
 from ledger.entry import Entry, Results
+from mpisign.carried import carried
 from mpisign.data.file import is_data_file
-from mpisign.experiment import parse
 from mpisign.settings import BadInput, one_line
 from mpisign.trajectory import Trajectory
 
@@ -37,18 +37,10 @@ def read(folder: Path) -> Results:
     for path in sorted(folder.glob("*.h5")):
         if not is_data_file(path):
             trajectory = Trajectory(path, iterates=True)
-            results[job(trajectory)].append(trajectory)
+            results[carried(trajectory).name].append(trajectory)
     if not results:
         raise BadInput(str(folder), "expected trajectory files (*.h5) made by mpisign run; found none")
     return dict(results)
-
-
-def job(trajectory: Trajectory) -> str:
-    """The name in the experiment that the file carries."""
-    try:
-        return parse(trajectory.experiment, trajectory.overrides, name=trajectory.path.stem).name
-    except BadInput as error:
-        raise BadInput(str(trajectory.path), f"the experiment that it carries: {error}") from None
 
 
 def as_json(entries: dict[str, list[Entry]]) -> str:

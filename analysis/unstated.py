@@ -5,6 +5,10 @@ from matplotlib.axes import Axes
 from mpisign.trajectory import RunRecord
 
 
+SAMPLING = {"iid": "iid, with replacement", "shard": "of a worker's own shard"}
+"""What `sampling` is called here; in files of earlier versions the default is not written down."""
+
+
 def unstated(runs: list[RunRecord]) -> dict[str, str]:
     """Each setting that the paper does not state, and its value in these runs of one job."""
     a = runs[0].attributes
@@ -12,7 +16,7 @@ def unstated(runs: list[RunRecord]) -> dict[str, str]:
     return {
         "data": f"{a.get('problem.data')}, n = {a.get('samples')}, d = {a['dimension']}",
         "batch size": str(a.get("oracle.batch", "all of the data")),
-        "sampling": str(a.get("oracle.sampling", "iid, with replacement")),
+        "sampling": SAMPLING[a.get("oracle.sampling", "iid")],
         "iterations": str(a["iterations"]),
         "repeats": str(len(runs[0].repeats)),
         **({"beta of SIGNSGDM": ", ".join(betas)} if betas else {}),

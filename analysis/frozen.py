@@ -7,7 +7,7 @@ import numpy as np
 from mpisign.settings import BadInput
 from mpisign.theory.noise import Law, mean_law
 from mpisign.theory.votes import Moments, VoteDrift, moments, three_point, vote_drift
-from mpisign.trajectory import Repeat, RunRecord, Trajectory
+from mpisign.trajectory import RepeatRecord, RunRecord, Trajectory
 
 _MOVED = 1e-6
 """x counts as frozen while no x_i moves by more than this part of the largest."""
@@ -65,7 +65,7 @@ def theory(run: RunRecord, gradient: np.ndarray, known: Moments) -> VoteDrift:
     return VoteDrift(independent if run.attributes.get("oracle.decoupled") else exact, independent)
 
 
-def _frozen(run: RunRecord, repeat: Repeat) -> Frozen | None:
+def _frozen(run: RunRecord, repeat: RepeatRecord) -> Frozen | None:
     """None when x moves or too little is known."""
     x, eigenvalues = repeat.columns.get("x"), run.attributes.get("problem.eigenvalues")
     if x is None or eigenvalues is None or not _stays(x, repeat.columns["k"]) or run.attributes.get("scale") != "l1":

@@ -4,7 +4,6 @@ from matplotlib.axes import Axes
 
 from mpisign.trajectory import RunRecord
 
-
 SAMPLING = {"iid": "iid, with replacement", "shard": "of a worker's own shard"}
 """What `sampling` is called here; in files of earlier versions the default is not written down."""
 

@@ -19,7 +19,7 @@ from mpisign.arrays import Floats
 _EPS = float(np.finfo(np.float64).eps)
 
 
-class Path(NamedTuple):
+class Polyline(NamedTuple):
     """A piecewise linear path that stays at its last point: times (m,), increasing from 0, and points (m, d)."""
 
     times: Floats
@@ -41,7 +41,7 @@ def gradient_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> 
     return path
 
 
-def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Path:
+def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Polyline:
     """(23) on x'Hx/2: every event from x_0 to the minimum, where the path ends in finite time.
 
     matrix: H, (d, d); x0: (d,). Between events the velocity v is constant: coordinates with g_i != 0, g = Hx, have
@@ -66,7 +66,7 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Path:
         g = _snapped(matrix @ x, rounding)
         times.append(time)
         points.append(x)
-    return Path(np.array(times) / beta, np.array(points))
+    return Polyline(np.array(times) / beta, np.array(points))
 
 
 def _root(matrix: Floats) -> Floats:
@@ -163,7 +163,7 @@ def smooth_gradient_flow(
     return path
 
 
-def sign_flow_on_line(derivative: Callable[[float], float], x0: float, *, beta: float, step: float = 1e-3) -> Path:
+def sign_flow_on_line(derivative: Callable[[float], float], x0: float, *, beta: float, step: float = 1e-3) -> Polyline:
     """(23) on the line: at speed beta downhill to the first zero of f' that is met, and there it stays.
 
     step: how finely the first change of the sign of f' is looked for; it is then found to rounding. Zeros of f' that
@@ -171,10 +171,10 @@ def sign_flow_on_line(derivative: Callable[[float], float], x0: float, *, beta: 
     """
     slope = derivative(x0)
     if slope == 0:
-        return Path(np.zeros(1), np.array([[x0]]))
+        return Polyline(np.zeros(1), np.array([[x0]]))
     direction, low = -float(np.sign(slope)), x0
     high = low + direction * step
     while derivative(high) * slope > 0:
         low, high = high, high + direction * step
     end = float(scipy.optimize.brentq(derivative, low, high, xtol=1e-300, rtol=4 * _EPS))
-    return Path(np.array([0.0, abs(end - x0) / beta]), np.array([[x0], [end]]))
+    return Polyline(np.array([0.0, abs(end - x0) / beta]), np.array([[x0], [end]]))

@@ -20,7 +20,7 @@ Zeros: TypeAlias = Literal["exact", "coin", "plus"]
 needed); "coin", a keyed fair coin decides, which has the same expectation; "plus", +1."""
 
 
-Share: TypeAlias = tuple[int, int] | None
+Span: TypeAlias = tuple[int, int] | None
 """Words first, ..., stop - 1 of a plane, which are the coordinates from 64 first on, before 64 stop; None: all."""
 
 
@@ -46,7 +46,7 @@ class Message(ABC):
         """Write `vector`, shape (d,), and `number` (default: its l1 norm) into the row."""
 
     @abstractmethod
-    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
         """x <- x - c * (the vector that is held) in place, shape (d,); of a share, only those coordinates."""
 
     @abstractmethod
@@ -104,7 +104,7 @@ class SignMessage(Message):
         ternary = has_zeros and self._zeros == "exact"
         self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
 
-    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
         strict, weak = self.strict, self.weak
         if share is not None:
             x, strict, weak = x[64 * share[0] : 64 * share[1]], strict[slice(*share)], weak[slice(*share)]
@@ -142,7 +142,7 @@ class DenseMessage(Message):
         norm = _copy_with_norm(vector, self.vector)
         self._row[0] = norm if number is None else number
 
-    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
         vector = self.vector
         if share is not None:
             x, vector = x[64 * share[0] : 64 * share[1]], vector[64 * share[0] : 64 * share[1]]
@@ -161,7 +161,7 @@ class Shared(Message):
     share: this rank's. meet: waits for the other ranks.
     """
 
-    def __init__(self, reply: Message, share: Share, meet: Callable[[], None]):
+    def __init__(self, reply: Message, share: Span, meet: Callable[[], None]):
         self._reply, self._share, self._meet = reply, share, meet
 
     @property
@@ -179,7 +179,7 @@ class Shared(Message):
     def put(self, vector: Floats, number: float | None = None) -> None:
         self._reply.put(vector, number)
 
-    def subtract_from(self, x: Floats, c: float, share: Share = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
         self._meet()  # somebody may still read x_k
         self._reply.subtract_from(x, c, self._share)
         self._meet()

@@ -13,7 +13,7 @@ import numpy as np
 from mpisign.arrays import Floats
 from mpisign.messages import Message, Zeros
 from mpisign.registry import Registry
-from mpisign.settings import NonNegative, Share, settings
+from mpisign.settings import Fraction, NonNegative, settings
 
 
 class Method(ABC):
@@ -115,7 +115,7 @@ class Signum(Method):
 
     message: ClassVar[Literal["signs"]] = "signs"
     zeros: Zeros = "exact"
-    beta: Share = 0.9
+    beta: Fraction = 0.9
 
     def memory(self, dimension: int) -> Floats:
         return np.zeros(dimension)

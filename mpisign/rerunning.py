@@ -12,7 +12,7 @@ from mpisign.carried import carried, inside
 from mpisign.experiment import Experiment
 from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
-from mpisign.trajectory import Repeat, Trajectory
+from mpisign.trajectory import RepeatRecord, Trajectory
 
 _CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job", "file"}
 """Of the provenance; another of the rest may be why a result differs."""
@@ -32,9 +32,9 @@ def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
     Raises BadInput where `file` is no trajectory file, or its data are gone or others.
     """
     was = ranks.together(lambda: _ended(file))
-    settings = ranks.together(lambda: carried(was))
-    settings, repeats, earlier = resuming.take_up(file, settings, None, ranks)
-    plan = ranks.together(lambda: _planned(was, settings, ranks))
+    experiment = ranks.together(lambda: carried(was))
+    experiment, repeats, earlier = resuming.take_up(file, experiment, None, ranks)
+    plan = ranks.together(lambda: _planned(was, experiment, ranks))
     ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
     runner.run(plan, ranks, output, repeats, new=True)
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, [])
@@ -47,10 +47,10 @@ def _ended(file: Path) -> Trajectory:
     return was
 
 
-def _planned(was: Trajectory, settings: Experiment, ranks: Ranks) -> planning.Plan:
+def _planned(was: Trajectory, experiment: Experiment, ranks: Ranks) -> planning.Plan:
     """Raises BadInput, with the folder that a relative path was seen from."""
     try:
-        return planning.plan(settings, ranks)
+        return planning.plan(experiment, ranks)
     except BadInput as error:
         folder = was.provenance.get("folder", "a folder that is not recorded")
         raise inside(was, BadInput("", f"{error}; it was run in {folder}")) from None
@@ -69,7 +69,7 @@ def compare(was: Trajectory, now: Trajectory) -> Comparison:
     return Comparison(len(pairs) - len(apart), len(pairs), [*remarks, *(_versions(was, now) if apart else ())])
 
 
-def _where(repeat: Repeat, again: Repeat) -> str:
+def _where(repeat: RepeatRecord, again: RepeatRecord) -> str:
     if repeat.workers_from:
         return f"differs; workers were lost at k = {', '.join(str(k) for k, _ in repeat.workers_from)}"
     value, other = repeat.columns["value"], again.columns["value"]

@@ -22,24 +22,24 @@ class Earlier(NamedTuple):
 
 
 def take_up(
-    output: Path, settings: Experiment, asked: range | None, ranks: Ranks
+    output: Path, experiment: Experiment, asked: range | None, ranks: Ranks
 ) -> tuple[Experiment, range, Earlier | None]:
-    """`settings` with the workers of the file at `output`, and its repeats, on every rank; each calls it.
+    """`experiment` with the workers of the file at `output`, and its repeats, on every rank; each calls it.
 
     On the root also what the file says. Raises BadInput where that has other settings, or not the repeats `asked` for.
     """
-    found = ranks.together(lambda: _earlier(output, settings, asked) if ranks.root else None)
-    row = np.zeros(2 + len(settings.runs), dtype=np.uint64)
+    found = ranks.together(lambda: _earlier(output, experiment, asked) if ranks.root else None)
+    row = np.zeros(2 + len(experiment.runs), dtype=np.uint64)
     if found is not None:
         row[:] = (found.repeats.start, found.repeats.stop, *found.workers)
     ranks.broadcast(row)
     first, stop, *workers = (int(number) for number in row)
-    return with_workers(settings, workers), range(first, stop), found
+    return with_workers(experiment, workers), range(first, stop), found
 
 
-def _earlier(output: Path, settings: Experiment, asked: range | None) -> Earlier:
+def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earlier:
     trajectory = Trajectory(output)
-    if apart := difference(carried(trajectory), settings):
+    if apart := difference(carried(trajectory), experiment):
         what = f"cannot go on with this file: in it {apart} as in the job now"
         raise BadInput(str(output), f"{what}; give the job as it was, another output, or --overwrite")
     theirs = trajectory.repeats

@@ -116,19 +116,19 @@ def _saying_what_to_do() -> Iterator[None]:
 
 def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":
     """The plan, the repeats, and whether a file is gone on with: what can be refused is, before anything is written."""
-    settings, repeats = ranks.together(lambda: _read(options))
+    experiment, repeats = ranks.together(lambda: _read(options))
     there = ranks.together(lambda: ranks.root and _checked_output(options))
     resume, earlier = ranks.decided(options.resume and there), None
     if resume:
         from mpisign import resuming
 
         asked = repeats if options.repeats else None
-        settings, repeats, earlier = resuming.take_up(options.output, settings, asked, ranks)
+        experiment, repeats, earlier = resuming.take_up(options.output, experiment, asked, ranks)
     if options.on_failure == "continue":
         from mpisign import surviving
 
-        ranks.together(lambda: surviving.refuse_where_impossible(ranks, settings.exchange))
-    plan = ranks.together(lambda: _plan(options, settings, ranks))
+        ranks.together(lambda: surviving.refuse_where_impossible(ranks, experiment.exchange))
+    plan = ranks.together(lambda: _plan(options, experiment, ranks))
     if resume:
         ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
     return plan, repeats, resume
@@ -143,11 +143,11 @@ def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict
 
 def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
     """The experiment, and those of its repeats that are asked for."""
-    from mpisign import experiment
+    from mpisign.experiment import read
 
     chosen = [f"exchange={options.exchange}"] if options.exchange else []
-    settings = experiment.read(options.job, options.set + chosen)
-    return settings, _slice(options.repeats, settings.repeats)
+    experiment = read(options.job, options.set + chosen)
+    return experiment, _slice(options.repeats, experiment.repeats)
 
 
 def _checked_output(options: argparse.Namespace) -> bool:
@@ -160,11 +160,11 @@ def _checked_output(options: argparse.Namespace) -> bool:
     return there
 
 
-def _plan(options: argparse.Namespace, settings: "Experiment", ranks: "Ranks") -> "Plan":
+def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Ranks") -> "Plan":
     from mpisign import planning
 
     try:
-        return planning.plan(settings, ranks)
+        return planning.plan(experiment, ranks)
     except BadInput as error:
         on_the_line = options.exchange and error.key == "exchange"
         raise BadInput(*(("--exchange", error.complaint) if on_the_line else (str(options.job), str(error)))) from None

@@ -24,7 +24,7 @@ _STRICT_CALL = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allo
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 

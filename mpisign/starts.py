@@ -63,11 +63,11 @@ class Point(Start):
 
 
 @settings
-class Zeros(Start):
+class Origin(Start):
     """x_0 = 0"""
 
     def point(self, dimension: int, draws: Draws) -> Floats:
         return np.zeros(dimension)
 
 
-STARTS: Registry[Start] = Registry("starts", Start, normal=Normal, point=Point, zeros=Zeros)
+STARTS: Registry[Start] = Registry("starts", Start, normal=Normal, point=Point, zeros=Origin)

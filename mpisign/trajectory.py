@@ -118,7 +118,7 @@ def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.nd
     return source.read(dataset, records)
 
 
-class Repeat:
+class RepeatRecord:
     """One repeat, read.
 
     number: which one. status: one of STATUSES. sha256: of its last x, "" while it runs. diverged_at: the k at which x_k
@@ -181,14 +181,14 @@ class RunRecord:
         self.repeats = []
         for number, name in sorted((_number(name), name) for name in repeats):
             with within(f"repeat {name}"):
-                self.repeats.append(Repeat(number, source, source.group(repeats, name), iterates))
+                self.repeats.append(RepeatRecord(number, source, source.group(repeats, name), iterates))
 
-    def gap(self, repeat: Repeat) -> Floats:
+    def gap(self, repeat: RepeatRecord) -> Floats:
         """f(x_k) - f*, shape (records,)."""
         gap: Floats = repeat.columns["value"] - self.attributes["f_star"]
         return gap
 
-    def finished(self) -> list[Repeat]:
+    def finished(self) -> list[RepeatRecord]:
         """The repeats that reached their last iteration."""
         return [repeat for repeat in self.repeats if repeat.status == "complete"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from alone import SGD_AND_SIGNS, run_alone
 from launch import ROOT
-from mpisign.trajectory import Repeat, RunRecord
+from mpisign.trajectory import RepeatRecord, RunRecord
 
 
 class Made(RunRecord):
@@ -18,7 +18,7 @@ class Made(RunRecord):
 
     @staticmethod
     def made(gaps, bits, pace):
-        repeat = Repeat.__new__(Repeat)
+        repeat = RepeatRecord.__new__(RepeatRecord)
         repeat.status = "complete"
         k = np.arange(len(gaps))
         columns = {"k": k, "value": 0.5 + gaps, "seconds": pace * k, "bits_up": bits * k, "bits_down": bits * k}

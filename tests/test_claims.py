@@ -10,7 +10,7 @@ import scipy.stats
 from launch import ROOT, call
 from mpisign.cli import main
 from mpisign.settings import BadInput
-from mpisign.trajectory import Repeat, RunRecord
+from mpisign.trajectory import RepeatRecord, RunRecord
 
 
 class Made(RunRecord):
@@ -22,7 +22,7 @@ class Made(RunRecord):
 
     @staticmethod
     def made(gap):
-        repeat = Repeat.__new__(Repeat)
+        repeat = RepeatRecord.__new__(RepeatRecord)
         repeat.status = "diverged" if gap is None else "complete"
         value = 0.25 + np.array([99.0, 99.0, *([0.5 * gap, 1.5 * gap] if gap else [np.nan, np.nan])])
         repeat.columns = {"k": np.array([0, 50, 90, 100]), "value": value}

@@ -9,7 +9,7 @@ from alone import run_alone
 from launch import ROOT
 from mpisign.settings import BadInput
 from mpisign.theory.verdict import Word
-from mpisign.trajectory import Repeat, RunRecord, Trajectory
+from mpisign.trajectory import RepeatRecord, RunRecord, Trajectory
 
 SHORT = {
     "remark2": ["repeats=2", "iterations=20"],
@@ -181,7 +181,7 @@ def made(label, workers, gaps):
     """A run with these final gaps, one a repeat, f* = 0."""
     run, run_repeats = RunRecord.__new__(RunRecord), []
     for number, gap in enumerate(gaps):
-        repeat = Repeat.__new__(Repeat)
+        repeat = RepeatRecord.__new__(RepeatRecord)
         repeat.number, repeat.status = number, "complete"
         repeat.columns = {"k": np.array([0, 100]), "value": np.array([9.0, gap])}
         run_repeats.append(repeat)

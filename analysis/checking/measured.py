@@ -12,7 +12,7 @@ from mpisign.randomness import Draws
 from mpisign.recorder import schedule
 from mpisign.sharing import unshared
 from mpisign.starts import STARTS
-from mpisign.trajectory import Repeat, RunRecord, Trajectory
+from mpisign.trajectory import RepeatRecord, RunRecord, Trajectory
 
 ROUNDS = 2000
 """Rounds of stochastic gradients at one x."""
@@ -51,7 +51,7 @@ def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
     return Measured(k, gaps, squares.reshape(gaps.shape), size)
 
 
-def _spread(repeat: Repeat, values: np.ndarray, k: np.ndarray) -> np.ndarray:
+def _spread(repeat: RepeatRecord, values: np.ndarray, k: np.ndarray) -> np.ndarray:
     """`values` at each scheduled k; infinite where the repeat has none any more, or a NaN."""
     out = np.full(len(k), np.inf)
     recorded = repeat.columns["k"]

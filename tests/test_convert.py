@@ -28,6 +28,7 @@ from mpisign.data import work as work_module
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
 from mpisign.data.scan import scan
+from mpisign.data.synth import Recipe, synthesise
 from mpisign.data.text import Text
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
@@ -403,6 +404,79 @@ def test_a_file_in_the_place_of_the_work_is_refused_and_stays(tmp_path):
     with pytest.raises(BadInput, match=r"out\.h5\.part: expected a folder .*; remove this file if no job writes it$"):
         converted(tmp_path, MANY)
     assert (tmp_path / "out.h5.part").read_text() == "half a file"
+
+
+@pytest.mark.parametrize("second", ["convert", "synth"])
+def test_of_two_jobs_that_make_one_file_the_second_is_refused_and_harms_nothing(tmp_path, monkeypatch, second):
+    packed, seen, original = bz2.compress(MANY.encode()), [], convert_module._parse
+    expected = converted(tmp_path, packed, name="source.bz2").attributes["sha256"]
+    part = tmp_path / "out.h5.part"
+    makers = {
+        "convert": lambda output: convert(tmp_path / "source.bz2", output, Wanted("float32", overwrite=True), Alone()),
+        "synth": lambda output: synthesise(Recipe("rcv1", 3, 5, 1, "float64"), output, True, Alone()),
+    }
+
+    def parse_while_another_begins(*given):
+        before = sorted(part.iterdir())
+        with pytest.raises(BadInput) as caught:
+            makers[second](tmp_path / "out.h5")
+        said = f"cannot write this output; another job is writing it: {part / 'lock'} is locked"
+        assert (caught.value.key, caught.value.complaint) == (str(tmp_path / "out.h5"), said)
+        assert sorted(part.iterdir()) == before
+        seen.append(given)
+        original(*given)
+
+    monkeypatch.setattr(convert_module, "_parse", parse_while_another_begins)
+    assert converted(tmp_path, packed, chunk=8000, name="source.bz2").attributes["sha256"] == expected
+    assert len(seen) > 1
+
+
+def test_a_file_that_another_job_made_meanwhile_is_not_written_over(tmp_path, monkeypatch):
+    """Between the look for the output and the lock."""
+    converted(tmp_path, MANY)
+    whole, lock = (tmp_path / "out.h5").read_bytes(), work_module.Work._locked
+    (tmp_path / "out.h5").unlink()
+
+    def locked(work, new):
+        (tmp_path / "out.h5").write_bytes(whole)
+        return lock(work, new)
+
+    monkeypatch.setattr(work_module.Work, "_locked", locked)
+    with pytest.raises(BadInput, match=r"another job has written this output meanwhile; give another name$"):
+        convert(tmp_path / "source.txt", tmp_path / "out.h5", Wanted(), Alone())
+    assert (tmp_path / "out.h5").read_bytes() == whole
+    assert not (tmp_path / "out.h5.part").exists()
+
+
+def test_the_lock_ends_with_the_job_and_its_work_stays(tmp_path):
+    part = interrupted(tmp_path)
+    assert not (part / "lock").exists()
+    assert sorted(path.name for path in part.iterdir()) == ["000000", "made-from"]
+
+
+def test_what_the_work_was_made_from_is_written_once(tmp_path, monkeypatch):
+    """A job that is killed while it writes a label again would leave an empty one, and the next would begin anew."""
+    part = interrupted(tmp_path)
+    before = (part / "made-from").stat()
+    interrupted(tmp_path)
+    assert os.path.samestat((part / "made-from").stat(), before)
+    assert (part / "made-from").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_label_that_was_cut_off_does_not_make_the_folder_somebody_else_s(tmp_path):
+    (tmp_path / "out.h5.part").mkdir()
+    (tmp_path / "out.h5.part" / "made-from.tmp").write_text("ab")
+    assert converted(tmp_path, MANY).layout.n == 400
+
+
+def test_nothing_is_called_done_when_the_source_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "source.txt")
+
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    with pytest.raises(BadInput, match=r"^source\.txt: Permission denied$"):
+        converted(tmp_path, MANY)
+    assert not (tmp_path / "out.h5.part").exists()
 
 
 def test_an_unfinished_file_is_none(tmp_path):

@@ -35,17 +35,17 @@ class Wanted(NamedTuple):
 def convert(source: Path, output: Path, wanted: Wanted, ranks: Ranks) -> None:
     """Make the data file `output` from LIBSVM text, plain or compressed by bzip2, xz or gzip.
 
-    Raises BadInput, on every rank, where the output cannot be written or the source is refused; the unfinished work of
-    a refused source is removed, that of a full disk is kept for the next time.
+    Raises BadInput, on every rank, where the output cannot be written, another job makes it, or the source is refused;
+    the unfinished work of a refused source is removed, that of a full disk is kept for the next time.
     """
     work = Work(output)
-    work.together(ranks, lambda: _check(source, output, wanted) if ranks.root else None)
-    try:
-        _convert(source, work, wanted, ranks)
-    except BadInput as error:
-        if ranks.root and error.key == str(source):
-            work.remove()
-        raise
+    with work.claimed(ranks, lambda: _check(source, output, wanted)):
+        try:
+            _convert(source, work, wanted, ranks)
+        except BadInput as error:
+            if ranks.root and error.key == str(source):
+                work.remove()
+            raise
 
 
 def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:

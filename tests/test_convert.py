@@ -25,11 +25,13 @@ from mpisign.cli import main
 from mpisign.data import convert as convert_module
 from mpisign.data import text as text_module
 from mpisign.data import work as work_module
+from mpisign.data.compression import decompress
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
 from mpisign.data.scan import scan
 from mpisign.data.synth import Recipe, synthesise
 from mpisign.data.text import Text
+from mpisign.progress import Progress
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
@@ -158,6 +160,20 @@ def test_a_whole_file_is_what_scikit_learn_reads(tmp_path):
 def test_the_chunks_change_nothing(tmp_path):
     chunks = [100, 137, 1000, 10**6]
     assert len({converted(tmp_path, MANY, chunk=chunk).attributes["sha256"] for chunk in chunks}) == 1
+
+
+def test_a_decompressed_text_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """A crash of the machine after the rename would else leave it without its last kilobytes, and nobody the wiser."""
+    (tmp_path / "source.bz2").write_bytes(bz2.compress(MANY[:500].encode()))
+    synced, fsync = [], os.fsync
+
+    def recording(descriptor):
+        synced.append(os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    decompress(tmp_path / "source.bz2", tmp_path / "text", Progress(1, quiet=True))
+    assert synced[0] == 500 == (tmp_path / "text").stat().st_size
 
 
 @pytest.mark.parametrize("module", [bz2, gzip, lzma])

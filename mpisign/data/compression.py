@@ -3,12 +3,12 @@
 import bz2
 import gzip
 import lzma
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mpisign.output import replace_durably
 from mpisign.progress import Progress
 from mpisign.settings import BadInput
 
@@ -35,8 +35,7 @@ def decompress(source: Path, target: Path, progress: Progress) -> None:
         while block := _read(reader, source):
             writer.write(block)
             progress.show(raw.tell() >> 20)
-        os.fsync(writer.fileno())
-    unfinished.replace(target)
+    replace_durably(unfinished, target)
 
 
 def content(path: Path, most: int) -> bytes:

@@ -1,6 +1,7 @@
 """LIBSVM text becomes a data file: the same arrays, whatever the chunks, the ranks and the compression."""
 
 import bz2
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -22,10 +23,10 @@ from hypothesis import strategies as st
 
 from launch import ROOT, environment, mpirun, mpisign, programs
 from mpisign.cli import main
+from mpisign.data import compression
 from mpisign.data import convert as convert_module
 from mpisign.data import text as text_module
 from mpisign.data import work as work_module
-from mpisign.data.compression import decompress
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
 from mpisign.data.scan import scan
@@ -172,7 +173,7 @@ def test_a_decompressed_text_is_on_the_disk_before_it_has_its_name(tmp_path, mon
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", recording)
-    decompress(tmp_path / "source.bz2", tmp_path / "text", Progress(1, quiet=True))
+    compression.decompress(tmp_path / "source.bz2", tmp_path / "text", Progress(1, quiet=True))
     assert synced[0] == 500 == (tmp_path / "text").stat().st_size
 
 
@@ -320,6 +321,27 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, words, said):
     assert (tmp_path / "there.h5").read_text() == "precious"
     assert (tmp_path / "source.txt").read_text() == MANY
     assert not (tmp_path / "out.h5").exists()
+
+
+def test_a_line_is_refused_for_what_is_wrong_with_itself(tmp_path):
+    """Scikit-learn stops at the last of these lines, and its reason is of that one."""
+    said = r"line 3: expected numbers that are finite in float64: '1 1:nan'$"
+    with pytest.raises(BadInput, match=said):
+        converted(tmp_path, "1 1:1\n-1 1:2\n1 1:nan\n-1 1:3\n1 2:1 1:1\n")
+
+
+@pytest.mark.parametrize("name", ["source.txt", "source.bz2"])
+def test_what_the_system_refuses_to_read_is_not_called_damaged(tmp_path, monkeypatch, name):
+    def refuse(*given):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / name).write_bytes(bz2.compress(b"1 1:1\n") if name == "source.bz2" else b"1 1:1\n")
+    opener = "opener" if name == "source.bz2" else "_plain"
+    reader = contextlib.nullcontext(SimpleNamespace(read=refuse))
+    monkeypatch.setattr(compression, opener, lambda path: (lambda path: reader) if opener == "opener" else reader)
+    with pytest.raises(BadInput) as caught:
+        compression.content(tmp_path / name, 100)
+    assert str(caught.value) == f"{tmp_path / name}: cannot read this file: Input/output error"
 
 
 @pytest.mark.ranks

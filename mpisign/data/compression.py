@@ -56,4 +56,6 @@ def _read(reader: Any, source: Path, size: int = _BLOCK_BYTES) -> bytes:
         block: bytes = reader.read(size)
         return block
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise BadInput(str(source), f"this compressed file is cut off or damaged: {error}") from None
+        refused = error.strerror if isinstance(error, OSError) else None  # by the system; decompressors give no number
+        damaged = f"this compressed file is cut off or damaged: {error}"
+        raise BadInput(str(source), f"cannot read this file: {refused}" if refused else damaged) from None

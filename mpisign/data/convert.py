@@ -24,7 +24,10 @@ from mpisign.settings import BadInput
 
 
 class Wanted(NamedTuple):
-    """dtype: float32 or float64. sparse: None for what the density says. dimension: None for the highest index."""
+    """dtype: float32 or float64. sparse: None for what the density says. dimension: None for the highest index.
+
+    overwrite: whether the output may be there already; it is replaced.
+    """
 
     dtype: str = "float64"
     sparse: bool | None = None
@@ -64,7 +67,7 @@ def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
 
     with Progress(text.chunks, quiet=not ranks.root, unit="chunks") as progress:
         progress.at(f"reading {source.name}")
-        work.rounds(ranks, text.chunks, make, tally.advance if ranks.root else lambda: None, progress)
+        work.all_chunks(ranks, text.chunks, make, tally.advance if ranks.root else lambda: None, progress)
     work.together(ranks, lambda: assemble() if ranks.root else None)
 
 

@@ -52,7 +52,7 @@ def _synthesise(recipe: Recipe, work: Work, ranks: Ranks) -> None:
         blocks = -(-recipe.n // maker.block_rows)
         with Progress(blocks, quiet=not ranks.root, unit="blocks") as progress:
             progress.at(f"making {work.output.name}")
-            work.rounds(ranks, blocks, lambda block: _make(maker, recipe, work, block), lambda: None, progress)
+            work.all_chunks(ranks, blocks, lambda block: _make(maker, recipe, work, block), lambda: None, progress)
     work.together(ranks, lambda: _assemble(recipe, work, blocks) if ranks.root else None)
 
 

@@ -71,9 +71,11 @@ class Work:
         replace_durably(unfinished, self._label)
 
     def done(self, chunk: int) -> bool:
+        """Whether a chunk is there, whole."""
         return self._path(chunk).exists()
 
     def save(self, chunk: int, *arrays: "np.ndarray[Any, Any]") -> None:
+        """Write a chunk's arrays. Raises OSError where the disk is full."""
         unfinished = self._path(chunk).with_suffix(".tmp")
         with unfinished.open("wb") as file:
             for array in arrays:
@@ -117,7 +119,7 @@ class Work:
             kept = f"; what is done is kept in {self.folder}, the same command goes on" if self._label.is_file() else ""
             raise BadInput(str(error.filename or self.output), f"{reason}{kept}") from None
 
-    def rounds(
+    def all_chunks(
         self, ranks: Ranks, chunks: int, make: Callable[[int], None], look: Callable[[], None], progress: Progress
     ) -> None:
         """Make the chunks that are not done, one a rank in each round; `look` at those of the rounds before.

@@ -11,13 +11,16 @@ import pytest
 
 from launch import mpirun
 from mpisign import cli, experiment, optimum, planning, runner, writing
+from mpisign.bench.costs import Network
 from mpisign.cli import main
+from mpisign.exchange import Sharded
 from mpisign.exchanges import EXCHANGES
 from mpisign.forecast import commands, memory, report, trial
+from mpisign.forecast import duration as duration_module
 from mpisign.forecast.duration import duration
 from mpisign.forecast.pretended import Pretended
 from mpisign.forecast.size import size
-from mpisign.forecast.traffic import bits
+from mpisign.forecast.traffic import bits, exchanges
 from mpisign.forecast.trial import Seconds, Trial
 from mpisign.methods import METHODS
 from mpisign.ranks import Alone
@@ -222,6 +225,20 @@ def test_a_step_that_is_too_large_is_no_trouble():
 )
 def test_time_limits_are_whole_minutes(seconds, limit):
     assert commands.time_limit(seconds) == limit
+
+
+@pytest.mark.parametrize("name", ["sign", "gd"])
+def test_messages_are_as_long_as_the_exchange_makes_them(name, monkeypatch):
+    """On a network without latency, of a byte a second: 3 of 4 parts of what an Alltoall and an Allgather hold."""
+    ranks = 4
+    plan = planned(name, d=64 * ranks * 10, more='exchange = "sharded"\n')
+    for network in ("_FAST", "_SLOW"):
+        monkeypatch.setattr(duration_module, network, Network(latency=0.0, bandwidth=1.0, adding=1.0, flag=0.0))
+    form = exchanges(plan.runs[0], plan.problem.dimension)[0].form
+    sharded = Sharded(Pretended(1, ranks), ranks - 1, form)
+    found = duration_module._round(plan, plan.runs[0], Seconds(0.0, 0.0), ranks)
+    held = sharded._sent.nbytes + sharded._parts.nbytes
+    assert found == Seconds(pytest.approx(held * 3 / 4), pytest.approx(held * 3 / 4))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import math
 import os
 import re
 import shlex
+import sys
 import tracemalloc
 
 import h5py
+import numpy as np
 import pytest
 
 from launch import mpirun
@@ -23,7 +25,10 @@ from mpisign.forecast.size import size
 from mpisign.forecast.traffic import bits, exchanges
 from mpisign.forecast.trial import Seconds, Trial
 from mpisign.methods import METHODS
+from mpisign.objective import SMALL
+from mpisign.problems.logistic import Logistic
 from mpisign.ranks import Alone
+from mpisign.rows import signed
 
 JOB = """
 repeats = {repeats}
@@ -195,6 +200,16 @@ def test_data_is_held_once_a_node():
     base = memory.base(plan.problem, alone=True)
     assert base.data == 1797 * 64 * 8
     assert base.private > 10**7
+
+
+@pytest.mark.parametrize(("d", "fewer"), [(SMALL, 0), (SMALL + 1, 5)])
+def test_a_hessian_is_held_where_the_problem_makes_one(d, fewer, monkeypatch):
+    """L of much data is found without; f* of few features always with."""
+    problem = Logistic(signed(np.random.default_rng(0).standard_normal((9, d)), np.resize([1.0, -1.0], 9)))
+    monkeypatch.setattr(Logistic, "data_sha256", lambda self: "of data")
+    wholly = memory._minimum(problem, Pretended(0, 1))
+    monkeypatch.setattr(sys.modules[Logistic.__module__], "_WORK", 9 * d**2 - 1)
+    assert wholly - memory._minimum(problem, Pretended(0, 1)) == fewer * 8 * d**2
 
 
 def test_a_trial_takes_iterations_and_leaves_the_run_alone():

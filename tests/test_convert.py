@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import errno
+import fcntl
 import gzip
 import hashlib
 import lzma
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -376,6 +378,18 @@ sys.exit(main({[*map(str, words)]!r}))
     return subprocess.Popen([*start, "-c", code], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, **pipes)
 
 
+def until_unlocked(lock):
+    """Ranks end a moment after the launcher that was killed."""
+    limit = time.monotonic() + 60
+    with lock.open("ab") as file:
+        while time.monotonic() < limit:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.01)
+    pytest.fail(f"{lock} is locked still")
+
+
 @pytest.mark.ranks
 @pytest.mark.parametrize("mpi", [None, "mpich"])
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
@@ -389,6 +403,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
+    until_unlocked(part / "lock")
     done = {path.name: path.stat().st_mtime_ns for path in part.iterdir() if path.name.isdecimal()}
     assert 3 <= len(done) < len(MANY) // 500
     assert not (tmp_path / "out.h5").exists()
@@ -504,6 +519,26 @@ def test_what_the_work_was_made_from_is_written_once(tmp_path, monkeypatch):
 def test_a_label_that_was_cut_off_does_not_make_the_folder_somebody_else_s(tmp_path):
     (tmp_path / "out.h5.part").mkdir()
     (tmp_path / "out.h5.part" / "made-from.tmp").write_text("ab")
+    assert converted(tmp_path, MANY).layout.n == 400
+
+
+def test_work_that_is_cut_off_while_it_is_removed_is_not_somebody_else_s(tmp_path, monkeypatch):
+    """Whichever file is the last one that goes."""
+    part, unlink = interrupted(tmp_path, chunk=8000), Path.unlink
+
+    def unlink_one(path):
+        if gone:
+            raise KeyboardInterrupt
+        gone.append(path)
+        unlink(path)
+
+    while len(list(part.iterdir())) > 1:
+        gone = []
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", unlink_one)
+            with pytest.raises(KeyboardInterrupt):
+                work_module.Work(tmp_path / "out.h5").remove()
+        assert (part / "made-from").exists()
     assert converted(tmp_path, MANY).layout.n == 400
 
 

@@ -97,9 +97,10 @@ class Work:
         self.remove()
 
     def remove(self) -> None:
-        """Remove all but the lock: a job that comes now begins when this one is through."""
+        """Remove all but the lock: no other job begins before this one is through. The label goes last: what a kill
+        leaves is ours still."""
         with suppress(OSError):
-            for path in self.folder.iterdir():
+            for path in sorted(self.folder.iterdir(), key=lambda path: path == self._label):
                 if path.name != _LOCK:
                     path.unlink()
 

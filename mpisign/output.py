@@ -38,15 +38,16 @@ def part_of(output: Path) -> Path:
 
 
 @contextmanager
-def claim(output: Path, new: bool = False) -> Iterator[None]:
+def claim(output: Path, new: bool = False, file: Path | None = None) -> Iterator[None]:
     """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
 
-    The lock ends with the process, however that ends. new: there was no such file when the command began. Raises
-    BadInput where somebody else has it or, if new, has written it meanwhile, or where there can be no such file.
+    The lock ends with the process, however that ends. new: there was no such file when the command began. file: what
+    is locked where OUTPUT.part is a folder. Raises BadInput where somebody else has it or, if new, has written it
+    meanwhile, or where there can be no such file.
     """
-    part = part_of(output)
+    part = file or part_of(output)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        part.parent.mkdir(parents=True, exist_ok=True)
         lock = _locked(part)
     except OSError as error:
         busy = isinstance(error, BlockingIOError)

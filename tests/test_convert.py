@@ -1,7 +1,9 @@
 """LIBSVM text becomes a data file: the same arrays, whatever the chunks, the ranks and the compression."""
 
 import bz2
+import contextlib
 import errno
+import fcntl
 import gzip
 import hashlib
 import lzma
@@ -11,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,13 +25,16 @@ from hypothesis import strategies as st
 
 from launch import ROOT, environment, mpirun, mpisign, programs
 from mpisign.cli import main
+from mpisign.data import compression
 from mpisign.data import convert as convert_module
 from mpisign.data import text as text_module
 from mpisign.data import work as work_module
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
 from mpisign.data.scan import scan
+from mpisign.data.synth import Recipe, synthesise
 from mpisign.data.text import Text
+from mpisign.progress import Progress
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 
@@ -157,6 +163,20 @@ def test_a_whole_file_is_what_scikit_learn_reads(tmp_path):
 def test_the_chunks_change_nothing(tmp_path):
     chunks = [100, 137, 1000, 10**6]
     assert len({converted(tmp_path, MANY, chunk=chunk).attributes["sha256"] for chunk in chunks}) == 1
+
+
+def test_a_decompressed_text_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """A crash of the machine after the rename would else leave it without its last kilobytes, and nobody the wiser."""
+    (tmp_path / "source.bz2").write_bytes(bz2.compress(MANY[:500].encode()))
+    synced, fsync = [], os.fsync
+
+    def recording(descriptor):
+        synced.append(os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    compression.decompress(tmp_path / "source.bz2", tmp_path / "text", Progress(1, quiet=True))
+    assert synced[0] == 500 == (tmp_path / "text").stat().st_size
 
 
 @pytest.mark.parametrize("module", [bz2, gzip, lzma])
@@ -305,6 +325,27 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, words, said):
     assert not (tmp_path / "out.h5").exists()
 
 
+def test_a_line_is_refused_for_what_is_wrong_with_itself(tmp_path):
+    """Scikit-learn stops at the last of these lines, and its reason is of that one."""
+    said = r"line 3: expected numbers that are finite in float64: '1 1:nan'$"
+    with pytest.raises(BadInput, match=said):
+        converted(tmp_path, "1 1:1\n-1 1:2\n1 1:nan\n-1 1:3\n1 2:1 1:1\n")
+
+
+@pytest.mark.parametrize("name", ["source.txt", "source.bz2"])
+def test_what_the_system_refuses_to_read_is_not_called_damaged(tmp_path, monkeypatch, name):
+    def refuse(*given):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / name).write_bytes(bz2.compress(b"1 1:1\n") if name == "source.bz2" else b"1 1:1\n")
+    opener = "opener" if name == "source.bz2" else "_plain"
+    reader = contextlib.nullcontext(SimpleNamespace(read=refuse))
+    monkeypatch.setattr(compression, opener, lambda path: (lambda path: reader) if opener == "opener" else reader)
+    with pytest.raises(BadInput) as caught:
+        compression.content(tmp_path / name, 100)
+    assert str(caught.value) == f"{tmp_path / name}: cannot read this file: Input/output error"
+
+
 @pytest.mark.ranks
 def test_under_mpirun_it_is_refused_once(tmp_path):
     done = mpirun("mpich", 2, *arguments(tmp_path, "broken.txt", "out.h5"))
@@ -337,6 +378,18 @@ sys.exit(main({[*map(str, words)]!r}))
     return subprocess.Popen([*start, "-c", code], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, **pipes)
 
 
+def until_unlocked(lock):
+    """Ranks end a moment after the launcher that was killed."""
+    limit = time.monotonic() + 60
+    with lock.open("ab") as file:
+        while time.monotonic() < limit:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.01)
+    pytest.fail(f"{lock} is locked still")
+
+
 @pytest.mark.ranks
 @pytest.mark.parametrize("mpi", [None, "mpich"])
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
@@ -350,6 +403,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
         time.sleep(0.01)
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
+    until_unlocked(part / "lock")
     done = {path.name: path.stat().st_mtime_ns for path in part.iterdir() if path.name.isdecimal()}
     assert 3 <= len(done) < len(MANY) // 500
     assert not (tmp_path / "out.h5").exists()
@@ -403,6 +457,99 @@ def test_a_file_in_the_place_of_the_work_is_refused_and_stays(tmp_path):
     with pytest.raises(BadInput, match=r"out\.h5\.part: expected a folder .*; remove this file if no job writes it$"):
         converted(tmp_path, MANY)
     assert (tmp_path / "out.h5.part").read_text() == "half a file"
+
+
+@pytest.mark.parametrize("second", ["convert", "synth"])
+def test_of_two_jobs_that_make_one_file_the_second_is_refused_and_harms_nothing(tmp_path, monkeypatch, second):
+    packed, seen, original = bz2.compress(MANY.encode()), [], convert_module._parse
+    expected = converted(tmp_path, packed, name="source.bz2").attributes["sha256"]
+    part = tmp_path / "out.h5.part"
+    makers = {
+        "convert": lambda output: convert(tmp_path / "source.bz2", output, Wanted("float32", overwrite=True), Alone()),
+        "synth": lambda output: synthesise(Recipe("rcv1", 3, 5, 1, "float64"), output, True, Alone()),
+    }
+
+    def parse_while_another_begins(*given):
+        before = sorted(part.iterdir())
+        with pytest.raises(BadInput) as caught:
+            makers[second](tmp_path / "out.h5")
+        said = f"cannot write this output; another job is writing it: {part / 'lock'} is locked"
+        assert (caught.value.key, caught.value.complaint) == (str(tmp_path / "out.h5"), said)
+        assert sorted(part.iterdir()) == before
+        seen.append(given)
+        original(*given)
+
+    monkeypatch.setattr(convert_module, "_parse", parse_while_another_begins)
+    assert converted(tmp_path, packed, chunk=8000, name="source.bz2").attributes["sha256"] == expected
+    assert len(seen) > 1
+
+
+def test_a_file_that_another_job_made_meanwhile_is_not_written_over(tmp_path, monkeypatch):
+    """Between the look for the output and the lock."""
+    converted(tmp_path, MANY)
+    whole, lock = (tmp_path / "out.h5").read_bytes(), work_module.Work._locked
+    (tmp_path / "out.h5").unlink()
+
+    def locked(work, new):
+        (tmp_path / "out.h5").write_bytes(whole)
+        return lock(work, new)
+
+    monkeypatch.setattr(work_module.Work, "_locked", locked)
+    with pytest.raises(BadInput, match=r"another job has written this output meanwhile; give another name$"):
+        convert(tmp_path / "source.txt", tmp_path / "out.h5", Wanted(), Alone())
+    assert (tmp_path / "out.h5").read_bytes() == whole
+    assert not (tmp_path / "out.h5.part").exists()
+
+
+def test_the_lock_ends_with_the_job_and_its_work_stays(tmp_path):
+    part = interrupted(tmp_path)
+    assert not (part / "lock").exists()
+    assert sorted(path.name for path in part.iterdir()) == ["000000", "made-from"]
+
+
+def test_what_the_work_was_made_from_is_written_once(tmp_path, monkeypatch):
+    """A job that is killed while it writes a label again would leave an empty one, and the next would begin anew."""
+    part = interrupted(tmp_path)
+    before = (part / "made-from").stat()
+    interrupted(tmp_path)
+    assert os.path.samestat((part / "made-from").stat(), before)
+    assert (part / "made-from").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_label_that_was_cut_off_does_not_make_the_folder_somebody_else_s(tmp_path):
+    (tmp_path / "out.h5.part").mkdir()
+    (tmp_path / "out.h5.part" / "made-from.tmp").write_text("ab")
+    assert converted(tmp_path, MANY).layout.n == 400
+
+
+def test_work_that_is_cut_off_while_it_is_removed_is_not_somebody_else_s(tmp_path, monkeypatch):
+    """Whichever file is the last one that goes."""
+    part, unlink = interrupted(tmp_path, chunk=8000), Path.unlink
+
+    def unlink_one(path):
+        if gone:
+            raise KeyboardInterrupt
+        gone.append(path)
+        unlink(path)
+
+    while len(list(part.iterdir())) > 1:
+        gone = []
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", unlink_one)
+            with pytest.raises(KeyboardInterrupt):
+                work_module.Work(tmp_path / "out.h5").remove()
+        assert (part / "made-from").exists()
+    assert converted(tmp_path, MANY).layout.n == 400
+
+
+def test_nothing_is_called_done_when_the_source_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "source.txt")
+
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    with pytest.raises(BadInput, match=r"^source\.txt: Permission denied$"):
+        converted(tmp_path, MANY)
+    assert not (tmp_path / "out.h5.part").exists()
 
 
 def test_an_unfinished_file_is_none(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mpisign.bench import costs
 from mpisign.bench.costs import Curve, Machine, Network
 from mpisign.bench.timing import Time
+from mpisign.planes import words
 
 NET = Network(latency=1e-6, bandwidth=1e9, adding=2e9, flag=1e-7)
 LINE = Curve(np.array([1e3, 1e6]), np.array([1e-6, 1e-3]))
@@ -43,7 +44,8 @@ def test_two_ranks_send_one_message():
 @given(ranks=st.integers(3, 4096), d=st.integers(10**4, 10**9))
 def test_only_the_sharded_exchange_has_traffic_that_does_not_grow_with_m(ranks, d):
     free = NET._replace(latency=0.0)
-    server, sharded = (costs.communication(free, name, ranks, d) for name in ("server", "sharded"))
+    up = 8.0 * words(d)
+    server, sharded = (costs.communication(free, name, ranks, up, up) for name in ("server", "sharded"))
     plane = d / 8 / NET.bandwidth
     assert server >= (ranks - 1) * plane
     assert sharded <= 2 * plane + 8 * 3 * (ranks + 8) / NET.bandwidth

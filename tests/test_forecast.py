@@ -4,23 +4,31 @@ import math
 import os
 import re
 import shlex
+import sys
 import tracemalloc
 
 import h5py
+import numpy as np
 import pytest
 
 from launch import mpirun
 from mpisign import cli, experiment, optimum, planning, runner, writing
+from mpisign.bench.costs import Network
 from mpisign.cli import main
+from mpisign.exchange import Sharded
 from mpisign.exchanges import EXCHANGES
 from mpisign.forecast import commands, memory, report, trial
+from mpisign.forecast import duration as duration_module
 from mpisign.forecast.duration import duration
 from mpisign.forecast.pretended import Pretended
 from mpisign.forecast.size import size
-from mpisign.forecast.traffic import bits
+from mpisign.forecast.traffic import bits, exchanges
 from mpisign.forecast.trial import Seconds, Trial
 from mpisign.methods import METHODS
+from mpisign.objective import SMALL
+from mpisign.problems.logistic import Logistic
 from mpisign.ranks import Alone
+from mpisign.rows import signed
 
 JOB = """
 repeats = {repeats}
@@ -194,6 +202,16 @@ def test_data_is_held_once_a_node():
     assert base.private > 10**7
 
 
+@pytest.mark.parametrize(("d", "fewer"), [(SMALL, 0), (SMALL + 1, 5)])
+def test_a_hessian_is_held_where_the_problem_makes_one(d, fewer, monkeypatch):
+    """L of much data is found without; f* of few features always with."""
+    problem = Logistic(signed(np.random.default_rng(0).standard_normal((9, d)), np.resize([1.0, -1.0], 9)))
+    monkeypatch.setattr(Logistic, "data_sha256", lambda self: "of data")
+    wholly = memory._minimum(problem, Pretended(0, 1))
+    monkeypatch.setattr(sys.modules[Logistic.__module__], "_WORK", 9 * d**2 - 1)
+    assert wholly - memory._minimum(problem, Pretended(0, 1)) == fewer * 8 * d**2
+
+
 def test_a_trial_takes_iterations_and_leaves_the_run_alone():
     plan = planned("scaled-sign")
     with Trial(plan, plan.runs[0], "server", Alone(), 3) as tried:
@@ -222,6 +240,20 @@ def test_a_step_that_is_too_large_is_no_trouble():
 )
 def test_time_limits_are_whole_minutes(seconds, limit):
     assert commands.time_limit(seconds) == limit
+
+
+@pytest.mark.parametrize("name", ["sign", "gd"])
+def test_messages_are_as_long_as_the_exchange_makes_them(name, monkeypatch):
+    """On a network without latency, of a byte a second: 3 of 4 parts of what an Alltoall and an Allgather hold."""
+    ranks = 4
+    plan = planned(name, d=64 * ranks * 10, more='exchange = "sharded"\n')
+    for network in ("_FAST", "_SLOW"):
+        monkeypatch.setattr(duration_module, network, Network(latency=0.0, bandwidth=1.0, adding=1.0, flag=0.0))
+    form = exchanges(plan.runs[0], plan.problem.dimension)[0].form
+    sharded = Sharded(Pretended(1, ranks), ranks - 1, form)
+    found = duration_module._round(plan, plan.runs[0], Seconds(0.0, 0.0), ranks)
+    held = sharded._sent.nbytes + sharded._parts.nbytes
+    assert found == Seconds(pytest.approx(held * 3 / 4), pytest.approx(held * 3 / 4))
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,18 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, more, said):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_help_names_the_kinds_and_their_sizes(capsys):
+    """It is written by hand: the makers' imports would slow down every command."""
+    from mpisign.cli import main
+
+    with pytest.raises(SystemExit):
+        main(["data", "synth", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"--like {{{','.join(KINDS)}}}" in printed
+    for size in ("n", "d"):
+        assert f"(default: {', '.join(f'{getattr(kind, size)} for {name}' for name, kind in KINDS.items())})" in printed
+
+
 def test_the_command_says_what_it_wrote_and_does_not_write_over(tmp_path):
     words = ["data", "synth", "--like", "rcv1", tmp_path / "x.h5", "--n", 100, "--d", 50]
     assert "n = 100, d = 50, sparse (CSR), float32" in mpisign(*words).stdout

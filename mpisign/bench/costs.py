@@ -102,14 +102,16 @@ def _stages(ranks: int) -> int:
     return math.ceil(math.log2(ranks))
 
 
-def communication(net: Network, exchange: str, ranks: int, dimension: int) -> float:
-    """Seconds that a round's messages take, with a worker on each rank but the first; "node": all on one."""
-    plane = 8.0 * words(dimension)
+def communication(net: Network, exchange: str, ranks: int, up: float, down: float) -> float:
+    """Seconds that a round's messages take, with a worker on each rank but the first; "node": all on one.
+
+    up, down: bytes of a worker's message and of the reply, without the number in front.
+    """
     if exchange == "node":
         return ranks * net.flag
     if exchange == "sharded":  # a number in front of each slice, a number and a count around each reply
-        return alltoall(net, ranks, plane + 8 * ranks) + allgather(net, ranks, plane + 16 * ranks)
-    return gather(net, ranks, plane + 8) + broadcast(net, ranks, plane + 8)
+        return alltoall(net, ranks, up + 8 * ranks) + allgather(net, ranks, down + 16 * ranks)
+    return gather(net, ranks, up + 8) + broadcast(net, ranks, down + 8)
 
 
 def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> float:
@@ -126,11 +128,11 @@ def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: i
 
     what: its name there, but for "round with ties", of which the model knows nothing (KeyError).
     """
-    net = machine.network.shared(ranks / machine.cores)
+    net, plane = machine.network.shared(ranks / machine.cores), 8.0 * words(dimension)
     if what == "round":
-        return communication(net, exchange, ranks, dimension) + computing(machine, exchange, ranks, dimension)
+        return communication(net, exchange, ranks, plane, plane) + computing(machine, exchange, ranks, dimension)
     return {
-        "collectives": lambda: communication(net, exchange, ranks, dimension),
+        "collectives": lambda: communication(net, exchange, ranks, plane, plane),
         "allreduce float32": lambda: allreduce(net, ranks, 4.0 * dimension),
         "allreduce float64": lambda: allreduce(net, ranks, 8.0 * dimension),
         "gather int8": lambda: gather(net, ranks, 1.0 * dimension) + broadcast(net, ranks, 1.0 * dimension),

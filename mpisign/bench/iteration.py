@@ -6,19 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mpisign import experiment, loop, planning, runner
+from mpisign import experiment, planning, runner
 from mpisign.arrays import Floats
+from mpisign.bench.bare import loop_of
 from mpisign.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
-from mpisign.checkpoints import Checkpoints
-from mpisign.exchanges import meeting
-from mpisign.experiment import Log
 from mpisign.methods import METHODS
 from mpisign.problems.quadratic import Separable
-from mpisign.randomness import Draws
 from mpisign.ranks import Alone
-from mpisign.recorder import Evaluation, Recorder, schedule
-from mpisign.server import plan_server
-from mpisign.state import at_start
+from mpisign.recorder import Evaluation, Recorder
 from mpisign.writing import TrajectoryWriter
 
 _JOB = """
@@ -30,34 +25,28 @@ workers = 3
 step = { kind = "constant", alpha = 0.05 }
 """
 
+_DIMENSION = 2000
+"""As epsilon has it."""
 
-def iteration(name: str, dimension: int, effort: Effort) -> Ratio:
+
+def iteration(name: str, effort: Effort) -> Ratio:
     """The framework's own cost of an iteration at M = 1, without the gradient and without MPI."""
     one, iterations = np.zeros(1), effort.iterations // 4
-    run = _loop(name, dimension, iterations)
+    run = _loop(name, iterations)
     run()
     values = [seconds(run) / iterations / seconds(lambda: np.add(one, 1.0, out=one), 20000) for _ in range(9)]
-    what = f"an iteration of {name} without gradient / one-element numpy.add, d = {dimension}"
+    what = f"an iteration of {name} without gradient / one-element numpy.add, d = {_DIMENSION}"
     return summary(what, values, "<= 40")
 
 
-def _loop(name: str, dimension: int, iterations: int) -> Callable[[], object]:
-    method, alone, draws = METHODS[name](), Alone(), Draws(0, 0)
-    problem = Separable(eigenvalues=[1.0] * dimension)
-    gradient = np.random.default_rng(0).standard_normal(dimension)
+def _loop(name: str, iterations: int) -> Callable[[], object]:
+    gradient = np.random.default_rng(0).standard_normal(_DIMENSION)
 
     def source(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
         if out[0] != gradient[0]:  # the first time: afterwards it costs nothing
             out[:] = gradient
 
-    def run() -> None:
-        server = plan_server(method, 1, dimension, meeting("server", alone), draws)
-        recorder = Recorder(Evaluation(problem, alone, 2), server, schedule(Log(points=2), iterations), None, False)
-        with Checkpoints(alone) as checkpoints:
-            repeat = loop.Repeat(method, source, lambda k: 1e-9, iterations, server, draws, recorder, checkpoints)
-            loop.iterate(repeat, at_start(method, np.zeros(dimension), server, [0]))
-
-    return run
+    return loop_of(METHODS[name](), source, Separable(eigenvalues=[1.0] * _DIMENSION), 1e-9, iterations)
 
 
 def logging(effort: Effort) -> Iterator[Ratio]:

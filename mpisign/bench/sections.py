@@ -18,7 +18,7 @@ Result: TypeAlias = Ratio | Time | Unmeasured
 
 
 def _kernels(effort: Effort) -> Iterator[Result]:
-    yield from kernels.kernels(2**20, effort)
+    yield from kernels.kernels(effort)
     for dimension in (2**11, 2**20):
         yield from kernels.vote(dimension, workers=15, effort=effort)
     yield from kernels.vote_reads(effort)
@@ -27,7 +27,7 @@ def _kernels(effort: Effort) -> Iterator[Result]:
 
 def _iterations(effort: Effort) -> Iterator[Result]:
     for name in METHODS:
-        yield iteration.iteration(name, dimension=2000, effort=effort)
+        yield iteration.iteration(name, effort)
     yield from iteration.logging(effort)
 
 

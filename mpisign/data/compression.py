@@ -3,12 +3,12 @@
 import bz2
 import gzip
 import lzma
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mpisign.output import replace_durably
 from mpisign.progress import Progress
 from mpisign.settings import BadInput
 
@@ -35,8 +35,7 @@ def decompress(source: Path, target: Path, progress: Progress) -> None:
         while block := _read(reader, source):
             writer.write(block)
             progress.show(raw.tell() >> 20)
-        os.fsync(writer.fileno())
-    unfinished.replace(target)
+    replace_durably(unfinished, target)
 
 
 def content(path: Path, most: int) -> bytes:
@@ -57,4 +56,6 @@ def _read(reader: Any, source: Path, size: int = _BLOCK_BYTES) -> bytes:
         block: bytes = reader.read(size)
         return block
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise BadInput(str(source), f"this compressed file is cut off or damaged: {error}") from None
+        refused = error.strerror if isinstance(error, OSError) else None  # by the system; decompressors give no number
+        damaged = f"this compressed file is cut off or damaged: {error}"
+        raise BadInput(str(source), f"cannot read this file: {refused}" if refused else damaged) from None

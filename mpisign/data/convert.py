@@ -24,7 +24,10 @@ from mpisign.settings import BadInput
 
 
 class Wanted(NamedTuple):
-    """dtype: float32 or float64. sparse: None for what the density says. dimension: None for the highest index."""
+    """dtype: float32 or float64. sparse: None for what the density says. dimension: None for the highest index.
+
+    overwrite: whether the output may be there already; it is replaced.
+    """
 
     dtype: str = "float64"
     sparse: bool | None = None
@@ -35,17 +38,17 @@ class Wanted(NamedTuple):
 def convert(source: Path, output: Path, wanted: Wanted, ranks: Ranks) -> None:
     """Make the data file `output` from LIBSVM text, plain or compressed by bzip2, xz or gzip.
 
-    Raises BadInput, on every rank, where the output cannot be written or the source is refused; the unfinished work of
-    a refused source is removed, that of a full disk is kept for the next time.
+    Raises BadInput, on every rank, where the output cannot be written, another job makes it, or the source is refused;
+    the unfinished work of a refused source is removed, that of a full disk is kept for the next time.
     """
     work = Work(output)
-    work.together(ranks, lambda: _check(source, output, wanted) if ranks.root else None)
-    try:
-        _convert(source, work, wanted, ranks)
-    except BadInput as error:
-        if ranks.root and error.key == str(source):
-            work.remove()
-        raise
+    with work.claimed(ranks, lambda: _check(source, output, wanted)):
+        try:
+            _convert(source, work, wanted, ranks)
+        except BadInput as error:
+            if ranks.root and error.key == str(source):
+                work.remove()
+            raise
 
 
 def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
@@ -64,7 +67,7 @@ def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
 
     with Progress(text.chunks, quiet=not ranks.root, unit="chunks") as progress:
         progress.at(f"reading {source.name}")
-        work.rounds(ranks, text.chunks, make, tally.advance if ranks.root else lambda: None, progress)
+        work.all_chunks(ranks, text.chunks, make, tally.advance if ranks.root else lambda: None, progress)
     work.together(ranks, lambda: assemble() if ranks.root else None)
 
 

@@ -44,7 +44,7 @@ VERIFIED_BYTES = 10**9
 
 
 class Layout(NamedTuple):
-    """What a file holds: n rows of d features, nnz of them stored when sparse, not zero when dense."""
+    """What a file holds: n rows of d features, nnz entries in the source: when sparse, those that are stored."""
 
     n: int
     d: int
@@ -68,7 +68,9 @@ class Layout(NamedTuple):
 
 
 class DataWriter:
-    """A data file that is being written, from its first row to its last."""
+    """A data file that is being written, from its first row to its last; complete after `finish`.
+
+    layout: all that will be in it. Raises OSError where the disk has no room for that, which is taken before."""
 
     def __init__(self, path: Path, layout: Layout):
         self._layout, self._row, self._entry, self._positive = layout, 0, 0, 0
@@ -82,18 +84,18 @@ class DataWriter:
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         for name, (shape, dtype) in arrays:
             self._file.create_dataset(name, shape=shape, dtype=dtype, fill_time="never", dcpl=early)
-        self._keep_room(path)
+        self._keep_room()
         if layout.sparse:
             self._file["csr/indptr"][0] = 0
 
-    def _keep_room(self, path: Path) -> None:
+    def _keep_room(self) -> None:
         """Take the room of all arrays and of the first block of metadata, into which everything goes from here on."""
         self._file.flush()
         handle = self._file.id.get_vfd_handle()
         try:
             reserve(handle, os.fstat(handle).st_size)
         except OSError:  # somebody else took it in between: give back what there is
-            path.unlink()
+            self._path.unlink()
             self._file.close()
             raise
 

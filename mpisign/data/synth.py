@@ -36,23 +36,23 @@ class Recipe(NamedTuple):
 def synthesise(recipe: Recipe, output: Path, overwrite: bool, ranks: Ranks) -> None:
     """Make the data file `output`: blocks by all ranks, the file by rank 0; cut off, it can be taken up again.
 
-    Raises BadInput, on every rank, where the output cannot be written. The bits are the same on one kind of processor,
-    whatever the ranks; n only says where the rows end.
+    Raises BadInput, on every rank, where the output cannot be written or another job makes it. The bits are the same
+    on one kind of processor, whatever the ranks; n only says where the rows end.
     """
     work = Work(output)
+    with work.claimed(ranks, lambda: check_output(output, overwrite)):
+        _synthesise(recipe, work, ranks)
 
-    def prepare() -> None:
-        check_output(output, overwrite)
-        work.take_up(str(recipe))
 
-    work.together(ranks, lambda: prepare() if ranks.root else None)
+def _synthesise(recipe: Recipe, work: Work, ranks: Ranks) -> None:
+    work.together(ranks, lambda: work.take_up(str(recipe)) if ranks.root else None)
     # More BLAS threads would add in another order.
     with threadpool_limits(limits=1):
         maker = KINDS[recipe.like](recipe.d, recipe.seed)
         blocks = -(-recipe.n // maker.block_rows)
         with Progress(blocks, quiet=not ranks.root, unit="blocks") as progress:
-            progress.at(f"making {output.name}")
-            work.rounds(ranks, blocks, lambda block: _make(maker, recipe, work, block), lambda: None, progress)
+            progress.at(f"making {work.output.name}")
+            work.all_chunks(ranks, blocks, lambda block: _make(maker, recipe, work, block), lambda: None, progress)
     work.together(ranks, lambda: _assemble(recipe, work, blocks) if ranks.root else None)
 
 

@@ -13,24 +13,19 @@ DENSE = 0.25
 
 
 class Tally:
-    """Rank 0's sums over the chunks that are done."""
+    """Rank 0's sums over the chunks that are done. base: the first index, 0 when any line has the index 0, else 1."""
 
     def __init__(self, work: Work, text: Text, name: str, dimension: int | None):
         self._work, self._text, self._name, self._dimension = work, text, name, dimension
         self._next, self.n, self.nnz = 0, 0, 0
-        self._lowest, self._highest = 1, np.full(text.chunks, -1)
+        self.base, self._highest = 1, np.full(text.chunks, -1)
         self.classes: list[float] = []
-
-    @property
-    def base(self) -> int:
-        """The file's first index: 0 when any line has the index 0, else 1."""
-        return min(self._lowest, 1)
 
     def advance(self) -> None:
         """Count the chunks that are done by now. Raises BadInput at the first line with a third label, or too long."""
         while self._next < self._text.chunks and self._work.done(self._next):
             (rows, nnz, lowest, highest), labels = self._work.load(self._next, 2)
-            self.n, self.nnz, self._lowest = self.n + int(rows), self.nnz + int(nnz), min(self._lowest, int(lowest))
+            self.n, self.nnz, self.base = self.n + int(rows), self.nnz + int(nnz), min(self.base, int(lowest))
             self._highest[self._next] = highest
             self._see(labels)
             self._check_dimension(self._next)

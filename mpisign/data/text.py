@@ -53,7 +53,7 @@ class Text:
         self.chunks = -(-path.stat().st_size // self.chunk_bytes)
 
     def parse(self, chunk: int) -> tuple[Floats, Csr]:
-        """What `parse` says of it."""
+        """The chunk's labels and features; see the function `parse`."""
         return parse(self._read(chunk), self._dtype, self._name, lambda: self._lines_before(chunk))
 
     def refuse_row(self, chunk: int, row: int, complaint: str) -> BadInput:
@@ -88,10 +88,11 @@ def parse(block: bytes, dtype: str, name: str, lines_before: Callable[[], int] =
     block: whole lines, each with its end. Raises BadInput, key the name, with the number of the first line that is
     broken or not finite; lines_before: how many there are before the block.
     """
-    parsed, fault = _parse(block, dtype)
+    parsed, _ = _parse(block, dtype)
     if parsed is None:
         lines = [line + b"\n" for line in block.split(b"\n")[:-1]]
         bad = _first_bad(lines, dtype)
+        _, fault = _parse(lines[bad], dtype)  # the block's may be of a later line
         raise BadInput(name, f"line {lines_before() + bad + 1}: {fault}: {_shortened(lines[bad])}")
     return parsed
 

@@ -1,23 +1,26 @@
 """Work on an output that can be cut off and taken up again: a folder beside it, with the chunks that are done.
 
+    DST.h5.part/lock          who makes DST.h5 holds it
     DST.h5.part/made-from     what the chunks were made from; other work is not taken up
     DST.h5.part/000123        a chunk: its arrays, one after the other in NumPy's format
 
-Whatever is there under its own name is whole: it is written under another name, then renamed.
+Whatever else is there under its own name is whole: it is written under another name, then renamed.
 """
 
 import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mpisign.output import part_of, replace_durably
+from mpisign.output import claim, part_of, replace_durably
 from mpisign.progress import Progress
 from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
+
+_LOCK = "lock"
 
 
 class Work:
@@ -25,24 +28,54 @@ class Work:
 
     def __init__(self, output: Path):
         self.output, self.folder = output, part_of(output)
+        self._label = self.folder / "made-from"
 
-    def take_up(self, made_from: str) -> None:
-        """Keep the chunks that were made from the same, remove others. Raises BadInput when the folder is not ours."""
+    @contextmanager
+    def claimed(self, ranks: Ranks, check: Callable[[], None]) -> Iterator[None]:
+        """While this lasts, no other job makes the output; every rank calls it. check: what the root does before.
+
+        Raises BadInput, on every rank, for what `check` complains of, where another job makes the output, and where
+        the folder cannot be.
+        """
+        with ExitStack() as stack:
+
+            def lock() -> None:
+                check()
+                stack.enter_context(self._locked(new=not self.output.exists()))
+
+            self.together(ranks, lambda: lock() if ranks.root else None)
+            yield
+
+    @contextmanager
+    def _locked(self, new: bool) -> Iterator[None]:
         if self.folder.exists() and not self.folder.is_dir():
             what = "expected a folder with unfinished work of mpisign, or none; remove this file if no job writes it"
             raise BadInput(str(self.folder), what)
-        label = self.folder / "made-from"
-        if label.is_file() and label.read_text() != made_from:
+        try:
+            with claim(self.output, new, self.folder / _LOCK):
+                yield
+        finally:
+            with suppress(OSError):  # unless something is kept, or the next job has it already
+                self.folder.rmdir()
+
+    def take_up(self, made_from: str) -> None:
+        """Keep the chunks that were made from the same, remove others. Raises BadInput when the folder is not ours."""
+        if self._label.is_file() and self._label.read_text() != made_from:
             self.remove()
-        if not label.is_file() and self.folder.exists() and any(self.folder.iterdir()):
+        if self._label.is_file():
+            return
+        unfinished = self._label.with_suffix(".tmp")
+        if any(path.name not in (_LOCK, unfinished.name) for path in self.folder.iterdir()):
             raise BadInput(str(self.folder), "expected a folder with unfinished work of mpisign, or none")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        label.write_text(made_from)
+        unfinished.write_text(made_from)
+        replace_durably(unfinished, self._label)
 
     def done(self, chunk: int) -> bool:
+        """Whether a chunk is there, whole."""
         return self._path(chunk).exists()
 
     def save(self, chunk: int, *arrays: "np.ndarray[Any, Any]") -> None:
+        """Write a chunk's arrays. Raises OSError where the disk is full."""
         unfinished = self._path(chunk).with_suffix(".tmp")
         with unfinished.open("wb") as file:
             for array in arrays:
@@ -64,7 +97,12 @@ class Work:
         self.remove()
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all but the lock: no other job begins before this one is through. The label goes last: what a kill
+        leaves is ours still."""
+        with suppress(OSError):
+            for path in sorted(self.folder.iterdir(), key=lambda path: path == self._label):
+                if path.name != _LOCK:
+                    path.unlink()
 
     def _path(self, chunk: int) -> Path:
         return self.folder / f"{chunk:06d}"
@@ -79,10 +117,10 @@ class Work:
             step()
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-            kept = f"; what is done is kept in {self.folder}, the same command goes on" if self.folder.is_dir() else ""
+            kept = f"; what is done is kept in {self.folder}, the same command goes on" if self._label.is_file() else ""
             raise BadInput(str(error.filename or self.output), f"{reason}{kept}") from None
 
-    def rounds(
+    def all_chunks(
         self, ranks: Ranks, chunks: int, make: Callable[[int], None], look: Callable[[], None], progress: Progress
     ) -> None:
         """Make the chunks that are not done, one a rank in each round; `look` at those of the rounds before.

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mpisign.bench.costs import Network, allgather, alltoall, broadcast, gather
+from mpisign.bench.costs import Network, communication
 from mpisign.choice import choose
-from mpisign.exchange import Format
 from mpisign.forecast.traffic import exchanges
 from mpisign.forecast.trial import Seconds, Trial, evaluations
 from mpisign.planning import Plan, PlannedRun
@@ -77,18 +76,8 @@ def _round(plan: Plan, run: PlannedRun, vote: Seconds, ranks: int) -> Seconds:
     """The combining of the messages, as it was measured, and their way, by the model."""
     name = "server" if plan.experiment.exchange == "auto" else plan.experiment.exchange
     form = exchanges(run, plan.problem.dimension)[0].form
-    low, high = (_messages(net, name, ranks, form) for net in (_FAST, _SLOW))
+    low, high = (communication(net, name, ranks, 8.0 * form.up, 8.0 * form.down) for net in (_FAST, _SLOW))
     return vote.times(1 / ranks if name == "sharded" else 1).plus(Seconds(low, high))
-
-
-def _messages(net: Network, exchange: str, ranks: int, form: Format) -> float:
-    """Seconds of a round's messages, with a worker on each rank but the first; "node": all on one."""
-    up, down = 8.0 * (form.header + form.up), 8.0 * (form.header + form.down)
-    if exchange == "node":
-        return ranks * net.flag
-    if exchange == "sharded":  # a number in front of each slice, a number and a count around each reply
-        return alltoall(net, ranks, up + 8 * ranks) + allgather(net, ranks, down + 16 * ranks)
-    return gather(net, ranks, up) + broadcast(net, ranks, down)
 
 
 def _evaluated(plan: Plan, blocks: int, part: float, ranks: int) -> Seconds:

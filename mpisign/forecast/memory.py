@@ -12,9 +12,10 @@ import numpy as np
 
 from mpisign.exchanges import EXCHANGES, meeting
 from mpisign.forecast.pretended import Pretended
-from mpisign.objective import Objective
+from mpisign.objective import SMALL, Objective
 from mpisign.planning import Plan, PlannedRun
 from mpisign.problems import Problem
+from mpisign.problems.logistic import BLOCK, has_whole_hessian
 from mpisign.randomness import Draws
 from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.server import SERVERS, Server, plan_server
@@ -25,8 +26,8 @@ _MPI = 2**24
 _LBFGS = 25
 """Vectors that scipy's L-BFGS-B holds: 10 pairs and some more."""
 
-_HESSIANS, _WIDEST = 5, 4096
-"""Matrices that are held where constants are found from a whole Hessian, and its d up to which they may be."""
+_HESSIANS = 5
+"""Matrices that are held where f* or constants are found from a whole Hessian."""
 
 _SHRUNK = (1, 16, 256, 4096)
 """What cannot even be promised here is counted at a part of d, in proportion."""
@@ -142,7 +143,7 @@ def _block(problem: Problem, points: int) -> int:
     rows = getattr(problem, "rows", None)
     if rows is None:
         return 0
-    count = min(2048, -(-rows.samples // problem.segments))
+    count = min(BLOCK, -(-rows.samples // problem.segments))
     as_float64, _ = allocated(lambda: rows.block(0, count))
     return int(as_float64 + 8 * points * (4 * count + 2 * problem.dimension))
 
@@ -153,7 +154,8 @@ def _minimum(problem: Problem, ranks: Pretended) -> int:
     if not (ranks.root and problem.data_sha256()):
         return size
     d = problem.dimension
-    return size + 8 * (_LBFGS * d + (_HESSIANS * d * d if d <= _WIDEST else 0))
+    whole = d <= SMALL or has_whole_hessian(problem.samples or 0, d)
+    return size + 8 * (_LBFGS * d + (_HESSIANS * d * d if whole else 0))
 
 
 def allocated(make: Callable[[], Any]) -> tuple[int, Any]:

@@ -22,11 +22,16 @@ from mpisign.theory.noise import Noise, limited
 from mpisign.theory.smoothness import smoothness
 
 _SEGMENTS = 16
-_BLOCK = 2048
+BLOCK = 2048
 """Data points that are multiplied at a time."""
 _WIDEST, _WORK = 4096, 2 * 10**12
 """L is found from the whole Hessian up to this d and this n d^2: epsilon's is 1.6e12, two minutes of one core, once."""
 _EPSILON = sys.float_info.epsilon
+
+
+def has_whole_hessian(samples: int, dimension: int) -> bool:
+    """Whether L of so many data points is found from the whole Hessian, which is then held: d x d."""
+    return dimension <= _WIDEST and samples * dimension**2 <= _WORK
 
 
 def _loss_and_pull(margins: Floats) -> tuple[Floats, Floats]:
@@ -94,8 +99,8 @@ class Logistic(Problem):
 
     def _blocks(self, segment: int) -> Iterator[Matrix]:
         first, last = self._edges[segment], self._edges[segment + 1]
-        for start in range(first, last, _BLOCK):
-            yield self.rows.block(start, min(start + _BLOCK, last))
+        for start in range(first, last, BLOCK):
+            yield self.rows.block(start, min(start + BLOCK, last))
 
     def data_sha256(self) -> str:
         return self.rows.sha256
@@ -158,11 +163,11 @@ class Logistic(Problem):
 
     def _smoothness(self, objective: Objective) -> dict[str, Constant]:
         n, d = self.rows.samples, self.dimension
-        if d > _WIDEST or n * d**2 > _WORK:
+        if not has_whole_hessian(n, d):
             return self._loose_smoothness(objective)
         hessian = objective.hessian(np.zeros(d))
         # An entry, a sum over blocks and their rows, is off by a part of |A|'|A|'s; all those add to d trace at most.
-        additions = _BLOCK + n / (_SEGMENTS * _BLOCK) + _SEGMENTS + 8
+        additions = BLOCK + n / (_SEGMENTS * BLOCK) + _SEGMENTS + 8
         return smoothness(hessian, error=additions * _EPSILON * d * float(hessian.trace()))
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:

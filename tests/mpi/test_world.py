@@ -204,8 +204,8 @@ def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
 def test_every_worker_is_hosted_once(ranks, workers):
     from mpi4py import MPI
 
-    server = SERVERS["signs"](meeting("server", ranks), workers, 3, "exact", Draws(1, 0))
-    hosted = MPI.COMM_WORLD.allgather(list(server.hosted))
+    with SERVERS["signs"](meeting("server", ranks), workers, 3, "exact", Draws(1, 0)) as server:
+        hosted = MPI.COMM_WORLD.allgather(list(server.hosted))
     assert [worker for there in hosted for worker in there] == list(range(workers))
     assert ranks.size == 1 or hosted[0] == []
 

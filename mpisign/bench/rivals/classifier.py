@@ -5,20 +5,12 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mpisign import loop
+from mpisign.bench.bare import loop_of
 from mpisign.bench.timing import Effort, Ratio, compare
-from mpisign.checkpoints import Checkpoints
-from mpisign.exchanges import meeting
-from mpisign.experiment import Log
 from mpisign.methods import ScaledSign
 from mpisign.oracles import Minibatch
 from mpisign.problems.logistic import Logistic
-from mpisign.randomness import Draws
-from mpisign.ranks import Alone
-from mpisign.recorder import Evaluation, Recorder, schedule
 from mpisign.rows import DenseRows
-from mpisign.server import plan_server
-from mpisign.state import at_start
 
 _BATCH, _BATCHES = 256, 20
 
@@ -57,23 +49,5 @@ def _theirs(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
 
 
 def _ours(rows: np.ndarray) -> Callable[[], object]:
-    """So many iterations of the real loop, recorded at their two ends."""
-    alone, draws, method = Alone(), Draws(0, 0), ScaledSign(scale="mean")
     problem = Logistic(DenseRows({"rows": rows}))
-    source, dimension = Minibatch(batch=_BATCH).plan(problem, 1), problem.dimension
-
-    def run() -> None:
-        server = plan_server(method, 1, dimension, meeting("server", alone), draws)
-        recorder = Recorder(_Nowhere(problem, alone, 2), server, schedule(Log(points=2), _BATCHES), None, False)
-        with Checkpoints(alone) as checkpoints:
-            repeat = loop.Repeat(method, source, lambda k: 2.0, _BATCHES, server, draws, recorder, checkpoints)
-            loop.iterate(repeat, at_start(method, np.zeros(dimension), server, [0]))
-
-    return run
-
-
-class _Nowhere(Evaluation):
-    """Records that are not evaluated: f over all the data is none of an iteration."""
-
-    def run(self) -> np.ndarray:
-        return np.zeros((len(self.points), 1 + self.points.shape[1]))
+    return loop_of(ScaledSign(scale="mean"), Minibatch(batch=_BATCH).plan(problem, 1), problem, 2.0, _BATCHES)

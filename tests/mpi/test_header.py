@@ -1,7 +1,5 @@
 """Where a result comes from is found once, whoever waits for it. Run under mpiexec by test_under_mpiexec.py."""
 
-from pathlib import Path
-
 import pytest
 
 from mpisign import experiment, planning, provenance, runner
@@ -19,12 +17,12 @@ step = { kind = "constant", alpha = 0.1 }
 """
 
 
-def test_the_root_alone_hashes_the_data_and_asks_git(tmp_path, monkeypatch):
+def test_the_root_alone_hashes_the_data_and_asks_git(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(Toy, "data_sha256", lambda self: asked.append("data") or "")
     monkeypatch.setattr(provenance, "_git", lambda: asked.append("git") or "a commit")
     with connect() as ranks:
         plan = planning.plan(experiment.parse(JOB, []), ranks)
         asked.clear()
-        runner.run(plan, ranks, Path(tmp_path) / "out.h5", range(1), watched=False)
+        runner.run(plan, ranks, folder / "out.h5", range(1), watched=False)
         assert set(asked) == ({"data", "git"} if ranks.root else set())

@@ -182,13 +182,13 @@ step = { kind = "constant", alpha = 0.25 }
 
 
 @pytest.mark.parametrize("method", ["test_world:Decayed", "scaled-sign"])
-def test_a_step_may_do_anything_to_a_long_x(ranks, method, tmp_path):
+def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
     """By the node, as in one process."""
     experiment = parse(JOB.replace("METHOD", method), ["exchange=node"])
     for who in (ranks, *([Alone()] if ranks.root else [])):
-        runner.run(planning.plan(experiment, who), who, tmp_path / f"{type(who).__name__}.h5", range(1))
+        runner.run(planning.plan(experiment, who), who, folder / f"{type(who).__name__}.h5", range(1))
     if ranks.root:
-        ended = [Trajectory(tmp_path / f"{name}.h5").runs[0].repeats[0] for name in ("World", "Alone")]
+        ended = [Trajectory(folder / f"{name}.h5").runs[0].repeats[0] for name in ("World", "Alone")]
         assert [repeat.status for repeat in ended] == 2 * ["complete"]
         assert len({repeat.sha256 for repeat in ended}) == 1
 

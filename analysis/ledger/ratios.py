@@ -41,5 +41,4 @@ def table_of(found: Mapping[str, Mapping[str, Finding]]) -> Table:
 def _cell(finding: Finding | None) -> str:
     if finding is None:
         return "–"
-    diverged = str(finding.evidence).endswith("diverged")
-    return f"{finding.verdict}: {'diverged' if diverged else finding.evidence}"
+    return f"{finding.verdict}: {'diverged' if finding.diverged else finding.evidence}"

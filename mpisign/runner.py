@@ -70,9 +70,12 @@ def run(
                 if not ranks.decided(writer is not None and writer.finished(run.settings.label, number)):
                     run_repeat(planned, run, number, meeting(exchange, ranks), site)
                 before += run.settings.iterations
-        if writer is None:
-            return {}
-        return {run.settings.label: writer.diverged(run.settings.label, repeats) for run in planned.runs}
+        return {} if writer is None else _diverged(planned, repeats, writer)
+
+
+def _diverged(planned: Plan, repeats: range, writer: TrajectoryWriter) -> dict[str, list[int]]:
+    """At which k repeats diverged, for each label."""
+    return {run.settings.label: writer.diverged(run.settings.label, repeats) for run in planned.runs}
 
 
 def _total(planned: Plan, repeats: range) -> int:

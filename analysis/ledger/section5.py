@@ -168,7 +168,7 @@ def figure_2(results: Results) -> Entry:
 
 
 def _says_2(batch: float, claim: str) -> bool | None:
-    """The constant step is the faster one: for sign methods as printed, and for dense ones but with the largest batch."""
+    """The constant step is the faster one: for sign methods as printed, for dense ones but with the largest batch."""
     if claim.startswith(("signSGDM", "signSGD, as printed")):
         return True
     return batch < 1024 if claim.startswith(("SGD", "EF-")) else None

@@ -206,7 +206,9 @@ def test_every_file_it_names_is_there():
 def test_the_gallery_has_its_pictures_and_what_makes_each():
     """Below a row of pictures is one with the jobs and the script of each."""
     table = re.search(r"^## Gallery\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
-    cells = [line.strip("| ").split(" | ") for line in table.splitlines() if "analysis/" in line]
+    cells = [
+        line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ") and "analysis/" in line
+    ]
     pictures = [re.search(r"\(analysis/gallery/([\w-]+)\.png\)", cell)[1] for row in cells[::2] for cell in row]
     makers = [re.findall(r"`((?:jobs|analysis)/[\w.-]+)`", cell) for row in cells[1::2] for cell in row]
     assert len(pictures) == len(makers) >= 15

@@ -55,8 +55,8 @@ def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
         if run.attributes["method"] in METHODS:
             curves.setdefault(run.attributes["method"], []).append(run)
     runs = [run for some in curves.values() for run in some]
-    whole = all(len(run.finished()) == len(run.repeats) >= 2 for run in runs)
-    if not whole or min(map(len, curves.values()), default=0) < 2:
+    complete = all(len(run.finished()) == len(run.repeats) >= 2 for run in runs)
+    if not complete or min(map(len, curves.values()), default=0) < 2:
         raise BadInput(
             str(trajectory.path),
             "expected at least two repeats, all complete, for each of several B, as jobs/flipped-logistic.toml has",

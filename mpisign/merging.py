@@ -18,6 +18,9 @@ from mpisign.writing import TrajectoryWriter
 _OWN = ("exchange",)
 """Attributes of a run in which slices may differ."""
 
+_DEFAULTED = ("problem.", "start.", "oracle.", "step.")
+"""What keys of these tables a job left out was not written by an older version; the experiments are the same."""
+
 
 def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
     """Write the file at `output` with every repeat of the experiment whose slices are `inputs`.
@@ -48,10 +51,10 @@ def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
 
 
 def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord, same: RunRecord) -> None:
-    """What an older version did not write is no difference: the experiments are the same."""
-    for name in sorted(run.attributes.keys() & same.attributes.keys() - set(_OWN)):
-        here, there = run.attributes[name], same.attributes[name]
-        if not np.array_equal(here, there):
+    for name in run.attributes | same.attributes:
+        here, there = (attributes.get(name, "missing") for attributes in (run.attributes, same.attributes))
+        older = name.startswith(_DEFAULTED) and "missing" in (here, there)
+        if name not in _OWN and not older and not np.array_equal(here, there):
             raise BadInput(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,13 @@ def run(
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)
         before = 0
-        for run, exchange in zip(planned.runs, exchanges, strict=True):
-            for number in repeats:
-                progress.at(f"{run.settings.label}, repeat {number}", before)
-                watch.enter(f"in {run.settings.label!r}, repeat {number}")
-                if not ranks.decided(writer is not None and writer.finished(run.settings.label, number)):
-                    run_repeat(planned, run, number, meeting(exchange, ranks), site)
-                before += run.settings.iterations
+        for (run, exchange), number in product(zip(planned.runs, exchanges, strict=True), repeats):
+            label = run.settings.label
+            progress.at(f"{label}, repeat {number}", before)
+            watch.enter(f"in {label!r}, repeat {number}")
+            if not ranks.decided(writer is not None and writer.finished(label, number)):
+                run_repeat(planned, run, number, meeting(exchange, ranks), site)
+            before += run.settings.iterations
         return {} if writer is None else _diverged(planned, repeats, writer)
 
 

@@ -1,4 +1,4 @@
-"""MPI's ranks. With `mpisign.connection` the only room that knows mpi4py."""
+"""MPI's ranks. With `mpisign.connection` the only room of a run that knows mpi4py; bench and doctor have their own."""
 
 import itertools
 import math

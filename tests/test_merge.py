@@ -125,6 +125,12 @@ def test_other_workers_or_data_are_another_experiment(folder, capsys):
     assert "c.h5: made from other data than a.h5" in refused(capsys, "a.h5", "c.h5")
 
 
+def test_another_attribute_that_is_missing_is_a_difference(folder, capsys):
+    with h5py.File("b.h5", "r+") as file:
+        del file["runs/second"].attrs["sigma2"]
+    assert "b.h5: 'second' has sigma2 = missing, but in a.h5 it is " in refused(capsys, "a.h5", "b.h5", "c.h5")
+
+
 def test_a_file_runs_again_to_the_same_hashes(folder, capsys):
     before = (folder / "b.h5").read_bytes()
     assert main(["rerun", "b.h5"]) == 0
@@ -177,7 +183,7 @@ def test_a_dataset_more_is_left_where_it_is(folder, how):
 
 def test_a_setting_that_an_older_version_did_not_write_is_no_difference(folder):
     with h5py.File("b.h5", "r+") as file:
-        del file["runs/second"].attrs["samples"]
+        del file["runs/second"].attrs["start.size"]
     assert main(["merge", "out.h5", "c.h5", "a.h5", "b.h5"]) == 0
 
 

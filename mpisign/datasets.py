@@ -14,7 +14,7 @@ from mpisign.data.file import VERIFIED_BYTES, DataFile, OtherFile
 from mpisign.data.opening import opened_file
 from mpisign.data.rows import Csr
 from mpisign.hdf5 import is_hdf5, reading
-from mpisign.rows import signed
+from mpisign.rows import check_features, signed
 from mpisign.seal import check_seal
 from mpisign.settings import BadInput, closest, shown
 from mpisign.sharing import Opened, copied
@@ -92,8 +92,8 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
 
 
 def _prepared(name: str, features: Floats, labels: Floats, scaling: Scaling | None) -> tuple[Floats, Floats]:
-    if not (np.isfinite(features).all() and np.isfinite(labels).all()):
-        raise BadInput("data", f"{name}: expected finite numbers, found a NaN or an infinity")
+    check_features(features, f"{name}: expected finite numbers")
+    check_features(labels, f"{name}: expected finite numbers")
     signs = _as_signs(labels, name)
     return _scaled(features, scaling or usual_scaling(name)), signs
 

@@ -19,6 +19,8 @@ SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
 _ENTRIES = SMALL**2
 """Of a Hessian, that are asked for at a time: the root has room for one block of rows from each segment."""
+_FLAT = 1e-14
+"""A change of f as small as this, relatively, may be rounding."""
 _FINISH, _VALUE, _CURVATURE, _HESSIAN = range(4)
 """What is asked for."""
 
@@ -126,47 +128,91 @@ class Objective:
         self._parts.hessian_part(self._x, rows, segment, block)
 
 
-def descend(objective: Objective, tolerance: float | None = None) -> Floats:
-    """Where L-BFGS ends that starts at 0; tolerance: scipy's, of f and of the gradient."""
+class Scaled:
+    """f as a function of y = scale x, so that no coordinate is much steeper than another.
+
+    scale: float64, shape (d,), > 0. Points, gradients and Hessians are those of y.
+    """
+
+    def __init__(self, objective: Objective, scale: Floats):
+        self.dimension, self._objective, self._scale = objective.dimension, objective, scale
+
+    def value_and_gradient(self, y: Floats) -> tuple[float, Floats]:
+        """Return f and its gradient, shape (d,)."""
+        value, gradient = self._objective.value_and_gradient(y / self._scale)
+        return value, gradient / self._scale
+
+    def curvature(self, y: Floats, direction: Floats) -> Floats:
+        """Return the Hessian at y times `direction`, shape (d,)."""
+        return self._objective.curvature(y / self._scale, direction / self._scale) / self._scale
+
+    def hessian(self, y: Floats) -> Floats:
+        """Return the Hessian at y, shape (d, d)."""
+        return self._objective.hessian(y / self._scale) / self._scale / self._scale[:, None]
+
+
+def descend(objective: Objective | Scaled, tolerance: float | None = None) -> Floats:
+    """Return where L-BFGS ends that starts at 0; tolerance: scipy's, of f and of the gradient."""
     start = np.zeros(objective.dimension)
     f = objective.value_and_gradient
     x: Floats = scipy.optimize.minimize(f, start, jac=True, method="L-BFGS-B", tol=tolerance).x
     return x
 
 
-def newton(objective: Objective) -> tuple[Floats, float, Floats]:
-    """The minimiser of a strongly convex f, f and its gradient there: L-BFGS, then Newton while rounding lets it."""
-    x = descend(objective)
-    value, gradient = objective.value_and_gradient(x)
+def newton(objective: Objective, scale: Floats | None = None) -> tuple[Floats, float, Floats]:
+    """Minimise a strongly convex f: L-BFGS, then Newton while rounding lets it.
+
+    Args:
+        objective: f, asked for on the root.
+        scale: steepness of each coordinate, shape (d,), > 0; the solver works on y = scale x. None: all 1.
+
+    Returns:
+        The minimiser x, f(x) and the gradient at x.
+    """
+    scale = np.ones(objective.dimension) if scale is None else scale
+    of_y = Scaled(objective, scale)
+    y = descend(of_y)
+    value, gradient = of_y.value_and_gradient(y)
     for _ in range(100):
-        nearer = _nearer(objective, x, gradient, _newton_direction(objective, x, gradient))
+        nearer = _nearer(of_y, y, value, gradient, _newton_direction(of_y, y, gradient))
         if nearer is None:
             break
-        x, value, gradient = nearer
-    return x, value, gradient
+        y, value, gradient = nearer
+    return y / scale, value, gradient * scale
 
 
-def _newton_direction(objective: Objective, x: Floats, gradient: Floats) -> Floats:
-    """H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients."""
+def _newton_direction(objective: Scaled, y: Floats, gradient: Floats) -> Floats:
+    """Return H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients."""
     d = objective.dimension
     if d <= SMALL:
-        direction: Floats = scipy.linalg.solve(objective.hessian(x), gradient, assume_a="pos")
-        return direction
+        return _solved(objective.hessian(y), gradient)
     product = scipy.sparse.linalg.LinearOperator(
-        (d, d), matvec=lambda v: objective.curvature(x, v.ravel()), dtype=np.float64
+        (d, d), matvec=lambda v: objective.curvature(y, v.ravel()), dtype=np.float64
     )
     direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d)
     return direction
 
 
+def _solved(hessian: Floats, gradient: Floats) -> Floats:
+    """Return H^-1 g of a positive definite H; eigenvalues below rounding are lifted to that."""
+    values, vectors = scipy.linalg.eigh(hessian)
+    lifted = np.maximum(values, len(values) * np.finfo(float).eps * values[-1])
+    direction: Floats = vectors @ ((vectors.T @ gradient) / lifted)
+    return direction
+
+
 def _nearer(
-    objective: Objective, x: Floats, gradient: Floats, direction: Floats
+    objective: Scaled, y: Floats, value: float, gradient: Floats, direction: Floats
 ) -> tuple[Floats, float, Floats] | None:
-    """A point with a smaller gradient along Newton's direction, along which ||g||^2 falls; None when none is."""
-    norm = np.linalg.norm(gradient)
+    """Return a point along Newton's direction where f has fallen, or the gradient where f is flat to rounding; or None.
+
+    Far from the minimiser of an ill-conditioned f the gradient alone may grow on the way down.
+    """
+    norm, fall = np.linalg.norm(gradient), 1e-4 * float(gradient @ direction)
     for halvings in range(30):
-        point = x - direction / 2**halvings
-        value, slope = objective.value_and_gradient(point)
-        if np.linalg.norm(slope) < norm:
-            return point, value, slope
+        point = y - direction / 2**halvings
+        found, slope = objective.value_and_gradient(point)
+        flat = found <= value + _FLAT * abs(value) and np.linalg.norm(slope) < norm
+        if flat or found < value - max(fall / 2**halvings, _FLAT * abs(value)):
+            return point, found, slope
     return None

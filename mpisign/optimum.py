@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mpisign import __version__
 from mpisign.checkpoints import NO_SIGNALS, StopSignals
 from mpisign.objective import Objective
 from mpisign.problems import Minimum, Problem
@@ -15,6 +14,8 @@ from mpisign.ranks import Ranks
 from mpisign.theory.constants import Constant
 
 _MINIMA = Path("mpisign", "minima")
+_SCHEMA = 2
+"""Of what is kept; one more whenever f*, its error or a constant of the same data is found in another way."""
 
 
 class Known(NamedTuple):
@@ -62,7 +63,7 @@ def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
 def _path(problem: Problem, folder: Path) -> Path:
     """Where the minimum of a problem with data is kept."""
     whose = f"{type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {problem.data_sha256()}"
-    name = hashlib.sha256(f"{__version__} {whose}".encode()).hexdigest()
+    name = hashlib.sha256(f"schema {_SCHEMA} {whose}".encode()).hexdigest()
     return folder / f"{name}.json"
 
 

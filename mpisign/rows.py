@@ -18,6 +18,8 @@ from mpisign.kernels import kernel, part_of_kernels, prefetch
 from mpisign.settings import BadInput
 from mpisign.sharing import Arrays
 
+LARGEST = 1e140
+"""Features beyond it are refused: their squares, summed over rows and data points, are no float64 numbers."""
 Matrix: TypeAlias = Any
 """A float64 array or scipy.sparse.csr_array: what products are written the same for."""
 
@@ -42,9 +44,10 @@ class Rows(ABC):
 
     @cached_property
     def sha256(self) -> str:
-        """The sha256 of the arrays, one after the other."""
+        """Return the sha256 of the arrays, each with its name, dtype and shape: other rows may have the same bytes."""
         digest = hashlib.sha256()
-        for array in self.arrays.values():
+        for name, array in self.arrays.items():
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
             digest.update(array.data)
         return digest.hexdigest()
 
@@ -90,13 +93,22 @@ def stored(arrays: Arrays) -> Rows:
     return DenseRows(arrays) if "rows" in arrays else SparseRows(arrays)
 
 
+def check_features(values: Floats, expected: str) -> None:
+    """Raise BadInput, beginning with `expected`, where a feature is a NaN, an infinity or beyond LARGEST."""
+    if not np.isfinite(values).all():
+        raise BadInput("data", f"{expected}, found a NaN or an infinity")
+    largest = float(max(values.max(initial=0), -values.min(initial=0)))
+    if largest > LARGEST:
+        what = f"{expected} of at most {LARGEST:g}, found one of size {largest:.3g}"
+        raise BadInput("data", f"{what}: its square overflows; measure the features in other units")
+
+
 def signed(features: Floats, labels: Floats) -> Rows:
     """The rows b_i a_i of dense features, shape (n, d), and labels -1 or +1, shape (n,), kept in their dtype.
 
-    Raises BadInput for a NaN or an infinity, or for labels that are not -1 and +1.
+    Raises BadInput for a NaN, an infinity or a feature beyond LARGEST, or for labels that are not -1 and +1.
     """
-    if not np.isfinite(features).all():
-        raise BadInput("data", "expected finite features, found a NaN or an infinity")
+    check_features(features, "expected finite features")
     if set(np.unique(labels)) != {-1.0, 1.0}:
         raise BadInput("data", f"expected the two labels -1 and +1, found {np.unique(labels)[:5]}")
     return DenseRows({"rows": np.ascontiguousarray(features * labels.astype(features.dtype)[:, None])})

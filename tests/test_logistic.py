@@ -258,7 +258,8 @@ def test_the_minimum_of_logistic_regression(data, scaling):
 
 def test_the_sha256_is_of_the_signed_rows():
     features, labels, problem = small_logistic(1)
-    assert problem.data_sha256() == hashlib.sha256((features * labels[:, None]).tobytes()).hexdigest()
+    rows = features * labels[:, None]
+    assert problem.data_sha256() == hashlib.sha256(b"rows <f8 (7, 4)\n" + rows.tobytes()).hexdigest()
     assert PROBLEMS["toy"]().data_sha256() == ""
 
 
@@ -284,8 +285,8 @@ def test_the_error_of_f_star_covers_a_poor_minimiser(monkeypatch):
     problem = Logistic(signed(features, labels))
     best = problem.minimum(Objective(problem, Alone()))
 
-    def rough(objective):
-        x = newton(objective)[0] + np.array([0.0, 0.0, 0.1])
+    def rough(objective, scale):
+        x = newton(objective, scale)[0] + np.array([0.0, 0.0, 0.1])
         return x, *objective.value_and_gradient(x)
 
     monkeypatch.setattr(sys.modules[Logistic.__module__], "newton", rough)

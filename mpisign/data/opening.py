@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse
 
 from mpisign.data.file import DataFile
-from mpisign.settings import BadInput
+from mpisign.rows import check_features
 from mpisign.sharing import Arrays, Layout, Opened
 
 _BLOCK_ENTRIES = 2**22
@@ -59,5 +59,4 @@ def _blocks(file: DataFile) -> list[tuple[int, int]]:
 
 
 def _refuse_not_finite(file: DataFile, values: "np.ndarray") -> None:
-    if not np.isfinite(values).all():
-        raise BadInput("data", f"{file.path}: expected finite numbers, found a NaN or an infinity")
+    check_features(values, f"{file.path}: expected finite numbers")

@@ -12,6 +12,7 @@ import scipy  # its parts are imported when they are used
 from mpisign.arrays import Floats, Indices
 from mpisign.datasets import Scaling, opened, usual_scaling
 from mpisign.objective import SMALL, Objective, descend, newton
+from mpisign.problems.certificate import MARGIN_ERROR, global_limit, local_limit
 from mpisign.problems.problem import Minimum, Problem
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
 from mpisign.rows import Matrix, Rows, stored
@@ -106,19 +107,61 @@ class Logistic(Problem):
         return self.rows.sha256
 
     def minimum(self, objective: Objective) -> Minimum:
-        """With l2, f is 1/n-strongly convex in the 2-norm, so that ||g||^2 n / 2 limits the gap. The nonconvex
+        """With l2, by `mpisign.problems.certificate`, and at most f's value itself, since f* >= 0. The nonconvex
         regulariser leaves the value at a local minimum, and 0 <= f* as all that is certain."""
         if not isinstance(self.regulariser, L2):
             x = descend(objective, tolerance=1e-13)
             value, _ = objective.value_and_gradient(x)
             return Minimum(value, value + self._rounding(x, value))
-        x, value, gradient = self._minimiser(objective)
-        return Minimum(value, float(gradient @ gradient) * self.rows.samples / 2 + self._rounding(x, value))
+        x, value, _ = self._minimiser(objective)
+        return Minimum(value, min(self._gap_limit(objective) + self._rounding(x, value), value))
+
+    def _gap_limit(self, objective: Objective) -> float:
+        """Return an upper limit of f - f* at the minimiser found, by its gradient with the rounding of that."""
+        x, _, gradient = self._minimiser(objective)
+        n = self.rows.samples
+        margin_errors = _EPSILON * (self.dimension + 1) * self._absolute_margins(np.abs(x))
+        # A weight 1 / (1 + exp(m)) is off by a quarter of its margin's error at most.
+        sums = _EPSILON * (self._additions * self._weighed_sizes(np.ones(n)) + 4 * np.abs(x)) / n
+        limit = global_limit(gradient, sums + self._weighed_sizes(margin_errors / 4) / n, n)
+        if self.dimension > SMALL or margin_errors.max() > MARGIN_ERROR:
+            return limit
+        return min(limit, self._local_limit(objective, sums, float(np.sqrt(np.square(margin_errors).mean())) / 2))
+
+    def _local_limit(self, objective: Objective, sums: Floats, pull_error: float) -> float:
+        """Return the limit by the Hessian; sums: the gradient's rounding but for that of the weights, shape (d,)."""
+        x, _, gradient = self._minimiser(objective)
+        scale = self._steepness
+        hessian = objective.hessian(x) / scale / scale[:, None]
+        error = _EPSILON * self._additions * float(hessian.trace())
+        floor = float(1 / (self.rows.samples * scale.max() ** 2))
+        return local_limit(hessian, error, floor, gradient / scale, sums / scale, pull_error, self._bend(x))
+
+    def _bend(self, x: Floats) -> float:
+        """Return M >= max_i ||a_i||_{H^-1} at x, where H >= w_i a_i a_i' + I / n: its square is at most 1 / w_i and
+        n ||a_i||^2."""
+        n, largest = self.rows.samples, 0.0
+        for segment in range(self.segments):
+            for block, weights in self._weighed(x, segment):
+                squares = np.asarray((block * block).sum(axis=1)).ravel()
+                with np.errstate(divide="ignore"):
+                    largest = max(largest, float(np.minimum(1 / weights, n * squares).max()))
+        return math.sqrt(largest) * (1 + 1e-6)  # what a margin's rounding changes in a weight
+
+    @cached_property
+    def _steepness(self) -> Floats:
+        """The square roots of diag H(0), shape (d,): one coordinate's change in f is as large as another's."""
+        return np.sqrt(self._mean_squares / 4 + 1 / self.rows.samples)
+
+    @property
+    def _additions(self) -> float:
+        """The roundings that an entry of a sum over all data points goes through: blocks, segments and their sum."""
+        return min(BLOCK, self.rows.samples) + self.rows.samples / (_SEGMENTS * BLOCK) + _SEGMENTS + 8
 
     def _minimiser(self, objective: Objective) -> tuple[Floats, float, Floats]:
         """x*, f and its gradient there: solved once, for f* and for mu there."""
         if self._solution is None:
-            self._solution = newton(objective)
+            self._solution = newton(objective, self._steepness)
         return self._solution
 
     def _rounding(self, x: Floats, value: float) -> float:
@@ -129,9 +172,25 @@ class Logistic(Problem):
 
     def _absolute_margins(self, x: Floats) -> Floats:
         """|c_i|'x, shape (n,), block by block: large data is never copied whole."""
-        blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
-        margins: Floats = np.concatenate([abs(block) @ x for block in blocks])
+        margins: Floats = np.concatenate([abs(block) @ x for block in self._all_blocks()])
         return margins
+
+    def _weighed_sizes(self, weights: Floats) -> Floats:
+        """Return the sum of w_i |c_i| over all data points, shape (d,), of weights of shape (n,)."""
+        total, first = np.zeros(self.dimension), 0
+        for block in self._all_blocks():
+            total += weights[first : first + block.shape[0]] @ abs(block)
+            first += block.shape[0]
+        return total
+
+    @cached_property
+    def _mean_squares(self) -> Floats:
+        """The mean square of each feature, shape (d,)."""
+        squares: Floats = np.asarray(sum((block * block).sum(axis=0) for block in self._all_blocks())).ravel()
+        return squares / self.rows.samples
+
+    def _all_blocks(self) -> Iterator[Matrix]:
+        return (block for segment in range(self.segments) for block in self._blocks(segment))
 
     def noise(self, batch: int) -> Noise:
         """With pulls in (0, 1): sigma^2 <= mean (||a_i||_1 + mean ||a||_1)^2, and sd_j^2 <= mean a_ij^2."""
@@ -141,9 +200,7 @@ class Logistic(Problem):
     def _spread(self) -> tuple[float, float]:
         """Those limits of sigma^2 and of sum_j sd_j for one draw: two passes over the data, for all runs."""
         norms = self._absolute_margins(np.ones(self.rows.dimension))
-        blocks = (block for segment in range(self.segments) for block in self._blocks(segment))
-        squares = sum((block * block).sum(axis=0) for block in blocks) / self.rows.samples
-        return float(np.square(norms + norms.mean()).mean()), float(np.sqrt(squares).sum())
+        return float(np.square(norms + norms.mean()).mean()), float(np.sqrt(self._mean_squares).sum())
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """L; with l2 also mu = 1/n, and mu_at_minimum = 1 / max_i (H^-1)_ii for H at x* where d is small.
@@ -157,9 +214,18 @@ class Logistic(Problem):
             return known
         known["mu"] = Constant(1 / self.rows.samples, "exact")
         if self.dimension <= SMALL:
-            hessian = objective.hessian(self._minimiser(objective)[0])
-            known["mu_at_minimum"] = Constant(1 / float(scipy.linalg.inv(hessian).diagonal().max()), "estimate")
+            known |= self._curvature_at_minimum(objective)
         return known
+
+    def _curvature_at_minimum(self, objective: Objective) -> dict[str, Constant]:
+        """mu_at_minimum, where the Hessian at x* can be told from a singular one; solved in scaled coordinates."""
+        scale = self._steepness
+        hessian = objective.hessian(self._minimiser(objective)[0]) / scale / scale[:, None]
+        values, vectors = scipy.linalg.eigh(hessian)
+        if values[0] <= len(values) * _EPSILON * values[-1]:
+            return {}
+        largest = float(((vectors / scale[:, None]) ** 2 / values).sum(axis=1).max())
+        return {"mu_at_minimum": Constant(1 / largest, "estimate")}
 
     def _smoothness(self, objective: Objective) -> dict[str, Constant]:
         n, d = self.rows.samples, self.dimension
@@ -167,8 +233,7 @@ class Logistic(Problem):
             return self._loose_smoothness(objective)
         hessian = objective.hessian(np.zeros(d))
         # An entry, a sum over blocks and their rows, is off by a part of |A|'|A|'s; all those add to d trace at most.
-        additions = BLOCK + n / (_SEGMENTS * BLOCK) + _SEGMENTS + 8
-        return smoothness(hessian, error=additions * _EPSILON * d * float(hessian.trace()))
+        return smoothness(hessian, error=self._additions * _EPSILON * d * float(hessian.trace()))
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
         """L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass; L >= v'H(0)v by v <- H(0)v, then v <- sign(H(0)v)."""

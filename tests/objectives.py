@@ -60,6 +60,7 @@ def assert_limits_smoothness(constant, hessian):
 
 
 def random_hessian(seed, d, rank):
-    factor = np.random.default_rng(seed).standard_normal((rank, d))
+    """A Gram matrix of that rank to the last bit: its factor is in whole parts of 1024."""
+    factor = np.round(1024 * np.random.default_rng(seed).standard_normal((rank, d))) / 1024
     gram = factor.T @ factor
     return (gram + gram.T) / 2

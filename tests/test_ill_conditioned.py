@@ -1,4 +1,4 @@
-"""f* and the constants on data that people have, badly scaled, nearly dependent or too large; and of that data alone."""
+"""f* and the constants on badly scaled, nearly dependent or too large data, and that they are of that data alone."""
 
 import mpmath
 import numpy as np
@@ -36,8 +36,8 @@ def minimum(features, labels):
 
 
 def many_digits(features, labels):
-    """f* by Newton's method with 60 digits."""
-    with mpmath.workdps(60):
+    """f* by Newton's method with 40 digits."""
+    with mpmath.workdps(40):
         rows = [[mpmath.mpf(float(v)) * int(label) for v in row] for row, label in zip(features, labels, strict=True)]
         n, d = len(rows), len(rows[0])
         value, x = mpmath.log(2), mpmath.zeros(d, 1)

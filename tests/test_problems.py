@@ -15,6 +15,7 @@ from mpisign.objective import Objective
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
+from mpisign.theory.definiteness import rank_of_semidefinite
 from objectives import (
     assert_limits_smoothness,
     constants,
@@ -322,3 +323,39 @@ def test_the_defaults_of_a_kind_of_ones_own_are_those_of_its_arguments():
     table = {"kind": "test_problems:Undecorated", "size": 2.0}
     assert PROBLEMS.make(table, "problem").value(np.array([3.0])) == 18.0
     assert PROBLEMS.filled(table) == {**table, "far": False}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "name", "value", "how"),
+    [
+        ([[1, 0], [0, 1e-13]], "mu", 1e-13, "exact"),
+        ([[1, 0], [0, 1e-300]], "mu", 1e-300, "exact"),
+        ([[1e-300, 0], [0, 1e300]], "mu", 1e-300, "exact"),
+        ([[2, 1, 0], [1, 0.5, 0], [0, 0, 3]], "mu_PL", 3.0, "exact"),  # rank 2, in exact numbers
+        ([[1, 0, 0], [0, 1e-9, 0], [0, 0, 0]], "mu_PL", 1e-9, "lower"),  # eigenvalues are rounded: not exact
+    ],
+)
+def test_no_eigenvalue_of_a_quadratic_is_dropped(matrix, name, value, how):
+    known = constants(PROBLEMS["quadratic"](matrix=matrix))
+    assert known[name] == (pytest.approx(value, rel=1e-5), how)
+
+
+def test_mu_of_an_ill_conditioned_quadratic_is_that_of_exact_arithmetic():
+    """Hilbert's matrix of order 8 as float64 has it, inverted with 60 digits."""
+    matrix = [[1 / (i + j + 1) for j in range(8)] for i in range(8)]
+    with mpmath.workdps(60):
+        inverse = mpmath.inverse(mpmath.matrix(matrix))
+        mu = float(1 / max(inverse[i, i] for i in range(8)))
+    assert constants(PROBLEMS["quadratic"](matrix=matrix))["mu"] == (pytest.approx(mu, rel=1e-15), "exact")
+
+
+@pytest.mark.parametrize("least", [-1e-13, -1e-300])
+def test_a_negative_eigenvalue_is_refused_however_small(least):
+    with pytest.raises(BadInput, match="without a minimum"):
+        PROBLEMS["quadratic"](matrix=[[1, 0], [0, least]])
+
+
+@given(seed=seeds, d=st.integers(1, 9), rank=st.integers(1, 9))
+def test_the_rank_of_a_gram_matrix_is_found_exactly(seed, d, rank):
+    hessian = random_hessian(seed, d, rank)
+    assert rank_of_semidefinite(hessian) == np.linalg.matrix_rank(hessian)

@@ -154,8 +154,9 @@ def test_the_pl_constant_of_many_coordinates_is_a_lower_limit():
     mu = pl_constant(hessian)
     assert mu.how == "lower"
     assert mu.value == pytest.approx(1 / np.linalg.pinv(hessian, rcond=1e-10).diagonal().max(), rel=1e-8)
+    factor = np.random.default_rng(3).integers(-9, 10, (40, 20)).astype(float)  # of a rank that is exact
     hessian = np.zeros((41, 41))
-    hessian[:40, :40] = random_hessian(3, 40, 20)
+    hessian[:40, :40] = factor @ factor.T / 64
     hessian[40, 40] = 1.0
     assert pl_constant(hessian) == (pytest.approx(1.0, rel=1e-12), "exact")
 

@@ -7,7 +7,8 @@ from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
 from mpisign.settings import BadInput, checked, shown
 from mpisign.theory.constants import Constant
-from mpisign.theory.pl import RANK, pl_constant
+from mpisign.theory.definiteness import rank_of_semidefinite
+from mpisign.theory.pl import pl_constant
 from mpisign.theory.smoothness import smoothness
 
 
@@ -38,7 +39,7 @@ class Separable(Problem):
 
 
 class Quadratic(Problem):
-    """f(x) = (1/2) x'Hx; f* = 0. `matrix`: H, symmetric positive semidefinite"""
+    """f(x) = (1/2) x'Hx; f* = 0. `matrix`: H, symmetric positive semidefinite, to the last bit where it is singular"""
 
     @checked
     def __init__(self, *, matrix: list[list[float]]):
@@ -53,7 +54,9 @@ class Quadratic(Problem):
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""
-        return smoothness(self._matrix) | {"mu" if self._definite else "mu_PL": pl_constant(self._matrix)}
+        known, name = smoothness(self._matrix), "mu" if self._definite else "mu_PL"
+        constant = pl_constant(self._matrix)
+        return known if constant is None else known | {name: constant}
 
 
 def semidefinite(matrix: list[list[float]], key: str) -> tuple[Floats, bool]:
@@ -63,7 +66,17 @@ def semidefinite(matrix: list[list[float]], key: str) -> tuple[Floats, bool]:
     hessian = finite_vector(matrix, key)
     if not np.allclose(hessian, hessian.T, rtol=1e-12, atol=0):
         raise BadInput(key, "expected a symmetric matrix")
-    lowest, highest = np.linalg.eigvalsh(hessian)[[0, -1]]
-    if not highest > 0 or lowest < -RANK * highest:
-        raise BadInput(key, f"expected a positive semidefinite matrix, not zero; an eigenvalue is {lowest:.6g}")
-    return hessian / 2 + hessian.T / 2, bool(lowest > RANK * highest)
+    symmetric = hessian / 2 + hessian.T / 2
+    rank = rank_of_semidefinite(symmetric) if symmetric.any() else 0
+    if not rank:
+        raise BadInput(key, _refusal(symmetric))
+    return symmetric, rank == len(matrix)
+
+
+def _refusal(matrix: Floats) -> str:
+    """Say which eigenvalue is in the way, and why one that looks like rounding's counts."""
+    lowest, highest = np.linalg.eigvalsh(matrix)[[0, -1]]
+    text = f"expected a positive semidefinite matrix, not zero; an eigenvalue is {lowest:.6g}"
+    if not -1e-9 * highest < lowest < 1e-9 * highest:
+        return text
+    return f"{text} and leaves f without a minimum: write a singular matrix in exact numbers, or add to its diagonal"

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from mpisign.arrays import Floats
 from mpisign.theory.constants import Constant
+from mpisign.theory.definiteness import inverse_diagonal, rank_of_semidefinite
 from mpisign.theory.smoothness import scaled
 
-RANK = 1e-12
-"""An eigenvalue is positive if it is more than this part of the largest."""
+_RANK = 1e-12
+"""Where no rank is certain an eigenvalue is positive if it is more than this part of the largest; nothing is exact."""
+_FEW = 32
+"""Up to this d an ill-conditioned matrix is inverted exactly."""
 _MANY = 10**7
 """Numbers of the minimal supports, up to which they are enumerated."""
 _EXACT = 1e-9
@@ -20,7 +23,7 @@ _EXACT = 1e-9
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
-def pl_constant(hessian: Floats) -> Constant:
+def pl_constant(hessian: Floats) -> Constant | None:
     """The largest mu with ||Hx||_1^2 >= mu x'Hx for all x; H, shape (d, d), positive semidefinite and not 0.
 
     With g = Hx it is 1 / max{g'H^+ g : ||g||_1 <= 1, g in the range of H}. A convex function is largest at a vertex.
@@ -28,21 +31,32 @@ def pl_constant(hessian: Floats) -> Constant:
     singular one, 1 / max_i (H^+)_ii is a lower limit, and mu itself if e_i is in the range for the i that attains it.
     Otherwise the vertices are the g of minimal support, enumerated where they are few.
 
-    "exact" where that is known, to 1e-9; else "lower".
+    "exact" where that is known, to 1e-9; else "lower". None where an eigenvalue is lost in rounding.
     """
     matrix, scale = scaled(hessian)
     values, vectors = scipy.linalg.eigh(matrix)
-    positive = values > RANK * values[-1]
-    inverse = (vectors[:, positive] / values[positive]) @ vectors[:, positive].T
-    null = vectors[:, ~positive]
-    i = int(inverse.diagonal().argmax())
-    largest, known = float(inverse[i, i]), bool(np.linalg.norm(null[i]) < RANK)
-    if not known and math.comb(len(null), null.shape[1] + 1) * (null.shape[1] + 1) ** 2 <= _MANY:
-        largest, known = _largest_at_a_vertex(inverse, null), True
-    rounding = min(8 * len(matrix) * _EPSILON * float(values[-1] / values[positive][0]), 1.0)
-    if known and rounding <= _EXACT:
+    rank = rank_of_semidefinite(hessian)
+    kept = rank if rank is not None else int((values > _RANK * values[-1]).sum())
+    if kept == len(matrix) <= _FEW and values[0] <= 1e-6 * values[-1]:
+        return Constant(float(1 / max(inverse_diagonal(hessian))), "exact")
+    values, null, vectors = values[-kept:], vectors[:, :-kept], vectors[:, -kept:]
+    rounding = 8 * len(matrix) * _EPSILON * float(values[-1] / values[0])
+    if not 0 < rounding < 0.5:
+        return None
+    largest, attained = _largest_product((vectors / values) @ vectors.T, null)
+    if rank is not None and attained and rounding <= _EXACT:
         return Constant(scale / largest, "exact")
     return Constant(scale / largest * (1 - rounding), "lower")
+
+
+def _largest_product(inverse: Floats, null: Floats) -> tuple[float, bool]:
+    """max g'H^+ g over the g of the l1 ball in the range of H, or an upper limit of it, and whether it is attained."""
+    i = int(inverse.diagonal().argmax())
+    if np.linalg.norm(null[i]) < _RANK:
+        return float(inverse[i, i]), True
+    if math.comb(len(null), null.shape[1] + 1) * (null.shape[1] + 1) ** 2 <= _MANY:
+        return _largest_at_a_vertex(inverse, null), True
+    return float(inverse[i, i]), False
 
 
 def _largest_at_a_vertex(inverse: Floats, null: Floats) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mpisign import planes
 from mpisign.arrays import Floats, Signs, Words
+from mpisign.fixed_order import peak, squares
 from mpisign.kernels import kernel
 
 Zeros: TypeAlias = Literal["exact", "coin", "plus"]
@@ -50,8 +51,12 @@ class Message(ABC):
         """x <- x - c * (the vector that is held) in place, shape (d,); of a share, only those coordinates."""
 
     @abstractmethod
-    def squares(self) -> float:
-        """The squared 2-norm of the vector that is held; of signs, how many are not zero."""
+    def squares(self, unit: float = 1.0) -> float:
+        """Return the squared 2-norm of the vector that is held, over unit^2; of signs, how many are not 0."""
+
+    @abstractmethod
+    def peak(self) -> float:
+        """Return the largest size of a coordinate of the vector that is held, of signs 1."""
 
     @abstractmethod
     def signs(self, out: Signs) -> None:
@@ -113,9 +118,12 @@ class SignMessage(Message):
         else:
             planes.subtract(x, c, strict)
 
-    def squares(self) -> float:
+    def squares(self, unit: float = 1.0) -> float:
         zeros = planes.differing(self.strict, self.weak) if self.ternary else 0
-        return float(self._dimension - zeros)
+        return float(self._dimension - zeros) / unit / unit
+
+    def peak(self) -> float:
+        return 1.0
 
     def signs(self, out: Signs) -> None:
         planes.unpack(self.strict, self.weak if self.ternary else self.strict, out)
@@ -148,8 +156,11 @@ class DenseMessage(Message):
             x, vector = x[64 * share[0] : 64 * share[1]], vector[64 * share[0] : 64 * share[1]]
         _subtract_multiple(x, c, vector)
 
-    def squares(self) -> float:
-        return float(self.vector @ self.vector)
+    def squares(self, unit: float = 1.0) -> float:
+        return squares(self.vector, unit)
+
+    def peak(self) -> float:
+        return peak(self.vector)
 
     def signs(self, out: Signs) -> None:
         np.sign(self.vector, out=out, casting="unsafe")
@@ -184,8 +195,11 @@ class Shared(Message):
         self._reply.subtract_from(x, c, self._share)
         self._meet()
 
-    def squares(self) -> float:
-        return self._reply.squares()
+    def squares(self, unit: float = 1.0) -> float:
+        return self._reply.squares(unit)
+
+    def peak(self) -> float:
+        return self._reply.peak()
 
     def signs(self, out: Signs) -> None:
         self._reply.signs(out)

@@ -6,11 +6,13 @@ class with `encode` (if it sends something else than its gradient) and `step`, a
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.fixed_order import squares
 from mpisign.messages import Message, Zeros
 from mpisign.registry import Registry
 from mpisign.settings import Fraction, NonNegative, settings
@@ -183,10 +185,10 @@ class AdaGradNorm(Method):
     b0: NonNegative = 0.0
 
     def shared(self, dimension: int) -> Floats:
-        return np.array([self.b0**2])
+        return _squares_of(self.b0)
 
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        _step_over_b(x, alpha, reply, shared, reply.squares())
+        _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
 
 
 @settings
@@ -198,13 +200,14 @@ class SignAdaGradNorm(Method):
     b0: NonNegative = 0.0
 
     def shared(self, dimension: int) -> Floats:
-        return np.array([self.b0**2])
+        return _squares_of(self.b0)
 
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
-        message.put(gradient, float(gradient @ gradient))
+        message.put(gradient, squares(gradient, 1.0))
 
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        _step_over_b(x, alpha, reply, shared, reply.number)
+        mean = reply.number
+        _step_over_b(x, alpha, reply, shared, math.sqrt(mean), lambda unit: mean / unit / unit)
 
 
 @settings
@@ -216,17 +219,37 @@ class SignAdaGradCount(Method):
     b0: NonNegative = 0.0
 
     def shared(self, dimension: int) -> Floats:
-        return np.array([self.b0**2])
+        return _squares_of(self.b0)
 
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        _step_over_b(x, alpha, reply, shared, reply.squares())
+        _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
 
 
-def _step_over_b(x: Floats, alpha: float, reply: Message, shared: Floats, squares: float) -> None:
-    """b^2 <- b^2 + squares, x <- x - (alpha / b) reply; `shared` holds b^2."""
-    shared += squares
+def _unit(size: float) -> float:
+    """Return the power of 2 that numbers of this size are divided by before they are squared: 1 where squares fit."""
+    return 1.0 if size == 0 or 1e-120 < size < 1e120 else math.ldexp(1.0, max(math.frexp(size)[1], -1021))
+
+
+def _squares_of(b0: float) -> Floats:
+    """Return what all ranks keep of b: (b / unit)^2 and the unit."""
+    unit = _unit(b0)
+    return np.array([(b0 / unit) * (b0 / unit), unit])
+
+
+def _step_over_b(
+    x: Floats, alpha: float, reply: Message, shared: Floats, size: float, squares_in: Callable[[float], float]
+) -> None:
+    """b^2 <- b^2 + squares, x <- x - (alpha / b) reply, at any size of b that float64 has.
+
+    shared: (b / unit)^2 and the unit. size: about that of what is added to b. squares_in: unit -> squares / unit^2.
+    """
+    unit = _unit(size)
+    if shared[0] > 0 and (size == 0 or shared[1] > unit):
+        unit = float(shared[1])
+    ratio = float(shared[1]) / unit
+    shared[:] = shared[0] * ratio * ratio + squares_in(unit), unit
     if shared[0] > 0:
-        reply.subtract_from(x, alpha / math.sqrt(shared[0]))
+        reply.subtract_from(x, alpha / math.sqrt(shared[0]) / unit)
 
 
 METHODS: Registry[Method] = Registry(

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from mpisign.arrays import Floats, Indices
+from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
 from mpisign.registry import Registry
 from mpisign.settings import BadInput, Count, Positive, settings
@@ -59,12 +60,9 @@ def _decoupled(source: Source, second: Floats) -> Source:
     def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
         source(x, worker, generator, out)
         source(x, worker, generator, second)
-        np.abs(second, out=second)
-        norm = second.sum()
-        np.abs(out, out=second)
-        own = second.sum()
+        own = l1_norm(out)
         if own > 0:
-            out *= norm / own
+            out *= l1_norm(second) / own
 
     return gradient
 

@@ -5,7 +5,6 @@ many points at once, at the speed of matrix products; `subtract_pulls` serves a 
 """
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ import numpy as np
 import scipy.sparse
 
 from mpisign.arrays import Floats, Indices
+from mpisign.fixed_order import exp_of_negative
 from mpisign.kernels import kernel, part_of_kernels, prefetch
 from mpisign.settings import BadInput
 from mpisign.sharing import Arrays
@@ -117,7 +117,7 @@ def signed(features: Floats, labels: Floats) -> Rows:
 @kernel("float64(float64, int64)")
 def _pull(margin: float, count: int) -> float:
     """1 / (1 + exp(margin)) / count, by exp of a number <= 0 only: no margin overflows."""
-    small = math.exp(-abs(margin))
+    small = exp_of_negative(-abs(margin))
     return (small if margin >= 0 else 1.0) / (1.0 + small) / count
 
 

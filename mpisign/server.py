@@ -240,14 +240,19 @@ def plan_server(method: Method, workers: int, dimension: int, meeting: Meeting, 
 
 @kernel("void(float64[:, ::1], float64[::1])")
 def _mean(rows: Floats, out: Floats) -> None:
-    """out = (rows[0] + rows[1] + ...) / M, added in the order of the workers."""
+    """out = (rows[0] + rows[1] + ...) / M, added in the order of the workers; where that overflows, divided first."""
     for i in range(len(out)):
         out[i] = rows[0, i]
     for m in range(1, len(rows)):
         for i in range(len(out)):
             out[i] += rows[m, i]
     for i in range(len(out)):
-        out[i] /= len(rows)
+        if np.isfinite(out[i]):
+            out[i] /= len(rows)
+        else:
+            out[i] = 0.0
+            for m in range(len(rows)):
+                out[i] += rows[m, i] / len(rows)
 
 
 @kernel("Tuple((float64, boolean))(float64[:])")
@@ -257,4 +262,9 @@ def _mean_number(numbers: Floats) -> tuple[float, bool]:
     for number in numbers:
         total += abs(number)
         flagged |= np.signbit(number)
+    if not np.isfinite(total):  # the mean of two finite numbers is finite, and their sum may not be
+        total = 0.0
+        for number in numbers:
+            total += abs(number) / len(numbers)
+        return total, flagged
     return total / len(numbers), flagged

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.fixed_order import multiply
 from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
 from mpisign.settings import BadInput, checked, shown
@@ -50,7 +51,7 @@ class Quadratic(Problem):
         return 0.5 * float(x @ (self._matrix @ x))
 
     def gradient(self, x: Floats, out: Floats) -> None:
-        np.dot(self._matrix, x, out=out)
+        multiply(self._matrix, x, out)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""

@@ -64,8 +64,10 @@ class Nonconvex(Regulariser):
         return squares
 
     def gradient(self, x: Floats, out: Floats) -> None:
-        s = 1 / np.hypot(1.0, x)
-        np.multiply(x * s, 2 * self._weight * s**3, out=out)
+        # Square roots are rounded correctly everywhere, np.hypot and powers are not; beyond 1e9 the root is |x|.
+        size = np.abs(x)
+        s = 1 / np.where(size < 1e9, np.sqrt(1 + np.square(np.minimum(size, 1e9))), size)
+        np.multiply(x * s, 2 * self._weight * (s * s * s), out=out)
 
     def curvature(self, x: Floats) -> Floats:
         s = 1 / np.hypot(1.0, x)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.fixed_order import sine
 from mpisign.objective import Objective
 from mpisign.problems.problem import Problem, finite_vector
 from mpisign.settings import BadInput, checked, shown
@@ -26,7 +27,7 @@ class Toy(Problem):
         return float(np.dot(x, x) + 3.0 * np.dot(sines, sines))
 
     def gradient(self, x: Floats, out: Floats) -> None:
-        np.sin(2.0 * self._frequencies * x, out=out)
+        sine(2.0 * self._frequencies * x, out)
         np.multiply(out, 3.0 * self._frequencies, out=out)
         np.add(out, 2.0 * x, out=out)
 

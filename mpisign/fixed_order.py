@@ -1,0 +1,125 @@
+"""Arithmetic of what moves x: sums in a fixed order, and functions of +, -, *, / and square roots alone.
+
+A processor that rounds correctly gives the same bits as every other one. BLAS, numpy's vectorised functions and the C
+library's exp and sin choose their code by the processor, so that none of them is used where x depends on it.
+"""
+
+import math
+
+import numpy as np
+
+from mpisign.arrays import Floats
+from mpisign.kernels import kernel, part_of_kernels
+
+_LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_LEAST = -745.2
+"""exp of anything below is 0."""
+_POWERS = np.ldexp(1.0, np.arange(-1022, 1))
+"""2^k for k = -1022, ..., 0."""
+_HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
+"""pi / 2 in three parts, the first two with 33 bits: their products with a number below 2^20 are exact."""
+_FAR = 1e6
+"""Beyond it `sine` is the C library's: half turns are no longer subtracted exactly."""
+
+
+@kernel("float64(float64)")
+def exp_of_negative(x: float) -> float:
+    """Return exp(x) for x <= 0, to an ulp: x = k ln 2 + r, exp(r) by the rational function of FDLIBM's e_exp.c."""
+    if not x >= _LEAST:
+        return x if x != x else 0.0
+    k = math.floor(x * _LOG2_E + 0.5)
+    high, low = x - k * _LN2_HIGH, k * _LN2_LOW
+    r = high - low
+    t = r * r
+    p = 6.61375632143793436117e-05 + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08)
+    c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * p))
+    y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
+    k = int(k)
+    if k >= -1021:
+        return float(y * _POWERS[k + 1022])
+    return float(y * _POWERS[k + 1222] * _POWERS[822])  # in two steps: 2^k itself is subnormal
+
+
+@part_of_kernels
+def _sine_of_reduced(r: float, quarter: int) -> float:
+    """sin(r + quarter pi / 2) for |r| <= pi / 4, by Taylor's series in nested form."""
+    t = r * r
+    if quarter % 2 == 0:
+        s = 1 / 6227020800.0 - t / 1307674368000.0
+        s = -1 / 39916800.0 + t * s
+        s = 1 / 362880.0 + t * s
+        s = -1 / 5040.0 + t * s
+        s = 1 / 120.0 + t * s
+        value = r + r * t * (-1 / 6.0 + t * s)
+    else:
+        s = -1 / 87178291200.0 + t / 20922789888000.0
+        s = 1 / 479001600.0 + t * s
+        s = -1 / 3628800.0 + t * s
+        s = 1 / 40320.0 + t * s
+        s = -1 / 720.0 + t * s
+        value = 1.0 - (0.5 * t - t * t * (1 / 24.0 + t * s))
+    return -value if quarter % 4 >= 2 else value
+
+
+@kernel("void(float64[::1], float64[::1])")
+def sine(angles: Floats, out: Floats) -> None:
+    """out[:] = sin(angles), to two ulps up to |angle| = 1e6; shapes (d,)."""
+    for i in range(angles.size):
+        angle = angles[i]
+        if not abs(angle) <= _FAR:
+            out[i] = math.sin(angle)
+            continue
+        quarter = math.floor(angle / 1.5707963267948966 + 0.5)
+        r = ((angle - quarter * _HALF_PI[0]) - quarter * _HALF_PI[1]) - quarter * _HALF_PI[2]
+        out[i] = _sine_of_reduced(r, int(quarter))
+
+
+@part_of_kernels
+def _added(lanes: Floats) -> float:
+    """The sum of 8 lanes in a fixed tree; they are overwritten."""
+    for j in range(4):
+        lanes[j] += lanes[j + 4]
+    return float((lanes[0] + lanes[2]) + (lanes[1] + lanes[3]))
+
+
+@kernel("float64(float64[::1])")
+def l1_norm(vector: Floats) -> float:
+    """Return the sum of |v_i|, in 8 lanes."""
+    lanes = np.zeros(8)
+    for i in range(vector.size):
+        lanes[i % 8] += abs(vector[i])
+    return _added(lanes)
+
+
+@kernel("float64(float64[::1])")
+def peak(vector: Floats) -> float:
+    """Return max |v_i|; a NaN counts as nothing."""
+    largest = 0.0
+    for value in vector:
+        largest = max(largest, abs(value))
+    return largest
+
+
+@kernel("float64(float64[::1], float64)")
+def squares(vector: Floats, unit: float) -> float:
+    """Return the sum of (v_i / unit)^2, in 8 lanes."""
+    lanes = np.zeros(8)
+    for i in range(vector.size):
+        part = vector[i] / unit
+        lanes[i % 8] += part * part
+    return _added(lanes)
+
+
+@kernel("void(float64[:, ::1], float64[::1], float64[::1])")
+def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
+    """out[:] = matrix x, each entry summed in 8 lanes; shapes (n, d), (d,) and (n,)."""
+    lanes = np.zeros(8)
+    whole = x.size - x.size % 8
+    for i in range(out.size):
+        lanes[:] = 0.0
+        for start in range(0, whole, 8):
+            for j in range(8):
+                lanes[j] += matrix[i, start + j] * x[start + j]
+        for j in range(x.size - whole):
+            lanes[j] += matrix[i, whole + j] * x[whole + j]
+        out[i] = _added(lanes)

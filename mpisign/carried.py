@@ -1,7 +1,16 @@
 """The experiment that a trajectory file carries."""
 
-from mpisign.experiment import Experiment, parse
+from dataclasses import replace
+from typing import Any
+
+from mpisign.experiment import Experiment, Table, parse
+from mpisign.methods import METHODS
+from mpisign.oracles import ORACLES
+from mpisign.problems import PROBLEMS
+from mpisign.registry import Registry
 from mpisign.settings import BadInput
+from mpisign.starts import STARTS
+from mpisign.steps import STEPS
 from mpisign.trajectory import Trajectory
 
 
@@ -17,6 +26,31 @@ def carried(trajectory: Trajectory) -> Experiment:
         wrong = f"{_listed(lost)} is missing" if lost else f"found {_listed(there)}"
         raise BadInput(str(trajectory.path), f"expected the runs of its experiment, {_listed(expected)}; {wrong}")
     return found
+
+
+def resolved(experiment: Experiment) -> Experiment:
+    """Return the experiment with the defaults of what its tables leave out: spelt out or not, it is the same one.
+
+    Where a kind cannot be found, its table is left as it is.
+    """
+    runs = [
+        replace(
+            run,
+            method=_filled(METHODS, run.method, "method"),
+            step=_filled(STEPS, run.step),
+            oracle=_filled(ORACLES, run.oracle),
+        )
+        for run in experiment.runs
+    ]
+    problem, start = _filled(PROBLEMS, experiment.problem), _filled(STARTS, experiment.start)
+    return replace(experiment, problem=problem, start=start, runs=runs)
+
+
+def _filled(registry: Registry[Any], table: Table, kind: str = "kind") -> Table:
+    try:
+        return registry.filled(table, kind)
+    except (BadInput, KeyError):
+        return table
 
 
 def inside(trajectory: Trajectory, error: BadInput) -> BadInput:

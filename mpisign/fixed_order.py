@@ -123,3 +123,13 @@ def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
         for j in range(x.size - whole):
             lanes[j] += matrix[i, whole + j] * x[whole + j]
         out[i] = _added(lanes)
+
+
+@kernel("boolean(float64, float64)")
+def _keeps(normal: float, subnormal: float) -> bool:
+    return normal * 0.5 > 0.0 and subnormal * 2.0 > 0.0
+
+
+def keeps_subnormals() -> bool:
+    """Return whether numbers below 2.2e-308 are kept; a library built with -ffast-math makes them 0 in its process."""
+    return bool(_keeps(float(np.finfo(float).tiny), 5e-324))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mpisign.carried import carried
+from mpisign.carried import carried, resolved
 from mpisign.experiment import difference
 from mpisign.output import claim
 from mpisign.settings import BadInput
@@ -42,7 +42,7 @@ def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
 
 
 def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
-    if apart := difference(carried(one), carried(other)):
+    if apart := difference(resolved(carried(one)), resolved(carried(other))):
         raise BadInput(str(other.path), f"another experiment than {one.path}: there {apart} as here")
     if one.provenance.get("data_sha256") != other.provenance.get("data_sha256"):
         raise BadInput(str(other.path), f"made from other data than {one.path}")
@@ -53,7 +53,8 @@ def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
 def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord, same: RunRecord) -> None:
     for name in run.attributes | same.attributes:
         here, there = (attributes.get(name, "missing") for attributes in (run.attributes, same.attributes))
-        older = name.startswith(_DEFAULTED) and "missing" in (here, there)
+        # A list, such as eigenvalues, is an array: it is not compared with a word.
+        older = name.startswith(_DEFAULTED) and not (name in run.attributes and name in same.attributes)
         if name not in _OWN and not older and not np.array_equal(here, there):
             raise BadInput(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
 

@@ -10,8 +10,14 @@ from pathlib import Path
 
 from mpisign.settings import BadInput
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NOT_SUPPORTED = 524
+"""ENOTSUPP, which the kernel lets out of some network file systems, and which `errno` does not know."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
 """What a file system says that has none."""
+_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
+"""What a file system says that cannot put a folder on the disk, such as CIFS."""
+_warned: set[Path] = set()
+"""Folders of which that was said."""
 
 
 def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
@@ -30,6 +36,12 @@ def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite
         raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise BadInput(str(nearest), "expected a folder that can be written into, for the output")
+
+
+def output_path(text: str) -> Path:
+    """Return the file that an output names: of a link its target, which is written in the place where it is."""
+    path = Path(text)
+    return path.resolve() if path.is_symlink() else path
 
 
 def part_of(output: Path) -> Path:
@@ -95,10 +107,49 @@ def _is(path: Path, descriptor: int) -> bool:
 
 
 def replace_durably(unfinished: Path, output: Path) -> None:
-    """Give `unfinished` the name `output`, on the disk too: a crash of the machine leaves the old file or the new."""
-    with unfinished.open("rb") as file:
+    """Give `unfinished` the name `output`, on the disk too: a crash of the machine leaves the old file or the new.
+
+    Mode and group of a file that is replaced are kept.
+    """
+    with unfinished.open("rb") as file, _naming(unfinished, "fsync"):
         os.fsync(file.fileno())
+    _take_mode(unfinished, output)
     unfinished.replace(output)
-    folder = os.open(output.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    _sync_folder(output.parent)
+
+
+def _take_mode(unfinished: Path, output: Path) -> None:
+    """Give the file the mode and the group of the one that it will replace, as far as this user may."""
+    try:
+        earlier = output.stat()
+        if earlier.st_gid != unfinished.stat().st_gid:
+            os.chown(unfinished, -1, earlier.st_gid)
+        unfinished.chmod(earlier.st_mode & 0o7777)
+    except FileNotFoundError:
+        return  # the first of its name
+    except PermissionError:
+        print(f"mpisign: {output}: its mode and group could not be kept", file=sys.stderr)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with _naming(folder, "fsync"):
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+        if folder not in _warned:
+            print(f"mpisign: {folder}: no fsync of a folder here: a crash may lose the last commit", file=sys.stderr)
+        _warned.add(folder)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _naming(path: Path, operation: str) -> Iterator[None]:
+    """Name file and operation in an OSError, which calls on a descriptor leave out."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{operation}: {os.strerror(error.errno or 0)}", str(path)) from None

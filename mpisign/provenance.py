@@ -8,20 +8,60 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from threadpoolctl import threadpool_info
 
 from mpisign import __version__
+from mpisign.fixed_order import keeps_subnormals
 from mpisign.ranks import Ranks
 
 _PACKAGES = ("numpy", "numba", "scipy", "h5py", "mpi4py", "scikit-learn")
 
 
-def provenance(ranks: Ranks, hosts: list[str]) -> dict[str, str]:
-    """What is needed to run it again, as text; hosts: those of the ranks, which are asked for by every rank."""
+FLUSHES = "subnormal numbers become 0"
+
+
+class Sites(NamedTuple):
+    """Where each rank runs: its host, and its arithmetic as `arithmetic` has it."""
+
+    hosts: list[str]
+    arithmetic: list[str]
+
+
+def sites(ranks: Ranks) -> Sites:
+    """Return where each rank runs; every rank calls it."""
+    return Sites(ranks.hosts(), ranks.texts(arithmetic()))
+
+
+def arithmetic() -> str:
+    """Return what this process computes with: its processor, BLAS's kernels, and whether small numbers are kept."""
+    return "; ".join([_processor(), _blas(), *([] if keeps_subnormals() else [FLUSHES])])
+
+
+def unlike(texts: list[str]) -> str:
+    """Return which ranks have which of several texts, "" where all have the same."""
+    ranks = {text: [rank for rank, own in enumerate(texts) if own == text] for text in texts}
+    parts = [f"rank {', '.join(map(str, those))}: {text}" for text, those in ranks.items()]
+    return " | ".join(parts) if len(parts) > 1 else ""
+
+
+def warnings(where: Sites) -> Iterator[str]:
+    """What is to be said once of ranks whose arithmetic is not as expected."""
+    flushing = [rank for rank, text in enumerate(where.arithmetic) if FLUSHES in text]
+    if flushing:
+        who = f"rank {', '.join(map(str, flushing))}" if len(where.arithmetic) > 1 else "this process"
+        yield f"{who}: {FLUSHES}, as a library built with -ffast-math sets it: x may differ where gradients are tiny"
+    if apart := unlike(where.arithmetic):
+        yield f"ranks on unlike processors: x is the same, recorded values may differ in their last digits: {apart}"
+
+
+def provenance(ranks: Ranks, where: Sites) -> dict[str, str]:
+    """What is needed to run it again, as text; where: `sites`, which are asked for by every rank."""
     return {
         "mpisign": __version__,
         "python": platform.python_version(),
@@ -29,10 +69,12 @@ def provenance(ranks: Ranks, hosts: list[str]) -> dict[str, str]:
         "mpi": ranks.library,
         "mpi_threads": ranks.threads,
         "ranks": str(ranks.size),
-        "hosts": " ".join(hosts),
+        "hosts": " ".join(where.hosts),
         "machine": platform.machine(),
         "processor": _processor(),
         "blas": _blas(),
+        "subnormals": "become 0" if any(FLUSHES in text for text in where.arithmetic) else "kept",
+        "unlike_ranks": unlike(where.arithmetic),
         "command": shlex.join(sys.argv),
         "folder": os.getcwd(),
         "job": os.environ.get("SLURM_JOB_ID", ""),

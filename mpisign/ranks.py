@@ -133,8 +133,12 @@ class Ranks(ABC):
         """The process of each of `members`; every rank calls it."""
 
     @abstractmethod
+    def texts(self, own: str) -> list[str]:
+        """Return the text that each rank gives, in their order; every rank calls it."""
+
     def hosts(self) -> list[str]:
         """The machine of each rank, in their order; every rank calls it."""
+        return self.texts(platform.node())
 
     @abstractmethod
     def agree(self, complaint: BadInput | None) -> None:
@@ -204,8 +208,8 @@ class Alone(Ranks):
     def processes(self) -> list[int]:
         return [os.getpid()]
 
-    def hosts(self) -> list[str]:
-        return [platform.node()]
+    def texts(self, own: str) -> list[str]:
+        return [own]
 
     def agree(self, complaint: BadInput | None) -> None:
         if complaint is not None:

@@ -12,17 +12,23 @@ from mpisign.carried import carried, inside
 from mpisign.experiment import Experiment
 from mpisign.ranks import Ranks
 from mpisign.settings import BadInput
-from mpisign.trajectory import RepeatRecord, Trajectory
+from mpisign.trajectory import COLUMNS, RepeatRecord, Trajectory
 
 _CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job", "file"}
 """Of the provenance; another of the rest may be why a result differs."""
 
 
+_RECORDS_BY = ("processor", "blas", "unlike_ranks")
+"""Of the provenance, what the last digits of recorded values depend on."""
+
+
 class Comparison(NamedTuple):
-    """Of how many repeats that had ended the last x is the same; and what there is to say of the others."""
+    """Of how many repeats that had ended the last x is the same, of how many of these recorded values are others, and
+    what there is to say of both."""
 
     same: int
     of: int
+    other_values: int
     remarks: list[str]
 
 
@@ -37,7 +43,7 @@ def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
     plan = ranks.together(lambda: _planned(was, experiment, ranks))
     ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
     runner.run(plan, ranks, output, repeats, new=True)
-    return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, [])
+    return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, 0, [])
 
 
 def _ended(file: Path) -> Trajectory:
@@ -66,7 +72,40 @@ def compare(was: Trajectory, now: Trajectory) -> Comparison:
     ]
     apart = [pair for pair in pairs if pair[1].sha256 != pair[2].sha256]
     remarks = [f"{label!r}, repeat {repeat.number}: {_where(repeat, again)}" for label, repeat, again in apart]
-    return Comparison(len(pairs) - len(apart), len(pairs), [*remarks, *(_versions(was, now) if apart else ())])
+    values = [
+        f"{label!r}, repeat {repeat.number}: x is the same, {found}"
+        for label, repeat, again in pairs
+        if repeat.sha256 == again.sha256 and (found := _other_values(repeat, again))
+    ]
+    why = [] if not values else [_explanation(was, now)]
+    versions = list(_versions(was, now)) if apart or values else []
+    return Comparison(len(pairs) - len(apart), len(pairs), len(values), [*remarks, *values, *why, *versions])
+
+
+def _other_values(repeat: RepeatRecord, again: RepeatRecord) -> str:
+    """Which recorded column differs first, where, and by how much; "" where none does. Seconds are no result."""
+    found = []
+    for name in (name for name in COLUMNS if name != "seconds"):
+        one, other = repeat.columns[name], again.columns[name]
+        if one.shape != other.shape:
+            return f"but {name} has {len(one)} records, and now {len(other)}"
+        apart = np.flatnonzero(~((one == other) | ((one != one) & (other != other))))
+        if len(apart):
+            first = apart[0]
+            found.append((int(repeat.columns["k"][first]), name, one[first], other[first]))
+    if not found:
+        return ""
+    k, name, old, new = min(found, key=lambda each: each[0])
+    size = abs(float(new) - float(old)) / max(abs(float(old)), np.finfo(float).tiny)
+    return f"but {name} differs first, at k = {k}: {old!s} was recorded, now {new!s}, relatively {size:.1e}"
+
+
+def _explanation(was: Trajectory, now: Trajectory) -> str:
+    origins = (was.provenance, *was.resumed, *was.merged)
+    same = all(origin.get(name) == now.provenance.get(name) for origin in origins for name in _RECORDS_BY)
+    if same:
+        return "the processors and BLAS kernels are the same: they do not explain it"
+    return "recorded values are computed by BLAS, and its kernels or the processors are others: that can explain it"
 
 
 def _where(repeat: RepeatRecord, again: RepeatRecord) -> str:

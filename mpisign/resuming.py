@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.carried import carried
+from mpisign.carried import carried, resolved
 from mpisign.experiment import Experiment, difference, with_workers
 from mpisign.planning import Plan
 from mpisign.ranks import Ranks
@@ -39,7 +39,7 @@ def take_up(
 
 def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earlier:
     trajectory = Trajectory(output)
-    if apart := difference(carried(trajectory), experiment):
+    if apart := difference(resolved(carried(trajectory)), resolved(experiment)):
         what = f"cannot go on with this file: in it {apart} as in the job now"
         raise BadInput(str(output), f"{what}; give the job as it was, another output, or --overwrite")
     theirs = trajectory.repeats

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpisign.arguments import command
 from mpisign.checkpoints import Stopped
-from mpisign.output import check_output
+from mpisign.output import check_output, output_path
 from mpisign.settings import BadInput
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -33,7 +33,9 @@ def add(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
 def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
     run = command(commands, "run", "run a job file and write its trajectories", examples)
     run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
-    run.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h5", help="the trajectory file to write")
+    run.add_argument(
+        "-o", "--output", type=output_path, required=True, metavar="FILE.h5", help="the trajectory file to write"
+    )
     there = run.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     there.add_argument("--resume", action="store_true", help="go on with the output, or start it if there is none")
@@ -64,13 +66,13 @@ def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None
 def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
     again = command(commands, "rerun", "run the job of a trajectory file again, and compare the hashes")
     again.add_argument("file", type=Path, metavar="FILE.h5", help="the trajectory file to compare with")
-    again.add_argument("-o", "--output", type=Path, metavar="AGAIN.h5", help="keep what comes out (default: do not)")
+    again.add_argument("-o", "--output", type=output_path, metavar="AGAIN.h5", help="keep the result (default: do not)")
     again.set_defaults(command=_rerun)
 
 
 def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
     merge = command(commands, "merge", "slices of one experiment, made with --repeats, become one file")
-    merge.add_argument("output", type=Path, metavar="OUT.h5", help="the trajectory file to write")
+    merge.add_argument("output", type=output_path, metavar="OUT.h5", help="the file to write")
     merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5", help="the slices, in any order")
     merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
@@ -182,7 +184,7 @@ def _slice(text: str | None, repeats: int) -> range:
 
 
 def _rerun(options: argparse.Namespace) -> int:
-    """Returns 1 where a hash differs."""
+    """Returns 1 where a hash or a recorded value differs."""
     from mpisign import rerunning
     from mpisign.connection import connect
 
@@ -198,7 +200,9 @@ def _rerun(options: argparse.Namespace) -> int:
     for remark in found.remarks:
         print(remark)
     print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")
-    return int(found.same < found.of)
+    if found.other_values:
+        print(f"{found.other_values} of these have other recorded values")
+    return int(found.same < found.of or found.other_values > 0)
 
 
 def _merge(options: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """An experiment, run: each run's repeats go through the loop, from where they are."""
 
 import json
+import sys
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ from mpisign.optimum import Known, optimum
 from mpisign.output import claim
 from mpisign.planning import Plan, PlannedRun
 from mpisign.progress import Progress
-from mpisign.provenance import provenance
+from mpisign.provenance import Sites, provenance, sites, warnings
 from mpisign.randomness import Draws
 from mpisign.ranks import Ranks
 from mpisign.repeats import Site, run_repeat
@@ -48,8 +49,8 @@ def run(
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         ranks.together(lambda: stack.enter_context(claim(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
-        hosts = ranks.hosts()
-        header = _header(planned, ranks, hosts, repeats) if ranks.root else {}
+        where = sites(ranks)
+        header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
         writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
@@ -91,15 +92,17 @@ def _describe(planned: Plan, known: Known, exchanges: list[str], writer: Traject
     writer.commit()
 
 
-def _header(planned: Plan, ranks: Ranks, hosts: list[str], repeats: range) -> dict[str, Any]:
+def _header(planned: Plan, ranks: Ranks, where: Sites, repeats: range) -> dict[str, Any]:
     """The attributes of the file; it hashes all data, which the root alone does."""
+    for warning in warnings(where):
+        print(f"mpisign: {warning}", file=sys.stderr, flush=True)
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
         "name": one_line(experiment.name),
         "experiment": experiment.text,
         "overrides": json.dumps(experiment.overrides),
         "repeats": (repeats.start, repeats.stop),
-        "provenance": json.dumps(provenance(ranks, hosts) | data, indent=1),
+        "provenance": json.dumps(provenance(ranks, where) | data, indent=1),
     }
 
 

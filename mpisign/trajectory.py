@@ -19,19 +19,19 @@ from mpisign.settings import BadInput, shown
 
 SCHEMA = "mpisign-trajectory/1"
 
-COLUMNS: dict[str, tuple[type, str]] = {
-    "k": (np.int64, "iterations"),
-    "value": (np.float64, "f(x_k)"),
-    "gradient_l1": (np.float64, "l1 norm of the exact gradient at x_k"),
-    "scale": (np.float64, "M_k, mean over the workers of the number each sent; NaN where no step was made"),
-    "step": (np.float64, "alpha_k; NaN where no step was made"),
-    "agreement": (np.float64, "share of coordinates where the reply has the sign of the exact gradient"),
-    "ties": (np.int64, "coordinates where the signs that were voted on add up to zero; -1 where no step was made"),
-    "seconds": (np.float64, "seconds on rank 0 without evaluation and logging"),
-    "bits_up": (np.int64, "bits sent by all workers together for the steps up to x_k"),
-    "bits_down": (np.int64, "bits sent to all workers together for the steps up to x_k"),
+COLUMNS: dict[str, tuple[type, str, str]] = {
+    "k": (np.int64, "1", "iterations"),
+    "value": (np.float64, "1", "f(x_k)"),
+    "gradient_l1": (np.float64, "1", "l1 norm of the exact gradient at x_k"),
+    "scale": (np.float64, "1", "M_k, mean over the workers of the number each sent; NaN where no step was made"),
+    "step": (np.float64, "1", "alpha_k; NaN where no step was made"),
+    "agreement": (np.float64, "1", "share of coordinates where the reply has the sign of the exact gradient"),
+    "ties": (np.int64, "1", "coordinates where the signs that were voted on add up to 0; -1 where no step was made"),
+    "seconds": (np.float64, "s", "time on rank 0 without evaluation and logging"),
+    "bits_up": (np.int64, "bit", "sent by all workers together for the steps up to x_k"),
+    "bits_down": (np.int64, "bit", "sent to all workers together for the steps up to x_k"),
 }
-"""A repeat's columns: dtype and unit."""
+"""A repeat's columns: dtype, unit ("1": a number without one) and description."""
 
 
 STATUSES = ("running", "complete", "diverged")

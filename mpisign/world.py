@@ -3,7 +3,6 @@
 import itertools
 import math
 import os
-import platform
 import sys
 import time
 import traceback
@@ -104,9 +103,10 @@ class World(Ranks):
     def _to_root(self, table: Words) -> tuple[object, ...]:
         return (self._mpi.IN_PLACE, self._buffer(table), 0) if self.root else (self._buffer(table), None, 0)
 
-    def _buffer(self, words: Words) -> "MPI.buffer":
-        """Made once: making it takes as long as a small message."""
-        return self._mpi.buffer(words.view(np.uint8))
+    def _buffer(self, words: Words) -> "tuple[MPI.buffer, MPI.Datatype]":
+        """Made once: making it takes as long as a small message. MPI counts up to 2^31 - 1: words reach 8 times as far
+        as bytes."""
+        return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
 
     def _prepared(self, name: str, *arguments: object) -> Collective:
         """A collective call of the communicator, in the way that was found to be faster."""
@@ -186,8 +186,8 @@ class World(Ranks):
     def processes(self) -> list[int]:
         return self.node._communicator.allgather(os.getpid())
 
-    def hosts(self) -> list[str]:
-        return self._communicator.allgather(platform.node())
+    def texts(self, own: str) -> list[str]:
+        return self._communicator.allgather(own)
 
     @property
     def whole(self) -> bool:

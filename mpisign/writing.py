@@ -50,6 +50,15 @@ class _Disk(FileIO):
                 rest = rest[super().write(rest) :]
         return len(data)
 
+    def readinto(self, buffer: Any) -> int:
+        """Fill all of `buffer`, short only at the file's end: one read of Linux gives 2^31 - 4096 bytes at most, and
+        HDF5 takes what it did not get for zeros."""
+        rest = memoryview(buffer).cast("B")
+        total = 0
+        while total < len(rest) and (got := super().readinto(rest[total:])):
+            total += got
+        return total
+
     def truncate(self, size: int | None = None) -> int:
         """The same for the file's length."""
         with self._kept():
@@ -160,7 +169,10 @@ class TrajectoryWriter:
         if f"runs/{label}" not in self._file:
             # With an order, a group has room for attributes of any size, such as a large matrix.
             self._file.create_group(f"runs/{label}", track_order=True).create_group("repeats")
-        self._file[f"runs/{label}"].attrs.update(attributes)
+        group = self._file[f"runs/{label}"]
+        group.attrs.update(attributes)
+        if "f_star" in attributes and "f_star" not in group:
+            group["f_star"] = attributes["f_star"]  # for readers without attributes, such as Octave's
 
     def finished(self, label: str, number: int) -> bool:
         """Whether that repeat is there and has ended."""
@@ -197,7 +209,7 @@ class TrajectoryWriter:
         with h5py.File(source, "r") as file:
             theirs, group = file[path], self._file.create_group(path)
             if virtual:
-                _view(group, theirs, os.path.relpath(source, self._output.parent))
+                _view(group, theirs, os.path.relpath(source.resolve(), self._output.parent.resolve()))
             else:
                 iterates = "x" in theirs
                 lay_out(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
@@ -247,9 +259,10 @@ def _path(label: str, number: int) -> str:
 def lay_out(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
     """The datasets of a repeat, in full, and what is true of it before its first record."""
     group.attrs["status"], group.attrs["records"] = "running", 0
-    for name, (dtype, unit) in COLUMNS.items():
+    for name, (dtype, unit, description) in COLUMNS.items():
         fill = np.nan if dtype is np.float64 else -1
-        group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill).attrs["units"] = unit
+        dataset = group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill)
+        dataset.attrs.update({"units": unit, "description": description})
     group["k"][:] = ks
     if iterates:
         group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
@@ -264,8 +277,9 @@ def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
         layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
         layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape)
         group.create_virtual_dataset(name, layout, fillvalue=dataset.fillvalue)
-        if "units" in dataset.attrs:
-            group[name].attrs["units"] = dataset.attrs["units"]
+        group[name].attrs.update(
+            {text: dataset.attrs[text] for text in ("units", "description") if text in dataset.attrs}
+        )
     _name_axes(group)
 
 

@@ -67,7 +67,7 @@ def test_slices_in_any_order_are_the_whole(folder, how):
         assert list(out["runs"]) == list(whole["runs"])
         assert out["runs/second/repeats/0003"].attrs["status"] == "diverged"
         assert out["runs/first run/repeats/0000/value"].is_virtual == bool(how)
-        assert out["runs/first run/repeats/0000/value"].attrs["units"] == "f(x_k)"
+        assert out["runs/first run/repeats/0000/value"].attrs["description"] == "f(x_k)"
         assert [slice_["file"] for slice_ in json.loads(out.attrs["merged"])] == ["c.h5", "a.h5", "b.h5"]
     with xarray.open_dataset("out.h5", engine="h5netcdf", group="runs/first run/repeats/0004") as data:
         assert data["x"].dims == ("k", "coordinate")

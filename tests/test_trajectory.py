@@ -17,7 +17,7 @@ from alone import planned, run_alone
 from launch import ROOT, environment
 from mpisign import writing
 from mpisign.attributes import settings
-from mpisign.provenance import provenance
+from mpisign.provenance import provenance, sites
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
 from mpisign.trajectory import COLUMNS, SCHEMA, Trajectory
@@ -55,10 +55,15 @@ def test_schema(path):
         repeat = file["runs/one/repeats/0001"]
         assert repeat.attrs["status"] == "complete"
         assert {*COLUMNS, "x"} <= set(repeat)
-        for name, (dtype, unit) in COLUMNS.items():
+        for name, (dtype, unit, description) in COLUMNS.items():
             assert repeat[name].dtype == dtype
             assert repeat[name].shape == repeat["k"].shape
-            assert repeat[name].attrs["units"] == unit
+            assert repeat[name].attrs["units"] == unit in {"1", "s", "bit"}
+            assert repeat[name].attrs["description"] == description
+        assert (
+            file["runs"][next(iter(file["runs"]))]["f_star"][()]
+            == file["runs"][next(iter(file["runs"]))].attrs["f_star"]
+        )
         last = np.ascontiguousarray(repeat["x"][-1])
         assert repeat.attrs["sha256"] == hashlib.sha256(last.tobytes()).hexdigest()
         assert (repeat["k"][0], repeat["k"][-1]) == (0, 40)
@@ -76,7 +81,7 @@ def test_provenance_is_enough_to_run_it_again(path):
 def test_the_command_can_be_typed_again(monkeypatch):
     typed = ["mpisign", "run", "job.toml", "--set", "runs.0.label=a 'b' $c"]
     monkeypatch.setattr(sys, "argv", typed)
-    assert shlex.split(provenance(Alone(), ["here"])["command"]) == typed
+    assert shlex.split(provenance(Alone(), sites(Alone()))["command"]) == typed
 
 
 def test_every_setting_and_constant_of_a_run_is_there(path):

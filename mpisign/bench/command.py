@@ -47,7 +47,7 @@ def _bench(options: argparse.Namespace) -> None:
     from mpisign.bench.timing import QUICK, Effort
     from mpisign.connection import connect
     from mpisign.output import check_output
-    from mpisign.provenance import provenance
+    from mpisign.provenance import provenance, sites
 
     given = {key: getattr(options, key) for key in ("ranks", "dimensions") if getattr(options, key)}
     effort = (QUICK if options.quick else Effort())._replace(**given)
@@ -60,7 +60,7 @@ def _bench(options: argparse.Namespace) -> None:
             results.append(result)
             if sections.line(result):
                 print(sections.line(result), flush=True)
-        machine = provenance(ranks, ranks.hosts())
+        machine = provenance(ranks, sites(ranks))
         if options.output is not None and ranks.root:
             record.write(options.output, results, machine)
             print(f"wrote {options.output}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpisign.arguments import command
+from mpisign.output import output_path
 from mpisign.settings import BadInput
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser, dtype: str) -> None:
-    parser.add_argument("output", type=Path, metavar="DST.h5", help="the data file to write")
+    parser.add_argument("output", type=output_path, metavar="DST.h5", help="the data file to write")
     form = f"of the features (default: {dtype})"
     parser.add_argument("--dtype", choices=["float32", "float64"], default=dtype, help=form)
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from mpisign import __version__
 from mpisign.doctor.check import Check
+from mpisign.fixed_order import keeps_subnormals
 
 _PACKAGES = ("numpy", "numba", "scipy", "h5py", "threadpoolctl", "mpi4py")
 
@@ -14,6 +15,9 @@ _PACKAGES = ("numpy", "numba", "scipy", "h5py", "threadpoolctl", "mpi4py")
 def look() -> Iterator[Check]:
     """A line for Python and this package, and one for each that it stands on."""
     yield Check(f"mpisign {__version__}, python {platform.python_version()}")
+    kept = keeps_subnormals()
+    advice = "" if kept else "a library has set flush-to-zero: find the one that was built with -ffast-math"
+    yield Check(f"numbers below 2.2e-308: {'kept' if kept else 'become 0'}", advice)
     least = _least()
     for name in _PACKAGES:
         yield _package(name, least.get(name, "0"))

@@ -8,7 +8,7 @@ import numpy as np
 from mpisign import seal
 from mpisign.attributes import settings
 from mpisign.planning import Plan, PlannedRun
-from mpisign.provenance import provenance
+from mpisign.provenance import provenance, sites
 from mpisign.ranks import Alone
 from mpisign.recorder import schedule
 from mpisign.settings import one_line
@@ -47,7 +47,7 @@ def _written(plan: Plan, repeats: int) -> int:
         file.create_group("runs", track_order=True)
         file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
         file.attrs["name"] = one_line(plan.experiment.name)
-        file.attrs["provenance"] = str(provenance(Alone(), Alone().hosts()))
+        file.attrs["provenance"] = str(provenance(Alone(), sites(Alone())))
         for run in plan.runs:
             group = file.create_group(f"runs/{run.settings.label}", track_order=True)
             group.attrs.update(_attributes(plan, run))

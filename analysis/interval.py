@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
+LEAST = 3
+"""Repeats that an interval needs: from two Student's is twelve standard errors wide, and says nothing."""
+
 
 class Interval(NamedTuple):
     """A number and the ends of its interval; printed with three digits, or as a format says."""
@@ -14,6 +17,8 @@ class Interval(NamedTuple):
     high: float
 
     def __format__(self, spec: str) -> str:
+        if self.high == np.inf:
+            return f"{format(self.value, spec or '.3g')} [no interval: fewer than {LEAST} repeats]"
         value, low, high = (format(number, spec or ".3g") for number in self)
         return f"{value} [{low}, {high}]"
 
@@ -26,8 +31,10 @@ class Interval(NamedTuple):
 
 
 def mean(samples: np.ndarray) -> Interval:
-    """The mean of independent samples, shape (n,), n >= 2, with Student's interval."""
+    """The mean of independent samples, shape (n,), with Student's interval; of fewer than LEAST everything is in it."""
     middle = samples.mean()
+    if len(samples) < LEAST:
+        return Interval(float(middle), -np.inf, np.inf)
     spread = scipy.stats.t.ppf(0.975, len(samples) - 1) * scipy.stats.sem(samples)
     return Interval(float(middle), float(middle - spread), float(middle + spread))
 

@@ -13,7 +13,8 @@ import jinja2
 import matplotlib.pyplot as plt
 from markupsafe import Markup, escape
 
-from ledger.entry import Drawing, Entry, Verdict
+from ledger.cut_short import shortfall
+from ledger.entry import MEANINGS, Drawing, Entry, Verdict
 from mpisign.settings import BadInput
 from mpisign.trajectory import Trajectory
 
@@ -45,6 +46,7 @@ def render(entries: dict[str, list[Entry]], trajectories: list[Trajectory]) -> s
             "As printed": tally(entry.verdict for entry in every),
             "Corrected": tally(entry.corrected_verdict for entry in every),
         },
+        meanings=MEANINGS,
         made_with=made_with(trajectories),
         files=[file(trajectory) for trajectory in trajectories],
     )
@@ -111,6 +113,8 @@ def file(trajectory: Trajectory) -> dict[str, str]:
     return {
         "file": trajectory.path.name,
         "changed by --set": " ".join(trajectory.overrides) or "–",
+        "repeats": f"{trajectory.repeats.start}:{trajectory.repeats.stop}",
+        "cut short": shortfall(trajectory) or "–",
         "MPI": known["mpi"],
         "ranks": known["ranks"],
         "hosts": known["hosts"],

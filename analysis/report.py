@@ -1,6 +1,6 @@
 """Every claim of the paper with its verdict, from a folder of trajectory files: report.html and report.json.
 
-A claim whose file is not there stays, as inconclusive, with the command that makes it.
+A claim whose file is not there stays, as "not run", with the command that makes it.
 
     python analysis/report.py results/ -o report/
 """

@@ -1,5 +1,6 @@
 """The ledger's entries on files that are not whole, not of the runs that they need, or too short to decide."""
 
+import re
 from typing import get_args
 
 import numpy as np
@@ -67,8 +68,9 @@ def file(paths):
 
 
 @pytest.fixture
-def entry(ledger):
-    """What the ledger says of a claim on these files, each by its job."""
+def entry(ledger, monkeypatch):
+    """What the ledger says of a claim on these files, each by its job; small runs stand for whole ones."""
+    monkeypatch.setattr("ledger.cut_short.shortfall", lambda file: "")
     return lambda claim, files: ledger.judged(getattr(ledger, claim), {job: [file] for job, file in files.items()})
 
 
@@ -367,4 +369,35 @@ def test_figure_1_needs_methods_that_are_linear(file, entry, ledger, monkeypatch
 
 
 def test_the_ledger_and_the_theory_have_the_same_four_words(ledger):
-    assert tuple(ledger.entry.Verdict) == get_args(Word)
+    assert tuple(ledger.entry.Verdict) == (*get_args(Word), "not run")
+    assert set(ledger.entry.MEANINGS) == set(ledger.entry.Verdict)
+
+
+def test_a_run_that_was_cut_short_gives_no_more_than_a_counterexample(ledger, tmp_path):
+    """What was run is said beside what the job says; a violation of what one case refutes stands."""
+    text = (ROOT / "jobs" / "theorem1.toml").read_text()
+    short = Trajectory(run_alone(tmp_path, text, "iterations=30", "repeats=3"))
+    found = ledger.judged(ledger.theorem_1_1, {"theorem1": [short]})
+    assert found.verdict == "inconclusive"
+    repeats, iterations = (re.search(rf"^{key} = (\d+)", text, re.M)[1] for key in ("repeats", "iterations"))
+    assert (
+        found.evidence[0] == f"{short.path.name} was cut short: 3 of {repeats} repeats, 30 of {iterations} iterations"
+    )
+    for verdict, refutable, expected in (
+        ("violated", True, "violated"),
+        ("violated", False, "inconclusive"),
+        ("confirmed", True, "inconclusive"),
+        ("vacuous", False, "vacuous"),
+    ):
+        word = ledger.Verdict(verdict)
+        claim = found._replace(verdict=word, corrected_verdict=word, refutable=refutable)
+        weaker = ledger.weighed(claim, [short])
+        assert (weaker.verdict, weaker.corrected_verdict) == (expected, expected)
+
+
+def test_two_repeats_have_no_interval(ledger):
+    import interval
+
+    assert str(interval.mean(np.array([1.0, 2.0]))) == "1.5 [no interval: fewer than 3 repeats]"
+    assert interval.geometric_mean(np.array([1.0, 4.0])).high == np.inf
+    assert interval.mean(np.array([1.0, 2.0, 3.0])).high < np.inf

@@ -17,7 +17,7 @@ from mpisign.trajectory import Trajectory
 
 RUNS = {
     "example1": ["example1"],
-    "example1-again": ["example1", "--repeats", "0:2"],
+    "example1-again": ["example1", "--set", "seed=5"],
     "example3": ["example3", "--set", "log.iterates=false"],
     "figure1": ["figure1"],
     "figure2": ["figure2", "--repeats", "0:2", "--set", "iterations=20"],
@@ -28,7 +28,7 @@ RUNS = {
 What lies beside the folder of results goes into no report.
 """
 
-VERDICTS = {"confirmed", "violated", "vacuous", "inconclusive"}
+VERDICTS = {"confirmed", "violated", "vacuous", "inconclusive", "not run"}
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,18 @@ def test_verdicts(claim, verdict, corrected, claims):
 
 def test_what_was_not_run_says_how_to(claims):
     for name, claim in (("example2", "example-2"), ("figure3", "figure-3")):
-        assert (claims[claim]["verdict"], claims[claim]["corrected_verdict"]) == ("inconclusive", "inconclusive")
+        assert (claims[claim]["verdict"], claims[claim]["corrected_verdict"]) == ("not run", "not run")
         assert claims[claim]["evidence"] == [f"not run: mpisign run jobs/{name}.toml -o results/{name}.h5"]
         assert claims[claim]["figures"] == []
+
+
+def test_a_figure_cut_short_is_no_result(claims, html):
+    for claim in ("figure-2-a", "figure-2-b", "figure-2"):
+        assert (claims[claim]["verdict"], claims[claim]["corrected_verdict"]) == ("inconclusive", "inconclusive")
+        assert claims[claim]["evidence"][0].startswith("figure2.h5 was cut short: 2 of ")
+        assert "20 of " in claims[claim]["evidence"][0]
+    assert "no trajectory file of its job is there" in html  # the legend
+    assert re.search(r'data-head="repeats">0:2<', html)
 
 
 def test_a_file_without_what_a_claim_needs_leaves_it_open(claims):
@@ -124,7 +133,7 @@ def test_a_claim_sees_every_file_of_its_job(report, claims):
     assert [caption.split()[-1] for caption in found["figures"]] == ["example1-again.h5.", "example1.h5."]
     assert [
         sum(line.startswith(f"{name}: ") for line in found["evidence"]) for name in ("example1-again", "example1")
-    ] == [4, 5]
+    ] == [5, 5]
     entry = figure_2a({"figure2": [Trajectory(folder / path) for path in ("results/figure2.h5", "figure2-batch1.h5")]})
     assert entry.table.head[1:] == ["figure2-batch1", "figure2"]
     assert len(entry.table.rows) == 7
@@ -144,7 +153,8 @@ def test_a_run_that_was_cut_off_is_not_taken_for_one_that_diverged(report, analy
 def test_it_prints_a_line_for_each_claim(report, claims):
     folder, printed = report
     assert [line.split()[0] for line in printed[: len(claims)]] == list(claims)
-    assert [line.split()[1] for line in printed[: len(claims)]] == [claim["verdict"] for claim in claims.values()]
+    printed_verdicts = [re.split(r"\s{2,}", line)[1] for line in printed[: len(claims)]]
+    assert printed_verdicts == [claim["verdict"] for claim in claims.values()]
     assert printed[len(claims) :] == [f"wrote {folder / 'report.html'}", f"wrote {folder / 'report.json'}"]
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
 
@@ -233,7 +243,7 @@ def test_the_page_is_whole(html, claims):
     assert {link.removeprefix("#") for link in links if link.startswith("#")} <= set(ids)
     for claim in claims.values():
         (section,) = re.findall(rf'<section class="claim" id="{claim["id"]}".*?</section>', html, re.S)
-        assert f'class="verdict {claim["verdict"]}"' in section
+        assert f'class="verdict {claim["verdict"].replace(" ", "-")}"' in section
         assert section.count("<li>") == len(claim["evidence"])
         assert section.count("<img ") == len(claim["figures"])
     assert "example1-again.h5" in html

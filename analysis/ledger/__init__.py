@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from ledger.appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
 from ledger.beyond import covariance, crossing, fewer_bits, flips, how_many, ties
-from ledger.entry import Entry, Results
+from ledger.cut_short import Asked, weighed
+from ledger.entry import Entry, Results, Verdict
 from ledger.remarks import remark_2, remark_3, remark_4, remark_5, remark_6
 from ledger.section2 import example_1, example_2, example_3
 from ledger.section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
@@ -59,7 +60,10 @@ def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Entry]
 
 def judged(make: Callable[[Results], Entry], results: Results) -> Entry:
     """The entry; one whose files lack what it needs (a complete run, say) says so and is inconclusive."""
+    asked = Asked(results)
     try:
-        return make(results)
+        return weighed(make(asked), asked.files())
     except BadInput as error:
-        return make({})._replace(evidence=[str(error)])
+        entry = make({})
+        right = entry.corrected_verdict and Verdict.INCONCLUSIVE
+        return entry._replace(evidence=[str(error)], verdict=Verdict.INCONCLUSIVE, corrected_verdict=right)

@@ -68,6 +68,7 @@ def _votes(each: Frozen) -> float:
 
 
 HOW_MANY = Entry(
+    refutable=False,
     id="beyond-workers",
     title="How many workers buy how much",
     equation="",
@@ -91,6 +92,7 @@ def how_many(results: Results) -> Entry:
 
 
 TIES = Entry(
+    refutable=False,
     id="beyond-ties",
     title="A tie that becomes +1",
     equation="",
@@ -98,7 +100,7 @@ TIES = Entry(
     "tie is +1.",
     corrected="A_{M}(p) ± C(M, M/2)(p(1−p))^{M/2} for g_{i} of either sign: where g_{i} < 0 and M = 2 the vote is "
     "worse than none for p < 0.7071. A fair coin has A_{M}(p).",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/ties.toml: a frozen x with g > 0, one with g < 0, p = 0.6, even M; zeros = exact, coin, plus",
     evidence=not_run("ties"),
 )
@@ -120,13 +122,14 @@ def ties(results: Results) -> Entry:
 
 
 COVARIANCE = Entry(
+    refutable=False,
     id="beyond-covariance",
     title="The drift in the proof of Theorem 3",
     equation="(41)",
     statement="E[M_{k} g'v | x] = Σ_{i} |g_{i}| A_{M}(p_{i}) E M_{k}: the norms do not depend on whether signs are "
     "right.",
     corrected="Σ_{i} |g_{i}| T_{M}(p_{i}) Cov(N, σ_{i}s_{i}) belongs to it (C4); 0 for norms from a second draw.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/ce-b-drift.toml: CE-B at frozen x, M = 1, 3, 5 and 15, and decoupled with M = 3",
     evidence=not_run("ce-b-drift"),
 )
@@ -148,6 +151,7 @@ def covariance(results: Results) -> Entry:
 
 
 FLIPS = Entry(
+    refutable=False,
     id="beyond-flipped",
     title="Workers that send −g̃",
     equation="",
@@ -155,7 +159,7 @@ FLIPS = Entry(
     "(1−B/M)p + (B/M)(1−p) have.",
     corrected="More than that: the advantage of M−B votes with p and B with 1−p, by convolution; it is positive "
     "for every B < M/2.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/flipped.toml: a frozen x, M = 15, B = 0 to 7; jobs/flipped-logistic.toml: breast-cancer",
     evidence=not_run("flipped", "flipped-logistic"),
 )
@@ -189,6 +193,7 @@ def _on_data(file: Trajectory) -> Trajectory:
 
 
 FEWER_BITS = Entry(
+    refutable=False,
     id="beyond-bits",
     title="Bits to a given accuracy",
     equation="",
@@ -225,6 +230,7 @@ def scaled_sign(file: Trajectory, row: dict[str, bits.Cost]) -> str:
 
 
 CROSSING = Entry(
+    refutable=False,
     id="beyond-bandwidth",
     title="The bandwidth at which one bit wins",
     equation="",

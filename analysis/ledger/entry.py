@@ -19,13 +19,23 @@ Results = Mapping[str, list[Trajectory]]
 
 
 class Verdict(StrEnum):
-    """vacuous: a premise fails in every run, or what is compared is one and the same (Figure 1), so that a true
-    statement says nothing; inconclusive: also what was not run. The words are those of `mpisign.theory.verdict`."""
+    """What was found of a claim; MEANINGS says it in words. All but "not run" are those of `mpisign.theory.verdict`."""
 
     CONFIRMED = "confirmed"
     VIOLATED = "violated"
     VACUOUS = "vacuous"
     INCONCLUSIVE = "inconclusive"
+    NOT_RUN = "not run"
+
+
+MEANINGS = {
+    Verdict.CONFIRMED: "it was tested as its job says, and it held",
+    Verdict.VIOLATED: "it is false in a case that was run",
+    Verdict.VACUOUS: "a premise fails in every run, or what is compared is one and the same: it says nothing here",
+    Verdict.INCONCLUSIVE: "it was run, and neither is certain; so is a run that was cut short",
+    Verdict.NOT_RUN: "no trajectory file of its job is there",
+}
+"""What each verdict means, for the page."""
 
 
 class Drawing(NamedTuple):
@@ -48,6 +58,7 @@ class Entry(NamedTuple):
 
     id: "theorem-2-1"; equation: "(19)" or ""; statement: the claim in our words; verdict: on it, as printed.
     corrected: what holds instead, "" where the printed statement stands, and then corrected_verdict is None.
+    refutable: whether one case refutes it, so that a violation found in a run that was cut short stands.
     tested_on: the job file and what it runs; evidence: lines of numbers, never empty; table: more of them.
     """
 
@@ -57,11 +68,12 @@ class Entry(NamedTuple):
     statement: str
     tested_on: str
     evidence: list[str]
-    verdict: Verdict = Verdict.INCONCLUSIVE
+    verdict: Verdict = Verdict.NOT_RUN
     corrected: str = ""
     corrected_verdict: Verdict | None = None
     figures: Sequence[Drawing] = ()
     table: Table | None = None
+    refutable: bool = True
 
 
 def not_run(*jobs: str) -> list[str]:

@@ -72,7 +72,7 @@ REMARK_3 = Entry(
     corrected="γ = α(1−Lα/2) → 0 as α → 2/L, where (17) is infinite; it is least at α = 1/L: "
     "2L(f(x_{0})−f*)/(k+1). L_{∞} ≤ dL_{2} are different constants: never worse than signGD's bound, perhaps "
     "not better.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/theorem1.toml, Lα = 1.9 and 1",
     evidence=not_run("theorem1"),
 )
@@ -122,7 +122,7 @@ REMARK_4 = Entry(
     "αμ/d ≤ (2μα/d)(1 − Lα/2): it beats the rate of a δ-approximate compressor.",
     corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and "
     "its inequality needs α ≤ 1/L.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/theorem1.toml, per coordinate, Lα = 1.9 d",
     evidence=not_run("theorem1"),
 )
@@ -155,7 +155,7 @@ REMARK_5 = Entry(
     equation="",
     statement="A mini-batch of n reduces the variance bound σ² of (18), in the 1-norm, to σ²/n.",
     corrected="σ_{n}² ≤ min(σ², (Σ_{i} sd_{i})²/n), which may not fall at all up to n = d.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/remark5.toml: noise ±e_{I}, I one of ten coordinates; ‖g̃‖_{1}² at x = 0, 4000 draws for each n",
     evidence=not_run("remark5"),
 )

@@ -18,7 +18,7 @@ EXAMPLE_1 = Entry(
     "x_{2l} = −(α/2, α/2) and x_{2l+1} = +(α/2, α/2).",
     corrected="The parity is the other one: x_{2l} = x_{0} = +(α/2, α/2), x_{2l+1} = −x_{0}. "
     "From a start on the lattice αℤ² signGD does converge, in finitely many steps.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/example1.toml: three starts, α = 1/4, 24 iterations",
     evidence=not_run("example1"),
 )
@@ -55,7 +55,7 @@ EXAMPLE_2 = Entry(
     "convergent, while AdaGrad-Norm (5) is.",
     corrected="So it is from every start whose orbit never hits 0 (x_{0} = ±√η does, in one step): "
     "max(|x_{k}|, |x_{k+1}|) ≥ η / (2b_{k+1}), with b_{k}² ≈ η√k, so that f falls as 1/√k.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/example2.toml: (5) and (6) in float64; (6) with 120 digits from the same start",
     evidence=not_run("example2"),
 )
@@ -111,7 +111,7 @@ EXAMPLE_3 = Entry(
     "(−1)^{k}/√k).",
     corrected="(9) is (11), x_{k+1} = x_{k} − η sign(x_{k})/√(k+1), which leaves (10) at k = 25; it is sublinear: "
     "η/(2√(k+1)) ≤ max(|x_{k}|, |x_{k+1}|) and |x_{k}| ≤ η/√k.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/example3.toml: η = 1, 4000 iterations in float64; (11) with 120 digits",
     evidence=not_run("example3"),
 )

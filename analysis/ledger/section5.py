@@ -35,7 +35,7 @@ FIGURE_1 = Entry(
     "signGD and SIGNUM oscillate near the minimum.",
     corrected="In one dimension ‖g‖_{1} sign(g) = g and error feedback keeps nothing: GD, scaled signGD and "
     "EF-signGD are one iteration. signGD and SIGNUM do oscillate.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/figure1.toml: five starts, α = 0.05; SIGNUM with β = 0.5, 0.9 and 0.99",
     evidence=not_run("figure1"),
 )
@@ -68,8 +68,9 @@ def figure_1(results: Results) -> Entry:
 
 _on_figure_2 = partial(
     Entry,
+    refutable=False,
     equation="",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/figure2.toml: data of epsilon's shape, n = 20000, d = 200; a file for each batch size. A claim "
     "holds when the 95 % interval of the ratio of final gaps says so; similar: within a factor of 2",
     evidence=not_run("figure2"),
@@ -209,12 +210,13 @@ def _without(findings: Mapping[str, Finding], reading: str) -> list[Finding]:
 
 
 FIGURE_3 = Entry(
+    refutable=False,
     id="figure-3",
     title="Figure 3 (Example 5)",
     equation="",
     statement="More workers improve the performance of Algorithm 3.",
     corrected="From one odd M to the next they do; an even M gains next to nothing over M − 1, for A_{2n} = A_{2n−1}.",
-    corrected_verdict=Verdict.INCONCLUSIVE,
+    corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/figure3.toml: data of epsilon's shape, n = 20000, d = 200, α = 2 read per coordinate, M = 1 to 33",
     evidence=not_run("figure3"),
 )

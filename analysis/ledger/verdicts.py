@@ -76,24 +76,32 @@ def _cells(row: Checked) -> list[str]:
 def judged(
     entry: Entry, results: Results, jobs: list[str], printed: Chosen, corrected: Chosen | None = None, drawn: str = ""
 ) -> Entry:
-    """The entry with its verdicts from check.py; inconclusive, saying what to run, where a file is missing.
+    """The entry with its verdicts from check.py; where a file is missing a violation stands, and it says what to run.
 
     printed, corrected: which bounds speak for it. drawn: what the figures of these files show.
     """
-    entry = entry._replace(corrected_verdict=Verdict.INCONCLUSIVE if corrected else None)
+    entry = entry._replace(corrected_verdict=Verdict.NOT_RUN if corrected else None)
     missing = [job for job in jobs if job not in results]
-    if missing:
+    if len(missing) == len(jobs):
         return entry._replace(evidence=not_run(*missing))
     said, right = rows(results, jobs, printed), rows(results, jobs, corrected or (lambda job, row: False))
-    if not said or (corrected and not right):
-        return entry._replace(evidence=[f"expected the runs of jobs/{job}.toml, and found others" for job in jobs])
+    if not missing and (not said or (corrected and not right)):
+        wrong = [f"expected the runs of jobs/{job}.toml, and found others" for job in jobs]
+        return entry._replace(verdict=Verdict.INCONCLUSIVE, evidence=wrong)
+    summaries = [f"{name}: {summary(some)}" for name, some in (("as printed", said), ("corrected", right)) if some]
     return entry._replace(
-        verdict=verdict(said),
-        corrected_verdict=verdict(right) if right else None,
-        evidence=[f"as printed: {summary(said)}", *([f"corrected: {summary(right)}"] if right else [])],
+        verdict=_of_some(said, missing),
+        corrected_verdict=_of_some(right, missing) if corrected else None,
+        evidence=[*summaries, *not_run(*missing)],
         table=table([*said, *right]),
-        figures=[drawing(file, drawn) for job in jobs for file in results[job]] if drawn else [],
+        figures=[drawing(file, drawn) for job in jobs for file in results.get(job, [])] if drawn else [],
     )
+
+
+def _of_some(some: list[Checked], missing: list[str]) -> Verdict:
+    """The verdict; while files are missing only a violation is certain."""
+    found = verdict(some) if some else Verdict.INCONCLUSIVE
+    return found if not missing or found == Verdict.VIOLATED else Verdict.INCONCLUSIVE
 
 
 def drawing(file: Trajectory, caption: str) -> Drawing:

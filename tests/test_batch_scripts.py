@@ -175,3 +175,14 @@ def test_where_there_can_be_no_slurm_its_test_says_why(missing, said, tmp_path):
     done = call([shutil.which("bash"), "up.sh", "possible"], cwd=tmp_path, PATH=str(tmp_path))
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert said in done.stderr
+
+
+def test_tasks_per_node_are_as_good_as_tasks(checkout):
+    """With --ntasks-per-node alone SLURM sets no SLURM_NTASKS."""
+    several = {"SLURM_NTASKS_PER_NODE": "3", "SLURM_JOB_NUM_NODES": "2"}
+    environment = os.environ | {"SLURM_JOB_ID": "17", "STATUS": "0", "PATH": path(checkout)} | several
+    environment.pop("SLURM_NTASKS", None)
+    command = ["bash", "jobs/slurm/experiment.sbatch", "job.toml", "out.h5"]
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (checkout / "launched").read_text().startswith("-n 6 ")

@@ -1,9 +1,11 @@
 """Slices become one file, and a file runs again: the same bits, or a word on what is not the same."""
 
 import json
+import re
 import shutil
 
 import h5py
+import numpy as np
 import pytest
 import xarray
 
@@ -233,3 +235,23 @@ def test_info_tells_where_a_file_comes_from(folder, capsys):
         assert f"{name:12} {value}\n" in said
     assert "[experiment] repeats 2:3; workers 'first run': 3, 'second': 1\n" in said
     assert JOB in said
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_rerun_compares_recorded_values_too(elsewhere, folder, capsys):
+    """x is the same; one value was recorded a unit in the last place higher, as other kernels of BLAS would have it."""
+    with h5py.File("a.h5", "r+") as file:
+        repeat = file["runs/first run/repeats/0001"]
+        repeat["value"][2] = np.nextafter(repeat["value"][2], np.inf)
+        repeat["seconds"][1] += 1.0  # no result
+        repeat.attrs.pop("columns_sha256", None)
+        other = {"blas": "openblas 0.1 Prescott"} if elsewhere else {}
+        file.attrs["provenance"] = json.dumps(json.loads(file.attrs["provenance"]) | other)
+    assert main(["rerun", "a.h5"]) == 1
+    differs, why, *versions, same, values = capsys.readouterr().out.splitlines()
+    assert differs.startswith("'first run', repeat 1: x is the same, but value differs first, at k = 10: ")
+    assert re.search(r"relatively [12]\.\de-16$", differs)
+    assert ("can explain it" in why) == elsewhere
+    assert len(versions) == elsewhere
+    assert same == "4 of 4 repeats have the same sha256 as in a.h5"
+    assert values == "1 of these have other recorded values"

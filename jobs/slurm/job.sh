@@ -24,9 +24,11 @@ fi
 ranks() {
     # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
     local all_end=(--kill-on-bad-exit=0 --wait=5)
-    [ -n "${SLURM_NTASKS:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
+    [ -n "${SLURM_JOB_ID:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
+    # Without --ntasks SLURM sets no SLURM_NTASKS: with --ntasks-per-node it is that many on each node, else one.
+    local tasks=${SLURM_NTASKS:-$((${SLURM_NTASKS_PER_NODE:-1} * ${SLURM_JOB_NUM_NODES:-1}))}
     case ${LAUNCH:=mpiexec} in
-        mpiexec*) launcher "$SLURM_NTASKS" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
+        mpiexec*) launcher "$tasks" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
         srun*) LAUNCHER=($LAUNCH "${all_end[@]}") ;;
         *) LAUNCHER=(srun "--mpi=$LAUNCH" "${all_end[@]}") ;;
     esac

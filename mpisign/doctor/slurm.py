@@ -67,7 +67,7 @@ def _wheel(package: str) -> bool:
 
 def _allocation(kind: str) -> Check:
     """SLURM_NTASKS against the world of ranks that are started here."""
-    tasks = os.environ.get("SLURM_NTASKS", "")
+    tasks = os.environ.get("SLURM_NTASKS") or _tasks_of_nodes()
     if not tasks.isdecimal() or int(tasks) < 2:
         said = f"SLURM_NTASKS = {tasks}" if tasks else "SLURM_NTASKS is not set"
         return Check(f"this allocation: {said}", "for M workers: sbatch --ntasks=M+1 (one process needs none of this)")
@@ -80,3 +80,9 @@ def _allocation(kind: str) -> Check:
         return Check(f"{what}: {error.complaint}", instead if kind else trial.advice(error.complaint))
     wrong = "each rank is alone: take the --mpi type or the mpiexec of mpi4py's library"
     return Check(f"{what}: a world of {world}", "" if world == count else wrong)
+
+
+def _tasks_of_nodes() -> str:
+    """Return what --ntasks-per-node comes to, for which SLURM sets no SLURM_NTASKS; "" where that is not set either."""
+    per_node, nodes = (os.environ.get(name, "") for name in ("SLURM_NTASKS_PER_NODE", "SLURM_JOB_NUM_NODES"))
+    return str(int(per_node) * int(nodes or 1)) if per_node.isdecimal() and (nodes or "1").isdecimal() else ""

@@ -483,6 +483,21 @@ def test_the_first_rank_of_a_node_keeps_no_file_open():
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
+def test_a_kernel_without_pidfd_has_no_witness(monkeypatch):
+    """Python has the function, and the kernel, before Linux 5.3, says ENOSYS."""
+
+    class Two(Pretended):
+        def processes(self):
+            return [os.getpid(), os.getpid()]
+
+    def refused(process, flags=0):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    with Watch(Two(0, 2)) as watch:
+        assert not watch._watched
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [

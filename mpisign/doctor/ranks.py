@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mpisign import sharing
 from mpisign.bench import record
 from mpisign.bench.rounds import WHOLE
 from mpisign.doctor import trial
@@ -20,6 +21,9 @@ _TIMEOUT = 120.0
 FEW = 16
 """Cores up to which ranks are likely to share them."""
 
+_LITTLE = 2**27
+"""Bytes of shared memory below which a data set of usual size has no room: twice what Docker gives."""
+
 _SLOW = 1e-3
 """Seconds of a small round from which on ranks that wait must be in the way of those that work."""
 
@@ -28,6 +32,7 @@ def look() -> Iterator[Check]:
     """The cores, and rounds on two ranks and on more than cores; nothing of ranks where there is no launcher."""
     usable = cores()
     yield _cores(usable, os.cpu_count() or 1)
+    yield from _shared_memory()
     try:
         mpiexec()
         pair = trial.by_mpiexec(2)
@@ -55,6 +60,14 @@ def _cores(usable: int, there: int) -> Check:
         return Check(f"{what}, those of this allocation")
     shell = f"this shell may use {usable} of {there} cores, and so may its ranks"
     return Check(what, f"{shell}; taskset -p $$ shows which, a new shell has all")
+
+
+def _shared_memory() -> Iterator[Check]:
+    """Room for what the ranks of a node share; containers are often given 64 MB."""
+    free = sharing.room()
+    if free is not None:
+        small = f"data beyond that are kept once a rank, not once a node: {sharing.TO_DO}"
+        yield Check(f"shared memory: {free / 1e6:.0f} MB free in {sharing.SHARED}", small if free < _LITTLE else "")
 
 
 def _binding(pair: list[trial.Rank], usable: int) -> Check:

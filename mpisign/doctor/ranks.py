@@ -13,7 +13,7 @@ from mpisign import sharing
 from mpisign.bench import record
 from mpisign.bench.rounds import WHOLE
 from mpisign.doctor import trial
-from mpisign.doctor.check import Check, brief
+from mpisign.doctor.check import Check, brief, say
 from mpisign.launcher import cores, launch, mpiexec
 from mpisign.settings import BadInput
 
@@ -32,9 +32,10 @@ def look() -> Iterator[Check]:
     """The cores, and rounds on two ranks and on more than cores; nothing of ranks where there is no launcher."""
     usable = cores()
     yield _cores(usable, os.cpu_count() or 1)
-    yield from _shared_memory()
     try:
         mpiexec()
+        yield from _shared_memory()
+        say("starting 2 ranks")
         pair = trial.by_mpiexec(2)
     except BadInput as error:
         if error.key != "launcher":  # there is none, which was said already
@@ -88,6 +89,7 @@ def _few(numbers: list[int]) -> str:
 
 def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
     what = f"{ranks} ranks, {how}"
+    say(f"measuring rounds on {what}")
     try:
         found = _measured(ranks, scripted)
     except BadInput as error:

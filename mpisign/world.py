@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -253,11 +254,12 @@ class World(Ranks):
             window.Free()
 
     def _abort(self, error: BaseException) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher may pass on what the terminal has sent already
         sys.stdout.flush()
         line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
+        # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
+        time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
         if isinstance(error, KeyboardInterrupt):
-            # Every rank is interrupted. The first that is not inside of a call of MPI says it, and ends the others.
-            time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
             line = "interrupted"
         elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
             traceback.print_exception(error)

@@ -66,6 +66,22 @@ NO_SIGNALS = StopSignals()
 """Of which none comes."""
 
 
+class Asked:
+    """Whether any rank had a signal, before the first iteration: every rank calls `stop` at the same time."""
+
+    def __init__(self, ranks: Ranks, signals: StopSignals):
+        self._ranks, self._signals = ranks, signals
+
+    def stop(self) -> None:
+        """Raise Stopped on every rank where one of them was asked to stop."""
+        own, numbers = np.array([self._signals.number], np.uint64), np.zeros((self._ranks.size, 1), np.uint64)
+        meet = self._ranks.allgather_of(own, numbers)
+        meet.run()
+        meet.free()
+        if numbers.any():
+            raise Stopped(int(numbers.max()), "no iteration was run yet; the same command starts again")
+
+
 class Checkpoints:
     """One for a whole job, on every rank.
 

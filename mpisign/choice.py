@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from mpisign.exchanges import EXCHANGES, Meeting, meeting
 from mpisign.ranks import Ranks
 from mpisign.server import Server
+from mpisign.settings import BadInput
 
 _TRIAL = 0.05
 """Seconds that an exchange is measured, at least, by the root's clock."""
@@ -27,7 +29,10 @@ def choose(name: str, ranks: Ranks, plan: Callable[[Meeting], Server]) -> Choice
         return Choice(name, "as asked for")
     if ranks.size == 1:
         return Choice("server", "there is one process")
-    seconds = {name: _trial(ranks, plan(meeting(name, ranks))) for name in EXCHANGES}
+    seconds = {}
+    for name in EXCHANGES:
+        with suppress(BadInput):  # on every rank: there is no room for what a node's ranks would share
+            seconds[name] = _trial(ranks, plan(meeting(name, ranks)))
     order = sorted(seconds, key=seconds.__getitem__)
     times = ", ".join(f"{name} {1e6 * seconds[name]:.3g}" for name in order)
     return Choice(order[0], f"microseconds a round, tried on these ranks: {times}")

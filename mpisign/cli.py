@@ -24,6 +24,7 @@ _EXAMPLES = """examples:
   mpisign info results/quickstart.h5
   mpisign merge results/all.h5 results/slice-0.h5 results/slice-1.h5
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
+  mpisign launch -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign list
 """
 
@@ -97,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor = command(commands, "doctor", "whether this machine is set up for ranks, and what to do where it is not")
     doctor.add_argument("--folder", type=Path, default=Path("."), help="where results will be written (default: here)")
     doctor.set_defaults(command=_doctor)
+    launch = command(commands, "launch", "start ranks as the scripts do: as root, and on fewer cores than ranks, too")
+    launch.add_argument("-n", type=int, required=True, metavar="N", help="how many ranks")
+    launch.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="a program and its arguments")
+    launch.set_defaults(command=_launch)
     return parser
 
 
@@ -123,3 +128,15 @@ def _doctor(options: argparse.Namespace) -> int:
         print(f"ok    {check.what}" if not check.advice else f"fix   {check.what}\n      {check.advice}", flush=True)
         well = well and not check.advice
     return 0 if well else 1
+
+
+def _launch(options: argparse.Namespace) -> None:
+    from mpisign.launcher import become
+
+    if options.n < 1:
+        raise BadInput("-n", f"expected at least one rank, got {options.n}")
+    if not options.words:
+        raise BadInput(
+            "launch", "expected a command for the ranks, such as python -m mpi4py -m mpisign run JOB.toml ..."
+        )
+    become(options.n, options.words)

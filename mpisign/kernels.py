@@ -3,20 +3,117 @@
 No kernel uses fast-math: what it computes depends neither on the width of the processor's vectors nor on alignment.
 """
 
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import caching, cgutils
 from numba.extending import intrinsic
+
+from mpisign import caches
+from mpisign.connection import first_process
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(signature: str) -> Callable[[F], F]:
     """Compile a function for exactly these types, when it is defined, and keep the result on disk."""
-    return cast(Callable[[F], F], numba.njit(signature, cache=True, nogil=True))
+
+    def compiled(function: F) -> F:
+        dispatcher: Any = numba.njit(nogil=True)(function)
+        if dispatcher is not function:  # which it is with NUMBA_DISABLE_JIT
+            dispatcher._cache = _cache_of(function)
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        return cast(F, dispatcher)
+
+    return compiled
+
+
+class _Locator(caching.UserProvidedCacheLocator):
+    """A place for kernels below a folder of `mpisign.caches`."""
+
+    folder: Callable[[], Path | None]
+
+    def __init__(self, function: Any, path: str):
+        folder = type(self).folder()
+        if folder is None:
+            raise FileNotFoundError("no such folder")
+        self._py_file, self._lineno = path, function.__code__.co_firstlineno
+        below = self.get_suitable_cache_subpath(path)  # type: ignore[no-untyped-call]
+        self._cache_path = os.path.join(folder, "kernels", below)
+
+    @classmethod
+    def from_function(cls, function: Any, path: str) -> "_Locator | None":
+        try:
+            locator = cls(function, path)
+            locator.ensure_cache_path()  # type: ignore[no-untyped-call]
+        except OSError:
+            return None
+        return locator
+
+
+class _Own(_Locator):
+    folder = staticmethod(caches.own)
+
+
+class _Private(_Locator):
+    folder = staticmethod(caches.private)
+
+
+class _Places(caching.CompileResultCacheImpl):
+    """NUMBA_CACHE_DIR, beside the module, this user's cache folder, a private one below TMPDIR: the first that can be
+    written."""
+
+    _locator_classes = [caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, _Own, _Private]  # noqa: RUF012
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's, except that no file of it stops a command: one that cannot be read is made again."""
+
+    _impl_class = _Places
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        try:
+            return super().load_overload(signature, target)  # type: ignore[no-untyped-call]
+        except Exception:  # a cut or empty file: whatever pickle says of it
+            self._quietly(self.flush)
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        save: Callable[..., object] = super().save_overload
+        self._quietly(lambda: save(signature, data))
+
+    def _quietly(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except Exception as error:  # a full disk, a folder that is gone, a damaged index that cannot be replaced
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            _say_once(f"kernels are not kept, but compiled again at each start: {self.cache_path}: {why}")
+
+
+def _cache_of(function: Callable[..., object]) -> Any:
+    """Where the compiled function is kept."""
+    try:
+        return _Cache(function)  # type: ignore[no-untyped-call]
+    except RuntimeError:  # "no locator available"
+        places = "no folder for them can be written; set NUMBA_CACHE_DIR to one"
+        _say_once(f"kernels are not kept, but compiled again at each start: {places}")
+        return caching.NullCache()
+
+
+_said: list[str] = []
+
+
+def _say_once(line: str) -> None:
+    """Of many kernels the first speaks for all, on the first rank."""
+    if not _said and first_process():
+        print(f"mpisign: {line}", file=sys.stderr, flush=True)
+    _said.append(line)
 
 
 def part_of_kernels(function: F) -> F:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from mpisign.settings import BadInput
 
@@ -17,7 +18,7 @@ RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 ONE_MACHINE = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_osc": "^ucx"}
 """Open MPI 5's libfabric transport sleeps for a second while it looks for a fabric, and its UCX windows complain of
 themselves. Ranks on one machine need neither."""
-_AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 MORE_THAN_CORES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
@@ -40,12 +41,13 @@ def launch(
 ) -> subprocess.CompletedProcess[str]:
     """`mpiexec -n RANKS COMMAND`, to its end, whatever its status; its output is captured as text.
 
-    timeout: seconds. scripted: with the settings of `environment`; otherwise as a plain `mpiexec` in this shell, but as
-    root where need be. extra: variables of the environment. Raises BadInput where there is no mpiexec, and
-    subprocess.TimeoutExpired when it takes longer; its ranks are ended then.
+    timeout: seconds. scripted: with the settings of `environment`; otherwise as a plain `mpiexec` in this shell. extra:
+    variables of the environment. Raises BadInput where there is no mpiexec, and subprocess.TimeoutExpired when it takes
+    longer; its ranks are ended then.
     """
     line = [str(mpiexec()), "-n", str(ranks), *command]
-    pipe, surroundings = subprocess.PIPE, environment(ranks if scripted else 1, os.environ) | dict(extra or {})
+    surroundings = environment(ranks, os.environ) if scripted else _kept(os.environ)
+    pipe, surroundings = subprocess.PIPE, surroundings | dict(extra or {})
     with subprocess.Popen(
         line, cwd=cwd, env=surroundings, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
     ) as process:
@@ -71,11 +73,22 @@ def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
 
     Where this process is itself a rank, what its launcher gave it is left out.
     """
-    inside = any(name in variables for name in RANK_VARIABLES)
-    kept = {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
-    as_root = _AS_ROOT if os.geteuid() == 0 else {}
+    kept = _kept(variables)
+    as_root = AS_ROOT if os.geteuid() == 0 else {}
     quick = ONE_MACHINE if ranks > 1 and variables.get("SLURM_JOB_NUM_NODES", "1") == "1" else {}
     return quick | kept | as_root | (MORE_THAN_CORES if ranks > cores() else {})
+
+
+def _kept(variables: Mapping[str, str]) -> dict[str, str]:
+    """Without what a launcher gave this process, where it is itself a rank."""
+    inside = any(name in variables for name in RANK_VARIABLES)
+    return {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
+
+
+def become(ranks: int, command: list[str]) -> NoReturn:
+    """End this program by that of `mpiexec -n RANKS COMMAND`, with the settings of `environment`."""
+    line = [str(mpiexec()), "-n", str(ranks), *command]
+    os.execve(line[0], line, environment(ranks, os.environ))
 
 
 def cores() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import scipy  # its parts are imported when they are used: all of them would take longer than to plan a run
 
 from mpisign.arrays import Floats
-from mpisign.checkpoints import NO_SIGNALS, Stopped, StopSignals
+from mpisign.checkpoints import NO_SIGNALS, Asked, StopSignals
 from mpisign.ranks import Ranks
 from mpisign.segments import Segments
 
@@ -42,7 +42,7 @@ class Objective:
     """f, its gradient and its curvature, asked for on the root and computed by all ranks.
 
     The root calls `value_and_gradient`, `curvature` and `hessian`, then `finish`; the others call `serve`, which
-    returns when the root finishes. All of them raise Stopped when the root has had a signal. count: told on the root
+    returns when the root finishes. All of them raise Stopped when one of them has had a signal. count: told on the root
     how many passes there were.
     """
 
@@ -54,12 +54,13 @@ class Objective:
         count: Callable[[int], object] = lambda passes: None,
     ):
         self.dimension = d = parts.dimension
-        self._parts, self._ranks, self._signals = parts, ranks, signals
+        self._parts, self._ranks = parts, ranks
         self._count, self._passes = count, 0
         self._height = max(1, min(d, _ENTRIES // d))
         self._vectors = Segments(parts.segments, ranks, 1 + d)
         self._blocks = Segments(parts.segments, ranks, self._height * d)
-        self._request = np.zeros(2)  # what is asked for, or -signal; a block's first row
+        self._asked_to_stop = Asked(ranks, signals)
+        self._request = np.zeros(2)  # what is asked for; a block's first row
         self._where = np.zeros(2 * d)
         self._x, self._direction = self._where[:d], self._where[d:]
 
@@ -93,7 +94,7 @@ class Objective:
             pass
 
     def _ask(self, what: int, first: int = 0) -> Floats:
-        self._request[:] = -self._signals.number or what, first
+        self._request[:] = what, first
         answer = self._answer()
         if what != _FINISH:
             self._passes += 1
@@ -101,10 +102,9 @@ class Objective:
         return answer
 
     def _answer(self) -> Floats:
+        self._asked_to_stop.stop()
         self._ranks.broadcast(self._request.view(np.uint64))
         asked = int(self._request[0])
-        if asked < 0:
-            raise Stopped(-asked, "no iteration was run yet; the same command starts again")
         if asked == _FINISH:
             return np.zeros(0)
         self._ranks.broadcast((self._where if asked == _CURVATURE else self._x).view(np.uint64))

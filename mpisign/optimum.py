@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mpisign import caches
 from mpisign.checkpoints import NO_SIGNALS, StopSignals
 from mpisign.objective import Objective
 from mpisign.problems import Minimum, Problem
@@ -69,7 +70,8 @@ def _path(problem: Problem, folder: Path) -> Path:
 
 def _folder() -> Path:
     """Where minima are kept: XDG_CACHE_HOME/mpisign/minima, by default in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _MINIMA
+    own = caches.own() or caches.private()
+    return own / _MINIMA.name if own else Path(os.devnull) / _MINIMA  # where nothing is, and nothing can be written
 
 
 def _read(path: Path) -> Known | None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpisign.arguments import command
-from mpisign.checkpoints import Stopped
+from mpisign.checkpoints import Asked, Stopped, StopSignals
 from mpisign.output import check_output, output_path
 from mpisign.settings import BadInput
 
@@ -82,8 +82,9 @@ def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     from mpisign.connection import connect
 
-    with connect() as ranks:
+    with StopSignals() as signals, connect() as ranks:
         plan, repeats, resume = _prepared(options, ranks)
+        Asked(ranks, signals).stop()
         from mpisign import runner, surviving  # what can be refused is, before half a second of imports
 
         if options.dry_run:
@@ -188,7 +189,7 @@ def _rerun(options: argparse.Namespace) -> int:
     from mpisign import rerunning
     from mpisign.connection import connect
 
-    with connect() as ranks, TemporaryDirectory() as folder:
+    with StopSignals(), connect() as ranks, TemporaryDirectory() as folder:
         output = options.output or Path(folder) / "again.h5"
         ranks.together(lambda: check_output(output, False, "give another name") if ranks.root else None)
         try:

@@ -5,7 +5,9 @@ they live: in this process (`unshared`), or in a window of memory that a node's 
 (`mpisign.world`). Only one rank of a node opens and fills.
 """
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,3 +41,26 @@ def copied(arrays: Arrays) -> Opened:
             out[name][...] = array
 
     return {name: (array.shape, array.dtype) for name, array in arrays.items()}, fill
+
+
+SHARED = Path("/dev/shm")
+"""Where MPI libraries on Linux keep memory that a machine's ranks have in common."""
+
+MARGIN = 2**20
+"""Bytes that are left to MPI's own messages."""
+
+
+def room() -> int | None:
+    """Bytes that are free there; None where there is no such folder.
+
+    Beyond them a window is promised all the same, and whoever writes to it is killed: Bus error.
+    """
+    try:
+        found = os.statvfs(SHARED)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+TO_DO = "give it more (docker run --shm-size=..., or mount -o remount,size=... /dev/shm)"
+"""What to do where there is too little."""

@@ -34,7 +34,7 @@ class Watch:
     def __init__(self, ranks: Ranks, watched: bool = True):
         self._ranks = ranks
         self._processes = dict(zip(ranks.members, ranks.processes(), strict=True)) if watched else {ranks.rank: 0}
-        page = self._shared_page() if len(self._processes) > 1 and hasattr(os, "pidfd_open") else None
+        page = self._shared_page() if len(self._processes) > 1 and _has_pidfd() else None
         self._watched, self._page = page is not None, page or mmap.mmap(-1, self._size)
         self._line = memoryview(self._page)[witness.LINE * list(self._processes).index(ranks.rank) :][:16].cast("Q")
 
@@ -105,3 +105,12 @@ class Watch:
         if here and self._watched and self._ranks.node.root:
             self._witness.kill()
             self._witness.wait()
+
+
+def _has_pidfd() -> bool:
+    """Whether the kernel has it, which Python may know and an older one, or a container's filter, refuse."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True

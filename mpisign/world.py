@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -17,7 +18,7 @@ import numpy as np
 from mpisign.arrays import Words
 from mpisign.ranks import Agreed, Collective, Ranks
 from mpisign.settings import BadInput, advised, described
-from mpisign.sharing import Arrays, Layout, Opened, unshared
+from mpisign.sharing import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, room, unshared
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -82,11 +83,20 @@ class World(Ranks):
         return lent[:count], lambda: self._idle.append(lent)
 
     def _window(self, count: int) -> Words:
-        """Words that this rank's node has in common, until it leaves."""
+        """Words that this rank's node has in common, until it leaves; raises BadInput where there is no room."""
+        if not self._fits(count):
+            need = f"no room on a node for {8 * count} bytes that its ranks share"
+            raise BadInput(str(SHARED), f"{need}; {TO_DO}, or take --exchange server")
         node = self.node
         window = self._mpi.Win.Allocate_shared(8 * count if node.root else 0, 1, comm=node._communicator)
         self._windows.append(window)
         return np.asarray(window.Shared_query(0)[0], dtype=np.uint8).view(np.uint64)
+
+    def _fits(self, count: int) -> bool:
+        """Whether each node has room for so many words, as its first rank sees it before the window is made."""
+        free = room() if self.node.root else None
+        fits = free is None or 8 * count + MARGIN <= free
+        return bool(self._communicator.allreduce(fits, self._mpi.LAND))
 
     def gather_of(self, table: Words) -> Collective:
         return self._prepared("Gather", *self._to_root(table))
@@ -162,7 +172,13 @@ class World(Ranks):
         except BadInput as error:
             raise Agreed(error) from None
         layout, fill = self._first_of(opening)
-        arrays = _carve(self._window(-(-_offsets(layout)[-1] // 8)), layout)
+        count = -(-_offsets(layout)[-1] // 8)
+        if not self._fits(count):
+            if self.root:
+                line = f"{SHARED} has no room for {8 * count} bytes of data: each rank keeps a copy of its own; {TO_DO}"
+                print(f"mpisign: {line}", file=sys.stderr, flush=True)
+            return self.together(lambda: unshared(opening))
+        arrays = _carve(self._window(count), layout)
         complaint = None
         try:
             if fill is not None:
@@ -238,11 +254,12 @@ class World(Ranks):
             window.Free()
 
     def _abort(self, error: BaseException) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher may pass on what the terminal has sent already
         sys.stdout.flush()
         line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
+        # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
+        time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
         if isinstance(error, KeyboardInterrupt):
-            # Every rank is interrupted. The first that is not inside of a call of MPI says it, and ends the others.
-            time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
             line = "interrupted"
         elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
             traceback.print_exception(error)

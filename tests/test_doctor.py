@@ -300,6 +300,7 @@ def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
     ("complaint", "variable"),
     [
         ("There are not enough slots available", "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe"),
+        ("mpiexec has detected an attempt to run as root.", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"),
         ("A request was made to bind that would require", "PRTE_MCA_hwloc_default_binding_policy=none"),
         ("Abort(941245712): Fatal error in internal_Init_thread", "of one MPI"),
     ],

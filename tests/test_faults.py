@@ -120,16 +120,28 @@ def test_what_goes_on_is_said_in_the_same_line(error, status, expected, folder, 
 
 
 @pytest.mark.parametrize("rank", [0, 2])
-def test_an_interrupt_of_all_ranks_is_said_by_the_first_that_can(rank, monkeypatch, capsys):
-    """Without a traceback of each: who speaks has ended the others before their turn."""
-    slept, statuses = [], []
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "mpisign: interrupted\n"),
+        (OSError(28, "No space left on device"), "No space left on device; ending all ranks\n"),
+        (RuntimeError("all"), "all; ending all ranks\n"),
+    ],
+)
+def test_an_error_of_all_ranks_is_said_by_the_first_that_can(error, said, rank, monkeypatch, capsys):
+    """Without a traceback of each: who speaks has ended the others before their turn. No second interrupt is heard."""
+    slept, statuses, ignored = [], [], []
     monkeypatch.setattr(world.time, "sleep", slept.append)
-    interrupted = object.__new__(world.World)
-    interrupted.rank, interrupted._communicator = rank, SimpleNamespace(Abort=statuses.append)
-    with pytest.raises(KeyboardInterrupt):
-        interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    monkeypatch.setattr(world.signal, "signal", lambda *what: ignored.append(what))
+    failed = object.__new__(world.World)
+    failed.rank, failed._communicator = rank, SimpleNamespace(Abort=statuses.append)
+    with pytest.raises(type(error)):
+        failed.__exit__(type(error), error, None)
     assert (slept, statuses) == ([2 * rank * world._HEARD, world._HEARD], [1])
-    assert capsys.readouterr().err == "mpisign: interrupted\n"
+    assert ignored == [(signal.SIGINT, signal.SIG_IGN)]
+    printed = capsys.readouterr().err
+    assert printed.endswith(said)
+    assert printed == said or not isinstance(error, KeyboardInterrupt)
 
 
 @pytest.mark.parametrize(("size", "before"), [("", ""), ("4", "launcher: it started 4 processes, but ")])
@@ -481,6 +493,21 @@ def test_the_first_rank_of_a_node_keeps_no_file_open():
         assert watch._watched
     del watch
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_kernel_without_pidfd_has_no_witness(monkeypatch):
+    """Python has the function, and the kernel, before Linux 5.3, says ENOSYS."""
+
+    class Two(Pretended):
+        def processes(self):
+            return [os.getpid(), os.getpid()]
+
+    def refused(process, flags=0):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    with Watch(Two(0, 2)) as watch:
+        assert not watch._watched
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from launch import call, programs
 from mpisign import connection, launcher
+from mpisign.cli import main
 from mpisign.settings import BadInput
 
 RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}\\n'); "
@@ -18,7 +19,7 @@ RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.r
 def test_what_open_mpi_needs_is_added(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     added = launcher.environment(launcher.cores() + 1, {})
-    assert added == launcher.ONE_MACHINE | launcher._AS_ROOT | launcher.MORE_THAN_CORES
+    assert added == launcher.ONE_MACHINE | launcher.AS_ROOT | launcher.MORE_THAN_CORES
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert launcher.environment(1, {}) == {}
     several = {"SLURM_JOB_NUM_NODES": "2"}
@@ -43,6 +44,43 @@ def test_no_mpiexec_is_bad_input(monkeypatch, tmp_path):
     (tmp_path / "mpiexec").write_text("#!/bin/sh\n")
     (tmp_path / "mpiexec").chmod(0o755)
     assert launcher.mpiexec() == tmp_path / "mpiexec"
+
+
+def test_launch_becomes_the_launcher_as_the_scripts_set_it(monkeypatch):
+    became = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(launcher, "mpiexec", lambda: "/bin/mpiexec")
+    monkeypatch.setattr(os, "execve", lambda *what: became.append(what))
+    assert main(["launch", "-n", "400", "python", "-m", "mpi4py", "-n", "7"]) == 0
+    ((program, line, variables),) = became
+    assert (program, line) == ("/bin/mpiexec", ["/bin/mpiexec", "-n", "400", "python", "-m", "mpi4py", "-n", "7"])
+    assert variables.items() >= (launcher.AS_ROOT | launcher.MORE_THAN_CORES).items()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-n", "0", "true"], "-n: expected at least one rank, got 0"),
+        (["-n", "2"], "launch: expected a command for the ranks, such as python -m mpi4py -m mpisign run JOB.toml ..."),
+    ],
+)
+def test_launch_refuses(words, said, capsys):
+    assert main(["launch", *words]) == 2
+    assert capsys.readouterr().err == f"mpisign: {said}\n"
+
+
+def test_a_plain_launch_sets_nothing(monkeypatch, tmp_path):
+    """What doctor says of the user's own mpirun would not be true."""
+    fake = tmp_path / "mpiexec"
+    fake.write_text("#!/bin/sh\nenv\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(launcher, "mpiexec", lambda: fake)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in launcher.AS_ROOT:
+        monkeypatch.delenv(name, raising=False)
+    plain, scripted = (launcher.launch(1, [], timeout=60, scripted=scripted).stdout for scripted in (False, True))
+    assert "OMPI_ALLOW_RUN_AS_ROOT" not in plain
+    assert "OMPI_ALLOW_RUN_AS_ROOT" in scripted
 
 
 @pytest.mark.parametrize(("whole", "calls"), [(True, ["agree", "Finalize"]), (False, [])])

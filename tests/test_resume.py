@@ -5,14 +5,17 @@ import re
 import signal
 
 import h5py
+import numpy as np
 import pytest
 
 import stopping
 from digests import digests, policies, records
 from launch import mpirun, mpisign
+from mpisign import planning
 from mpisign.checkpoints import Stopped, StopSignals
 from mpisign.cli import main
 from mpisign.methods import METHODS
+from mpisign.objective import Objective
 from mpisign.optimum import optimum
 from mpisign.problems import PROBLEMS
 from mpisign.ranks import Alone
@@ -126,3 +129,34 @@ def test_a_stop_before_the_first_iteration_has_nothing_to_resume():
     with pytest.raises(Stopped) as stop:
         optimum(problem, Alone(), signals)
     assert str(stop.value) == "stopped by SIGTERM; no iteration was run yet; the same command starts again"
+
+
+def test_a_signal_while_the_run_is_planned_stops_it(folder, tmp_path, monkeypatch, capsys):
+    """Reading data may take minutes; before, the signal killed the process, or was lost."""
+
+    def plan(*arguments):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return really(*arguments)
+
+    really = planning.plan
+    monkeypatch.setattr(planning, "plan", plan)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    assert main(["run", str(folder / "job.toml"), "-o", "run.h5"]) == 75
+    said = "mpisign: stopped by SIGUSR1; no iteration was run yet; the same command starts again\n"
+    assert capsys.readouterr() == ("", said)
+    assert not os.listdir(tmp_path)
+
+
+def test_another_rank_s_signal_is_heard_while_f_star_is_solved():
+    class Three(Alone):
+        size = 3
+
+        def allgather_of(self, own, all_of_them):
+            all_of_them[:] = [[0], [0], [int(signal.SIGTERM)]]
+            return super().gather_of(all_of_them)
+
+    problem = PROBLEMS.make({"kind": "logistic", "data": "wine"}, "problem", share=unshared)
+    with pytest.raises(Stopped) as stop:
+        Objective(problem, Three()).value_and_gradient(np.zeros(problem.dimension))
+    assert stop.value.signal == "SIGTERM"

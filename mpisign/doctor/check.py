@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,11 @@ class Check(NamedTuple):
 
     what: str
     advice: str = ""
+
+
+def say(what: str) -> None:
+    """What is done now, before it takes its seconds; not a part of what was found."""
+    print(f"...   {what}", file=sys.stderr, flush=True)
 
 
 def run_program(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:

@@ -9,16 +9,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mpisign import sharing
 from mpisign.bench import record
 from mpisign.bench.rounds import WHOLE
 from mpisign.doctor import trial
-from mpisign.doctor.check import Check, brief
+from mpisign.doctor.check import Check, brief, say
 from mpisign.launcher import cores, launch, mpiexec
 from mpisign.settings import BadInput
 
 _TIMEOUT = 120.0
 FEW = 16
 """Cores up to which ranks are likely to share them."""
+
+_LITTLE = 2**27
+"""Bytes of shared memory below which a data set of usual size has no room: twice what Docker gives."""
 
 _SLOW = 1e-3
 """Seconds of a small round from which on ranks that wait must be in the way of those that work."""
@@ -30,6 +34,8 @@ def look() -> Iterator[Check]:
     yield _cores(usable, os.cpu_count() or 1)
     try:
         mpiexec()
+        yield from _shared_memory()
+        say("starting 2 ranks")
         pair = trial.by_mpiexec(2)
     except BadInput as error:
         if error.key != "launcher":  # there is none, which was said already
@@ -57,6 +63,14 @@ def _cores(usable: int, there: int) -> Check:
     return Check(what, f"{shell}; taskset -p $$ shows which, a new shell has all")
 
 
+def _shared_memory() -> Iterator[Check]:
+    """Room for what the ranks of a node share; containers are often given 64 MB."""
+    free = sharing.room()
+    if free is not None:
+        small = f"data beyond that are kept once a rank, not once a node: {sharing.TO_DO}"
+        yield Check(f"shared memory: {free / 1e6:.0f} MB free in {sharing.SHARED}", small if free < _LITTLE else "")
+
+
 def _binding(pair: list[trial.Rank], usable: int) -> Check:
     """Which cores the ranks may use."""
     seen = {(rank.host, *rank.cores) for rank in pair}
@@ -75,6 +89,7 @@ def _few(numbers: list[int]) -> str:
 
 def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
     what = f"{ranks} ranks, {how}"
+    say(f"measuring rounds on {what}")
     try:
         found = _measured(ranks, scripted)
     except BadInput as error:

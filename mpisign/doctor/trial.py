@@ -6,7 +6,7 @@ import sys
 from typing import NamedTuple
 
 from mpisign.doctor.check import brief, run_program
-from mpisign.launcher import MORE_THAN_CORES, launch
+from mpisign.launcher import AS_ROOT, MORE_THAN_CORES, launch
 from mpisign.settings import BadInput
 
 _TIMEOUT = 60.0
@@ -16,7 +16,13 @@ _RANK = [sys.executable, "-m", "mpi4py", "-m", "mpisign.doctor.rank"]
 UNBOUND = (
     "export PRTE_MCA_hwloc_default_binding_policy=none (Open MPI 5) or OMPI_MCA_hwloc_base_binding_policy=none (4)"
 )
-_MORE_THAN_CORES = f"with Open MPI: export {' '.join(f'{name}={value}' for name, value in MORE_THAN_CORES.items())}"
+
+
+def _exported(variables: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in variables.items())
+
+
+_MORE_THAN_CORES = f"with Open MPI: mpisign launch -n N COMMAND, or export {_exported(MORE_THAN_CORES)}"
 
 
 class Rank(NamedTuple):
@@ -58,6 +64,8 @@ def advice(complaint: str) -> str:
     """What to do where mpiexec does not start ranks."""
     if "slots" in complaint:
         return _MORE_THAN_CORES
+    if "run as root" in complaint:
+        return f"with Open MPI as root: mpisign launch -n N COMMAND, or export {_exported(AS_ROOT)}"
     if " bind" in complaint:
         return UNBOUND
     return "launcher and library have to be of one MPI, see above; otherwise it is the launcher that has to be set up"

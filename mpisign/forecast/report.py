@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from mpisign import sharing
 from mpisign.forecast import commands, memory
 from mpisign.forecast.duration import NETWORKS, Duration, duration
 from mpisign.forecast.size import size, state
@@ -58,7 +59,7 @@ def _report(asked: Asked, ranks: Ranks, base: memory.Base, times: list[Duration]
     yield f"{asked.options['output']}: {file}; {disk}"
     yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan))
     rows, node = _memory(asked, ranks, base)
-    yield from ("", *aligned(rows), "")
+    yield from ("", *aligned(rows), *_shared(asked, base), "")
     here = _total([time.here for time in times], len(asked.repeats))
     there = _total([time.ranks or time.here for time in times], len(asked.repeats))
     yield from _time(asked, ranks, here, there)
@@ -112,6 +113,16 @@ def _memory(asked: Asked, ranks: Ranks, base: memory.Base) -> tuple[list[_Row], 
         rows.append(_held("each other rank", worker, worker.private))
         rows.append((f"all {count} on a node, with data", *6 * ("",), amount(node)))
     return rows, node
+
+
+def _shared(asked: Asked, base: memory.Base) -> Iterator[str]:
+    """Where what a node's ranks would share is more than this node has room for."""
+    free, common = sharing.room(), memory.held(asked.plan, 1, asked.ranks, base).common
+    if free is not None and base.data + common + sharing.MARGIN > free:
+        need = (
+            f"{sharing.SHARED}: {amount(free)} are free, and ranks of one node would share {amount(base.data + common)}"
+        )
+        yield f"{need}: data are then kept once a rank, and exchange node is refused; {sharing.TO_DO}"
 
 
 def _held(who: str, held: memory.Held, together: int) -> _Row:

@@ -1,0 +1,27 @@
+"""Where this user's caches are. None is ever required: without a home, or with one that is read-only, all goes on."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+def own() -> Path | None:
+    """XDG_CACHE_HOME/mpisign, by default ~/.cache/mpisign; None where this user has no home."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(named or Path.home() / ".cache") / "mpisign"
+    except RuntimeError:  # HOME is unset, and the system does not know this user's number
+        return None
+
+
+def private() -> Path | None:
+    """A folder below TMPDIR that is this user's alone; None where there is none, or somebody else made it."""
+    try:
+        folder = Path(tempfile.gettempdir()) / f"mpisign-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if ours else None

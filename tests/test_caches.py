@@ -1,0 +1,126 @@
+"""A cache is never required: kernels and f* are made again where it cannot be written, or is damaged."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launch import ROOT
+from mpisign import caches, kernels, optimum
+
+TRIPLED = """
+from mpisign.kernels import kernel
+
+@kernel("int64(int64)")
+def tripled(n):
+    return 3 * n
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Import a module with one kernel, anew each time; its cache is in the folder that is returned."""
+    (tmp_path / "tripling.py").write_text(TRIPLED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(kernels, "_said", [])
+
+    def load():
+        sys.modules.pop("tripling", None)
+        return __import__("tripling").tripled
+
+    yield load
+    sys.modules.pop("tripling", None)
+
+
+def kept(tripled):
+    return sorted(Path(tripled._cache.cache_path).glob("tripling.tripled*.nb?"))
+
+
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+@pytest.mark.parametrize("left", [0, 10, -1])
+def test_a_cut_cache_file_is_made_again(ending, left, module, capfd):
+    (damaged,) = (path for path in kept(module()) if path.suffix == ending)
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:left])
+    assert module()(14) == 42
+    assert len(damaged.read_bytes()) == len(whole)
+    again = module()
+    assert again.stats.cache_hits
+    assert again(14) == 42
+    assert capfd.readouterr().err == ""
+
+
+def test_a_full_disk_below_the_cache_names_the_folder(module, monkeypatch, capfd):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kernels.caching.IndexDataCacheFile, "_save_data", full)
+    first, second = module(), module()
+    assert first(14) == second(14) == 42
+    said = "kernels are not kept, but compiled again at each start"
+    assert capfd.readouterr().err == f"mpisign: {said}: {first._cache.cache_path}: No space left on device\n"
+
+
+def test_without_a_folder_it_is_compiled_and_said_once(module, monkeypatch, capfd):
+    monkeypatch.setattr(kernels._Places, "_locator_classes", [])
+    assert module()(14) == module()(14) == 42
+    said = "kernels are not kept, but compiled again at each start: no folder for them can be written"
+    assert capfd.readouterr().err == f"mpisign: {said}; set NUMBA_CACHE_DIR to one\n"
+
+
+def test_a_user_without_a_home(monkeypatch, tmp_path):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert caches.own() is None
+    assert optimum._folder() == tmp_path / f"mpisign-{os.getuid()}" / "minima"
+    monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    assert optimum._folder() == Path("/dev/null/mpisign/minima")
+
+
+def test_what_others_may_write_is_no_private_folder(monkeypatch, tmp_path):
+    """What is in it is run."""
+    monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = caches.private()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o770)
+    assert caches.private() is None
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert caches.private() is None
+
+
+BECOMES_ANOTHER_USER = """
+import os, numba, numba.core.caching, mpisign.connection
+numba.njit("int64(int64)")(lambda n: n)  # which reads what only root may read here
+os.setgid(54321)
+os.setuid(54321)
+import tripling
+print(tripling.tripled(14), tripling.tripled._cache.cache_path)
+"""
+
+
+def test_an_install_that_another_user_cannot_write(tmp_path):
+    """With the home that containers give to a number without a name."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    installed, own = tmp_path / "site", tmp_path / "tmp"
+    shutil.copytree(ROOT / "mpisign", installed / "mpisign", ignore=shutil.ignore_patterns("__pycache__"))
+    (installed / "tripling.py").write_text(TRIPLED)
+    own.mkdir()
+    own.chmod(0o777)
+    for folder in tmp_path.parents:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    code = [sys.executable, "-c", BECOMES_ANOTHER_USER]
+    environment = {"PATH": os.environ["PATH"], "HOME": "/", "TMPDIR": str(own), "PYTHONPATH": str(installed)}
+    done = subprocess.run(code, env=environment, capture_output=True, text=True, cwd="/")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"42 {own / 'mpisign-54321' / 'kernels'}")

@@ -92,11 +92,9 @@ def test_the_mean_of_two_large_numbers_is_finite(tmp_path, method):
 ODD = {
     "OPENBLAS_CORETYPE": "PRESCOTT",
     "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX",
-    "NUMBA_CPU_NAME": "x86-64",
-    "NUMBA_CPU_FEATURES": "",
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F",
 }
-"""A rank that takes itself for an old processor: other kernels in BLAS, numpy, numba and the C library."""
+"""A rank that takes itself for an old processor: other kernels in BLAS, numpy and the C library."""
 
 
 @pytest.mark.ranks

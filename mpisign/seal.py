@@ -15,6 +15,12 @@ _COPIES, _BLOCK = 8, 512
 BYTES = _COPIES * _BLOCK
 _LINE = re.compile(rb"mpisign-seal/1 ([0-9a-f]{64}) ([0-9]{1,18})\n")
 _MAGIC = b"mpisign-seal/1 "
+_FLAGS = range(20, 24)
+"""The bytes of HDF5's superblock 0 that say who has the file open."""
+_OPEN = (
+    'a program that opened this file for writing ("r+") was killed, or has it open still; nothing else in it was '
+    'changed. Where none has it open, open and close it once: h5py.File(NAME, "r+").close(); read with "r" from then on'
+)
 
 
 def seal(path: Path) -> None:
@@ -43,8 +49,11 @@ def check_seal(path: Path) -> bool:
     found = _LINE.match(end, at)
     if found:
         sha256, size = found[1].decode(), int(found[2])
-        if end == _seal(sha256, size) and size + BYTES == path.stat().st_size and _sha256(path, size) == sha256:
-            return True
+        if end == _seal(sha256, size) and size + BYTES == path.stat().st_size:
+            if _sha256(path, size) == sha256:
+                return True
+            if _sha256(path, size, closed=True) == sha256:
+                raise BadInput(str(path), _OPEN)
     raise BadInput(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
 
 
@@ -58,10 +67,17 @@ def _end(path: Path) -> bytes:
         return file.read(BYTES)
 
 
-def _sha256(path: Path, size: int) -> str:
+def _sha256(path: Path, size: int, closed: bool = False) -> str:
+    """closed: of the file as it would be, had who opened it for writing closed it."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while size and (block := file.read(min(size, 2**20))):
-            digest.update(block)
+            first, closed = closed, False
+            digest.update(_without_flags(block) if first else block)
             size -= len(block)
     return digest.hexdigest()
+
+
+def _without_flags(block: bytes) -> bytes:
+    """The beginning of an HDF5 file of ours (superblock 0), without its flags, where HDF5 notes that it is open."""
+    return block[: _FLAGS.start] + bytes(len(_FLAGS)) + block[_FLAGS.stop :] if len(block) > _FLAGS.stop else block

@@ -143,6 +143,26 @@ def test_a_file_that_is_changed_by_its_library_loses_its_seal(tmp_path, trajecto
     assert refused(read_trajectory, path) is None
 
 
+def test_a_reader_that_was_killed_while_it_could_write_is_said_to_be_so(tmp_path, trajectory, data):
+    for content, read in ((trajectory, read_trajectory), (data, use_data)):
+        (tmp_path / "file.h5").write_bytes(content)
+        check_a_killed_reader(tmp_path / "file.h5", read)
+
+
+def check_a_killed_reader(path, read):
+    killed = "import h5py, os, sys; file = h5py.File(sys.argv[1], 'r+'); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", killed, path]).returncode == -9
+    said = refused(read, path)
+    assert 'a program that opened this file for writing ("r+") was killed, or has it open still' in said
+    assert 'h5py.File(NAME, "r+").close()' in said
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (path.parent / "damaged.h5").write_bytes(damaged)
+    assert "its seal does not fit" in refused(read, path.parent / "damaged.h5")
+    h5py.File(path, "r+").close()
+    assert refused(read, path) is None
+
+
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_changed_column_of_a_finished_repeat_is_named(tmp_path, trajectory, name):
     path = tmp_path / "changed.h5"

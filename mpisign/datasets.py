@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from mpisign.arrays import Floats
-from mpisign.data.compression import content
+from mpisign.data.compression import BOM, content
 from mpisign.data.file import VERIFIED_BYTES, DataFile, OtherFile
 from mpisign.data.opening import opened_file
 from mpisign.data.rows import Csr
@@ -164,7 +164,7 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
 def _text(path: Path) -> tuple[Floats, Csr]:
     from mpisign.data.text import parse  # its kernels take a tenth of a second, which few runs need
 
-    block = content(path, _TEXT_BYTES)
+    block = content(path, _TEXT_BYTES).removeprefix(BOM)
     return parse(block + b"\n" * (not block.endswith(b"\n")), "float64", f"{path}, expected LIBSVM text or HDF5")
 
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import gzip
 import hashlib
+import importlib.util
 import lzma
 import os
 import shutil
@@ -34,6 +35,7 @@ from mpisign.data.file import DataFile
 from mpisign.data.scan import scan
 from mpisign.data.synth import Recipe, synthesise
 from mpisign.data.text import Text
+from mpisign.datasets import load
 from mpisign.progress import Progress
 from mpisign.ranks import Alone
 from mpisign.settings import BadInput
@@ -191,6 +193,41 @@ def test_every_compression_is_known_by_its_content(tmp_path, module, name):
     with pytest.raises(BadInput, match="cut off or damaged"):
         converted(tmp_path, packed[:-20], name=name)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"out.h5", "source.txt", name})
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path, pack):
+    plain = converted(tmp_path, MANY).attributes["sha256"]
+    assert converted(tmp_path, pack(b"\xef\xbb\xbf" + MANY.encode()), chunk=1000).attributes["sha256"] == plain
+    assert (load(str(tmp_path / "source.txt"))[0] == DataFile(tmp_path / "out.h5").features()).all()
+    with pytest.raises(BadInput, match="line 2: "):
+        converted(tmp_path, pack(b"1 1:1\n\xef\xbb\xbf-1 1:2\n"))
+
+
+# how it begins -> what it is said to be
+OTHER_TEXT = {
+    b"PK\x03\x04\x14\x00": "a zip archive; unpack it",
+    b"\xff\xfe1\x00": "text in UTF-16; write it as UTF-8",
+    b"\xfe\xff\x001": "text in UTF-16; write it as UTF-8",
+}
+
+
+@pytest.mark.parametrize("start", OTHER_TEXT)
+def test_what_is_packed_or_written_in_another_way_is_refused_by_name(tmp_path, start):
+    for read in (lambda: converted(tmp_path, start + b"rest"), lambda: load(str(tmp_path / "source.txt"))):
+        with pytest.raises(BadInput, match=rf"source\.txt: expected LIBSVM text.*; this is {OTHER_TEXT[start]}$"):
+            read()
+    assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
+
+
+def test_zstd_is_read_where_python_has_it_and_else_refused_by_name(tmp_path):
+    raw = b"-1 1:1\n1 1:2\n"
+    frame = b"\x28\xb5\x2f\xfd\x20" + bytes([len(raw)]) + (len(raw) << 3 | 1).to_bytes(3, "little") + raw
+    if importlib.util.find_spec("compression"):
+        assert converted(tmp_path, frame).layout.n == 2
+    else:
+        with pytest.raises(BadInput, match="this is compressed by zstd; give zstd -d the file"):
+            converted(tmp_path, frame)
 
 
 def test_a_plain_text_with_a_suffix_of_compression_is_read(tmp_path):

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,41 @@ from mpisign.output import replace_durably
 from mpisign.progress import Progress
 from mpisign.settings import BadInput
 
-_MAGIC: dict[bytes, Callable[[Any], Any]] = {b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open}
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_READERS: dict[bytes, Callable[[Any], Any]] = {b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open}
+try:
+    _zstd = import_module("compression.zstd")  # Python 3.14 has it
+except ImportError:
+    _DAMAGED: tuple[type[Exception], ...] = (EOFError, OSError, lzma.LZMAError, zlib.error)
+else:
+    _READERS[_ZSTD] = _zstd.open
+    _DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, _zstd.ZstdError)
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive; unpack it",
+    _ZSTD: "compressed by zstd; give zstd -d the file",
+    b"\xff\xfe": "text in UTF-16; write it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; write it as UTF-8",
+}
+"""What is known by its first bytes, and not read; what to do."""
+BOM = b"\xef\xbb\xbf"
+"""What some editors put in front of UTF-8."""
 _BLOCK_BYTES = 2**20
 
 
 def opener(path: Path) -> Callable[[Any], Any] | None:
-    """What reads the file when it is compressed by bzip2, xz or gzip; None when it is not."""
+    """What reads the file when it is compressed by bzip2, xz or gzip (zstd where Python has it); None when it is not.
+
+    Raises BadInput, key the path, for what is packed or written in another way.
+    """
     with path.open("rb") as file:
         first = file.read(6)
-    return next((reader for magic, reader in _MAGIC.items() if first.startswith(magic)), None)
+    for magic, reader in _READERS.items():
+        if first.startswith(magic):
+            return reader
+    for magic, what in _OTHERS.items():
+        if first.startswith(magic):
+            raise BadInput(str(path), f"expected LIBSVM text, plain or compressed by bzip2, xz or gzip; this is {what}")
+    return None
 
 
 def decompress(source: Path, target: Path, progress: Progress) -> None:
@@ -55,7 +82,7 @@ def _read(reader: Any, source: Path, size: int = _BLOCK_BYTES) -> bytes:
     try:
         block: bytes = reader.read(size)
         return block
-    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+    except _DAMAGED as error:
         refused = error.strerror if isinstance(error, OSError) else None  # by the system; decompressors give no number
         damaged = f"this compressed file is cut off or damaged: {error}"
         raise BadInput(str(source), f"cannot read this file: {refused}" if refused else damaged) from None

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.data.compression import BOM
 from mpisign.data.rows import Csr
 from mpisign.data.scan import scan
 from mpisign.settings import BadInput
@@ -68,6 +69,7 @@ class Text:
             _to_line_start(file, start)
             block = file.read(max(0, stop - file.tell()))
             block += file.readline() if block and not block.endswith(b"\n") else b""
+        block = block.removeprefix(BOM) if chunk == 0 else block
         return block if block.endswith(b"\n") or not block else block + b"\n"
 
     def _lines_before(self, chunk: int) -> int:

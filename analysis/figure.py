@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.settings import BadInput, one_line
+from mpisign.settings import BadInput, one_line, spell_out
 from mpisign.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
@@ -101,6 +101,7 @@ def status_of(work: Callable[[], None], output: Path | None) -> int:
     output: the folder of its figure, looked at before any work; None: it draws none.
     """
     plt.style.use(STYLE)
+    spell_out(sys.stdout)
     try:
         if output is not None:
             _check_folder(output)

@@ -22,7 +22,7 @@ from figure import STYLE, report
 from ledger.entry import Entry, Results
 from mpisign.carried import carried
 from mpisign.data.file import is_data_file
-from mpisign.settings import BadInput, one_line
+from mpisign.settings import BadInput, one_line, spell_out
 from mpisign.trajectory import Trajectory
 
 
@@ -58,7 +58,7 @@ def as_table(entry: Entry) -> dict[str, Any]:
 def write(path: Path, text: str) -> None:
     """The whole file or, when something fails, what was there before."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
     os.replace(part, path)
 
 
@@ -98,6 +98,7 @@ def main() -> int:
         help="a claim of your own, a function of the results (README, From your own package)",
     )
     options = parser.parse_args()
+    spell_out(sys.stdout)
     try:
         report(*make(options.folder, options.output, options.claim))
     except BadInput as error:

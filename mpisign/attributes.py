@@ -8,6 +8,7 @@ from mpisign.optimum import Known
 from mpisign.oracles import ORACLES
 from mpisign.planning import Plan, PlannedRun
 from mpisign.problems import PROBLEMS
+from mpisign.settings import in_utf8
 from mpisign.starts import STARTS
 from mpisign.steps import STEPS
 from mpisign.theory.noise import Noise
@@ -57,4 +58,4 @@ def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key}", in_utf8(value) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from mpisign.arguments import command
 from mpisign.bench import command as bench
 from mpisign.checkpoints import STOPPED, Stopped, StopSignals
 from mpisign.data import command as data
-from mpisign.settings import BadInput, advised, described, one_line
+from mpisign.settings import BadInput, advised, described, one_line, spell_out
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     StopSignals.outlast = arguments is None  # the program itself: it has nothing to do after a run
     status = 0
+    spell_out(sys.stdout)
     with redirect_stdout(sys.stdout if first_process() else StringIO()):
         try:
             options = _parser().parse_args(arguments)

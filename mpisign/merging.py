@@ -1,6 +1,7 @@
 """Slices of one experiment, each with some of its repeats, become one file: copied, or as a view of the slices."""
 
 import json
+import os
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from mpisign.carried import carried, resolved
 from mpisign.experiment import difference
 from mpisign.output import claim
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, in_utf8
 from mpisign.trajectory import RunRecord, Trajectory
 from mpisign.writing import TrajectoryWriter
 
@@ -29,6 +30,8 @@ def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
     Raises BadInput where the inputs are not slices of one experiment, and where repeats are missing, unfinished, or
     there twice; it names them.
     """
+    for path in inputs if virtual else ():
+        _refuse_a_name(path, output)
     with claim(output):
         slices = [Trajectory(path) for path in inputs]
         for other in slices[1:]:
@@ -39,6 +42,13 @@ def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
                 writer.run(run.label, run.attributes)
                 for number, source in _in_order(run.label, slices):
                     writer.copy(run.label, number, source.path, virtual)
+
+
+def _refuse_a_name(path: Path, output: Path) -> None:
+    """A view keeps the names of its files, as HDF5 does: in UTF-8."""
+    name = os.path.relpath(path, output.parent)
+    if name != in_utf8(name):
+        raise BadInput(str(path), "expected a name in UTF-8, which a view keeps; rename it, or leave out --virtual")
 
 
 def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:

@@ -1,9 +1,12 @@
 """The report from small runs: what it says of each claim, its HTML and JSON, and how it looks in a browser."""
 
+import errno
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
@@ -194,12 +197,22 @@ def test_a_claim_that_is_none_is_refused_in_one_line(claim, script, tmp_path):
     assert claim in err
 
 
-def test_what_cannot_be_written_leaves_the_last_report(analysis, tmp_path):
+def test_what_cannot_be_written_leaves_the_last_report(analysis, tmp_path, monkeypatch):
+    def full(part, text, **how):
+        part.write_bytes(text.encode()[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     path = tmp_path / "report.html"
     analysis.write(path, "whole")
-    with pytest.raises(UnicodeEncodeError):
-        analysis.write(path, "half \ud800")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        analysis.write(path, "half")
     assert path.read_text() == "whole"
+
+
+def test_a_page_that_names_a_file_whose_name_is_no_utf_8_is_written(analysis, tmp_path):
+    analysis.write(tmp_path / "page.html", "<p>\udcff.h5 α</p>")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "<p>\\udcff.h5 α</p>"
 
 
 def test_mathematics_is_typeset_and_the_rest_escaped(analysis):

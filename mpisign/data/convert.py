@@ -20,7 +20,7 @@ from mpisign.data.work import Work
 from mpisign.output import check_output
 from mpisign.progress import Progress
 from mpisign.ranks import Ranks
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, in_utf8
 
 
 class Wanted(NamedTuple):
@@ -90,7 +90,7 @@ def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:
         with Progress(source.stat().st_size >> 20, quiet=False, unit="MB") as progress:
             progress.at(f"decompressing {source.name}")
             compression.decompress(source, text, progress)
-    return {"source": source.name, "source_sha256": sha256}
+    return {"source": in_utf8(source.name), "source_sha256": sha256}
 
 
 def _parse(text: Text, work: Work, chunk: int) -> None:

@@ -1,9 +1,10 @@
 """Data sets: the real ones that scikit-learn carries, and files."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -17,12 +18,13 @@ from mpisign.hdf5 import is_hdf5, reading
 from mpisign.rows import check_features, signed
 from mpisign.seal import check_seal
 from mpisign.settings import BadInput, closest, shown
-from mpisign.sharing import Opened, copied
+from mpisign.sharing import Arrays, Opened, copied
 
 _DENSE_BYTES, _TEXT_BYTES = 2**32, 2**30
 """Of features that are read as dense numbers, and of text that is not converted first."""
 _LIMIT = f"limit {_DENSE_BYTES >> 30} GB"
 
+T = TypeVar("T")
 Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 """raw: as the data is. standardised: each feature of mean 0 and variance 1. unit-rows: standardised, then each
 row of length 1, as epsilon has it."""
@@ -58,12 +60,15 @@ def usual_scaling(name: str) -> Scaling:
 def opened(name: str, scaling: Scaling | None = None) -> Opened:
     """The rows b_i a_i of a data set (see `mpisign.rows`), to be shared; what `load` says of its arguments holds.
 
-    A data file as it is, scaling "raw", keeps its dtype and stays sparse; everything else becomes dense float64.
+    A data file as it is, scaling "raw", keeps its dtype and stays sparse, and LIBSVM text becomes the arrays of the
+    data file that `mpisign data convert` would make of it; everything else becomes dense float64.
     """
     file = None if name in BUNDLED else _data_file(Path(name))
+    raw = (scaling or usual_scaling(name)) == "raw"
     if file is None:
-        return copied(signed(*load(name, scaling)).arrays)
-    if (scaling or usual_scaling(name)) == "raw":
+        text = raw and name not in BUNDLED and _is_file(Path(name)) and not is_hdf5(Path(name))
+        return copied(_named(name, partial(_text_rows, name)) if text else signed(*load(name, scaling)).arrays)
+    if raw:
         return opened_file(file)
     if file.layout.sparse:
         raise BadInput("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
@@ -83,12 +88,17 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     path = Path(name)
     if not _is_file(path):
         raise BadInput("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
+    return _named(name, lambda: _prepared(name, *_read(path), scaling))
+
+
+def _named(name: str, read: Callable[[], T]) -> T:
+    """What `read` gives; every complaint of it has the key "data"."""
     try:
-        return _prepared(name, *_read(path), scaling)
+        return read()
     except BadInput as error:
         raise (error if error.key == "data" else BadInput("data", str(error))) from None
     except OSError as error:
-        raise BadInput("data", f"{path}: cannot read this file: {error.strerror}") from None
+        raise BadInput("data", f"{name}: cannot read this file: {error.strerror}") from None
 
 
 def _prepared(name: str, features: Floats, labels: Floats, scaling: Scaling | None) -> tuple[Floats, Floats]:
@@ -150,15 +160,38 @@ def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
 
 
 def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
+    features, labels = _sparse_text(path)
+    return _dense(path, features), labels
+
+
+def _text_rows(name: str) -> Arrays:
+    """The rows b_i a_i of LIBSVM text: CSR up to the density at which `mpisign data convert` makes an array of it."""
+    from mpisign.data.tally import DENSE
+
+    path = Path(name)
+    features, labels = _sparse_text(path)
+    check_features(features.data, f"{name}: expected finite numbers")
+    signs, (n, d) = _as_signs(labels, name), features.shape
+    if features.nnz > DENSE * n * d:
+        return signed(_dense(path, features), signs).arrays
+    data = features.data * np.repeat(signs, np.diff(features.indptr))
+    indices, indptr = features.indices.astype(np.int32), features.indptr.astype(np.int64)
+    return {"data": data, "indices": indices, "indptr": indptr, "dimension": np.array([d], dtype=np.int64)}
+
+
+def _dense(path: Path, features: "scipy.sparse.csr_array[Any]") -> Floats:
+    if _too_large(*features.shape):
+        raise BadInput("data", f"{path}: too large to be read as dense numbers ({_LIMIT}); mpisign data convert first")
+    return np.asarray(features.toarray(), dtype=np.float64)
+
+
+def _sparse_text(path: Path) -> "tuple[scipy.sparse.csr_array[Any], Floats]":
     if path.stat().st_size <= VERIFIED_BYTES:
         check_seal(path)  # what is left of a file of ours whose beginning is damaged
     labels, (values, indices, indptr) = _text(path)
     first = min(int(indices.min(initial=1)), 1)
     d = int(indices.max(initial=first)) + 1 - first
-    if _too_large(len(labels), d):
-        raise BadInput("data", f"{path}: too large to be read as dense numbers ({_LIMIT}); mpisign data convert first")
-    sparse = scipy.sparse.csr_array((values, indices - first, indptr), shape=(len(labels), d))
-    return np.asarray(sparse.toarray(), dtype=np.float64), labels
+    return scipy.sparse.csr_array((values, indices - first, indptr), shape=(len(labels), d)), labels
 
 
 def _text(path: Path) -> tuple[Floats, Csr]:

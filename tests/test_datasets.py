@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from mpisign.datasets import BUNDLED, load
+from mpisign.data.convert import Wanted, convert
+from mpisign.datasets import BUNDLED, load, opened
 from mpisign.problems import PROBLEMS
+from mpisign.ranks import Alone
 from mpisign.settings import BadInput
+from mpisign.sharing import unshared
 
 # name -> (scikit-learn's loader, n, d, whether the target is the class +1, how many are)
 EXPECTED = {
@@ -116,6 +119,29 @@ def test_libsvm_text_with_comments_and_a_feature_that_a_line_leaves_out(tmp_path
     features, labels = load(str(path))
     assert features.tolist() == [[0, 0, 0.5], [2e-3, -7, 0]]
     assert labels.tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("density", [0.1, 0.3])
+@pytest.mark.parametrize("first", [0, 1])
+def test_text_named_in_a_job_is_what_convert_makes_of_it(tmp_path, density, first):
+    """Bit for bit, so that f* and the trajectories are the same ones; sparse text takes no memory of its zeros."""
+    source, made = tmp_path / "data.txt", tmp_path / "data.h5"
+    step = round(100 * density)
+    entries = [[(i + j) % 100 for j in range(step)] for i in range(20)]
+    lines = (f"{i % 2} " + " ".join(f"{c + first}:{c + i}.5" for c in sorted(row)) for i, row in enumerate(entries))
+    source.write_text("\n".join([*lines, f"1 {first}:0 {99 + first}:-3"]))
+    convert(source, made, Wanted(), Alone())
+    text, converted = (unshared(lambda path=path: opened(str(path))) for path in (source, made))
+    assert ("indptr" in text) == (density < 0.25)
+    assert {name: (array.dtype, array.tolist()) for name, array in text.items()} == {
+        name: (array.dtype, array.tolist()) for name, array in converted.items()
+    }
+
+
+def test_sparse_text_is_scaled_as_dense_numbers(tmp_path):
+    path = libsvm(tmp_path / "data.txt", np.diag([1.0, 2.0, 3.0, 4.0, 5.0]), [0, 1, 0, 1, 1])
+    assert "indptr" in unshared(lambda: opened(path))
+    assert unshared(lambda: opened(path, "standardised"))["rows"].shape == (5, 5)
 
 
 def test_a_constant_feature_and_a_zero_row_stay_finite(tmp_path):

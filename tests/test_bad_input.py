@@ -336,7 +336,12 @@ CASES = [
     ("data a broken link", logistic("broken"), RUN, ["problem.data:", "no file"]),
     ("data a trajectory", logistic("trajectory.h5"), RUN, ["problem.data:", "trajectory.h5", "features"]),
     ("data with underscores", logistic("underscore.svm"), RUN, ["problem.data:", "underscore.svm", "line 2"]),
-    ("data with a far index", logistic("far.svm"), RUN, ["problem.data:", "far.svm", "too large", "4 GB", "convert"]),
+    (
+        "scaled data with a far index",
+        {"problem": '{ kind = "logistic", data = "far.svm", scaling = "standardised" }'},
+        RUN,
+        ["problem.data:", "far.svm", "too large", "4 GB", "convert"],
+    ),
     ("data that cannot be read", logistic("/proc/self/mem"), RUN, ["problem.data: /proc/self/mem: cannot read this"]),
     ("data gzipped and cut off", logistic("cut.gz"), RUN, ["problem.data:", "cut.gz", "cut off or damaged"]),
     # --set

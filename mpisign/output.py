@@ -41,7 +41,10 @@ def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite
 def output_path(text: str) -> Path:
     """Return the file that an output names: of a link its target, which is written in the place where it is."""
     path = Path(text)
-    return path.resolve() if path.is_symlink() else path
+    try:
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
+    except OSError:  # such as a name that is too long, which `check_output` refuses
+        return path
 
 
 def part_of(output: Path) -> Path:

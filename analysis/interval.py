@@ -17,7 +17,7 @@ class Interval(NamedTuple):
     high: float
 
     def __format__(self, spec: str) -> str:
-        if self.high == np.inf:
+        if self.high == np.inf and self.low in (-np.inf, 0.0) and np.isfinite(self.value):
             return f"{format(self.value, spec or '.3g')} [no interval: fewer than {LEAST} repeats]"
         value, low, high = (format(number, spec or ".3g") for number in self)
         return f"{value} [{low}, {high}]"

@@ -40,7 +40,17 @@ def sites(ranks: Ranks) -> Sites:
 
 def arithmetic() -> str:
     """Return what this process computes with: its processor, BLAS's kernels, and whether small numbers are kept."""
-    return "; ".join([_processor(), _blas(), *([] if keeps_subnormals() else [FLUSHES])])
+    return "; ".join([_processor(), _kernels(), *([] if keeps_subnormals() else [FLUSHES])])
+
+
+def _kernels() -> str:
+    """The kernels of numpy's BLAS, which records are computed by.
+
+    Other libraries, such as scipy's, are loaded when they are first used: by now on some ranks, on others not yet.
+    """
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    of_numpy = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
+    return "BLAS kernels " + ", ".join(sorted({str(pool.get("architecture", "")) for pool in of_numpy}))
 
 
 def unlike(texts: list[str]) -> str:

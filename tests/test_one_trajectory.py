@@ -124,7 +124,9 @@ def test_same_bits_with_more_blas_threads(job_file, alone):
     output = job_file.with_name("threads.h5")
     done = mpisign("run", job_file, "-o", output, "--repeats", "1:2", OPENBLAS_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
-    assert digests(output) == {name: value for name, value in alone.items() if "/0001" in name}
+    assert digests(output) == {
+        name: value for name, value in alone.items() if "/repeats/" not in name or "/0001" in name
+    }
 
 
 def test_one_process_imports_neither_mpi4py_nor_what_is_slow_to_import(tmp_path):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from launch import mpisign
+from launch import call, mpisign, programs
 from mpisign import fixed_order, output, provenance
 from mpisign.output import replace_durably
 from mpisign.trajectory import Trajectory
@@ -48,6 +48,36 @@ def test_a_read_beyond_two_gigabytes_is_whole(tmp_path):
     with _Disk(path, "r") as disk:
         disk.seek(size - 2)
         assert disk.readinto(bytearray(8)) == 2  # at the end it is short, and says so
+
+
+COUNTED = """
+import numpy as np
+from mpi4py import MPI
+from mpisign.world import World
+
+class Recording(World):
+    persistent = False
+
+    def _blocking(self, name, *arguments):
+        print(name, *(message[1].Get_name() for message in arguments if isinstance(message, tuple)))
+        return super()._blocking(name, *arguments)
+
+world, row, table = Recording(MPI.COMM_SELF), np.arange(3, dtype=np.uint64), np.ones((1, 3), dtype=np.uint64)
+calls = world.gather_of(table), world.broadcast_of(row), world.alltoall_of(row, table), world.allgather_of(row, table)
+for call in calls:
+    call.run()
+assert (table == row).all()
+"""
+
+
+@pytest.mark.ranks
+def test_messages_count_words(tmp_path):
+    """MPI-3.1 counts by an int: as bytes, a message would end at 2 GiB, and as words of 8 bytes at 16 GiB."""
+    done = call([programs("mpich") / "python", "-c", COUNTED], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    word = "MPI_UINT64_T"
+    calls = [["Gather", word], ["Bcast", word], ["Alltoall", word, word], ["Allgather", word, word]]
+    assert [line.split() for line in done.stdout.splitlines()] == calls
 
 
 def test_the_target_of_a_link_is_written_and_keeps_its_mode(job):

@@ -17,7 +17,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
 _NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
 """What a file system says that cannot put a folder on the disk, such as CIFS."""
 _warned: set[Path] = set()
-"""Folders of which that was said."""
+"""Files and folders of which something was said, once."""
 
 
 def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
@@ -114,30 +114,33 @@ def replace_durably(unfinished: Path, output: Path) -> None:
 
     Mode and group of a file that is replaced are kept.
     """
-    with unfinished.open("rb") as file, _naming(unfinished, "fsync"):
+    with unfinished.open("rb") as file, naming(unfinished, "fsync"):
         os.fsync(file.fileno())
     _take_mode(unfinished, output)
-    unfinished.replace(output)
+    with naming(output, "rename"):
+        unfinished.replace(output)
     _sync_folder(output.parent)
 
 
 def _take_mode(unfinished: Path, output: Path) -> None:
     """Give the file the mode and the group of the one that it will replace, as far as this user may."""
+    if not output.exists():
+        return
+    earlier = output.stat()
     try:
-        earlier = output.stat()
+        unfinished.chmod(earlier.st_mode & 0o7777)
         if earlier.st_gid != unfinished.stat().st_gid:
             os.chown(unfinished, -1, earlier.st_gid)
-        unfinished.chmod(earlier.st_mode & 0o7777)
-    except FileNotFoundError:
-        return  # the first of its name
-    except PermissionError:
-        print(f"mpisign: {output}: its mode and group could not be kept", file=sys.stderr)
+    except OSError:  # not this user's to give, or a file system that has none
+        if output not in _warned:
+            print(f"mpisign: {output}: its mode and group could not be kept", file=sys.stderr)
+        _warned.add(output)
 
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with _naming(folder, "fsync"):
+        with naming(folder, "fsync"):
             os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_FSYNC:
@@ -150,8 +153,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _naming(path: Path, operation: str) -> Iterator[None]:
-    """Name file and operation in an OSError, which calls on a descriptor leave out."""
+def naming(path: Path, operation: str) -> Iterator[None]:
+    """Name file and operation in an OSError: calls on a descriptor leave out both, and others the operation."""
     try:
         yield
     except OSError as error:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from mpisign.output import naming
 from mpisign.settings import BadInput
 
 _COPIES, _BLOCK = 8, 512
@@ -27,7 +28,7 @@ def seal(path: Path) -> None:
     """Append the seal of a closed file; an older one is taken off first. Who renames it sees that it is on the disk."""
     unseal(path)
     size = path.stat().st_size
-    with path.open("ab") as file:
+    with naming(path, "write"), path.open("ab") as file:
         file.write(_seal(_sha256(path, size), size))
 
 
@@ -36,7 +37,7 @@ def unseal(path: Path) -> None:
     size = path.stat().st_size
     found = _LINE.match(_end(path))
     if found and int(found[2]) == size - BYTES:
-        with path.open("r+b") as file:
+        with naming(path, "truncate"), path.open("r+b") as file:
             file.truncate(size - BYTES)
 
 

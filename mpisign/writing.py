@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.output import part_of, replace_durably
+from mpisign.output import naming, part_of, replace_durably
 from mpisign.seal import seal, unseal
 from mpisign.state import Counters, Kept
 from mpisign.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
@@ -45,7 +45,7 @@ class _Disk(FileIO):
     def write(self, data: Any) -> int:
         """Pretend that it was written, if it was not; see `check`."""
         rest = memoryview(data).cast("B")
-        with self._kept():
+        with self._kept("write"):
             while rest:
                 rest = rest[super().write(rest) :]
         return len(data)
@@ -61,16 +61,17 @@ class _Disk(FileIO):
 
     def truncate(self, size: int | None = None) -> int:
         """The same for the file's length."""
-        with self._kept():
+        with self._kept("truncate"):
             super().truncate(size)
         return size or 0
 
     @contextmanager
-    def _kept(self) -> Iterator[None]:
+    def _kept(self, operation: str) -> Iterator[None]:
         try:
-            yield
+            with naming(Path(str(self.name)), operation):
+                yield
         except OSError as error:
-            self.error = self.error or OSError(error.errno, error.strerror, str(self.name))
+            self.error = self.error or error
 
     def check(self) -> None:
         """Raise the first error that there was."""
@@ -148,7 +149,8 @@ class TrajectoryWriter:
     def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
         self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
         if resume:
-            shutil.copyfile(output, self._part)
+            with naming(self._part, "copy"):
+                shutil.copyfile(output, self._part)
             unseal(self._part)
         self._disk = _Disk(self._part, "r+" if resume else "w+")
         self._file = h5py.File(self._disk, "r+" if resume else "w")
@@ -171,8 +173,8 @@ class TrajectoryWriter:
             self._file.create_group(f"runs/{label}", track_order=True).create_group("repeats")
         group = self._file[f"runs/{label}"]
         group.attrs.update(attributes)
-        if "f_star" in attributes and "f_star" not in group:
-            group["f_star"] = attributes["f_star"]  # for readers without attributes, such as Octave's
+        if "f_star" in attributes:  # for readers without attributes, such as Octave's
+            group.require_dataset("f_star", (), np.float64)[()] = attributes["f_star"]
 
     def finished(self, label: str, number: int) -> bool:
         """Whether that repeat is there and has ended."""
@@ -228,7 +230,8 @@ class TrajectoryWriter:
         self.check()
         copy = self._output.with_name(f"{self._output.name}.next")
         try:
-            shutil.copyfile(self._part, copy)
+            with naming(copy, "copy"):
+                shutil.copyfile(self._part, copy)
             seal(copy)
             replace_durably(copy, self._output)
         except OSError:

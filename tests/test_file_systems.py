@@ -4,14 +4,18 @@ import errno
 import os
 import shutil
 import subprocess
+from io import FileIO
+from pathlib import Path
 
+import h5py
 import pytest
 
 from launch import call, mpisign, programs
-from mpisign import fixed_order, output, provenance
+from mpisign import fixed_order, output, provenance, seal, writing
+from mpisign.cli import main
 from mpisign.output import replace_durably
 from mpisign.trajectory import Trajectory
-from mpisign.writing import _Disk
+from mpisign.writing import TrajectoryWriter, _Disk
 
 JOB = """
 iterations = 20
@@ -135,6 +139,52 @@ def test_a_folder_that_cannot_be_synced_is_said_once(tmp_path, monkeypatch, caps
         replace_durably(tmp_path / "new", tmp_path / "file")
         assert (tmp_path / "file").read_text() == text
     assert capsys.readouterr().err.count("no fsync of a folder") == 1
+
+
+def test_a_mode_that_cannot_be_kept_is_said_once_and_ends_no_run(tmp_path, monkeypatch, capsys):
+    def refusing(path, mode, **how):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "chmod", refusing)
+    (tmp_path / "file").write_text("old")
+    for text in ("one", "two"):
+        (tmp_path / "new").write_text(text)
+        replace_durably(tmp_path / "new", tmp_path / "file")
+        assert (tmp_path / "file").read_text() == text
+    assert capsys.readouterr().err == f"mpisign: {tmp_path / 'file'}: its mode and group could not be kept\n"
+
+
+def full(*given, **more):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "said"),
+    [
+        (shutil, "copyfile", "r.h5.next: copy"),
+        (FileIO, "write", "r.h5.part: write"),
+        (FileIO, "truncate", "r.h5.part: truncate"),
+        (Path, "replace", "r.h5: rename"),
+        (seal, "_seal", "r.h5.next: write"),
+    ],
+)
+def test_an_error_of_the_system_that_ends_a_run_names_file_and_operation(job, monkeypatch, capsys, where, name, said):
+    monkeypatch.chdir(job)
+    if where is FileIO:
+        disk = type("FullDisk", (FileIO,), {name: full})
+        monkeypatch.setattr(writing, "_Disk", type("Disk", (_Disk, disk), {}))  # its super() is the full one
+    else:
+        monkeypatch.setattr(where, name, full)
+    assert main(["run", "job.toml", "-o", "r.h5"]) == 1
+    assert f"{said}: No space left on device" in capsys.readouterr().err
+
+
+def test_f_star_is_the_same_as_dataset_and_attribute_also_after_it_was_solved_again(tmp_path):
+    with TrajectoryWriter(tmp_path / "r.h5", {}) as writer:
+        for value in (0.5, 0.25):
+            writer.run("run", {"f_star": value})
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["runs/run"].attrs["f_star"] == file["runs/run/f_star"][()] == 0.25
 
 
 def test_locks_that_a_file_system_does_not_have_are_done_without(tmp_path, monkeypatch, capsys):

@@ -50,6 +50,7 @@ def run(
         ranks.together(lambda: stack.enter_context(claim(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         where = sites(ranks)
+        _warn(where, ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
@@ -75,6 +76,12 @@ def run(
         return {} if writer is None else _diverged(planned, repeats, writer)
 
 
+def _warn(where: Sites, ranks: Ranks) -> None:
+    """Say once, on the root, what is unusual of the ranks' arithmetic."""
+    for warning in warnings(where) if ranks.root else ():
+        print(f"mpisign: {warning}", file=sys.stderr, flush=True)
+
+
 def _diverged(planned: Plan, repeats: range, writer: TrajectoryWriter) -> dict[str, list[int]]:
     """At which k repeats diverged, for each label."""
     return {run.settings.label: writer.diverged(run.settings.label, repeats) for run in planned.runs}
@@ -94,8 +101,6 @@ def _describe(planned: Plan, known: Known, exchanges: list[str], writer: Traject
 
 def _header(planned: Plan, ranks: Ranks, where: Sites, repeats: range) -> dict[str, Any]:
     """The attributes of the file; it hashes all data, which the root alone does."""
-    for warning in warnings(where):
-        print(f"mpisign: {warning}", file=sys.stderr, flush=True)
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
         "name": one_line(experiment.name),

@@ -114,7 +114,8 @@ class Logistic(Problem):
             value, _ = objective.value_and_gradient(x)
             return Minimum(value, value + self._rounding(x, value))
         x, value, _ = self._minimiser(objective)
-        return Minimum(value, min(self._gap_limit(objective) + self._rounding(x, value), value))
+        rounding = self._rounding(x, value)
+        return Minimum(value, min(self._gap_limit(objective) + rounding, max(value, rounding)))
 
     def _gap_limit(self, objective: Objective) -> float:
         """Return an upper limit of f - f* at the minimiser found, by its gradient with the rounding of that."""

@@ -8,6 +8,8 @@ as known. Below the crossover a method is faster than dense SGD.
     python analysis/bandwidth.py results/bits.h5 results/bits-wide.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -11,6 +11,8 @@ iteration are taken as known: the least over steps and repeats, of which a boots
 
 from typing import NamedTuple
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -14,6 +14,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import agg  # noqa: F401
+
 from checking import Checked, check
 from checking.given import CONSTANTS
 from checking.versus import draw

@@ -3,6 +3,8 @@
 python analysis/example1.py results/example1.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

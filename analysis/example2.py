@@ -7,6 +7,8 @@ float64 (the trajectory file) beside the same recursion with 120 digits, from th
 
 import functools
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

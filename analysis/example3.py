@@ -5,6 +5,8 @@ float64 (the trajectory file) beside the same recursion with 120 digits.
     python analysis/example3.py results/example3.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -9,6 +9,8 @@ shaded band similar; a ratio beyond 1e6 or below 1e-6 is drawn there. Also print
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

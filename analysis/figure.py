@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import agg  # noqa: F401
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -100,7 +102,7 @@ def status_of(work: Callable[[], None], output: Path | None) -> int:
 
     output: the folder of its figure, looked at before any work; None: it draws none.
     """
-    plt.style.use(STYLE)
+    ours()
     spell_out(sys.stdout)
     try:
         if output is not None:
@@ -110,6 +112,11 @@ def status_of(work: Callable[[], None], output: Path | None) -> int:
         print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
     return 0
+
+
+def ours() -> None:
+    """Draw in the project's style from here on, whatever a user's matplotlibrc says, such as text.usetex."""
+    plt.style.use(["default", STYLE])
 
 
 def _check_folder(folder: Path) -> None:

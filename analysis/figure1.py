@@ -5,6 +5,8 @@ Thick: the first start; thin: the others.
     python analysis/figure1.py results/figure1.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

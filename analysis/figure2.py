@@ -6,6 +6,8 @@ quantiles. analysis/example5.py draws what the text claims, over several of thes
     python analysis/figure2.py results/figure2.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -8,6 +8,8 @@ Left: the median over the repeats; even M dashed. Right: the final gap of each r
 import itertools
 from typing import Any
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

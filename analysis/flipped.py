@@ -7,6 +7,8 @@ repeat, and their geometric mean with its 95 % interval.
     python analysis/flipped.py results/flipped.h5 results/flipped-logistic.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -5,6 +5,8 @@ Nothing is simulated in steps, and no trajectory file is read.
     python analysis/flows.py -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

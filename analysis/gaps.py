@@ -5,6 +5,8 @@ Solid: the median over the repeats; band: their 10% to 90% quantiles.
     python analysis/gaps.py results/quickstart.h5 -o figures
 """
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -15,6 +15,8 @@ whole round of signs by each exchange, and a dense Allreduce of float32.
 import re
 from typing import NamedTuple
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 
 import ledger
@@ -79,7 +81,7 @@ def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
         raise BadInput(str(output), f"expected a folder to write into: {error.strerror}") from None
     entries = ledger.entries(results, also)
     html, data = output / "report.html", output / "report.json"
-    with plt.style.context(STYLE):
+    with plt.style.context(STYLE, after_reset=True):
         write(html, page.render(entries, [file for files in results.values() for file in files]))
     write(data, as_json(entries))
     return [*lines(entries), f"wrote {html}", f"wrote {data}"]

@@ -14,6 +14,8 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

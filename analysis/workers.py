@@ -9,6 +9,8 @@ Right: points of CE-B, where the coordinates of the noise depend on each other (
 from itertools import groupby
 from typing import Any
 
+import agg  # noqa: F401
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,5 +1,6 @@
 """The figure of gaps, from a trajectory file alone, on a laptop without MPI."""
 
+import re
 import sys
 
 import pytest
@@ -105,3 +106,24 @@ def test_nothing_finished_is_said(tmp_path):
     done = gaps(path, "-o", tmp_path / "figures")
     assert (done.returncode, done.stdout) == (2, "")
     assert "complete repeat" in done.stderr
+
+
+def test_figures_are_ours_whatever_a_user_has_set_of_matplotlib(tmp_path):
+    """A notebook's backend that is not installed here, and a matplotlibrc that needs LaTeX."""
+    path = run_alone(tmp_path, JOB)
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 9\naxes.facecolor: red\n")
+    users = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MATPLOTLIBRC": str(tmp_path)}
+    drawn = []
+    for name, more in (("ours", {}), ("theirs", users)):
+        done = call([sys.executable, "analysis/gaps.py", path, "-o", tmp_path / name], **more)
+        assert (done.returncode, done.stderr) == (0, "")
+        drawn.append(image.imread(tmp_path / name / "out-gaps.png"))
+    assert (drawn[0] == drawn[1]).all()
+
+
+def test_every_script_sets_its_backend_before_matplotlib_is_imported():
+    for path in sorted((ROOT / "analysis").glob("*.py")):
+        lines = path.read_text().splitlines()
+        draws = [i for i, line in enumerate(lines) if re.match(r"(from|import) (matplotlib|figure|checking)\b", line)]
+        if draws and '__name__ == "__main__"' in "\n".join(lines):
+            assert lines.index("import agg  # noqa: F401") < draws[0], path

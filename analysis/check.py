@@ -43,7 +43,9 @@ def write(path: Path, found: list[Checked]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Of the command line."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     asked.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
     asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
     asked.add_argument(

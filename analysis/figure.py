@@ -91,7 +91,9 @@ def _command(
 
 def parser_of(documentation: str | None) -> argparse.ArgumentParser:
     """A parser that knows where the figure goes."""
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     where = "where the figure is written, as PNG and PDF (default: figures)"
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER", help=where)
     return parser

@@ -45,7 +45,9 @@ def shrink(figure: Path, picture: Path) -> None:
 
 def main() -> int:
     """Exit status: 0, or 2 where a figure is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument(
         "folders", type=Path, nargs="+", metavar="FOLDER", help="where figures are, the first one first"
     )

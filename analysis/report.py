@@ -89,7 +89,9 @@ def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
 
 def main() -> int:
     """The command; returns its exit status: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
     parser.add_argument(

@@ -5,22 +5,27 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mpisign import __version__, run_command
 from mpisign.arguments import command
 from mpisign.bench import command as bench
 from mpisign.checkpoints import STOPPED, Stopped, StopSignals
 from mpisign.data import command as data
-from mpisign.settings import BadInput, advised, described, one_line, spell_out
+from mpisign.settings import (
+    BadInput,
+    advised,
+    closest,
+    described,
+    one_line,
+    shown,
+    spell_out,
+)
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
   mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
   mpisign info results/quickstart.h5
   mpisign merge results/all.h5 results/slice-0.h5 results/slice-1.h5
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
@@ -71,7 +76,16 @@ def _complain(message: str, status: int) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are BadInput."""
+    """A parser whose complaints are BadInput, and which takes an option by its whole name only."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings, allow_abbrev=False)  # an option of tomorrow must not change a script of today
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is none of the choices, with the one that was meant."""
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(action, f"invalid choice: {shown(value)}; {closest(str(value), known)}")
 
     def error(self, message: str) -> NoReturn:
         raise BadInput("", f"{message}; see {self.prog} --help")
@@ -85,8 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mpisign {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
-    run_command.add(commands, _EXAMPLES)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    parser.set_defaults(command=lambda options: parser.print_help())
+    run_command.add(commands)
     sorts = "methods, problems, oracles, steps, starts, exchanges and data sets"
     listing = command(commands, "list", f"the {sorts} there are")
     listing.set_defaults(command=_list)

@@ -23,15 +23,32 @@ if TYPE_CHECKING:
     from mpisign.ranks import Ranks
 
 
-def add(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
-    """Add them; examples: what the help of `run` ends with."""
-    _add_run(commands, examples)
+_EXAMPLES = """examples:
+  mpisign run jobs/quickstart.toml -o results/quickstart.h5
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
+  mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
+  mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
+
+exit status:
+  0    the file is written; what diverged is said
+  1    the system refused something, such as room on a disk; --resume goes on
+  2    the job, its data or an option is not as expected
+  75   a signal asked for a stop: all is written, and the same command with --resume goes on
+  130  interrupted by Ctrl-C
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add them."""
+    _add_run(commands)
     _add_rerun(commands)
     _add_merge(commands)
 
 
-def _add_run(commands: "argparse._SubParsersAction[Any]", examples: str) -> None:
-    run = command(commands, "run", "run a job file and write its trajectories", examples)
+def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
+    run = command(commands, "run", "run a job file and write its trajectories", _EXAMPLES)
     run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
     run.add_argument(
         "-o", "--output", type=output_path, required=True, metavar="FILE.h5", help="the trajectory file to write"

@@ -128,6 +128,18 @@ def test_every_command_says_what_it_is_for(capsys):
         assert re.fullmatch(r"[A-Z].+\.", sentence)
 
 
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_without_a_command_there_is_help(arguments, capsys):
+    assert printed(capsys, *arguments) == printed(capsys, *arguments, "--help")
+
+
+def test_the_help_of_run_has_its_own_examples_and_its_exit_statuses(capsys):
+    text = printed(capsys, "run", "--help")
+    examples, statuses = text.partition("examples:\n")[2].split("\n\nexit status:\n")
+    assert all(" run jobs/" in line for line in examples.splitlines())
+    assert re.findall(r"^  (\d+) +\S", statuses, re.MULTILINE) == ["0", "1", "2", "75", "130"]
+
+
 def test_version(capsys):
     assert printed(capsys, "--version") == f"mpisign {__version__}\n"
 

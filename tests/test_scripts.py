@@ -104,6 +104,14 @@ def example5(monkeypatch):
     return example5
 
 
+@pytest.mark.parametrize("name", ["gaps", "check", "report", "gallery"])
+def test_a_part_of_an_option_is_refused(name, script):
+    """What it is short for may change."""
+    status, _, err = script(name, "FILE.h5", "--he")
+    assert status == 2
+    assert "unrecognized arguments: --he" in err
+
+
 def test_two_files_of_one_batch_size_have_a_column_each(run, example5):
     path = run("figure2", "few iterations")
     (path.parent / "again").mkdir()

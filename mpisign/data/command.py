@@ -24,7 +24,8 @@ _EXAMPLES = """examples:
 def add(commands: Any) -> None:
     """Add `data` and its own commands to a parser's commands."""
     data = command(commands, "data", "make data files, and look at them", _EXAMPLES)
-    subcommands = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    subcommands = data.add_subparsers(title="commands", metavar="COMMAND")
+    data.set_defaults(command=lambda options: data.print_help())
     _add_convert(command(subcommands, "convert", "LIBSVM text, plain or .bz2, .xz, .gz, to a data file", _EXAMPLES))
     _add_synth(command(subcommands, "synth", "a data file with the shape of a published one, from a seed", _EXAMPLES))
     info = command(subcommands, "info", "what a data file holds", _EXAMPLES)

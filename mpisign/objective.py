@@ -182,23 +182,28 @@ def newton(objective: Objective, scale: Floats | None = None) -> tuple[Floats, f
 
 
 def _newton_direction(objective: Scaled, y: Floats, gradient: Floats) -> Floats:
-    """Return H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients."""
+    """Return H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients alone."""
     d = objective.dimension
-    if d <= SMALL:
-        return _solved(objective.hessian(y), gradient)
     product = scipy.sparse.linalg.LinearOperator(
         (d, d), matvec=lambda v: objective.curvature(y, v.ravel()), dtype=np.float64
     )
-    direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d)
+    if d > SMALL:
+        direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d)
+        return direction
+    inverse, certain = _inverse(objective.hessian(y))
+    direction = inverse(gradient)
+    if not certain:  # the curvature along a direction loses less to rounding than a sum of squares does
+        inverse_of = scipy.sparse.linalg.LinearOperator((d, d), matvec=lambda v: inverse(v.ravel()), dtype=np.float64)
+        direction, _ = scipy.sparse.linalg.cg(product, gradient, direction, rtol=1e-12, maxiter=d, M=inverse_of)
     return direction
 
 
-def _solved(hessian: Floats, gradient: Floats) -> Floats:
-    """Return H^-1 g of a positive definite H; eigenvalues below rounding are lifted to that."""
+def _inverse(hessian: Floats) -> tuple[Callable[[Floats], Floats], bool]:
+    """Return v -> H^-1 v of a positive definite H, its eigenvalues below rounding lifted, and whether none was."""
     values, vectors = scipy.linalg.eigh(hessian)
-    lifted = np.maximum(values, len(values) * np.finfo(float).eps * values[-1])
-    direction: Floats = vectors @ ((vectors.T @ gradient) / lifted)
-    return direction
+    least = len(values) * np.finfo(float).eps * values[-1]
+    lifted = np.maximum(values, least)
+    return lambda vector: vectors @ ((vectors.T @ vector) / lifted), bool(values[0] > least)
 
 
 def _nearer(

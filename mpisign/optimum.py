@@ -15,7 +15,7 @@ from mpisign.ranks import Ranks
 from mpisign.theory.constants import Constant
 
 _MINIMA = Path("mpisign", "minima")
-_SCHEMA = 2
+_SCHEMA = 3
 """Of what is kept; one more whenever f*, its error or a constant of the same data is found in another way."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mpisign.arguments import command
 from mpisign.checkpoints import Asked, Stopped, StopSignals
 from mpisign.output import check_output, output_path
-from mpisign.settings import BadInput
+from mpisign.settings import BadInput, one_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk without room, or of a user's part of it."""
@@ -115,7 +115,16 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             if ks:
                 print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
-            print(f"wrote {options.output}")
+            _say_wrote(options.output)
+
+
+def _say_wrote(output: Path) -> None:
+    from mpisign.remarks import remarks
+    from mpisign.trajectory import Trajectory
+
+    for remark in remarks(Trajectory(output)):
+        print(one_line(remark))
+    print(f"wrote {output}")
 
 
 def _counted(repeats: range) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from mpisign.remarks import remarks
 from mpisign.settings import one_line
 from mpisign.trajectory import RunRecord, Trajectory
 
@@ -20,6 +21,7 @@ def text(trajectory: Trajectory) -> str:
         *(constants(run) for run in trajectory.runs[:1]),
         "",
         *aligned([_HEADER, *(_row(run) for run in trajectory)]),
+        *remarks(trajectory),
     ]
     return "\n".join(map(one_line, lines))
 

@@ -11,7 +11,7 @@ import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats, Indices
 from mpisign.datasets import Scaling, opened, usual_scaling
-from mpisign.objective import SMALL, Objective, descend, newton
+from mpisign.objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.certificate import MARGIN_ERROR, global_limit, local_limit
 from mpisign.problems.problem import Minimum, Problem
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
@@ -110,9 +110,10 @@ class Logistic(Problem):
         """With l2, by `mpisign.problems.certificate`, and at most f's value itself, since f* >= 0. The nonconvex
         regulariser leaves the value at a local minimum, and 0 <= f* as all that is certain."""
         if not isinstance(self.regulariser, L2):
-            x = descend(objective, tolerance=1e-13)
+            scale = self._steepness
+            x = descend(Scaled(objective, scale), tolerance=1e-13) / scale
             value, _ = objective.value_and_gradient(x)
-            return Minimum(value, value + self._rounding(x, value))
+            return Minimum(value, max(value, self._rounding(x, value)))
         x, value, _ = self._minimiser(objective)
         rounding = self._rounding(x, value)
         return Minimum(value, min(self._gap_limit(objective) + rounding, max(value, rounding)))
@@ -152,7 +153,7 @@ class Logistic(Problem):
     @cached_property
     def _steepness(self) -> Floats:
         """The square roots of diag H(0), shape (d,): one coordinate's change in f is as large as another's."""
-        return np.sqrt(self._mean_squares / 4 + 1 / self.rows.samples)
+        return np.sqrt(self._mean_squares / 4 + self.regulariser.steepest)
 
     @property
     def _additions(self) -> float:

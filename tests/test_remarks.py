@@ -1,0 +1,36 @@
+"""What `run` and `info` say of values that need a word: gaps that f* does not bear, data in units that blow up."""
+
+import pytest
+
+from launch import mpisign
+
+JOB = """
+iterations = 150
+log.points = 10
+problem = {{ kind = "logistic", data = "breast-cancer", {problem} }}
+[[runs]]
+method = "gd"
+step = {{ kind = "constant", alpha = {alpha} }}
+"""
+
+UNCERTAIN = "f* is known to +- 0.6: gaps below 6e+01 may be off by more than 1 %"
+RAW = "'gd': f grew more than 10 times within 100 iterations on features in their raw units"
+
+
+@pytest.mark.parametrize(
+    ("problem", "alpha", "said"),
+    [
+        ('scaling = "unit-rows"', 0.1, []),
+        ('regulariser = "nonconvex"', 1.0, [UNCERTAIN]),
+        ('scaling = "raw"', 0.1, [RAW]),
+        ('scaling = "raw"', 1e-9, []),
+        ('scaling = "unit-rows"', 1e3, []),
+    ],
+)
+def test_what_is_said_after_a_run_and_by_info(tmp_path, problem, alpha, said):
+    (tmp_path / "job.toml").write_text(JOB.format(problem=problem, alpha=alpha))
+    ran, info = mpisign("run", "job.toml", "-o", "r.h5", cwd=tmp_path), mpisign("info", "r.h5", cwd=tmp_path)
+    for done, lines in (ran, ran.stdout.splitlines()[:-1]), (info, info.stdout.splitlines()[5:]):
+        assert done.returncode == 0, done.stderr
+        assert len(lines) == len(said)
+        assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))

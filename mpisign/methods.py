@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.fixed_order import squares
+from mpisign.fixed_order import peak, squares
 from mpisign.messages import Message, Zeros
 from mpisign.registry import Registry
 from mpisign.settings import Fraction, NonNegative, settings
@@ -25,9 +25,11 @@ class Method(ABC):
     majority vote and the mean number. "scaled-signs": the same comes in; the reply is the mean of signs times number.
     "dense": float64 vectors and a number; the reply holds their means.
     zeros: what a zero sign and a tied vote become; see `mpisign.messages.Zeros`.
+    quadratic: whether the mean of the numbers is the root of the mean of their squares.
     """
 
     message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
+    quadratic: ClassVar[bool] = False
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
@@ -193,9 +195,13 @@ class AdaGradNorm(Method):
 
 @settings
 class SignAdaGradNorm(Method):
-    """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6)"""
+    """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6)
+
+    ||g|| travels, and the root of the mean of its squares comes back: the squares alone would leave float64's range.
+    """
 
     message: ClassVar[Literal["signs"]] = "signs"
+    quadratic: ClassVar[bool] = True
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
 
@@ -203,11 +209,12 @@ class SignAdaGradNorm(Method):
         return _squares_of(self.b0)
 
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
-        message.put(gradient, squares(gradient, 1.0))
+        unit = _unit(peak(gradient))
+        message.put(gradient, unit * math.sqrt(squares(gradient, unit)))
 
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        mean = reply.number
-        _step_over_b(x, alpha, reply, shared, math.sqrt(mean), lambda unit: mean / unit / unit)
+        size = reply.number
+        _step_over_b(x, alpha, reply, shared, size, lambda unit: (size / unit) * (size / unit))
 
 
 @settings

@@ -5,6 +5,7 @@ order of the workers and coordinate by coordinate: the reply depends neither on 
 which coordinates of it.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
@@ -15,7 +16,7 @@ from mpisign import planes
 from mpisign.arrays import Floats, Words
 from mpisign.exchange import Exchange, Format
 from mpisign.exchanges import Meeting
-from mpisign.kernels import kernel
+from mpisign.kernels import kernel, part_of_kernels
 from mpisign.messages import DenseMessage, Message, SignMessage, Zeros
 from mpisign.methods import Method
 from mpisign.randomness import Draws, Purpose
@@ -32,6 +33,7 @@ class Server(ABC):
     """
 
     reply: Message
+    quadratic = False  # whether the mean of the numbers is the root of the mean of their squares
     _stepping: Message | None = None
     _messages: Sequence[Message]
 
@@ -143,7 +145,7 @@ class SignServer(Server):
         exchange, ties = self._exchange, 0
         self._collect(exchange)
         if exchange.combines:
-            mean, someone_has_zeros = _mean_number(exchange.numbers)
+            mean, someone_has_zeros = _mean_number(exchange.numbers, self.quadratic)
             if someone_has_zeros:
                 exchange.part[0] = _SEND_WEAK
             else:
@@ -159,7 +161,7 @@ class SignServer(Server):
                 message.weak[:] = message.strict
         self._collect(self._weak_exchange)
         if exchange.combines:
-            mean, _ = _mean_number(exchange.numbers)
+            mean, _ = _mean_number(exchange.numbers, self.quadratic)
             ties = self._combine(mean, self._weak_exchange)
         self.reply.ties = self._spread(exchange, ties)
 
@@ -235,7 +237,9 @@ SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]]
 
 def plan_server(method: Method, workers: int, dimension: int, meeting: Meeting, draws: Draws) -> Server:
     """The server of a method's messages of so many workers, for one repeat; every rank calls it."""
-    return SERVERS[method.message](meeting, workers, dimension, method.zeros, draws)
+    server = SERVERS[method.message](meeting, workers, dimension, method.zeros, draws)
+    server.quadratic = method.quadratic
+    return server
 
 
 @kernel("void(float64[:, ::1], float64[::1])")
@@ -255,16 +259,31 @@ def _mean(rows: Floats, out: Floats) -> None:
                 out[i] += rows[m, i] / len(rows)
 
 
-@kernel("Tuple((float64, boolean))(float64[:])")
-def _mean_number(numbers: Floats) -> tuple[float, bool]:
-    """The mean size of the numbers, added in the order of the workers; whether one has its sign bit set."""
-    total, flagged = 0.0, False
+@part_of_kernels
+def _quadratic_mean(numbers: Floats) -> float:
+    """The root of the mean square, of parts of the largest number, so that no square overflows or vanishes."""
+    largest, squares = 0.0, 0.0
+    for number in numbers:
+        largest = max(largest, abs(number))
+    for number in numbers:
+        part = abs(number) / largest
+        squares += part * part
+    return largest * math.sqrt(squares / len(numbers))
+
+
+@kernel("Tuple((float64, boolean))(float64[:], boolean)")
+def _mean_number(numbers: Floats, quadratic: bool) -> tuple[float, bool]:
+    """The mean size of the numbers, or their quadratic mean, in the order of the workers; whether one has its sign bit
+    set. It overflows, or vanishes, only where a number does."""
+    total, flagged, count = 0.0, False, len(numbers)
     for number in numbers:
         total += abs(number)
         flagged |= np.signbit(number)
-    if not np.isfinite(total):  # the mean of two finite numbers is finite, and their sum may not be
-        total = 0.0
-        for number in numbers:
-            total += abs(number) / len(numbers)
-        return total, flagged
-    return total / len(numbers), flagged
+    if quadratic and count > 1 and total > 0.0:
+        return _quadratic_mean(numbers), flagged
+    if np.isfinite(total):
+        return total / count, flagged
+    total = 0.0  # the mean of two finite numbers is finite, and their sum may not be
+    for number in numbers:
+        total += abs(number) / count
+    return total, flagged

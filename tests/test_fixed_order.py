@@ -80,6 +80,21 @@ def test_adagrad_norm_moves_at_the_ends_of_float64(tmp_path, size):
     assert repeat.columns["x"][:, 0] == pytest.approx(x, rel=1e-14)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("size", [1e-290, 1e-170, 1.0, 1e200])
+def test_its_first_sign_variant_moves_at_the_ends_of_float64(tmp_path, size, workers):
+    """(6) with the same f and alpha = lambda / 4: b_1 = lambda, so that x_1 = 3/4."""
+    problem = f'{{ kind = "separable", eigenvalues = [{size}] }}'
+    path = job(tmp_path, problem, "sign-adagrad-norm", workers=workers, alpha=0.25 * size)
+    assert mpisign("run", path, "-o", tmp_path / "r.h5").returncode == 0
+    (repeat,) = next(iter(Trajectory(tmp_path / "r.h5", iterates=True))).repeats
+    x, b = [1.0], 0.0
+    for _ in range(3):
+        b = math.hypot(b, x[-1])
+        x.append(x[-1] - 0.25 / b)
+    assert repeat.columns["x"][:, 0] == pytest.approx(x, rel=1e-14)
+
+
 @pytest.mark.parametrize("method", ["gd", "sign", "scaled-sign"])
 def test_the_mean_of_two_large_numbers_is_finite(tmp_path, method):
     path = job(tmp_path, '{ kind = "separable", eigenvalues = [1.5e308] }', method, workers=2, alpha=1e-309)

@@ -8,90 +8,9 @@ mpisign run stores those that can be had exactly or as certified limits, or from
     python analysis/check.py results/ce-a.h5 --p-min 0.6 --json ce-a.json -o figures
 """
 
-import argparse
-import json
-import math
-from collections.abc import Callable
-from pathlib import Path
-
 import agg  # noqa: F401
 
-from checking import Checked, check
-from checking.given import CONSTANTS
-from checking.versus import draw
-from figure import report, save, status_of
-from mpisign.settings import BadInput
-from mpisign.trajectory import Trajectory
-
-
-def table(found: list[Checked]) -> list[str]:
-    """One line for each run and bound."""
-    widths = [max(len(str(row[i])) for row in found) for i in range(2)] if found else []
-    return [
-        f"{row.run:{widths[0]}}  {row.bound:{widths[1]}}  {row.verdict:12}  {row.remark()}".rstrip() for row in found
-    ]
-
-
-def write(path: Path, found: list[Checked]) -> None:
-    """The rows as JSON; raises BadInput where that cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([row.document() for row in found], indent=1))
-    except OSError as error:
-        raise BadInput("--json", f"cannot write {path}: {error.strerror}") from None
-
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    asked = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    asked.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
-    asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
-    asked.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds (default: no figure)"
-    )
-    asked.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default: 0.05)")
-    for name in CONSTANTS:
-        flag = f"--{name.replace('_', '-')}"
-        asked.add_argument(flag, type=float, dest=name, metavar="X", help=f"{name}, in place of what the file says")
-    return asked
-
-
-POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "mu": ("a finite number > 0", lambda value: 0 < value < math.inf),
-    "L": ("a finite number > 0", lambda value: 0 < value < math.inf),
-    "sigma2": ("a finite number >= 0", lambda value: 0 <= value < math.inf),
-    "p_min": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
-    "level": ("a number between 0 and 1", lambda value: 0 < value < 1),
-}
-"""What an option may be, whatever a premise asks of it: p_min of 1/2 or less is a premise that fails."""
-
-
-def refuse_impossible(options: argparse.Namespace) -> None:
-    """Raises BadInput for a number that an option cannot be."""
-    for name, (expected, possible) in POSSIBLE.items():
-        value = getattr(options, name)
-        if value is not None and not possible(value):
-            raise BadInput(f"--{name.replace('_', '-')}", f"expected {expected}, got {value}")
-
-
-def main() -> int:
-    """The command; returns its exit status: 0, or 2 for bad input."""
-    options = parser().parse_args()
-    given = {name: value for name in CONSTANTS if (value := getattr(options, name)) is not None}
-
-    def hold_against() -> None:
-        refuse_impossible(options)
-        found = check(Trajectory(options.file, iterates=True), given, options.level)
-        if options.json:
-            write(options.json, found)
-        report(*table(found))
-        if options.output:
-            save(draw(found), options.output / f"{options.file.stem}-bounds")
-
-    return status_of(hold_against, options.output)
-
+from mpisign.audit.bounds.command import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(__doc__))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mpisign.settings import BadInput, one_line
+from mpisign.config.validation import BadInput, one_line
 
 PAGE = Path(__file__).parent.parent / "README.md"
 GALLERY = Path(__file__).parent / "gallery"

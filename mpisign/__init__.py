@@ -4,4 +4,6 @@ The paper is *On Faster Convergence of Scaled Sign Gradient Descent* (Li, Lin, L
 equation and theorem numbers in this package are the paper's.
 """
 
-__version__ = "0.1.0"
+from mpisign._version import __version__
+
+__all__ = ["__version__"]

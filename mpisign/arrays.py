@@ -9,7 +9,7 @@ Floats: TypeAlias = NDArray[np.float64]
 """Points, gradients, values: float64, C-contiguous."""
 
 Words: TypeAlias = NDArray[np.uint64]
-"""Bit planes and message rows: uint64, C-contiguous; see `mpisign.planes`."""
+"""Bit planes and message rows: uint64, C-contiguous; see `mpisign.aggregation.bitplanes`."""
 
 Bytes: TypeAlias = NDArray[np.uint8]
 """The same rows as they travel."""

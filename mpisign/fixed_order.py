@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.kernels import kernel, part_of_kernels
+from mpisign.jit import kernel, part_of_kernels
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LEAST = -745.2

@@ -2,9 +2,10 @@
 
 from textwrap import dedent
 
-from mpisign import experiment, planning, runner
-from mpisign.ranks import Alone
-from mpisign.trajectory import Trajectory
+from mpisign.comm.communicator import Alone
+from mpisign.config import experiment
+from mpisign.engine import planning, runner
+from mpisign.storage.trajectory import Trajectory
 
 SGD_AND_SIGNS = """
     repeats = 3

@@ -5,8 +5,8 @@ import hashlib
 import h5py
 import numpy as np
 
-from mpisign.methods import METHODS
-from mpisign.trajectory import Trajectory
+from mpisign.algorithms.methods import METHODS
+from mpisign.storage.trajectory import Trajectory
 
 ZEROS = ("exact", "coin", "plus")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpisign.launcher import ONE_MACHINE, PREFIXES
+from mpisign.comm.launcher import ONE_MACHINE, PREFIXES
 
 ROOT = Path(__file__).parent.parent
 _MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}

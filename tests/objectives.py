@@ -7,9 +7,9 @@ import pytest
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from mpisign.datasets import load
-from mpisign.objective import Objective
-from mpisign.ranks import Alone
+from mpisign.comm.communicator import Alone
+from mpisign.data.loading import load
+from mpisign.problems.distributed_objective import Objective
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -3,8 +3,8 @@
 import os
 import signal
 
-from mpisign.oracles import Minibatch
-from mpisign.settings import settings
+from mpisign.algorithms.oracles import Minibatch
+from mpisign.config.validation import settings
 
 ENDS = {
     "stop": lambda: os.kill(os.getpid(), signal.SIGUSR1),

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 
 from fuzzing import toml
 from launch import call, mpirun, mpisign, programs
-from mpisign import experiment, planning
-from mpisign.cli import main
+from mpisign.algorithms.initial_points import STARTS
+from mpisign.algorithms.methods import METHODS
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.algorithms.step_sizes import STEPS
+from mpisign.cli.main import main
+from mpisign.comm.communicator import Alone
+from mpisign.config import experiment
+from mpisign.config.validation import BadInput
 from mpisign.data.file import DataWriter, Layout
-from mpisign.datasets import BUNDLED
-from mpisign.methods import METHODS
-from mpisign.oracles import ORACLES
+from mpisign.data.loading import BUNDLED
+from mpisign.engine import planning
 from mpisign.problems import PROBLEMS
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
-from mpisign.starts import STARTS
-from mpisign.steps import STEPS
 
 GOOD = """
 seed = 1
@@ -320,7 +321,12 @@ CASES = [
     ("exec as a step", {"step": '{ kind = "builtins:exec" }'}, RUN, ["runs.0.step.kind:", "subclass of Step"]),
     ("a process as an oracle", {"oracle": '{ kind = "subprocess:run", args = "ls" }'}, RUN, ["oracle.kind:", "Oracle"]),
     ("pickle as a start", {"start": '{ kind = "pickle:loads" }'}, RUN, ["start.kind:", "subclass of Start"]),
-    ("a class of another sort", {"method": '"mpisign.steps:Constant"'}, RUN, ["runs.0.method:", "subclass of Method"]),
+    (
+        "a class of another sort",
+        {"method": '"mpisign.algorithms.step_sizes:Constant"'},
+        RUN,
+        ["runs.0.method:", "subclass of Method"],
+    ),
     ("a module of no sense", {"method": '"a\\u0000b:c"'}, RUN, ["runs.0.method:", "a\\x00b"]),
     ("too many records", {"log": "{ every = 1 }", "iterations": str(2**31 - 1)}, RUN, ["log.every:", "records"]),
     ("an oracle list", {"oracle": "[1]"}, RUN, ["oracle:", "table", "[1]"]),

@@ -6,15 +6,15 @@ import subprocess
 import pytest
 
 from launch import ROOT
-from mpisign.bench import data, launched, record, sections
-from mpisign.bench.rivals import example5
-from mpisign.bench.rounds import DENSE
-from mpisign.bench.sections import SECTIONS
-from mpisign.bench.timing import QUICK, Ratio, Time, Unmeasured
-from mpisign.cli import main
-from mpisign.exchanges import EXCHANGES
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
+from mpisign.aggregation.exchange_registry import EXCHANGES
+from mpisign.cli.main import main
+from mpisign.comm.communicator import Alone
+from mpisign.config.validation import BadInput
+from mpisign.tools.bench import data, launched, results_file, suite
+from mpisign.tools.bench.baselines import example5
+from mpisign.tools.bench.rounds import DENSE
+from mpisign.tools.bench.suite import SECTIONS
+from mpisign.tools.bench.timing import QUICK, Ratio, Time, Unmeasured
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def measured(tmp_path_factory):
 
 @pytest.mark.ranks
 def test_bench_gives_every_ratio(measured):
-    found = record.read(measured)
+    found = results_file.read(measured)
     assert all("torch" in row.what for row in found.unmeasured)
     whats = [ratio.what for ratio in found.ratios]
     assert len(set(whats)) == len(whats) >= 30
@@ -38,7 +38,7 @@ def test_bench_gives_every_ratio(measured):
 
 @pytest.mark.ranks
 def test_every_rival_is_measured_where_it_is_installed(measured):
-    found = record.read(measured)
+    found = results_file.read(measured)
     rows = {row.what.partition(", Example 5")[0] for row in found.ratios}
     missing = {row.what.partition(", Example 5")[0] for row in found.unmeasured}
     for rival in example5.rivals():
@@ -47,7 +47,7 @@ def test_every_rival_is_measured_where_it_is_installed(measured):
 
 @pytest.mark.ranks
 def test_bench_times_every_exchange_at_every_d(measured):
-    times = record.read(measured).times
+    times = results_file.read(measured).times
     wanted = {(what, name) for what in ("round", "round with ties", "collectives") for name in EXCHANGES} | {
         (what, "") for what in DENSE
     }
@@ -67,7 +67,7 @@ def test_the_figure_and_the_table_come_from_the_file(measured, script, tmp_path)
     assert re.search(r"latency [\d.e+-]+ us, bandwidth", out)
     assert re.search(r"round, server, predicted / measured: [\d.]+ \[", out)
     text = page.read_text()
-    goals = [ratio for ratio in record.read(measured).ratios if ratio.goal]
+    goals = [ratio for ratio in results_file.read(measured).ratios if ratio.goal]
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
@@ -87,7 +87,7 @@ def test_the_table_in_the_readme_has_the_rows_that_the_command_writes(measured):
     def sizeless(what):
         return re.sub(r"\d+", "#", what)
 
-    written = {sizeless(ratio.what) for ratio in record.read(measured).ratios if ratio.goal}
+    written = {sizeless(ratio.what) for ratio in results_file.read(measured).ratios if ratio.goal}
     assert len(written) >= 15
     assert written <= {sizeless(row.split(" | ")[0].removeprefix("| ")) for row in rows}
 
@@ -97,7 +97,7 @@ def test_a_page_without_marks_is_refused_by_its_own_name(script, tmp_path):
     whats = [("collectives", "server"), ("collectives", "sharded"), ("collectives", "node"), ("allreduce float32", "")]
     times += [Time(what, exchange, 2, d, [d * 1e-8]) for what, exchange in whats for d in (100, 10000)]
     path, page = tmp_path / "bench.json", tmp_path / "page.md"
-    record.write(path, times, {})
+    results_file.write(path, times, {})
     for text in (None, "no marks"):
         if text is not None:
             page.write_text(text)
@@ -112,8 +112,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
         Unmeasured("c", "no c"),
     ]
     path = tmp_path / "new" / "bench.json"
-    record.write(path, results, {"mpi": "none"})
-    found = record.read(path)
+    results_file.write(path, results, {"mpi": "none"})
+    found = results_file.read(path)
     assert [*found.ratios, *found.times, *found.unmeasured] == results
     assert found.machine["mpi"] == "none"
     assert found.machine["cores"] >= 1
@@ -124,14 +124,14 @@ def test_another_file_is_refused_in_one_line(text, script, tmp_path):
     path = tmp_path / "other.json"
     path.write_text(text)
     with pytest.raises(BadInput, match="expected a file that `mpisign bench -o` wrote"):
-        record.read(path)
+        results_file.read(path)
     status, _, err = script("speed", path, "-o", tmp_path)
     assert (status, err.count(str(path))) == (2, 1)
 
 
 def test_a_record_without_rounds_is_refused_in_one_line(script, tmp_path):
     path = tmp_path / "lone.json"
-    record.write(path, [Ratio("a / b", 1.0, 0.5, 2.0)], {})
+    results_file.write(path, [Ratio("a / b", 1.0, 0.5, 2.0)], {})
     status, _, err = script("speed", path, "-o", tmp_path)
     assert (status, err.count("\n")) == (2, 1)
     assert "expected what a whole mpisign bench measures; this file has no curve of pack\n" in err
@@ -175,7 +175,7 @@ def test_what_hangs_or_fails_is_not_measured_and_the_rest_goes_on(launch, why, m
     rows = list(example5.example5(QUICK))
     assert {row.why for row in rows} - {"torch is not installed"} == {why.format(300)}
     assert len(rows) == len(example5.rivals())
-    assert sections.line(rounds[0]).endswith(f" not measured: {why.format(1800)}")
+    assert suite.line(rounds[0]).endswith(f" not measured: {why.format(1800)}")
 
 
 def test_a_conversion_that_fails_is_not_measured(monkeypatch):
@@ -184,7 +184,7 @@ def test_a_conversion_that_fails_is_not_measured(monkeypatch):
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sections, "measure", lambda *arguments: pytest.fail("it was measured"))
+    monkeypatch.setattr(suite, "measure", lambda *arguments: pytest.fail("it was measured"))
     (tmp_path / "file").touch()
     for output, said in ((tmp_path, "this is a folder"), (tmp_path / "file" / "b.json", "expected a folder")):
         assert main(["bench", "-o", str(output)]) == 2
@@ -197,4 +197,4 @@ def test_the_ranks_that_were_asked_for_rounds_only_do_not_wait_for_curves(only, 
     monkeypatch.setattr(launched, "on_ranks", lambda *arguments: [])
     ranks = Alone()
     monkeypatch.setattr(Alone, "size", 2)
-    assert {time.what for time in sections.measure(QUICK._replace(dimensions=(100,)), only, ranks)} == curves
+    assert {time.what for time in suite.measure(QUICK._replace(dimensions=(100,)), only, ranks)} == curves

@@ -5,7 +5,7 @@ import pytest
 
 from alone import SGD_AND_SIGNS, run_alone
 from launch import ROOT
-from mpisign.trajectory import RepeatRecord, RunRecord
+from mpisign.storage.trajectory import RepeatRecord, RunRecord
 
 
 class Made(RunRecord):
@@ -35,14 +35,14 @@ class MadeFile(list):
 @pytest.fixture
 def bits(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    import bits
+    from mpisign.audit.figures.beyond import bits
 
     return bits
 
 
 @pytest.fixture
 def bandwidth(bits):
-    import bandwidth
+    from mpisign.audit.figures.beyond import bandwidth
 
     return bandwidth
 
@@ -102,7 +102,7 @@ def test_seconds_an_iteration_are_known(bits):
 
 
 def test_a_target_that_a_method_misses_is_not_shown(bits):
-    from mpisign.settings import BadInput
+    from mpisign.config.validation import BadInput
 
     file = made()
     del file[2]
@@ -136,7 +136,7 @@ def test_the_crossover(each, other, expected, bits, bandwidth):
 
 
 def test_an_interval_of_what_is_known(bits):
-    from interval import estimate_of_known
+    from mpisign.audit.intervals import estimate_of_known
 
     some = np.array([3.0, *np.linspace(2, 4, 96), *[np.nan] * 4])
     assert estimate_of_known(some) == pytest.approx((3, 2.04, 3.96), abs=0.02)

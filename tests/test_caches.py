@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from launch import ROOT
-from mpisign import caches, kernels, optimum
+from mpisign import caches, jit
+from mpisign.problems import reference_solution
 
 TRIPLED = """
-from mpisign.kernels import kernel
+from mpisign.jit import kernel
 
 @kernel("int64(int64)")
 def tripled(n):
@@ -26,7 +27,7 @@ def module(tmp_path, monkeypatch):
     """Import a module with one kernel, anew each time; its cache is in the folder that is returned."""
     (tmp_path / "tripling.py").write_text(TRIPLED)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(kernels, "_said", [])
+    monkeypatch.setattr(jit, "_said", [])
 
     def load():
         sys.modules.pop("tripling", None)
@@ -58,7 +59,7 @@ def test_a_full_disk_below_the_cache_names_the_folder(module, monkeypatch, capfd
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(kernels.caching.IndexDataCacheFile, "_save_data", full)
+    monkeypatch.setattr(jit.caching.IndexDataCacheFile, "_save_data", full)
     first, second = module(), module()
     assert first(14) == second(14) == 42
     said = "kernels are not kept, but compiled again at each start"
@@ -66,7 +67,7 @@ def test_a_full_disk_below_the_cache_names_the_folder(module, monkeypatch, capfd
 
 
 def test_without_a_folder_it_is_compiled_and_said_once(module, monkeypatch, capfd):
-    monkeypatch.setattr(kernels._Places, "_locator_classes", [])
+    monkeypatch.setattr(jit._Places, "_locator_classes", [])
     assert module()(14) == module()(14) == 42
     said = "kernels are not kept, but compiled again at each start: no folder for them can be written"
     assert capfd.readouterr().err == f"mpisign: {said}; set NUMBA_CACHE_DIR to one\n"
@@ -80,9 +81,9 @@ def test_a_user_without_a_home(monkeypatch, tmp_path):
     monkeypatch.setattr(Path, "home", home)
     monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path))
     assert caches.own() is None
-    assert optimum._folder() == tmp_path / f"mpisign-{os.getuid()}" / "minima"
+    assert reference_solution._folder() == tmp_path / f"mpisign-{os.getuid()}" / "minima"
     monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
-    assert optimum._folder() == Path("/dev/null/mpisign/minima")
+    assert reference_solution._folder() == Path("/dev/null/mpisign/minima")
 
 
 def test_what_others_may_write_is_no_private_folder(monkeypatch, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 
 from alone import run_alone
 from launch import ROOT, mpirun
-from mpisign.cli import main
-from mpisign.settings import BadInput
-from mpisign.trajectory import Trajectory
+from mpisign.cli.main import main
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import Trajectory
 
 SMALL = {
     "controls": ["repeats=32", "iterations=300"],
@@ -36,10 +36,9 @@ def analysis():
     """The modules of analysis/, as a script finds them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "analysis")
-        import checking
-        import ledger
+        from mpisign.audit import bounds, claims
 
-        yield checking, ledger
+        yield bounds, claims
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +72,11 @@ def checked(analysis, results):
 @pytest.fixture
 def command(analysis, monkeypatch):
     """check.py; returns its exit status."""
-    import check
+    from mpisign.audit.bounds import command
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["check.py", *map(str, arguments)])
-        return check.main()
+        return command.main(None)
 
     return run
 
@@ -275,7 +274,7 @@ def test_no_sign_is_measured_where_x_has_overflowed(analysis, tmp_path):
     )
     trajectory = Trajectory(run_alone(tmp_path, text), iterates=True)
     assert not np.isfinite(trajectory.runs[0].repeats[0].columns["x"]).all()
-    from checking.measured import probes
+    from mpisign.audit.bounds.measurements import probes
 
     found = probes(trajectory, trajectory.runs[0], 0.05)
     assert 0 in found
@@ -289,7 +288,7 @@ def test_few_repeats_confirm_nothing(analysis, tmp_path):
 
 
 def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, tmp_path, monkeypatch):
-    monkeypatch.setattr("ledger.cut_short.shortfall", lambda file: "")  # small runs stand for whole ones
+    monkeypatch.setattr("mpisign.audit.claims.cut_short.shortfall", lambda file: "")  # small runs stand for whole ones
     files = {job: [file] for job, file in results.items()}
     for job, overrides in COUNTEREXAMPLES.items():
         text = (ROOT / "jobs" / f"{job}.toml").read_text()

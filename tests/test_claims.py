@@ -8,9 +8,9 @@ import pytest
 import scipy.stats
 
 from launch import ROOT, call
-from mpisign.cli import main
-from mpisign.settings import BadInput
-from mpisign.trajectory import RepeatRecord, RunRecord
+from mpisign.cli.main import main
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import RepeatRecord, RunRecord
 
 
 class Made(RunRecord):
@@ -32,9 +32,9 @@ class Made(RunRecord):
 @pytest.fixture
 def claims(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    import claims
+    from mpisign.audit import run_comparison
 
-    return claims
+    return run_comparison
 
 
 def test_the_final_gap_is_the_mean_over_the_last_tenth(claims):
@@ -119,7 +119,7 @@ class MadeFile(list):
 
 
 def test_workers_that_diverged_are_not_better(claims):
-    import figure3
+    from mpisign.audit.figures.paper import figure3
 
     good = [1.0, 1.01]
     runs = [("M = 1", [3.0, 3.1], 1), ("M = 9", [None, 1.0], 9), ("M = 15", good, 15)]
@@ -132,8 +132,7 @@ def test_workers_that_diverged_are_not_better(claims):
 
 @pytest.mark.parametrize("status", ["running", "not begun"])
 def test_a_file_that_is_still_written_is_refused(status, claims):
-    import figure2
-    import figure3
+    from mpisign.audit.figures.paper import figure2, figure3
 
     kinds = ("constant", "harmonic", "constant")
     labels = [
@@ -151,7 +150,7 @@ def test_a_file_that_is_still_written_is_refused(status, claims):
 
 
 def test_figure_2_draws_its_own_methods(claims):
-    import figure2
+    from mpisign.audit.figures.paper import figure2
 
     methods = [("gd", "constant"), ("gd", "harmonic"), ("adagrad-norm", "constant")]
     file = MadeFile(*((f"{m}, {kind}", [1.0, 2.0], {"method": m, "step.kind": kind}) for m, kind in methods))

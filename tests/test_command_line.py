@@ -15,16 +15,19 @@ import numpy as np
 import pytest
 
 from launch import ROOT, call, environment, mpisign
-from mpisign import __version__, planning, progress, registry
-from mpisign.cli import main
-from mpisign.datasets import BUNDLED
-from mpisign.exchanges import EXCHANGES
-from mpisign.methods import METHODS
-from mpisign.oracles import ORACLES
+from mpisign import progress
+from mpisign._version import __version__
+from mpisign.aggregation.exchange_registry import EXCHANGES
+from mpisign.algorithms.initial_points import STARTS
+from mpisign.algorithms.methods import METHODS
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.algorithms.step_sizes import STEPS
+from mpisign.cli.main import main
+from mpisign.config import registry
+from mpisign.data.loading import BUNDLED
+from mpisign.engine import planning
 from mpisign.problems import PROBLEMS
-from mpisign.starts import STARTS
-from mpisign.steps import STEPS
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 JOB = """
 seed = 5
@@ -97,7 +100,7 @@ def test_the_examples_in_help_run(arguments, tmp_path, monkeypatch, capsys):
 
 def test_a_plug_in_that_cannot_be_imported_is_told_and_harms_nobody_else(folder, monkeypatch, capsys):
     """An entry point of a package whose module is gone."""
-    gone = EntryPoint("decayed", "mine_is_gone:Decayed", "mpisign.methods")
+    gone = EntryPoint("decayed", "mine_is_gone:Decayed", "mpisign.algorithms.methods")
     monkeypatch.setattr(registry, "_installed", lambda sort: (gone,) if sort == "methods" else ())
     reason = "'decayed', installed as mine_is_gone:Decayed: ModuleNotFoundError: No module named 'mine_is_gone'"
     assert reason in printed(capsys, "list")

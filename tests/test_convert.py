@@ -25,20 +25,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launch import ROOT, environment, mpirun, mpisign, programs
-from mpisign.cli import main
+from mpisign.cli.main import main
+from mpisign.comm.communicator import Alone
+from mpisign.config.validation import BadInput
+from mpisign.data import chunks as work_module
 from mpisign.data import compression
 from mpisign.data import convert as convert_module
-from mpisign.data import text as text_module
-from mpisign.data import work as work_module
+from mpisign.data import libsvm as text_module
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
-from mpisign.data.scan import scan
-from mpisign.data.synth import Recipe, synthesise
-from mpisign.data.text import Text
-from mpisign.datasets import load
+from mpisign.data.libsvm import Text
+from mpisign.data.libsvm_scanner import scan
+from mpisign.data.loading import load
+from mpisign.data.synthetic.generate import Recipe, synthesise
 from mpisign.progress import Progress
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 MANY = "".join(f"{'+1' if i % 3 else '-1'} 1:{i}.5 {2 + i % 7}:-{i}e-3 9:0.{i:017d}\n" for i in range(400))
@@ -403,7 +403,7 @@ def launched(mpi, ranks, *words, pause=0.0):
     """Start mpisign with chunks of 500 bytes, alone or under mpiexec, with a pause before each chunk."""
     code = f"""
 import sys, time
-from mpisign.cli import main
+from mpisign.cli.main import main
 from mpisign.data import convert
 parse, convert.Text.chunk_bytes = convert._parse, 500
 convert._parse = lambda *given: (time.sleep({pause}), parse(*given))

@@ -10,10 +10,11 @@ import pytest
 import scipy.sparse
 
 from launch import mpisign
-from mpisign import datasets, seal
+from mpisign.config.validation import BadInput
+from mpisign.data import loading
+from mpisign.data.csr import row_norms
 from mpisign.data.file import SCHEMA, DataFile, DataWriter, Layout
-from mpisign.data.rows import row_norms
-from mpisign.settings import BadInput
+from mpisign.storage import checksum
 
 FEATURES = np.array([[1.0, 0.0, 5.0], [0.0, 0.0, 0.0], [-3.0, 0.0, 4.0], [0.0, 1.5, 0.0]])
 LABELS = np.array([1, -1, -1, 1], dtype=np.int8)
@@ -137,7 +138,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, wrong):
     apply, word = BROKEN[wrong]
     with h5py.File(path, "r+") as file:
         apply(file)
-    for read in (lambda: DataFile(path), lambda: datasets.load(str(path))):
+    for read in (lambda: DataFile(path), lambda: loading.load(str(path))):
         with pytest.raises(BadInput, match=word) as refused:
             read()
         assert refused.value.key == "data"
@@ -148,7 +149,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, wrong):
 def test_an_unfinished_file_is_refused(tmp_path, sparse):
     path = write(tmp_path / "data.h5", sparse, finish=False)
     with pytest.raises(BadInput, match="never finished"):
-        datasets.load(str(path))
+        loading.load(str(path))
     done = mpisign("data", "info", path)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
@@ -166,13 +167,13 @@ def test_a_changed_content_is_found(tmp_path, monkeypatch):
     with h5py.File(path, "r+") as file:
         file["features"][2, 2] = 4.5
     with pytest.raises(BadInput, match="changed"):
-        datasets.load(str(path))
+        loading.load(str(path))
     done = mpisign("data", "info", path, "--verify")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "sha256" in done.stderr
     # A large file is not hashed at every load.
-    monkeypatch.setattr(datasets, "VERIFIED_BYTES", 100)
-    assert datasets.load(str(path))[0][2, 2] == 4.5
+    monkeypatch.setattr(loading, "VERIFIED_BYTES", 100)
+    assert loading.load(str(path))[0][2, 2] == 4.5
 
 
 @pytest.mark.parametrize(
@@ -191,12 +192,12 @@ def test_a_broken_csr_is_refused_also_without_the_hash(tmp_path, name, array):
 @dtypes
 def test_it_becomes_dense_float64_data(tmp_path, sparse, dtype):
     path = write(tmp_path / "data.h5", sparse, dtype)
-    features, labels = datasets.load(str(path))
+    features, labels = loading.load(str(path))
     assert features.dtype == labels.dtype == np.float64
     assert features.flags.c_contiguous
     assert (features == FEATURES).all()
     assert (labels == LABELS).all()
-    assert np.linalg.norm(datasets.load(str(path), "unit-rows")[0], axis=1) == pytest.approx(np.ones(4))
+    assert np.linalg.norm(loading.load(str(path), "unit-rows")[0], axis=1) == pytest.approx(np.ones(4))
 
 
 def test_info_says_what_is_there(tmp_path):
@@ -228,17 +229,17 @@ def test_rows_that_do_not_begin_where_the_last_ended_are_refused(tmp_path, place
 def test_a_data_file_is_hashed_once(tmp_path, monkeypatch):
     hashed = []
     monkeypatch.setattr(
-        seal, "_sha256", lambda path, size, hash_=seal._sha256: hashed.append(path) or hash_(path, size)
+        checksum, "_sha256", lambda path, size, hash_=checksum._sha256: hashed.append(path) or hash_(path, size)
     )
     path = write(tmp_path / "data.h5", sparse=False)
     for scaling in ("raw", "unit-rows"):
         hashed.clear()
-        datasets.opened(str(path), scaling)
+        loading.opened(str(path), scaling)
         assert hashed == [path]
 
 
 def test_what_is_too_large_says_what_helps(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_DENSE_BYTES", 8)
+    monkeypatch.setattr(loading, "_DENSE_BYTES", 8)
     path, other, text = (tmp_path / name for name in ("data.h5", "other.h5", "text.svm"))
     write(path, sparse=False)
     with h5py.File(other, "w") as file:
@@ -247,4 +248,4 @@ def test_what_is_too_large_says_what_helps(tmp_path, monkeypatch):
     helps = {path: 'set scaling = "raw"', other: "write it as LIBSVM text", text: r"\); mpisign data convert first"}
     for name, what in helps.items():
         with pytest.raises(BadInput, match=f"too large .*limit 4 GB.*{what}"):
-            datasets.opened(str(name), "standardised")
+            loading.opened(str(name), "standardised")

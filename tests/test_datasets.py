@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
+from mpisign.comm.communicator import Alone
+from mpisign.comm.shared_arrays import unshared
+from mpisign.config.validation import BadInput
 from mpisign.data.convert import Wanted, convert
-from mpisign.datasets import BUNDLED, load, opened
+from mpisign.data.loading import BUNDLED, load, opened
 from mpisign.problems import PROBLEMS
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
-from mpisign.sharing import unshared
 
 # name -> (scikit-learn's loader, n, d, whether the target is the class +1, how many are)
 EXPECTED = {

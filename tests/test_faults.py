@@ -18,16 +18,18 @@ import stopping
 from alone import planned
 from digests import digests
 from launch import call, environment, mpirun, mpisign
-from mpisign import choice, planning, runner, surviving, witness, world
-from mpisign.checkpoints import Checkpoints, Stopped, StopSignals
-from mpisign.cli import main
-from mpisign.connection import connect
-from mpisign.forecast.pretended import Pretended
-from mpisign.output import check_output, claim
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
-from mpisign.trajectory import Trajectory
-from mpisign.watch import Watch
+from mpisign.aggregation import autotune
+from mpisign.cli.main import main
+from mpisign.comm import mpi, watchdog_process
+from mpisign.comm.communicator import Alone
+from mpisign.comm.startup import connect
+from mpisign.comm.watchdog import Watch
+from mpisign.config.validation import BadInput
+from mpisign.engine import elastic, planning, runner
+from mpisign.engine.checkpointing import Checkpoints, Stopped, StopSignals
+from mpisign.storage.output_file import check_output, claim
+from mpisign.storage.trajectory import Trajectory
+from mpisign.tools.dryrun.mock_communicator import Pretended
 
 JOB = """
 iterations = 100000
@@ -113,7 +115,7 @@ def test_what_goes_on_is_said_in_the_same_line(error, status, expected, folder, 
         raise error
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("mpisign.writing.RepeatWriter.finish", finish)
+    monkeypatch.setattr("mpisign.storage.writer.RepeatWriter.finish", finish)
     changes = ["--set", "iterations=20", "--set", "oracle.kind=minibatch"]
     assert main(["run", "job.toml", "-o", "run.h5", *changes]) == status
     assert capsys.readouterr().err == f"mpisign: {expected}\n"
@@ -131,13 +133,13 @@ def test_what_goes_on_is_said_in_the_same_line(error, status, expected, folder, 
 def test_an_error_of_all_ranks_is_said_by_the_first_that_can(error, said, rank, monkeypatch, capsys):
     """Without a traceback of each: who speaks has ended the others before their turn. No second interrupt is heard."""
     slept, statuses, ignored = [], [], []
-    monkeypatch.setattr(world.time, "sleep", slept.append)
-    monkeypatch.setattr(world.signal, "signal", lambda *what: ignored.append(what))
-    failed = object.__new__(world.World)
+    monkeypatch.setattr(mpi.time, "sleep", slept.append)
+    monkeypatch.setattr(mpi.signal, "signal", lambda *what: ignored.append(what))
+    failed = object.__new__(mpi.World)
     failed.rank, failed._communicator = rank, SimpleNamespace(Abort=statuses.append)
     with pytest.raises(type(error)):
         failed.__exit__(type(error), error, None)
-    assert (slept, statuses) == ([2 * rank * world._HEARD, world._HEARD], [1])
+    assert (slept, statuses) == ([2 * rank * mpi._HEARD, mpi._HEARD], [1])
     assert ignored == [(signal.SIGINT, signal.SIG_IGN)]
     printed = capsys.readouterr().err
     assert printed.endswith(said)
@@ -373,7 +375,7 @@ def losing(folder, monkeypatch, capsys):
             raise Lost
 
         monkeypatch.setattr(runner, "run", fail)
-        surviving.run(planned(text, "repeats=2"), Losing(size, left), folder / "run.h5", range(2), resume=False)
+        elastic.run(planned(text, "repeats=2"), Losing(size, left), folder / "run.h5", range(2), resume=False)
 
     runner.run(planned(text, "seed=3"), Alone(), folder / "run.h5", range(1))
     return run
@@ -422,9 +424,9 @@ def test_a_rank_that_cannot_meet_the_others_says_so(monkeypatch, capsys):
             assert ended.wait(10)
             raise Lost
 
-    monkeypatch.setattr(world, "_AGREEING", 0.5)
+    monkeypatch.setattr(mpi, "_AGREEING", 0.5)
     monkeypatch.setattr(os, "_exit", lambda status: (statuses.append(status), ended.set()))
-    rank = object.__new__(world.World)
+    rank = object.__new__(mpi.World)
     rank.rank, rank._communicator, rank._mpi = 2, Stuck(), SimpleNamespace(Intracomm=None)
     with pytest.raises(Lost):
         rank.survivors()
@@ -474,8 +476,8 @@ def test_an_exchange_is_tried_for_a_twentieth_of_a_second(monkeypatch):
             pass
 
     server = Clocked()
-    monkeypatch.setattr(choice.time, "perf_counter", lambda: 13e-6 * server.rounds)
-    assert choice._trial(Alone(), server) == pytest.approx(13e-6)
+    monkeypatch.setattr(autotune.time, "perf_counter", lambda: 13e-6 * server.rounds)
+    assert autotune._trial(Alone(), server) == pytest.approx(13e-6)
     assert server.rounds > 2 * 0.05 / 13e-6
 
 
@@ -522,6 +524,6 @@ def test_the_witness_says_where_as_far_as_it_knows(label, expected, capfd):
     with Watch(Alone()) as watch:
         if label:
             watch.enter(f"in {label!r}, repeat 0")
-        witness._say((2, 345), 7, watch._page[witness.LINE :])
+        watchdog_process._say((2, 345), 7, watch._page[watchdog_process.LINE :])
     said = capfd.readouterr().err
     assert said == f"mpisign: rank 2 (process 345 on {platform.node()}) is gone, {expected}\n"

@@ -11,11 +11,12 @@ import h5py
 import pytest
 
 from launch import call, mpisign, programs
-from mpisign import fixed_order, output, provenance, seal, writing
-from mpisign.cli import main
-from mpisign.output import replace_durably
-from mpisign.trajectory import Trajectory
-from mpisign.writing import TrajectoryWriter, _Disk
+from mpisign import fixed_order
+from mpisign.cli.main import main
+from mpisign.storage import checksum, output_file, provenance, writer
+from mpisign.storage.output_file import replace_durably
+from mpisign.storage.trajectory import Trajectory
+from mpisign.storage.writer import TrajectoryWriter, _Disk
 
 JOB = """
 iterations = 20
@@ -57,7 +58,7 @@ def test_a_read_beyond_two_gigabytes_is_whole(tmp_path):
 COUNTED = """
 import numpy as np
 from mpi4py import MPI
-from mpisign.world import World
+from mpisign.comm.mpi import World
 
 class Recording(World):
     persistent = False
@@ -128,7 +129,7 @@ def test_a_folder_that_cannot_be_synced_is_said_once(tmp_path, monkeypatch, caps
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", refusing)
-    monkeypatch.setattr(output, "_warned", set())
+    monkeypatch.setattr(output_file, "_warned", set())
     for text in ("one", "two"):
         (tmp_path / "new").write_text(text)
         if number == errno.EIO:
@@ -165,14 +166,14 @@ def full(*given, **more):
         (FileIO, "write", "r.h5.part: write"),
         (FileIO, "truncate", "r.h5.part: truncate"),
         (Path, "replace", "r.h5: rename"),
-        (seal, "_seal", "r.h5.next: write"),
+        (checksum, "_seal", "r.h5.next: write"),
     ],
 )
 def test_an_error_of_the_system_that_ends_a_run_names_file_and_operation(job, monkeypatch, capsys, where, name, said):
     monkeypatch.chdir(job)
     if where is FileIO:
         disk = type("FullDisk", (FileIO,), {name: full})
-        monkeypatch.setattr(writing, "_Disk", type("Disk", (_Disk, disk), {}))  # its super() is the full one
+        monkeypatch.setattr(writer, "_Disk", type("Disk", (_Disk, disk), {}))  # its super() is the full one
     else:
         monkeypatch.setattr(where, name, full)
     assert main(["run", "job.toml", "-o", "r.h5"]) == 1
@@ -191,8 +192,8 @@ def test_locks_that_a_file_system_does_not_have_are_done_without(tmp_path, monke
     def refusing(descriptor, how):
         raise OSError(524, "unknown error 524")
 
-    monkeypatch.setattr(output.fcntl, "flock", refusing)
-    with output.claim(tmp_path / "r.h5"):
+    monkeypatch.setattr(output_file.fcntl, "flock", refusing)
+    with output_file.claim(tmp_path / "r.h5"):
         assert "no file locks" in capsys.readouterr().err
 
 

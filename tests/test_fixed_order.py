@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from launch import call, mpisign, programs
 from mpisign import fixed_order
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 NUMBERS = arrays(np.float64, st.integers(1, 70), elements=st.floats(-1e6, 1e6))
 

@@ -8,8 +8,8 @@ import scipy.linalg
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mpisign import flows
 from mpisign.problems.toy import Toy
+from mpisign.theory import continuous_time
 from mpisign.theory.bounds import proposition1, proposition2
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -59,7 +59,7 @@ def test_sign_flow_of_a_diagonal_is_in_closed_form(seed, beta):
     times = np.linspace(0, 5 / beta, 101)
     moving = np.sign(x0) * np.maximum(np.abs(x0) - beta * times[:, None], 0)
     expected = np.where(eigenvalues > 0, moving, x0)
-    path = flows.sign_flow(np.diag(eigenvalues), x0, beta=beta)
+    path = continuous_time.sign_flow(np.diag(eigenvalues), x0, beta=beta)
     assert np.abs(path.at(times) - expected).max() <= 1e-12
 
 
@@ -69,7 +69,7 @@ def test_sign_flow_of_a_diagonal_is_in_closed_form(seed, beta):
 def test_the_velocity_is_in_filippovs_inclusion(kind, seed):
     """v_i = -beta sign(g_i) where g_i is not 0 inside a piece, |v_i| <= beta elsewhere; the path is continuous."""
     matrix, x0 = EVERY[kind](seed)
-    path = flows.sign_flow(matrix, x0, beta=2.0)
+    path = continuous_time.sign_flow(matrix, x0, beta=2.0)
     _, velocities, middles = pieces(path)
     g = middles @ matrix
     known = np.abs(g) > 1e-9 * np.abs(matrix).sum() * np.abs(x0).max()
@@ -84,7 +84,7 @@ def test_the_velocity_is_in_filippovs_inclusion(kind, seed):
 def test_lyapunov(kind, seed):
     """V' = -beta ||g||_1 (28): g is linear on each piece, so that the midpoint rule is exact. V ends at 0."""
     matrix, x0 = EVERY[kind](seed)
-    path = flows.sign_flow(matrix, x0, beta=0.7)
+    path = continuous_time.sign_flow(matrix, x0, beta=0.7)
     durations, _, middles = pieces(path)
     drops = 0.7 * np.abs(middles @ matrix).sum(axis=1) * durations
     size = np.abs(matrix).sum() * np.abs(x0).max() ** 2
@@ -98,7 +98,7 @@ def test_lyapunov(kind, seed):
 def test_no_velocity_comes_twice(kind, seed):
     """v'Hv = V'' falls at every event: why there are finitely many."""
     matrix, x0 = EVERY[kind](seed)
-    _, velocities, _ = pieces(flows.sign_flow(matrix, x0, beta=1.0))
+    _, velocities, _ = pieces(continuous_time.sign_flow(matrix, x0, beta=1.0))
     energies = 2 * value(matrix, velocities)
     assert (np.diff(energies) < 1e-12 * energies.max(initial=1)).all()
     assert len({tuple(np.round(v, 6)) for v in velocities}) == len(velocities)
@@ -127,7 +127,7 @@ def implicit(matrix, x0, beta, step, steps):
 def test_an_implicit_scheme_converges_to_it(seed):
     matrix, x0 = case(seed, largest=4)
     matrix = matrix / np.abs(matrix).max() + 0.1 * np.eye(len(matrix))
-    path = flows.sign_flow(matrix, x0, beta=1.0)
+    path = continuous_time.sign_flow(matrix, x0, beta=1.0)
     errors = []
     for steps in (100, 400):
         step = path.times[-1] / steps
@@ -139,7 +139,7 @@ def test_an_implicit_scheme_converges_to_it(seed):
 def test_sliding_by_hand():
     """g = (1.9, 0.52), v = (-1, -1) until g_2 = 0 at t = 0.52 / 2.2; then v_2 = 0.6 / 1.6 keeps it there."""
     matrix, x0 = np.array([[1.0, 0.6], [0.6, 1.6]]), np.array([2.2, -0.5])
-    path = flows.sign_flow(matrix, x0, beta=1.0)
+    path = continuous_time.sign_flow(matrix, x0, beta=1.0)
     meets = 0.52 / 2.2
     corner = np.array([2.2 - meets, -0.5 - meets])
     assert path.times == pytest.approx(np.array([0.0, meets, meets + corner[0]]), abs=1e-14)
@@ -154,16 +154,16 @@ def test_sliding_by_hand():
 def test_without_sliding_there_is_no_end(monkeypatch):
     """With sliding at most three pieces; with v_i = 0 where g_i = 0, thousands of events, which is noticed."""
     matrix, x0 = np.array([[1.0, 0.99], [0.99, 1.0]]), np.array([2.2, -0.5])
-    assert len(flows.sign_flow(matrix, x0, beta=1.0).times) <= 4
-    monkeypatch.setattr(flows, "_velocity", lambda root, signs: -signs)
+    assert len(continuous_time.sign_flow(matrix, x0, beta=1.0).times) <= 4
+    monkeypatch.setattr(continuous_time, "_velocity", lambda root, signs: -signs)
     with pytest.raises(RuntimeError, match="has not ended after 2001 events"):
-        flows.sign_flow(matrix, x0, beta=1.0)
+        continuous_time.sign_flow(matrix, x0, beta=1.0)
 
 
 def test_crossing_by_hand():
     """Where |H_12| > H_11 the flow crosses g_1 = 0 and slides along g_2 = 0 only."""
     matrix, x0 = np.array([[1.0, 3.0], [3.0, 10.0]]), np.array([-2.0, 1.0])
-    path = flows.sign_flow(matrix, x0, beta=1.0)  # g = (1, 4): v = (-1, -1), g' = (-4, -13)
+    path = continuous_time.sign_flow(matrix, x0, beta=1.0)  # g = (1, 4): v = (-1, -1), g' = (-4, -13)
     _, velocities, _ = pieces(path)
     # g_1 = 0 at t = 1/4, where g_2 = 3/4 and v = (1, -1), g' = (-2, -7); g_2 = 0 after 3/28; then v = (1, -0.3).
     assert path.times[:3] == pytest.approx(np.array([0, 1 / 4, 1 / 4 + 3 / 28]), abs=1e-14)
@@ -177,7 +177,7 @@ def test_a_correlated_flow_slides_at_its_end(seed):
     """Somewhere a velocity lies strictly inside (-beta, beta): a flow of signs alone does not exist there."""
     matrix, x0 = case(seed)
     assume(np.linalg.cond(matrix) < 1e6)
-    _, velocities, _ = pieces(flows.sign_flow(matrix, x0, beta=1.0))
+    _, velocities, _ = pieces(continuous_time.sign_flow(matrix, x0, beta=1.0))
     inside = (np.abs(velocities) < 1 - 1e-9).any(axis=1)
     assert inside[-1]
 
@@ -189,8 +189,8 @@ def test_symmetries(seed, scale, beta):
     matrix, x0 = case(seed)
     rng = np.random.default_rng(seed)
     order, flips = rng.permutation(len(x0)), rng.choice([-1.0, 1.0], len(x0))
-    path = flows.sign_flow(matrix, x0, beta=1.0)
-    other = flows.sign_flow(
+    path = continuous_time.sign_flow(matrix, x0, beta=1.0)
+    other = continuous_time.sign_flow(
         scale * (flips[:, None] * matrix * flips)[np.ix_(order, order)], (flips * x0)[order], beta=beta
     )
     times = np.linspace(0, path.times[-1], 50)
@@ -204,23 +204,23 @@ def test_extinct_by_T_and_below_every_bound(seed):
     """sqrt(V(t)) <= sqrt(V_0) - beta t sqrt(mu / 2) by PL, so that x = x* by T; and Proposition 2."""
     matrix, x0 = case(seed)
     gap0 = float(value(matrix, x0))
-    known = flows.constants(matrix, gap0, beta=0.5)
-    path = flows.sign_flow(matrix, x0, beta=0.5)
+    known = continuous_time.constants(matrix, gap0, beta=0.5)
+    path = continuous_time.sign_flow(matrix, x0, beta=0.5)
     assert path.times[-1] <= known.extinction * (1 + 1e-9)
     times = np.linspace(0, 1.5 * known.extinction, 300)
     v = value(matrix, path.at(times))
     finite = np.maximum(math.sqrt(gap0) - 0.5 * times * math.sqrt(known.mu / 2), 0) ** 2
     assert (v <= finite + 1e-12 * gap0).all()
     assert (v <= proposition2(times, gap0, D2=known.D2, beta=0.5) * (1 + 1e-12)).all()
-    smooth = value(matrix, flows.gradient_flow(matrix, x0, times, beta=0.5))
+    smooth = value(matrix, continuous_time.gradient_flow(matrix, x0, times, beta=0.5))
     assert (smooth <= proposition1(times, gap0, D1=known.D1, beta=0.5) * (1 + 1e-12)).all()
 
 
 def test_T_is_attained_in_one_dimension():
     """|x| - beta t: T = |x_0| / beta = D_2 / beta, whatever the curvature."""
-    known = flows.constants(np.array([[7.0]]), 0.5 * 7.0 * 9.0, beta=2.0)
+    known = continuous_time.constants(np.array([[7.0]]), 0.5 * 7.0 * 9.0, beta=2.0)
     assert known == pytest.approx((3.0, 3.0, 7.0, 1.5), rel=1e-14)
-    assert flows.sign_flow(np.array([[7.0]]), np.array([-3.0]), beta=2.0).times[-1] == 1.5
+    assert continuous_time.sign_flow(np.array([[7.0]]), np.array([-3.0]), beta=2.0).times[-1] == 1.5
     assert proposition2(np.array([1.5]), 1.0, D2=known.D2, beta=2.0) == pytest.approx(1 / math.e)
 
 
@@ -230,7 +230,7 @@ def test_the_radii_are_those_of_the_sublevel_set(seed):
     """D_1 and D_2 are attained: at the lowest eigenvector, and at H^-1 e_i for the largest (H^-1)_ii."""
     matrix, x0 = case(seed)
     gap0 = float(value(matrix, x0))
-    known = flows.constants(matrix, gap0, beta=1.0)
+    known = continuous_time.constants(matrix, gap0, beta=1.0)
     rng = np.random.default_rng(seed)
     inverse = np.linalg.inv(matrix)
     widest = [np.linalg.eigh(matrix)[1][:, 0], inverse[:, inverse.diagonal().argmax()]]
@@ -253,10 +253,10 @@ def test_the_radii_are_those_of_the_sublevel_set(seed):
     ids=["origin", "H = 0", "null space", "correlated"],
 )
 def test_a_minimiser_stays(matrix, x0):
-    path = flows.sign_flow(matrix, x0, beta=1.0)
+    path = continuous_time.sign_flow(matrix, x0, beta=1.0)
     assert path.times.tolist() == [0.0]
     assert (path.at(np.array([0.0, 3.0])) == x0).all()
-    assert flows.gradient_flow(matrix, x0, np.array([0.0, 3.0]), beta=1.0) == pytest.approx(
+    assert continuous_time.gradient_flow(matrix, x0, np.array([0.0, 3.0]), beta=1.0) == pytest.approx(
         np.array([x0, x0]), abs=1e-15
     )
 
@@ -265,14 +265,14 @@ def test_a_gradient_that_is_zero_at_the_start_slides_at_once():
     """x_0 = (1, -0.5): g = (0.75, 0) for H = [[1, 0.5], [0.5, 1]], also when rounding leaves a speck of it."""
     matrix = np.array([[1.0, 0.5], [0.5, 1.0]])
     for speck in (0.0, 2.0**-53, -(2.0**-53)):
-        path = flows.sign_flow(matrix, np.array([1.0, -0.5 + speck]), beta=1.0)
+        path = continuous_time.sign_flow(matrix, np.array([1.0, -0.5 + speck]), beta=1.0)
         assert path.times == pytest.approx(np.array([0.0, 1.0]))
         assert pieces(path)[1][0] == pytest.approx(np.array([-1.0, 0.5]))
 
 
 def test_a_singular_quadratic_ends_on_its_valley():
     """f = (x_1 + x_2)^2 / 2: both move alike until x_1 + x_2 = 0, and stay there."""
-    path = flows.sign_flow(np.ones((2, 2)), np.array([3.0, -1.0]), beta=1.0)
+    path = continuous_time.sign_flow(np.ones((2, 2)), np.array([3.0, -1.0]), beta=1.0)
     assert path.times == pytest.approx(np.array([0.0, 1.0]))
     assert path.points[-1] == pytest.approx(np.array([2.0, -2.0]))
 
@@ -280,7 +280,7 @@ def test_a_singular_quadratic_ends_on_its_valley():
 @pytest.mark.parametrize("matrix", [[[1.0, 0.0], [0.0, -1.0]], [[1.0, 0.2], [0.0, 1.0]]], ids=["indefinite", "skewed"])
 def test_what_is_no_semidefinite_matrix_is_refused(matrix):
     with pytest.raises(ValueError, match="semidefinite"):
-        flows.sign_flow(np.array(matrix), np.ones(2), beta=1.0)
+        continuous_time.sign_flow(np.array(matrix), np.ones(2), beta=1.0)
 
 
 # (22), normalised GD, and other f
@@ -293,15 +293,15 @@ def test_gradient_flow_is_the_matrix_exponential(kind, seed):
     matrix, x0 = EVERY[kind](seed)
     times = np.array([0.0, 0.1, 2.0])
     expected = [scipy.linalg.expm(-0.6 * t * matrix) @ x0 for t in times]
-    assert flows.gradient_flow(matrix, x0, times, beta=0.6) == pytest.approx(np.array(expected), abs=1e-12)
+    assert continuous_time.gradient_flow(matrix, x0, times, beta=0.6) == pytest.approx(np.array(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_runge_and_kutta_agree_with_the_eigenvectors(seed):
     matrix, x0 = case(seed)
     times = np.linspace(0, 1, 11)
-    found = flows.smooth_gradient_flow(lambda x: matrix @ x, x0, times, beta=0.6)
-    assert found == pytest.approx(flows.gradient_flow(matrix, x0, times, beta=0.6), abs=1e-10)
+    found = continuous_time.smooth_gradient_flow(lambda x: matrix @ x, x0, times, beta=0.6)
+    assert found == pytest.approx(continuous_time.gradient_flow(matrix, x0, times, beta=0.6), abs=1e-10)
 
 
 def toy_gradient(x):
@@ -313,7 +313,7 @@ def toy_gradient(x):
 def test_gradient_flow_of_the_toy_has_no_jump_in_its_lyapunov_function():
     """V(s) - V(t) = beta int f'^2 (25), by Simpson's rule on a fine grid."""
     times = np.linspace(0, 1, 2001)
-    x = flows.smooth_gradient_flow(toy_gradient, np.array([3.0]), times, beta=1.0)
+    x = continuous_time.smooth_gradient_flow(toy_gradient, np.array([3.0]), times, beta=1.0)
     v = np.array([Toy().value(point) for point in x])
     squares = np.array([toy_gradient(point)[0] ** 2 for point in x])
     simpson = (times[2] / 6) * (squares[0] + squares[-1] + 4 * squares[1::2].sum() + 2 * squares[2:-1:2].sum())
@@ -323,14 +323,14 @@ def test_gradient_flow_of_the_toy_has_no_jump_in_its_lyapunov_function():
 @pytest.mark.parametrize("x0", [3.01, -1.7, 0.4, 8.2])
 def test_sign_flow_of_the_toy(x0):
     """f' vanishes at 0 alone: |x| - beta t, and extinct at |x_0| / beta."""
-    path = flows.sign_flow_on_line(lambda x: float(toy_gradient(x)[0]), x0, beta=0.5)
+    path = continuous_time.sign_flow_on_line(lambda x: float(toy_gradient(x)[0]), x0, beta=0.5)
     times = np.linspace(0, 20, 101)
     assert path.at(times)[:, 0] == pytest.approx(np.sign(x0) * np.maximum(abs(x0) - 0.5 * times, 0), abs=1e-12)
 
 
 @pytest.mark.parametrize(("x0", "end"), [(0.5, 1.0), (3.0, 1.0), (-1e-3, -1.0), (0.0, 0.0), (1.0, 1.0)])
 def test_sign_flow_of_two_wells_ends_in_the_nearest_downhill(x0, end):
-    path = flows.sign_flow_on_line(lambda x: x**3 - x, x0, beta=2.0)
+    path = continuous_time.sign_flow_on_line(lambda x: x**3 - x, x0, beta=2.0)
     assert path.points[-1, 0] == pytest.approx(end, abs=1e-12)
     assert path.times[-1] == pytest.approx(abs(end - x0) / 2, abs=1e-12)
 
@@ -340,7 +340,7 @@ def test_normalised_flow(seed):
     """Speed beta, V' = -beta ||g||, and the path of (22)."""
     matrix, x0 = case(seed)
     matrix = matrix / np.abs(matrix).max()
-    elapsed, points = flows.normalised_flow(matrix, x0, np.linspace(0, 3, 3001), beta=0.5)
+    elapsed, points = continuous_time.normalised_flow(matrix, x0, np.linspace(0, 3, 3001), beta=0.5)
     speed = np.linalg.norm(np.diff(points, axis=0), axis=1) / np.diff(elapsed)
     assert speed == pytest.approx(np.full(3000, 0.5), rel=1e-5)
     norms = np.linalg.norm(points @ matrix, axis=1)
@@ -349,5 +349,7 @@ def test_normalised_flow(seed):
 
 
 def test_normalised_flow_is_the_sign_flow_in_one_dimension():
-    elapsed, points = flows.normalised_flow(np.array([[2.0]]), np.array([3.0]), np.linspace(0, 10, 200), beta=0.5)
+    elapsed, points = continuous_time.normalised_flow(
+        np.array([[2.0]]), np.array([3.0]), np.linspace(0, 10, 200), beta=0.5
+    )
     assert points[:, 0] == pytest.approx(3 - 0.5 * elapsed, abs=1e-12)

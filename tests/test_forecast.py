@@ -12,23 +12,26 @@ import numpy as np
 import pytest
 
 from launch import mpirun
-from mpisign import cli, experiment, optimum, planning, runner, writing
-from mpisign.bench.costs import Network
-from mpisign.cli import main
-from mpisign.exchange import Sharded
-from mpisign.exchanges import EXCHANGES
-from mpisign.forecast import commands, memory, report, trial
-from mpisign.forecast import duration as duration_module
-from mpisign.forecast.duration import duration
-from mpisign.forecast.pretended import Pretended
-from mpisign.forecast.size import size
-from mpisign.forecast.traffic import bits, exchanges
-from mpisign.forecast.trial import Seconds, Trial
-from mpisign.methods import METHODS
-from mpisign.objective import SMALL
+from mpisign.aggregation.exchange import Sharded
+from mpisign.aggregation.exchange_registry import EXCHANGES
+from mpisign.algorithms.methods import METHODS
+from mpisign.cli.main import main
+from mpisign.comm.communicator import Alone
+from mpisign.config import experiment
+from mpisign.data.linear_rows import signed
+from mpisign.engine import planning, runner
+from mpisign.problems import reference_solution
+from mpisign.problems.distributed_objective import SMALL
 from mpisign.problems.logistic import Logistic
-from mpisign.ranks import Alone
-from mpisign.rows import signed
+from mpisign.storage import writer
+from mpisign.tools.bench.cost_model import Network
+from mpisign.tools.dryrun import commands, memory, report, trial
+from mpisign.tools.dryrun import duration as duration_module
+from mpisign.tools.dryrun.bits import bits, exchanges
+from mpisign.tools.dryrun.duration import duration
+from mpisign.tools.dryrun.file_size import size
+from mpisign.tools.dryrun.mock_communicator import Pretended
+from mpisign.tools.dryrun.trial import Seconds, Trial
 
 JOB = """
 repeats = {repeats}
@@ -137,7 +140,7 @@ def test_a_run_holds_what_was_said(name, wide, tmp_path, monkeypatch):
     text = f'iterations = 40\nproblem = {{ kind = "logistic", data = "{wide}" }}\nlog = {{ every = 1 }}'
     plan = planning.plan(experiment.parse(text + RUN.format(method=name, workers=40), []), Alone())
     held = memory.held(plan, 0, 1, NOTHING)
-    monkeypatch.setattr(writing, "_SECONDS", math.inf)  # no state is saved, however slow this is
+    monkeypatch.setattr(writer, "_SECONDS", math.inf)  # no state is saved, however slow this is
     tracemalloc.start()
     run(plan, tmp_path)
     _, peak = tracemalloc.get_traced_memory()
@@ -279,7 +282,7 @@ def dry(capsys, *options):
 
 def test_a_dry_run_writes_nothing_and_solves_nothing(folder, capsys, monkeypatch):
     monkeypatch.setattr(runner, "run", lambda *arguments: pytest.fail("it was run"))
-    monkeypatch.setattr(optimum, "optimum", lambda *arguments: pytest.fail("f* was solved for"))
+    monkeypatch.setattr(reference_solution, "optimum", lambda *arguments: pytest.fail("f* was solved for"))
     out = dry(capsys)
     assert os.listdir(folder) == ["job.toml"]
     assert re.search(r"^sign +sign +4 +20 +3 +768 +768 +server +[\d.e-]+", out, re.MULTILINE)
@@ -314,7 +317,7 @@ def test_the_commands_have_the_options_and_can_be_typed(folder, capsys):
     typed = shlex.split(mpirun_)
     assert typed[:8] == ["mpirun", "-n", "5", "python", "-m", "mpi4py", "-m", "mpisign"]
     as_typed, as_given = (
-        cli._parser().parse_args(line) for line in (typed[8:], ["run", "job.toml", "-o", "out.h5", *given])
+        main._parser().parse_args(line) for line in (typed[8:], ["run", "job.toml", "-o", "out.h5", *given])
     )
     as_given.command = as_typed.command
     assert vars(as_typed) == vars(as_given)

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from fuzzing import examples, toml
 from launch import ROOT
-from mpisign import experiment, planning
-from mpisign.bench import record
+from mpisign.comm.communicator import Alone
+from mpisign.config import experiment
+from mpisign.config.validation import BadInput, one_line
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
-from mpisign.data.text import Text, parse
-from mpisign.datasets import load
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput, one_line
+from mpisign.data.libsvm import Text, parse
+from mpisign.data.loading import load
+from mpisign.engine import planning
+from mpisign.tools.bench import results_file
 
 JOBS = {path.name: path.read_text() for path in sorted((ROOT / "jobs").glob("*.toml"))}
 TOKEN = re.compile(r'"[^"\n]*"|[\w.+-]+|\s+|.', re.DOTALL)
@@ -329,11 +330,11 @@ def test_a_bench_record_is_read_or_refused(tmp_path, data):
     node[last] = data.draw(JSON)
     path = tmp_path / "bench.json"
     path.write_text(json.dumps(document))
-    refused = refusal(lambda: record.read(path))
+    refused = refusal(lambda: results_file.read(path))
     if refused:
         assert refused.key == str(path)
         return
-    found = record.read(path)
+    found = results_file.read(path)
     for time in found.times:
         assert time.median > 0
         assert time.dimension > 0
@@ -345,9 +346,9 @@ def test_a_bench_record_is_read_or_refused(tmp_path, data):
 def test_other_json_is_refused_as_a_bench_record(tmp_path, content):
     (tmp_path / "bench.json").write_bytes(content)
     with pytest.raises(BadInput, match=r"bench\.json"):
-        record.read(tmp_path / "bench.json")
+        results_file.read(tmp_path / "bench.json")
 
 
 def test_a_bench_record_that_fits_is_read(tmp_path):
     (tmp_path / "bench.json").write_text(json.dumps(RECORD))
-    assert record.read(tmp_path / "bench.json").times[0].dimension == 64
+    assert results_file.read(tmp_path / "bench.json").times[0].dimension == 64

@@ -8,7 +8,7 @@ from matplotlib import image
 
 from alone import run_alone
 from launch import ROOT, call
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 JOB = """
     repeats = 3
@@ -47,7 +47,7 @@ def test_curves_are_the_medians_of_the_gaps(tmp_path, monkeypatch):
     import numpy as np
 
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    import gaps as script
+    from mpisign.audit.figures.beyond import gaps as script
 
     trajectory = Trajectory(run_alone(tmp_path, JOB))
     run = trajectory.runs[0]
@@ -66,7 +66,7 @@ def test_a_gap_that_cannot_be_drawn_does_not_take_the_curve_with_it(monkeypatch)
     import numpy as np
 
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    from figure import median_and_band
+    from mpisign.audit.figures.figure import median_and_band
 
     gaps = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, -1.0], [3.0, 3.0], [4.0, 4.0]])
     low, middle, high = median_and_band(gaps)

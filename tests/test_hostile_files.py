@@ -17,15 +17,15 @@ from hypothesis import given
 from alone import run_alone
 from fuzzing import FACTOR, Content, choices, damage, examples
 from launch import environment
-from mpisign import datasets, summary
+from mpisign.config.validation import BadInput, one_line
 from mpisign.data import file as data_file
-from mpisign.data import info
+from mpisign.data import info, loading
+from mpisign.data.csr import row_norms
 from mpisign.data.file import DataFile, DataWriter, Layout, is_data_file
-from mpisign.data.rows import row_norms
 from mpisign.problems import PROBLEMS
-from mpisign.seal import BYTES, check_seal, seal, unseal
-from mpisign.settings import BadInput, one_line
-from mpisign.trajectory import COLUMNS, Trajectory, columns_sha256
+from mpisign.storage import summary
+from mpisign.storage.checksum import BYTES, check_seal, seal, unseal
+from mpisign.storage.trajectory import COLUMNS, Trajectory, columns_sha256
 
 JOB = """
     seed = 3
@@ -348,7 +348,7 @@ def test_a_spoiled_trajectory_file_is_refused_or_says_the_same(tmp_path, traject
 @pytest.mark.parametrize("verified", [10**9, 0], ids=["hashed", "as a large one"])
 def test_a_spoiled_data_file_is_refused_or_harmless(tmp_path, data, verified, monkeypatch):
     """A large file is not hashed: then the rows may be others, but no kernel may leave them."""
-    for module in (data_file, datasets):
+    for module in (data_file, loading):
         monkeypatch.setattr(module, "VERIFIED_BYTES", verified)
     path = tmp_path / "spoiled.h5"
     path.write_bytes(data)
@@ -363,7 +363,7 @@ def test_a_spoiled_data_file_is_refused_or_harmless(tmp_path, data, verified, mo
         said = refused(use_data, path)
         if said is None and verified:
             assert use_data(path) == before
-        refused(lambda path: datasets.load(str(path)), path)
+        refused(lambda path: loading.load(str(path)), path)
         refused(lambda path: info.text(DataFile(path)), path)
 
     check()
@@ -422,14 +422,14 @@ def test_a_small_file_that_says_to_be_large_takes_no_memory(tmp_path, make):
 
 @pytest.mark.parametrize("module", [bz2, gzip, lzma])
 def test_compressed_text_that_grows_is_refused_where_it_has_grown(tmp_path, module, monkeypatch):
-    monkeypatch.setattr(datasets, "_TEXT_BYTES", 2**20)
+    monkeypatch.setattr(loading, "_TEXT_BYTES", 2**20)
     path = tmp_path / "text"
     path.write_bytes(module.compress(b"1 1:1\n-1 1:1\n" * 2**18))
-    assert "more than 1 MB" in refused(lambda path: datasets.load(str(path)), path)
+    assert "more than 1 MB" in refused(lambda path: loading.load(str(path)), path)
     path.write_bytes(module.compress(b"1 1:1\n-1 1:1\n" * 2**10)[:-9])
-    assert "cut off or damaged" in refused(lambda path: datasets.load(str(path)), path)
+    assert "cut off or damaged" in refused(lambda path: loading.load(str(path)), path)
     path.write_bytes(module.compress(b"1 1:1\n-1 1:1\n"))
-    assert datasets.load(str(path))[0].tolist() == [[1], [1]]
+    assert loading.load(str(path))[0].tolist() == [[1], [1]]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import pytest
 import scipy.linalg
 
 from launch import mpisign
-from mpisign.objective import Objective
-from mpisign.optimum import optimum
+from mpisign.comm.communicator import Alone
+from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS
+from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.logistic import Logistic
+from mpisign.problems.reference_solution import optimum
 from mpisign.problems.regularisers import Nonconvex
-from mpisign.ranks import Alone
-from mpisign.rows import signed
 
 TALL = "+1 1:1\n+1 1:2\n-1 1:3\n-1 1:4\n"
 WIDE = "+1 1:1 2:2\n-1 1:3 2:4\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from launch import ROOT, environment, mpisign, programs
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 pytestmark = [pytest.mark.ranks, pytest.mark.timeout(3600)]
 

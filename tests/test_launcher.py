@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from launch import call, programs
-from mpisign import connection, launcher
-from mpisign.cli import main
-from mpisign.settings import BadInput
+from mpisign.cli.main import main
+from mpisign.comm import launcher, startup
+from mpisign.config.validation import BadInput
 
 RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}\\n'); "
 
@@ -88,9 +88,9 @@ def test_mpi_is_not_ended_where_a_rank_was_lost(whole, calls, monkeypatch):
     """Its Finalize could wait for that rank."""
     done = []
     ranks = SimpleNamespace(whole=whole, agree=lambda complaint: done.append("agree"))
-    monkeypatch.setattr(connection, "connect", lambda: ranks)
+    monkeypatch.setattr(startup, "connect", lambda: ranks)
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", SimpleNamespace(Finalize=lambda: done.append("Finalize")))
-    connection.leave()
+    startup.leave()
     assert done == calls
 
 

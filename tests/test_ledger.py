@@ -8,9 +8,9 @@ import pytest
 
 from alone import run_alone
 from launch import ROOT
-from mpisign.settings import BadInput
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
 from mpisign.theory.verdict import Word
-from mpisign.trajectory import RepeatRecord, RunRecord, Trajectory
 
 SHORT = {
     "remark2": ["repeats=2", "iterations=20"],
@@ -41,14 +41,17 @@ NEEDS = {
 """An entry, and the job that it is judged on."""
 
 
+BEYOND = "mpisign.audit.figures.beyond"
+
+
 @pytest.fixture(scope="module")
 def ledger():
     """The package of analysis/, as a script finds it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "analysis")
-        import ledger
+        from mpisign.audit import claims
 
-        yield ledger
+        yield claims
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def file(paths):
 @pytest.fixture
 def entry(ledger, monkeypatch):
     """What the ledger says of a claim on these files, each by its job; small runs stand for whole ones."""
-    monkeypatch.setattr("ledger.cut_short.shortfall", lambda file: "")
+    monkeypatch.setattr("mpisign.audit.claims.cut_short.shortfall", lambda file: "")
     return lambda claim, files: ledger.judged(getattr(ledger, claim), {job: [file] for job, file in files.items()})
 
 
@@ -135,13 +138,13 @@ def test_files_that_decide_nothing_take_no_verdict_away(file, entry):
 
 
 def test_a_figure_that_cannot_be_drawn_is_a_line_and_not_the_end(ledger, file):
-    import page
+    from mpisign.audit.report import page
 
     def refuses():
         raise BadInput("two.h5", "expected another batch size")
 
-    drawing = ledger.entry.Drawing("Gaps.", "Lines.", refuses)
-    claim = ledger.entry.Entry("a", "A", "", "It is.", "a.toml", ["one"], figures=[drawing])
+    drawing = ledger.claim.Drawing("Gaps.", "Lines.", refuses)
+    claim = ledger.claim.Entry("a", "A", "", "It is.", "a.toml", ["one"], figures=[drawing])
     html = page.render({"Part": [claim]}, [file("theorem1")])
     assert "<figcaption>Gaps. Not drawn: two.h5: expected another batch size</figcaption>" in html
     assert "<img " not in html
@@ -160,7 +163,7 @@ def test_what_agrees_is_confirmed_when_it_is_known_well_enough(ledger):
     """Of two means with Student's intervals at 97.5 % each: by scipy's own, and by hand."""
     import scipy.stats
 
-    from ledger.beyond import RESOLUTION, agree, joint
+    from mpisign.audit.claims.beyond import RESOLUTION, agree, joint
 
     rng = np.random.default_rng(3)
     many, few = (rng.choice([-1.0, 1.0], size=n, p=[0.4, 0.6]) for n in (4000, 30))
@@ -174,7 +177,7 @@ def test_what_agrees_is_confirmed_when_it_is_known_well_enough(ledger):
 
 def test_draws_without_spread_decide_nothing(ledger):
     """Thirty votes that are all right have p = 1 and no interval: p may be 0.99."""
-    from ledger.beyond import agree
+    from mpisign.audit.claims.beyond import agree
 
     assert agree([np.ones(30)], [0.99]) == agree([np.ones(30)], [1.0]) == "inconclusive"
 
@@ -204,14 +207,14 @@ def made(label, workers, gaps):
 def test_more_workers_as_printed_and_corrected(finals, printed, corrected, file, entry, monkeypatch):
     """An even M that is much better than M - 1 breaks the corrected statement alone; without one it is not tested."""
     runs = [made(f"M = {M}", M, gap * np.array([0.999, 1.0, 1.001])) for M, gap in finals.items()]
-    monkeypatch.setattr("figure3.by_workers", lambda file: runs)
+    monkeypatch.setattr("mpisign.audit.figures.paper.figure3.by_workers", lambda file: runs)
     found = entry("figure_3", {"figure3": file("workers")})
     assert (found.verdict, found.corrected_verdict) == (printed, corrected)
 
 
 def test_what_a_corrected_statement_denies_confirms_it_when_it_fails(ledger):
-    from claims import Finding
-    from ledger.ratios import said, verdict_of
+    from mpisign.audit.claims.from_comparisons import said, verdict_of
+    from mpisign.audit.run_comparison import Finding
 
     found = {"a": Finding("confirmed", "1"), "b": Finding("violated", "2"), "c": Finding("inconclusive", "3")}
     says = {"a": True, "b": False, "c": None}.get
@@ -234,21 +237,21 @@ def test_the_corrected_statements_on_figure_2_are_tested_on_what_they_deny(
     claim, stem, label, word, file, entry, monkeypatch
 ):
     """A claim that a corrected statement denies turns out to hold; one on which it is silent may."""
-    from claims import Finding
+    from mpisign.audit.run_comparison import Finding
 
     panel = {"figure_2a": "(a) ", "figure_2b": "(b) ", "figure_2": ""}[claim]
     other = {"figure_2": "signSGDM, as printed: (a) better than (b)"}.get(claim, "EF-signSGD similar to SGD")
     known = [(panel + other, Finding("confirmed", "1")), (panel + label, Finding("confirmed", "1"))]
     trajectory = file("workers")
     trajectory.runs[0].attributes["oracle.batch"] = stem
-    monkeypatch.setattr("figure2.by_step", lambda file: {})
-    monkeypatch.setattr("figure2.claims", lambda runs: known)
+    monkeypatch.setattr("mpisign.audit.figures.paper.figure2.by_step", lambda file: {})
+    monkeypatch.setattr("mpisign.audit.figures.paper.figure2.claims", lambda runs: known)
     assert entry(claim, {"figure2": trajectory}).corrected_verdict == word
 
 
 def test_what_was_not_recorded_violates_no_bound_on_a_least_value(ledger):
     """(17) bounds the least over all l <= k: above it counts up to the first k that was not recorded."""
-    from checking import every_l, judge_least
+    from mpisign.audit.bounds import every_l, judge_least
 
     k = np.array([1, 2, 3, 5, 9])
     assert [every_l(k), every_l(k[3:]), every_l(k[:3])] == [3, 0, 3]
@@ -264,7 +267,7 @@ def test_what_was_not_recorded_violates_no_bound_on_a_least_value(ledger):
 def test_remark_3_is_violated_only_where_every_l_was_recorded(file, entry, monkeypatch):
     other = file("theorem1")
     assert entry("remark_3", {"theorem1": other}).verdict == "violated"
-    monkeypatch.setattr("ledger.remarks.every_l", lambda k: 0)
+    monkeypatch.setattr("mpisign.audit.claims.remarks.every_l", lambda k: 0)
     assert entry("remark_3", {"theorem1": other}).verdict == "inconclusive"
 
 
@@ -278,7 +281,7 @@ def test_remark_3_is_violated_only_where_every_l_was_recorded(file, entry, monke
 )
 def test_bits_and_bandwidth_are_judged_by_their_intervals(ledger, limits, bits_word, bandwidth_word, file, monkeypatch):
     """SGD's bits over those of scaled signSGD, which has another name; a second is lost."""
-    from bits import Cost
+    from mpisign.audit.figures.beyond.bits import Cost
 
     def cost(method, bits, seconds):
         run = made(method, 1, [1.0])
@@ -287,9 +290,9 @@ def test_bits_and_bandwidth_are_judged_by_their_intervals(ledger, limits, bits_w
 
     ratio = np.concatenate([[np.mean(limits)], np.linspace(*limits, 400)])
     row = {"SGD": cost("gd", 100 * ratio, 1.0), "mine": cost("scaled-sign", np.full(401, 100.0), 2.0)}
-    monkeypatch.setattr("bandwidth.lowest", lambda file: (0.1, row, "SGD"))
-    monkeypatch.setattr("bandwidth.findings", lambda file: ["mine: at no bandwidth that scaled"])
-    monkeypatch.setattr("bits.findings", lambda file: ["a line"])
+    monkeypatch.setattr(f"{BEYOND}.bandwidth.lowest", lambda file: (0.1, row, "SGD"))
+    monkeypatch.setattr(f"{BEYOND}.bandwidth.findings", lambda file: ["mine: at no bandwidth that scaled"])
+    monkeypatch.setattr(f"{BEYOND}.bits.findings", lambda file: ["a line"])
     files = {"bits": [file("workers")]}
     assert ledger.fewer_bits(files).verdict == bits_word
     assert ledger.crossing(files).verdict == bandwidth_word
@@ -297,18 +300,18 @@ def test_bits_and_bandwidth_are_judged_by_their_intervals(ledger, limits, bits_w
 
 def test_faster_only_above_a_bandwidth_is_faster_below_none(ledger, monkeypatch):
     """Of 400 resamples 40 send more and compute less."""
-    from ledger.beyond import wins_below
+    from mpisign.audit.claims.beyond import wins_below
 
     found = np.concatenate([np.full(361, 5e6), np.full(40, np.nan)])
-    monkeypatch.setattr("bandwidth.lowest", lambda file: (0.1, {"SGD": None, "s": None}, "SGD"))
-    monkeypatch.setattr("bandwidth.crossover", lambda each, other: found)
-    monkeypatch.setattr("ledger.beyond.scaled_sign", lambda file, row: "s")
+    monkeypatch.setattr(f"{BEYOND}.bandwidth.lowest", lambda file: (0.1, {"SGD": None, "s": None}, "SGD"))
+    monkeypatch.setattr(f"{BEYOND}.bandwidth.crossover", lambda each, other: found)
+    monkeypatch.setattr("mpisign.audit.claims.beyond.scaled_sign", lambda file, row: "s")
     assert wins_below(None) == (5e6, 0.0, 5e6)
 
 
 def test_the_limits_of_remark_5_hold_together(file, entry, monkeypatch):
     """Two sides of three means at 5 % in all; a limit on either side of the bound leaves it open."""
-    from ledger import remarks
+    from mpisign.audit.claims import remarks
 
     asked = []
     monkeypatch.setattr(remarks, "variance", lambda run, level: asked.append(level) or (0.5, 0.0, 0.9, 1.0))
@@ -321,7 +324,7 @@ def test_the_limits_of_remark_5_hold_together(file, entry, monkeypatch):
 
 
 def test_linear_is_told_from_every_power_of_k(ledger):
-    from ledger.rates import linear
+    from mpisign.audit.claims.linear_rate import linear
 
     k = np.arange(1, 301)
     assert linear(0.9**k) == linear(0.36**k) == linear((1 + 1 / k**2) * 0.5**k) == "confirmed"
@@ -343,14 +346,14 @@ def test_linear_is_told_from_every_power_of_k(ledger):
 def test_every_part_of_example_2_counts(part, word, printed, corrected, file, entry, ledger, monkeypatch):
     """(5) that is not linear; a start at sqrt(eta) that does not end at 0; another rate than 1/sqrt(k)."""
     if part:
-        found = ledger.entry.Verdict(word) if isinstance(word, str) else word
-        monkeypatch.setattr(f"ledger.{part}", lambda *_: found)
+        found = ledger.claim.Verdict(word) if isinstance(word, str) else word
+        monkeypatch.setattr(f"mpisign.audit.claims.{part}", lambda *_: found)
     found = entry("example_2", {"example2": file("example2")})
     assert (found.verdict, found.corrected_verdict) == (printed, corrected)
 
 
 def test_a_start_at_the_root_of_eta_ends_at_zero(file, ledger):
-    from ledger.section2 import hits_zero
+    from mpisign.audit.claims.section2 import hits_zero
 
     known = file("example2")
     assert hits_zero(known) == "confirmed"
@@ -364,13 +367,13 @@ def test_a_start_at_the_root_of_eta_ends_at_zero(file, ledger):
 def test_figure_1_needs_methods_that_are_linear(file, entry, ledger, monkeypatch):
     known = entry("figure_1", {"figure1": file("figure1")})
     assert (known.verdict, known.corrected_verdict) == ("vacuous", "confirmed")
-    monkeypatch.setattr("ledger.section5.linear", lambda gap: ledger.entry.Verdict("violated"))
+    monkeypatch.setattr("mpisign.audit.claims.section5.linear", lambda gap: ledger.claim.Verdict("violated"))
     assert entry("figure_1", {"figure1": file("figure1")}).verdict == "violated"
 
 
 def test_the_ledger_and_the_theory_have_the_same_four_words(ledger):
-    assert tuple(ledger.entry.Verdict) == (*get_args(Word), "not run")
-    assert set(ledger.entry.MEANINGS) == set(ledger.entry.Verdict)
+    assert tuple(ledger.claim.Verdict) == (*get_args(Word), "not run")
+    assert set(ledger.claim.MEANINGS) == set(ledger.claim.Verdict)
 
 
 def test_a_run_that_was_cut_short_gives_no_more_than_a_counterexample(ledger, tmp_path):
@@ -396,8 +399,8 @@ def test_a_run_that_was_cut_short_gives_no_more_than_a_counterexample(ledger, tm
 
 
 def test_two_repeats_have_no_interval(ledger):
-    import interval
+    from mpisign.audit import intervals
 
-    assert str(interval.mean(np.array([1.0, 2.0]))) == "1.5 [no interval: fewer than 3 repeats]"
-    assert interval.geometric_mean(np.array([1.0, 4.0])).high == np.inf
-    assert interval.mean(np.array([1.0, 2.0, 3.0])).high < np.inf
+    assert str(intervals.mean(np.array([1.0, 2.0]))) == "1.5 [no interval: fewer than 3 repeats]"
+    assert intervals.geometric_mean(np.array([1.0, 4.0])).high == np.inf
+    assert intervals.mean(np.array([1.0, 2.0, 3.0])).high < np.inf

@@ -12,14 +12,14 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpisign.datasets import BUNDLED, load
-from mpisign.objective import Objective, descend, newton
+from mpisign.comm.communicator import Alone
+from mpisign.config.validation import BadInput
+from mpisign.data.linear_rows import signed
+from mpisign.data.loading import BUNDLED, load
 from mpisign.problems import PROBLEMS
+from mpisign.problems.distributed_objective import Objective, descend, newton
 from mpisign.problems.logistic import Logistic
 from mpisign.problems.regularisers import Nonconvex
-from mpisign.ranks import Alone
-from mpisign.rows import signed
-from mpisign.settings import BadInput
 from objectives import (
     assert_limits_smoothness,
     brute_force,
@@ -121,7 +121,7 @@ def test_L_of_wide_or_large_data_is_between_limits(monkeypatch):
 
 @pytest.mark.parametrize("entries", [1, 13, 20, 10**6])
 def test_the_hessian_in_blocks_is_the_hessian(monkeypatch, entries):
-    monkeypatch.setattr("mpisign.objective._ENTRIES", entries)
+    monkeypatch.setattr("mpisign.problems.distributed_objective._ENTRIES", entries)
     features, labels, problem = small_logistic(2, n=40, d=6)
     x = np.linspace(-1, 1, 6)
     pulls = 1 / (1 + np.exp(features @ x * labels))

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from launch import call, programs
-from mpisign.cli import main
-from mpisign.optimum import Known, keep
+from mpisign.cli.main import main
 from mpisign.problems import PROBLEMS, Minimum
+from mpisign.problems.reference_solution import Known, keep
 
 pytestmark = pytest.mark.ranks
 
@@ -29,8 +29,8 @@ step = { kind = "constant", alpha = 1.0 }
 
 RANK = """
 import sys, threading
-import mpisign.connection, mpisign.nodes, mpisign.runner, mpisign.world
-from mpisign.cli import main
+import mpisign.comm.startup, mpisign.aggregation.node_exchange, mpisign.engine.runner, mpisign.comm.mpi
+from mpisign.cli.main import main
 
 def private():
     with open("/proc/self/status") as status:

@@ -10,9 +10,9 @@ import pytest
 import xarray
 
 from digests import digests
-from mpisign.cli import main
-from mpisign.seal import unseal
-from mpisign.trajectory import Trajectory
+from mpisign.cli.main import main
+from mpisign.storage.checksum import unseal
+from mpisign.storage.trajectory import Trajectory
 
 JOB = """
 seed = 5

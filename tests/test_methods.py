@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import alone
-from mpisign.methods import METHODS
+from mpisign.algorithms.methods import METHODS
 
 LAMBDA = np.array([1.0, 4.0])
 
@@ -154,10 +154,10 @@ def test_error_feedback_loses_nothing(workers, tmp_path):
     d, alpha = 7, 0.01
     rng = np.random.default_rng(workers)
     method = METHODS["ef-sign"]()
-    from mpisign.exchanges import meeting
-    from mpisign.randomness import Draws
-    from mpisign.ranks import Alone
-    from mpisign.server import SERVERS
+    from mpisign.aggregation.exchange_registry import meeting
+    from mpisign.aggregation.server import SERVERS
+    from mpisign.comm.communicator import Alone
+    from mpisign.rng import Draws
 
     server = SERVERS[method.message](meeting("server", Alone()), workers, d, "exact", Draws(1, 0))
     memory, x, total = [method.memory(d) for _ in range(workers)], np.zeros(d), np.zeros(d)

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from launch import ROOT, mpisign
-from mpisign.cli import main
+from mpisign.cli.main import main
+from mpisign.config.validation import in_utf8
 from mpisign.data.file import DataFile
-from mpisign.settings import in_utf8
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 ODD = os.fsdecode(b"\xff")
 JOB = """

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from laws import CE_A, CE_B, data_of
-from mpisign.oracles import ORACLES
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS
 from mpisign.problems.logistic import Logistic
-from mpisign.rows import signed
 from mpisign.theory.noise import Law, known, mean_law, sign_probability
 
 seeds = st.integers(0, 2**32 - 1)

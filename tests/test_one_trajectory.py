@@ -8,8 +8,8 @@ import pytest
 
 from digests import ZEROS, digests, policies
 from launch import call, mpirun, mpisign
-from mpisign.exchanges import EXCHANGES
-from mpisign.methods import METHODS
+from mpisign.aggregation.exchange_registry import EXCHANGES
+from mpisign.algorithms.methods import METHODS
 
 pytestmark = pytest.mark.ranks
 
@@ -136,9 +136,9 @@ def test_one_process_imports_neither_mpi4py_nor_what_is_slow_to_import(tmp_path)
         '[[runs]]\nmethod = "scaled-sign"\nworkers = 3\nstep = { kind = "constant", alpha = 0.1 }\n'
     )
     assert mpisign("run", job, "-o", tmp_path / "first.h5").returncode == 0  # f* is solved for once
-    slow = ("mpi4py", "scipy.stats", "scipy.optimize", "sklearn", "matplotlib", "mpisign.data.scan")
+    slow = ("mpi4py", "scipy.stats", "scipy.optimize", "sklearn", "matplotlib", "mpisign.data.libsvm_scanner")
     code = (
-        "import sys; from mpisign.cli import main; "
+        "import sys; from mpisign.cli.main import main; "
         f"status = main(['run', {str(job)!r}, '-o', {str(tmp_path / 'lone.h5')!r}]); "
         f"print(*(name for name in {slow} if name in sys.modules)); "
         "sys.exit(status)"

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from laws import CE_A, data_of
-from mpisign.oracles import ORACLES
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.config.validation import BadInput
+from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS, Minimum, Problem
 from mpisign.problems.logistic import Logistic
-from mpisign.randomness import Draws, Purpose
-from mpisign.rows import signed
-from mpisign.settings import BadInput
+from mpisign.rng import Draws, Purpose
 from objectives import gradient
 
 MODES = {

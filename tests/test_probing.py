@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from laws import CE_A, data_of, drift_by_enumeration
-from mpisign.oracles import ORACLES
-from mpisign.probing import probe
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.audit.probing import probe
 from mpisign.problems import PROBLEMS
-from mpisign.randomness import Draws
+from mpisign.rng import Draws
 
 FALSE_ALARM = 1e-6
 SIGMAS = stats.norm.isf(FALSE_ALARM / 2)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from mpisign.objective import Objective
+from mpisign.comm.communicator import Alone
+from mpisign.config.validation import BadInput
 from mpisign.problems import PROBLEMS, Problem
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
+from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.definiteness import rank_of_semidefinite
 from objectives import (
     assert_limits_smoothness,

@@ -13,14 +13,14 @@ import pytest
 
 from digests import digests
 from launch import ROOT, call, mpisign, programs
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 README = (ROOT / "README.md").read_text()
 PAGES = "\n".join([README, *((ROOT / folder / "README.md").read_text() for folder in ("jobs", "analysis"))])
 COMMANDS = [
     line for block in re.findall(r"^```sh\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
-LEDGER = ROOT / "analysis" / "ledger"
+LEDGER = ROOT / "mpisign" / "audit" / "claims"
 QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in command]
 ELSEWHERE = {*QUICKSTART, "mpisign bench --quick", "mpisign doctor"}
 """What jobs/quickstart.sh runs as well, and what tests/test_bench.py and tests/test_doctor.py run."""
@@ -248,13 +248,13 @@ def test_the_loop_is_as_it_is_shown():
 
 
 def test_every_kind_is_named():
-    from mpisign.datasets import BUNDLED
-    from mpisign.exchanges import EXCHANGES
-    from mpisign.methods import METHODS
-    from mpisign.oracles import ORACLES
+    from mpisign.aggregation.exchange_registry import EXCHANGES
+    from mpisign.algorithms.initial_points import STARTS
+    from mpisign.algorithms.methods import METHODS
+    from mpisign.algorithms.oracles import ORACLES
+    from mpisign.algorithms.step_sizes import STEPS
+    from mpisign.data.loading import BUNDLED
     from mpisign.problems import PROBLEMS
-    from mpisign.starts import STARTS
-    from mpisign.steps import STEPS
 
     for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES, BUNDLED):
         assert [name for name in registry if f"`{name}`" not in PAGES and f'"{name}"' not in PAGES] == []

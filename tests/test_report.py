@@ -15,8 +15,8 @@ from selenium.webdriver.chrome.service import Service
 
 from alone import run_alone
 from launch import ROOT
-from mpisign.cli import main
-from mpisign.trajectory import Trajectory
+from mpisign.cli.main import main
+from mpisign.storage.trajectory import Trajectory
 
 RUNS = {
     "example1": ["example1"],
@@ -39,9 +39,9 @@ def analysis():
     """The modules of analysis/, as a script finds them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "analysis")
-        import report
+        from mpisign.audit.report import build
 
-        yield report
+        yield build
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def script(analysis, monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["report.py", *map(str, arguments)])
-        return analysis.main(), *capsys.readouterr()
+        return analysis.main(None), *capsys.readouterr()
 
     return run
 
@@ -130,7 +130,7 @@ def test_a_file_without_what_a_claim_needs_leaves_it_open(claims):
 
 
 def test_a_claim_sees_every_file_of_its_job(report, claims):
-    from ledger.section5 import figure_2a
+    from mpisign.audit.claims.section5 import figure_2a
 
     found, folder = claims["example-1"], report[0].parent
     assert [caption.split()[-1] for caption in found["figures"]] == ["example1-again.h5.", "example1.h5."]
@@ -147,7 +147,7 @@ def test_a_claim_sees_every_file_of_its_job(report, claims):
 def test_a_run_that_was_cut_off_is_not_taken_for_one_that_diverged(report, analysis):
     file = Trajectory(report[0].parent / "results" / "figure2.h5")
     file.runs[0].repeats[1].status = "running"
-    entry = analysis.ledger.judged(analysis.ledger.figure_2a, {"figure2": [file]})
+    entry = analysis.claims.judged(analysis.claims.figure_2a, {"figure2": [file]})
     assert entry.verdict == "inconclusive"
     assert entry.table is None
     assert "cut off" in entry.evidence[0]
@@ -163,7 +163,7 @@ def test_it_prints_a_line_for_each_claim(report, claims):
 
 
 def test_several_parts_of_a_claim_make_one_verdict(analysis):
-    from ledger.entry import Verdict, together
+    from mpisign.audit.claims.claim import Verdict, together
 
     yes, no, open_ = Verdict.CONFIRMED, Verdict.VIOLATED, Verdict.INCONCLUSIVE
     for parts, verdict in (([yes, yes], yes), ([yes, open_, no], no), ([yes, open_], open_), ([], open_)):
@@ -216,7 +216,7 @@ def test_a_page_that_names_a_file_whose_name_is_no_utf_8_is_written(analysis, tm
 
 
 def test_mathematics_is_typeset_and_the_rest_escaped(analysis):
-    from page import maths
+    from mpisign.audit.report.page import maths
 
     assert maths("x_{k+1} < ζ^{k} & <b>x_k</b>") == "x<sub>k+1</sub> &lt; ζ<sup>k</sup> &amp; &lt;b&gt;x_k&lt;/b&gt;"
     assert maths("holds: 0.99 [0.9, 1.1]") == "holds: 0.99\u00a0[0.9,\u00a01.1]"

@@ -11,16 +11,16 @@ import pytest
 import stopping
 from digests import digests, policies, records
 from launch import mpirun, mpisign
-from mpisign import planning
-from mpisign.checkpoints import Stopped, StopSignals
-from mpisign.cli import main
-from mpisign.methods import METHODS
-from mpisign.objective import Objective
-from mpisign.optimum import optimum
+from mpisign.algorithms.methods import METHODS
+from mpisign.cli.main import main
+from mpisign.comm.communicator import Alone
+from mpisign.comm.shared_arrays import unshared
+from mpisign.engine import planning
+from mpisign.engine.checkpointing import Stopped, StopSignals
 from mpisign.problems import PROBLEMS
-from mpisign.ranks import Alone
-from mpisign.sharing import unshared
-from mpisign.trajectory import Trajectory
+from mpisign.problems.distributed_objective import Objective
+from mpisign.problems.reference_solution import optimum
+from mpisign.storage.trajectory import Trajectory
 
 ITERATIONS = 40
 RUNS = [(method, "exact") for method in METHODS] + [("sign", "coin"), ("scaled-sign", "plus")]

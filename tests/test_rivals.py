@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import SGDClassifier
 
-from mpisign.bench.rivals import classifier, example5, plain
-from mpisign.bench.timing import QUICK
+from mpisign.data.linear_rows import DenseRows
 from mpisign.problems.logistic import Logistic
-from mpisign.rows import DenseRows
+from mpisign.tools.bench.baselines import classifier, example5, plain
+from mpisign.tools.bench.timing import QUICK
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_plain_program_has_our_gradient(problem, samples):
 @pytest.mark.parametrize("samples", [np.arange(60), np.array([5, 5, 41])], ids=["all", "a batch"])
 def test_a_step_of_torch_is_down_our_gradient(problem, samples):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from mpisign.bench.rivals import ddp
+    from mpisign.tools.bench.baselines import ddp
 
     module, x = ddp.model(7), np.random.default_rng(4).standard_normal(7).astype(np.float32)
     module.weight.data[:] = torch.from_numpy(x)

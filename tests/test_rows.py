@@ -9,14 +9,14 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpisign import optimum as optimum_module
-from mpisign.datasets import load, opened
-from mpisign.objective import Objective, newton
-from mpisign.optimum import optimum
+from mpisign.comm.communicator import Alone
+from mpisign.comm.shared_arrays import unshared
+from mpisign.data.linear_rows import DenseRows, SparseRows, signed, stored
+from mpisign.data.loading import load, opened
+from mpisign.problems import reference_solution as optimum_module
+from mpisign.problems.distributed_objective import Objective, newton
 from mpisign.problems.logistic import Logistic
-from mpisign.ranks import Alone
-from mpisign.rows import DenseRows, SparseRows, signed, stored
-from mpisign.sharing import unshared
+from mpisign.problems.reference_solution import optimum
 
 
 def sparse(rows, dtype):

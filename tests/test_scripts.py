@@ -6,11 +6,11 @@ from itertools import count
 import pytest
 
 from launch import ROOT
-from mpisign.checkpoints import Checkpoints
-from mpisign.cli import main
-from mpisign.experiment import read
-from mpisign.settings import BadInput
-from mpisign.trajectory import Trajectory
+from mpisign.cli.main import main
+from mpisign.config.experiment import read
+from mpisign.config.validation import BadInput
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.storage.trajectory import Trajectory
 
 JOBS = {
     "example1": ["example1"],
@@ -99,7 +99,7 @@ def test_the_start_of_the_paper_is_not_taken_for_granted(folder, monkeypatch, sc
 @pytest.fixture
 def example5(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    import example5
+    from mpisign.audit.figures.paper import example5
 
     return example5
 
@@ -126,7 +126,7 @@ def test_two_files_of_one_batch_size_have_a_column_each(run, example5):
 
 def test_only_what_diverged_is_called_so(example5):
     """Once a row and side, whichever file it is of."""
-    from claims import Finding
+    from mpisign.audit.run_comparison import Finding
 
     unclear, lost = Finding("inconclusive", "one repeat only"), Finding("violated", "a diverged")
     rows = {"unclear": {"x": unclear, "y": unclear}, "$lost": {"x": unclear, "y": lost}, "both": {"x": lost, "y": lost}}

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mpisign.exchanges import meeting
-from mpisign.methods import METHODS
-from mpisign.randomness import Draws, Purpose
-from mpisign.ranks import Alone
-from mpisign.server import SERVERS
+from mpisign.aggregation.exchange_registry import meeting
+from mpisign.aggregation.server import SERVERS
+from mpisign.algorithms.methods import METHODS
+from mpisign.comm.communicator import Alone
+from mpisign.rng import Draws, Purpose
 
 ZEROS = ("exact", "coin", "plus")
 WORKERS = (1, 2, 3, 4, 7, 16)

@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 
 from launch import ROOT, environment, programs
-from mpisign import choice, sharing, world
-from mpisign.doctor import ranks as doctor
-from mpisign.forecast import report
-from mpisign.forecast.pretended import Pretended
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
-from mpisign.sharing import copied
+from mpisign.aggregation import autotune
+from mpisign.comm import mpi, shared_arrays
+from mpisign.comm.communicator import Alone
+from mpisign.comm.shared_arrays import copied
+from mpisign.config.validation import BadInput
+from mpisign.tools.doctor import ranks as doctor
+from mpisign.tools.dryrun import report
+from mpisign.tools.dryrun.mock_communicator import Pretended
 
 
 def one(monkeypatch, free):
     """A world of one rank, on a machine with so many bytes of shared memory."""
-    monkeypatch.setattr(world, "room", lambda: free)
-    made = object.__new__(world.World)
+    monkeypatch.setattr(mpi, "room", lambda: free)
+    made = object.__new__(mpi.World)
     made.rank, made.size = 0, 1
     made._communicator = SimpleNamespace(allreduce=lambda value, how: value)
     made._mpi = SimpleNamespace(LAND=None, MIN=None)
     made.__dict__["node"] = SimpleNamespace(root=True, _communicator=SimpleNamespace(bcast=lambda layout: layout))
-    monkeypatch.setattr(world.World, "agree", lambda ranks, complaint: Alone().agree(complaint))
+    monkeypatch.setattr(mpi.World, "agree", lambda ranks, complaint: Alone().agree(complaint))
     return made
 
 
@@ -34,12 +35,12 @@ def test_data_without_room_are_copied(monkeypatch, capsys):
     found = one(monkeypatch, 8000).share(lambda: copied(data))
     assert (found["rows"] == data["rows"]).all()
     said = "/dev/shm has no room for 8000 bytes of data: each rank keeps a copy of its own"
-    assert capsys.readouterr().err == f"mpisign: {said}; {sharing.TO_DO}\n"
+    assert capsys.readouterr().err == f"mpisign: {said}; {shared_arrays.TO_DO}\n"
 
 
 def test_a_window_without_room_is_refused(monkeypatch):
     with pytest.raises(BadInput) as refused:
-        one(monkeypatch, sharing.MARGIN + 79)._window(10)
+        one(monkeypatch, shared_arrays.MARGIN + 79)._window(10)
     assert str(refused.value).startswith("/dev/shm: no room on a node for 80 bytes that its ranks share; ")
     assert str(refused.value).endswith(", or take --exchange server")
 
@@ -49,14 +50,14 @@ def test_auto_does_not_take_it(monkeypatch):
         if exchange.args[0] == "node":
             raise BadInput("/dev/shm", "no room")
 
-    monkeypatch.setattr(choice, "meeting", lambda name, ranks: SimpleNamespace(args=[name]))
-    monkeypatch.setattr(choice, "_trial", lambda ranks, server: 1e-6)
-    assert "node" not in choice.choose("auto", Pretended(0, 2), plan).why
+    monkeypatch.setattr(autotune, "meeting", lambda name, ranks: SimpleNamespace(args=[name]))
+    monkeypatch.setattr(autotune, "_trial", lambda ranks, server: 1e-6)
+    assert "node" not in autotune.choose("auto", Pretended(0, 2), plan).why
 
 
 @pytest.mark.parametrize(("free", "well"), [(2**26, False), (2**30, True), (None, None)])
 def test_doctor_looks(free, well, monkeypatch):
-    monkeypatch.setattr(sharing, "room", lambda: free)
+    monkeypatch.setattr(shared_arrays, "room", lambda: free)
     assert [not check.advice for check in doctor._shared_memory()] == ([] if well is None else [well])
 
 
@@ -64,9 +65,9 @@ def test_the_dry_run_speaks_of_it(monkeypatch):
     held = SimpleNamespace(common=10**6)
     monkeypatch.setattr(report.memory, "held", lambda *arguments: held)
     asked, base = SimpleNamespace(plan=None, ranks=3), SimpleNamespace(data=2 * 10**6)
-    monkeypatch.setattr(sharing, "room", lambda: 10**7)
+    monkeypatch.setattr(shared_arrays, "room", lambda: 10**7)
     assert not list(report._shared(asked, base))
-    monkeypatch.setattr(sharing, "room", lambda: 2 * 10**6)
+    monkeypatch.setattr(shared_arrays, "room", lambda: 2 * 10**6)
     (line,) = report._shared(asked, base)
     assert line.startswith("/dev/shm: 2.0 MB are free, and ranks of one node would share 3.0 MB: ")
 
@@ -80,7 +81,9 @@ def test_a_small_dev_shm(tmp_path):
     if not tried or tried.returncode:
         pytest.skip(f"no mount namespace here: {tried.stderr if tried else 'no unshare'}")
     folder = programs("mpich")
-    code = "import numpy as np; from mpisign.connection import connect; from mpisign.sharing import copied\n"
+    code = (
+        "import numpy as np; from mpisign.comm.startup import connect; from mpisign.comm.shared_arrays import copied\n"
+    )
     code += "with connect() as ranks: print(ranks.share(lambda: copied({'x': np.ones(2**21)}))['x'].sum())"
     line = f'{small} && {folder}/mpiexec -n 2 {folder}/python -m mpi4py -c "$CODE"'
     done = subprocess.run(

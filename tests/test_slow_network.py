@@ -14,9 +14,9 @@ import pytest
 
 from alone import SGD_AND_SIGNS, run_alone
 from launch import ROOT, call, programs
-from mpisign.bench import record
-from mpisign.bench.timing import Time
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
+from mpisign.tools.bench import results_file
+from mpisign.tools.bench.timing import Time
 
 NETWORK = ROOT / "jobs" / "network"
 PREFIX = f"test{os.getpid()}"
@@ -293,7 +293,7 @@ def test_beyond_the_rates_that_were_measured_there_is_no_number(results, script,
     assert (status, err) == (0, "")
     said = r"faster than SGD at every rate measured: inf \[inf, inf\] Mbit/s \(in 7\d% of the resamples\), measured; "
     assert re.search(said, out)
-    from network import below
+    from mpisign.audit.figures.beyond.network import below
 
     assert below(np.zeros(400), "rate") == "at no rate: 0 [0, 0] Mbit/s"
     assert below(np.full(400, np.nan), "rate") == "at no rate, or only above some"
@@ -302,7 +302,7 @@ def test_beyond_the_rates_that_were_measured_there_is_no_number(results, script,
 def test_rounds_are_read_from_beside(results, script, tmp_path):
     times = [Time("allreduce float32", "", 5, 1000, [3.0, 4.0, 5.0]), Time("round", "server", 5, 1000, [1.0, 2.0, 1.0])]
     for path in results[:3]:
-        record.write(path.with_suffix(".json"), times, {})
+        results_file.write(path.with_suffix(".json"), times, {})
     status, out, err = script("network", *results, "-o", tmp_path)
     assert (status, err) == (0, "")
     assert out.count("Allreduce of float32, d = 1000, 4e+03 ms; over a round of signs, server 3\n") == 3
@@ -310,7 +310,7 @@ def test_rounds_are_read_from_beside(results, script, tmp_path):
 
 def test_crossings(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    from network import crossing
+    from mpisign.audit.figures.beyond.network import crossing
 
     rates = np.array([1.0, 10.0, 100.0])
     ratios = np.array([[4.0, 9.0, 0.5], [2.0, 3.0, 0.3], [0.5, 2.0, 0.1]])

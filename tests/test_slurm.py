@@ -17,7 +17,7 @@ import pytest
 
 from digests import digests, records
 from launch import ROOT, call, programs
-from mpisign.trajectory import Trajectory
+from mpisign.storage.trajectory import Trajectory
 
 pytestmark = pytest.mark.ranks
 
@@ -29,8 +29,8 @@ REPEATS, WORKERS = 5, 2
 # However fast the machine is, a job lasts until it is stopped; nor do many ranks on few cores last for ever.
 PACED = """
 import os, time
-from mpisign.settings import settings
-from mpisign.steps import Constant
+from mpisign.config.validation import settings
+from mpisign.algorithms.step_sizes import Constant
 
 @settings
 class Paced(Constant):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import null_space
 
-from mpisign.theory import pl, smoothness
-from mpisign.theory.pl import pl_constant, pl_constant_of_toy
+from mpisign.theory import polyak_lojasiewicz, smoothness
+from mpisign.theory.polyak_lojasiewicz import pl_constant, pl_constant_of_toy
 from mpisign.theory.smoothness import certifies, sign_limits
 from objectives import brute_force, random_hessian, seeds
 
@@ -187,5 +187,5 @@ def test_the_toy_s_pl_constant_ends_where_the_gradient_has_another_zero():
 def test_no_more_than_the_least_ratio_is_certified(omega):
     k = np.array([omega**2])
     least = ratios(omega, np.linspace(1, 4, 1_000_001) / omega).min()
-    assert pl._is_below_all_ratios(k, least * (1 - 1e-6))
-    assert not pl._is_below_all_ratios(k, least * (1 + 1e-6))
+    assert polyak_lojasiewicz._is_below_all_ratios(k, least * (1 - 1e-6))
+    assert not polyak_lojasiewicz._is_below_all_ratios(k, least * (1 + 1e-6))

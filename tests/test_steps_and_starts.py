@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from alone import run_alone
-from mpisign.randomness import Draws, Purpose
-from mpisign.settings import BadInput
-from mpisign.starts import STARTS
-from mpisign.steps import STEPS
-from mpisign.trajectory import Trajectory
+from mpisign.algorithms.initial_points import STARTS
+from mpisign.algorithms.step_sizes import STEPS
+from mpisign.config.validation import BadInput
+from mpisign.rng import Draws, Purpose
+from mpisign.storage.trajectory import Trajectory
 
 # kind -> (its keys, n, k -> alpha_k)
 STEP_EXAMPLES = {

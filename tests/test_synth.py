@@ -8,12 +8,12 @@ import pytest
 import scipy.sparse
 
 from launch import mpirun, mpisign
-from mpisign.data.epsilon import Epsilon
+from mpisign.comm.communicator import Alone
 from mpisign.data.file import DataFile
-from mpisign.data.rcv1 import Rcv1
-from mpisign.data.synth import KINDS, Recipe, synthesise
-from mpisign.datasets import load
-from mpisign.ranks import Alone
+from mpisign.data.loading import load
+from mpisign.data.synthetic.epsilon import Epsilon
+from mpisign.data.synthetic.generate import KINDS, Recipe, synthesise
+from mpisign.data.synthetic.rcv1 import Rcv1
 
 every_kind = pytest.mark.parametrize("like", list(KINDS))
 
@@ -60,7 +60,7 @@ def test_a_file_has_its_shape_and_unit_rows(tmp_path, like, dtype):
 
 @every_kind
 def test_the_rows_are_a_function_of_the_seed_and_n_only_says_where_they_end(tmp_path, like, monkeypatch):
-    monkeypatch.setattr("mpisign.data.epsilon._BLOCK_NUMBERS", 20 * 40)
+    monkeypatch.setattr("mpisign.data.synthetic.epsilon._BLOCK_NUMBERS", 20 * 40)
     monkeypatch.setattr(Rcv1, "block_rows", 20)
     long, short = (made(tmp_path / f"{n}.h5", like, n, 40) for n in (70, 33))
     assert (dense(long.rows(0, 33)) == dense(short.features())).all()
@@ -168,7 +168,7 @@ def test_rcv1_can_be_learnt(rcv1):
     ],
 )
 def test_the_command_refuses_in_one_line(tmp_path, capsys, more, said):
-    from mpisign.cli import main
+    from mpisign.cli.main import main
 
     assert main(["data", "synth", "--like", "epsilon", str(tmp_path / "x.h5"), *more]) == 2
     printed = capsys.readouterr().err
@@ -179,7 +179,7 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, more, said):
 
 def test_the_help_names_the_kinds_and_their_sizes(capsys):
     """It is written by hand: the makers' imports would slow down every command."""
-    from mpisign.cli import main
+    from mpisign.cli.main import main
 
     with pytest.raises(SystemExit):
         main(["data", "synth", "--help"])

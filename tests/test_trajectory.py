@@ -15,12 +15,12 @@ import xarray
 
 from alone import planned, run_alone
 from launch import ROOT, environment
-from mpisign import writing
-from mpisign.attributes import settings
-from mpisign.provenance import provenance, sites
-from mpisign.ranks import Alone
-from mpisign.settings import BadInput
-from mpisign.trajectory import COLUMNS, SCHEMA, Trajectory
+from mpisign.comm.communicator import Alone
+from mpisign.config.validation import BadInput
+from mpisign.engine.attributes import settings
+from mpisign.storage import writer
+from mpisign.storage.provenance import provenance, sites
+from mpisign.storage.trajectory import COLUMNS, SCHEMA, Trajectory
 
 JOB = """
     name = "small"
@@ -157,8 +157,8 @@ def test_records_are_counted_as_they_are_taken(tmp_path, monkeypatch):
     class Column:
         nbytes = property(lambda self: looked.append(self) or 100)
 
-    monkeypatch.setattr(writing, "_MOST_TAKEN", 1000)
-    repeat = writing.RepeatWriter(None, None)
+    monkeypatch.setattr(writer, "_MOST_TAKEN", 1000)
+    repeat = writer.RepeatWriter(None, None)
     monkeypatch.setattr(repeat, "_write", lambda: (written.append(len(repeat._blocks)), repeat._blocks.clear()))
     for _ in range(9):
         repeat.append({"k": Column()})

@@ -16,17 +16,10 @@ from hypothesis import strategies as st
 from alone import run_alone
 from launch import ROOT
 from laws import CE_B, drift_by_enumeration
+from mpisign.storage.trajectory import Trajectory
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.noise import Law
-from mpisign.theory.votes import (
-    flipped_advantage,
-    influence,
-    mean_probability,
-    moments,
-    three_point,
-    vote_drift,
-)
-from mpisign.trajectory import Trajectory
+from mpisign.theory.vote_moments import flipped_advantage, influence, mean_probability, moments, three_point, vote_drift
 
 FALSE_ALARM = 1e-4
 
@@ -203,12 +196,10 @@ LOGISTIC = """
 @pytest.fixture
 def scripts(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "analysis")
-    import flipped
-    import frozen
-    import interval
-    import workers
+    from mpisign.audit import frozen_point, intervals
+    from mpisign.audit.figures.beyond import flipped, workers
 
-    return {"frozen": frozen, "interval": interval, "workers": workers, "flipped": flipped}
+    return {"frozen": frozen_point, "interval": intervals, "workers": workers, "flipped": flipped}
 
 
 def agrees(samples, expected):
@@ -255,8 +246,9 @@ def test_the_vote_read_from_x_is_the_file_s_agreement(files, scripts):
 
 
 def test_repeats_that_are_run_apart_keep_their_numbers(tmp_path):
-    from mpisign import experiment, planning, runner
-    from mpisign.ranks import Alone
+    from mpisign.comm.communicator import Alone
+    from mpisign.config import experiment
+    from mpisign.engine import planning, runner
 
     job = experiment.parse(separable([(1, "exact", 0)]), ["iterations=3"])
     runner.run(planning.plan(job, Alone()), Alone(), tmp_path / "out.h5", range(1, 2))

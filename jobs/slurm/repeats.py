@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mpisign import experiment
-from mpisign.settings import BadInput
+from mpisign.config import experiment
+from mpisign.config.validation import BadInput
 
 parser = argparse.ArgumentParser(allow_abbrev=False)
 parser.add_argument("job", type=Path)

@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mpisign.output import replace_durably
+from mpisign.config.validation import BadInput
 from mpisign.progress import Progress
-from mpisign.settings import BadInput
+from mpisign.storage.output_file import replace_durably
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _READERS: dict[bytes, Callable[[Any], Any]] = {b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open, b"\x1f\x8b": gzip.open}

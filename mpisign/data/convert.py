@@ -11,16 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
+from mpisign.comm.communicator import Ranks
+from mpisign.config.validation import BadInput, in_utf8
 from mpisign.data import compression
+from mpisign.data.chunks import Work
+from mpisign.data.csr import row_norms
 from mpisign.data.file import DataWriter, Layout
-from mpisign.data.rows import row_norms
+from mpisign.data.libsvm import Text
 from mpisign.data.tally import Tally
-from mpisign.data.text import Text
-from mpisign.data.work import Work
-from mpisign.output import check_output
 from mpisign.progress import Progress
-from mpisign.ranks import Ranks
-from mpisign.settings import BadInput, in_utf8
+from mpisign.storage.output_file import check_output
 
 
 class Wanted(NamedTuple):

@@ -26,14 +26,14 @@ import h5py
 import numpy as np
 import scipy.sparse
 
-from mpisign import __version__
+from mpisign._version import __version__
 from mpisign.arrays import Floats, Indices, Signs
-from mpisign.data.room import find_room, reserve
-from mpisign.data.rows import Matrix, Values
-from mpisign.hdf5 import Attributes, Source, reading, typed
-from mpisign.seal import BYTES as SEAL_BYTES
-from mpisign.seal import seal
-from mpisign.settings import BadInput, shown
+from mpisign.config.validation import BadInput, shown
+from mpisign.data.csr import Matrix, Values
+from mpisign.storage.checksum import BYTES as SEAL_BYTES
+from mpisign.storage.checksum import seal
+from mpisign.storage.disk_space import find_room, reserve
+from mpisign.storage.hdf5 import Attributes, Source, reading, typed
 
 _OURS, SCHEMA = "mpisign-data/", "mpisign-data/1"
 _BLOCK_BYTES = 2**24

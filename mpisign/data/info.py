@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mpisign.config.validation import one_line
 from mpisign.data.file import DataFile
-from mpisign.settings import one_line
 
 
 def line(path: Path) -> str:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from mpisign.arrays import Floats, Signs
+from mpisign.config.validation import BadInput
+from mpisign.data.chunks import Work
 from mpisign.data.file import Layout
-from mpisign.data.text import Text
-from mpisign.data.work import Work
-from mpisign.settings import BadInput
+from mpisign.data.libsvm import Text
 
 DENSE = 0.25
 """The density above which a file is dense unless it is told."""

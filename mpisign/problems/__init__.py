@@ -1,11 +1,11 @@
 """The objectives f; one file each."""
 
-from mpisign.problems.finite import FiniteQuadratic
+from mpisign.config.registry import Registry
+from mpisign.problems.base import Minimum, Problem
+from mpisign.problems.finite_sum import FiniteQuadratic
 from mpisign.problems.logistic import logistic
-from mpisign.problems.problem import Minimum, Problem
 from mpisign.problems.quadratic import Quadratic, Separable
 from mpisign.problems.toy import Toy
-from mpisign.registry import Registry
 
 PROBLEMS: Registry[Problem] = Registry(
     "problems",

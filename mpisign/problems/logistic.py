@@ -10,14 +10,14 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats, Indices
-from mpisign.datasets import Scaling, opened, usual_scaling
-from mpisign.objective import SMALL, Objective, Scaled, descend, newton
+from mpisign.comm.shared_arrays import Share, unshared
+from mpisign.config.validation import BadInput, Positive, checked
+from mpisign.data.linear_rows import Matrix, Rows, stored
+from mpisign.data.loading import Scaling, opened, usual_scaling
+from mpisign.problems.base import Minimum, Problem
 from mpisign.problems.certificate import MARGIN_ERROR, global_limit, local_limit
-from mpisign.problems.problem import Minimum, Problem
+from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
-from mpisign.rows import Matrix, Rows, stored
-from mpisign.settings import BadInput, Positive, checked
-from mpisign.sharing import Share, unshared
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise, limited
 from mpisign.theory.smoothness import smoothness

@@ -3,13 +3,13 @@
 import numpy as np
 
 from mpisign.arrays import Floats
+from mpisign.config.validation import BadInput, checked, shown
 from mpisign.fixed_order import multiply
-from mpisign.objective import Objective
-from mpisign.problems.problem import Problem, finite_vector
-from mpisign.settings import BadInput, checked, shown
+from mpisign.problems.base import Problem, finite_vector
+from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.definiteness import rank_of_semidefinite
-from mpisign.theory.pl import pl_constant
+from mpisign.theory.polyak_lojasiewicz import pl_constant
 from mpisign.theory.smoothness import smoothness
 
 

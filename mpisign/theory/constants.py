@@ -1,9 +1,9 @@
 """Constants of a problem, and how each is known.
 
 L of Assumption 3 comes from `mpisign.theory.smoothness`; the PL constant of Assumption 2, and with it mu of
-Assumption 1, from `mpisign.theory.pl`; sigma^2 of Assumption 4 and p_min from `mpisign.theory.noise`; the drift
-(rho, delta) of the corrected theorems from `mpisign.theory.drift` where it is certified, from `mpisign.probing` where
-it is measured.
+Assumption 1, from `mpisign.theory.polyak_lojasiewicz`; sigma^2 of Assumption 4 and p_min from `mpisign.theory.noise`;
+the drift (rho, delta) of the corrected theorems from `mpisign.theory.drift` where it is certified, from
+`mpisign.audit.probing` where it is measured.
 """
 
 from typing import Literal, NamedTuple

@@ -2,9 +2,11 @@
 
 import pytest
 
-from mpisign import experiment, planning, provenance, runner
-from mpisign.connection import connect
+from mpisign.comm.startup import connect
+from mpisign.config import experiment
+from mpisign.engine import planning, runner
 from mpisign.problems import Toy
+from mpisign.storage import provenance
 
 pytestmark = pytest.mark.mpi
 

@@ -6,19 +6,19 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mpisign import planning, runner
-from mpisign.connection import connect
-from mpisign.exchange import Central, Format
-from mpisign.exchanges import EXCHANGES, meeting
-from mpisign.experiment import parse
-from mpisign.methods import Sign
+from mpisign.aggregation.exchange import Central, Format
+from mpisign.aggregation.exchange_registry import EXCHANGES, meeting
+from mpisign.aggregation.server import SERVERS
+from mpisign.algorithms.methods import Sign
+from mpisign.comm.communicator import Alone
+from mpisign.comm.mpi import World
+from mpisign.comm.startup import connect
+from mpisign.config.experiment import parse
+from mpisign.config.validation import BadInput, settings
+from mpisign.engine import planning, runner
 from mpisign.problems import Problem
-from mpisign.randomness import Draws
-from mpisign.ranks import Alone
-from mpisign.server import SERVERS
-from mpisign.settings import BadInput, settings
-from mpisign.trajectory import Trajectory
-from mpisign.world import World
+from mpisign.rng import Draws
+from mpisign.storage.trajectory import Trajectory
 
 pytestmark = pytest.mark.mpi
 
@@ -145,7 +145,9 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
 def test_a_long_x_is_shared_out_as_the_leader_says(ranks, monkeypatch):
     """Ranks of a node may be bound to more cores or fewer."""
     for odd in (0, 1):
-        monkeypatch.setattr("mpisign.nodes.cores", lambda odd=odd: 1 if ranks.rank % 2 == odd else 64)
+        monkeypatch.setattr(
+            "mpisign.aggregation.node_exchange.cores", lambda odd=odd: 1 if ranks.rank % 2 == odd else 64
+        )
         test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, "node", "signs")
 
 
@@ -194,7 +196,7 @@ def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
 
 
 def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
-    monkeypatch.setattr("mpisign.nodes._make", lambda words, count: False)
+    monkeypatch.setattr("mpisign.aggregation.node_exchange._make", lambda words, count: False)
     exchange = EXCHANGES["node"](ranks, 2, Format(1, 3, 3))
     assert type(exchange) is Central
     exchange.close()
@@ -278,9 +280,9 @@ def test_a_complaint_before_data_are_shared_is_agreed_on_once(ranks):
 
 
 def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
-    from mpisign.objective import Objective
+    from mpisign.data.linear_rows import signed
+    from mpisign.problems.distributed_objective import Objective
     from mpisign.problems.logistic import Logistic
-    from mpisign.rows import signed
 
     rng = np.random.default_rng(5)
     for d in (6, 520):  # the whole Hessian, and conjugate gradients with the Hessian in two blocks for L

@@ -1,0 +1,175 @@
+"""How messages meet: the workers' rows come to whoever combines them, and one reply comes to every rank.
+
+A row is `header` words in front and a payload that can be cut into slices. In one process, and with the single server,
+the root combines whole rows; other exchanges may cut them, and every rank combines a slice. What the words mean is
+the server's business (`mpisign.aggregation.server`): all exchanges give it the same rows in the same order, or, of
+ballots, the same vote, so that the reply is the same bit for bit.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from mpisign.aggregation import majority_vote
+from mpisign.aggregation.messages import Message
+from mpisign.arrays import Floats, Words
+from mpisign.comm.communicator import Ranks
+
+
+class Format(NamedTuple):
+    """The words of a worker's row (`up`) and of the reply (`down`) behind their `header` words.
+
+    fold: the words of the reply that belong to one word of a row: 64, where signs come in and coordinates go out.
+    ballots: the rows are ballots, of which nothing but their `vote` will be asked.
+    """
+
+    header: int
+    up: int
+    down: int
+    fold: int = 1
+    ballots: bool = False
+
+
+def hosted_by(rank: int, size: int, workers: int) -> range:
+    """The workers of a rank: of one process all, of several those of rank 0 none, the others' in blocks."""
+    per_rank = workers if size == 1 else -(-workers // (size - 1))
+    first = 0 if size == 1 else (rank - 1) * per_rank
+    return range(max(first, 0), max(min(first + per_rank, workers), 0))
+
+
+class Exchange(ABC):
+    """One way for rows to meet, planned for one repeat; `close` it when that is over, on every rank.
+
+    hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
+    blocks of at most `per_rank`. table: the hosted workers' outgoing rows, at least `per_rank` of them, of at least
+    header + up words; the server writes the first ones. reply: what every rank holds after `spread`, shape
+    (header + down,). combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their
+    order, as far as this rank combines them, shape (M, header + slice); of ballots (`Format.ballots`) an exchange that
+    answers `vote` without them may leave them empty. numbers: those in front of them, shape (M,). part: the reply to
+    them, to be written before `spread`: the header, and `fold` words for each word of the slice. start: where the slice
+    begins, in words of the whole payload. All words are uint64.
+    bits_up, bits_down: of the rows of all workers, and of the reply to each.
+    """
+
+    table: Words
+    reply: Words
+    rows: Words
+    numbers: Floats
+    part: Words
+    combines: bool
+    start: int
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        self.ranks, self.workers, self.form = ranks, workers, form
+        self.bits_up = 64 * (form.header + form.up) * workers
+        self.bits_down = 64 * (form.header + form.down) * workers
+        self.per_rank = len(hosted_by(min(1, ranks.size - 1), ranks.size, workers))
+        self.hosted = hosted_by(ranks.rank, ranks.size, workers)
+
+    def arrived(self, table: Words) -> Words:
+        """The workers' rows among those of all ranks."""
+        first = 0 if self.ranks.size == 1 else self.per_rank
+        return table[first : first + self.workers]
+
+    def of_all_workers(self, rows: Words) -> Words:
+        """`rows` of the workers hosted here become those of all, in their order, on the root; every rank calls it."""
+        table = self.ranks.table(self.per_rank, rows.shape[1])
+        table[: len(rows)] = rows
+        if table.size:
+            self.ranks.gather(table)
+        return self.arrived(table)
+
+    @abstractmethod
+    def collect(self) -> None:
+        """Bring the rows to where they are combined."""
+
+    def vote(self, weak: Self | None, strict: Words, weak_plane: Words) -> bool:
+        """`majority_vote.vote` on this rank's slice of the rows and, where zeros came, of those of `weak`."""
+        return majority_vote.vote(self.rows, self.rows[:0] if weak is None else weak.rows, strict, weak_plane)
+
+    @abstractmethod
+    def spread(self, ties: int) -> int:
+        """Bring the reply to every rank; `ties` were counted in this rank's part. Returns their sum, on the root."""
+
+    def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
+        """Where this exchange wants x to be kept, with x in it, and the reply that steps there; every rank calls it."""
+        return x, reply
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what MPI holds for it."""
+
+
+class Central(Exchange):
+    """The paper's parameter server: rank 0 combines. One Gather and one Bcast."""
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        self.table = ranks.table(self.per_rank, form.header + form.up)
+        self.reply = self.part = np.zeros(form.header + form.down, dtype=np.uint64)
+        self.combines, self.start = ranks.root, 0
+        self.rows = self.arrived(self.table) if ranks.root else self.table[:0]
+        self.numbers = numbers_of(self.rows)
+        self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
+
+    def collect(self) -> None:
+        self._gather.run()
+
+    def spread(self, ties: int) -> int:
+        self._broadcast.run()
+        return ties
+
+    def close(self) -> None:
+        self._gather.free()
+        self._broadcast.free()
+
+
+class Sharded(Exchange):
+    """Every rank is the server of a slice. One Alltoall of slices and one Allgather of the replies to them.
+
+    Each slice of a row has the row's header in front, so that all ranks see every worker's number; each part of the
+    reply has the count of its ties behind it. A rank sends and receives about one row and one reply, whatever M is.
+    """
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        size, width, header = ranks.size, -(-form.up // ranks.size), form.header
+        down = form.fold * width if form.down else 0
+        self.table = np.zeros((self.per_rank, header + size * width), dtype=np.uint64)
+        self._sent, self._received = np.zeros((2, size, self.per_rank, header + width), dtype=np.uint64)
+        self.rows = self.arrived(self._received.reshape(size * self.per_rank, -1))
+        self.numbers = numbers_of(self.rows)
+        self.combines, self.start = True, ranks.rank * width
+        self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
+        self._own = np.zeros_like(self._parts[0])
+        self.part = self._own[:-1]
+        self._padded = np.zeros(header + size * down, dtype=np.uint64)
+        self.reply = self._padded[: header + form.down]
+        self._alltoall = ranks.alltoall_of(self._sent, self._received)
+        self._allgather = ranks.allgather_of(self._own, self._parts)
+
+    def collect(self) -> None:
+        header = self.form.header
+        self._sent[:, :, :header] = self.table[:, :header]
+        slices = self.table[:, header:].reshape(self.per_rank, self.ranks.size, -1)
+        self._sent[:, :, header:] = slices.swapaxes(0, 1)
+        self._alltoall.run()
+
+    def spread(self, ties: int) -> int:
+        """The parts' headers differ in their flags at most; a flag of one is a flag of the reply."""
+        header = self.form.header
+        self._own[-1] = ties
+        self._allgather.run()
+        np.bitwise_or.reduce(self._parts[:, :header], out=self._padded[:header])
+        self._padded[header:].reshape(self.ranks.size, -1)[:] = self._parts[:, header:-1]
+        return int(self._parts[:, -1].sum())
+
+    def close(self) -> None:
+        self._alltoall.free()
+        self._allgather.free()
+
+
+def numbers_of(rows: Words) -> Floats:
+    """The numbers in front of rows, as they are now and later."""
+    return rows[:, :1].view(np.float64)[:, 0]

@@ -1,0 +1,30 @@
+"""The exchanges by name."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from mpisign.aggregation.exchange import Central, Exchange, Format, Sharded
+from mpisign.comm.communicator import Ranks
+from mpisign.config.registry import Registry
+
+
+def _by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
+    """The ranks of a node meet in shared memory; between nodes the first of each sends counts of ballots."""
+    from mpisign.aggregation.node_exchange import (
+        by_node,  # here: its kernels call POSIX, which a process without ranks need not have
+    )
+
+    return by_node(ranks, workers, form)
+
+
+EXCHANGES: Registry[Exchange] = Registry("exchanges", Exchange, server=Central, sharded=Sharded, node=_by_node)
+"""The names of a job file's `exchange`, but for "auto", and what plans it: of the ranks, M and the format."""
+
+Meeting: TypeAlias = Callable[[int, Format], Exchange]
+"""An exchange, but for what a server knows: meeting(workers, form) plans it."""
+
+
+def meeting(name: str, ranks: Ranks) -> Meeting:
+    """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
+    return partial(EXCHANGES[name] if ranks.size > 1 else Central, ranks)

@@ -1,0 +1,220 @@
+"""What travels: one contiguous row per message, a 64-bit number in front and the payload behind it.
+
+Two forms. `SignMessage`: a sign a coordinate, packed. `DenseMessage`: float64 coordinates. A worker's message and the
+server's reply have one of them, so whoever holds one can do the same things with it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from mpisign.aggregation import bitplanes
+from mpisign.arrays import Floats, Signs, Words
+from mpisign.fixed_order import peak, squares
+from mpisign.jit import kernel
+
+Zeros: TypeAlias = Literal["exact", "coin", "plus"]
+"""What a zero sign and a tied vote become: "exact", zero, as in the paper (a second plane travels when it is
+needed); "coin", a keyed fair coin decides, which has the same expectation; "plus", +1."""
+
+
+Span: TypeAlias = tuple[int, int] | None
+"""Words first, ..., stop - 1 of a plane, which are the coordinates from 64 first on, before 64 stop; None: all."""
+
+
+class Message(ABC):
+    """A vector and a number >= 0, as views of a row that is about to travel or has just arrived.
+
+    ties: of a vote, on the root: the coordinates where the workers' signs added up to zero.
+    """
+
+    ties: int = 0
+
+    @property
+    @abstractmethod
+    def number(self) -> float:
+        """The number in front, by default the l1 norm of what was put; a reply's is the mean, M_k. It can be set."""
+
+    @number.setter
+    @abstractmethod
+    def number(self, number: float) -> None: ...
+
+    @abstractmethod
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        """Write `vector`, shape (d,), and `number` (default: its l1 norm) into the row."""
+
+    @abstractmethod
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+        """x <- x - c * (the vector that is held) in place, shape (d,); of a share, only those coordinates."""
+
+    @abstractmethod
+    def squares(self, unit: float = 1.0) -> float:
+        """Return the squared 2-norm of the vector that is held, over unit^2; of signs, how many are not 0."""
+
+    @abstractmethod
+    def peak(self) -> float:
+        """Return the largest size of a coordinate of the vector that is held, of signs 1."""
+
+    @abstractmethod
+    def signs(self, out: Signs) -> None:
+        """out[:] = the signs of the vector that is held, int8, shape (d,)."""
+
+
+class SignMessage(Message):
+    """Signs, one bit a coordinate: sign = 2 [v > 0] - 1, or [v > 0] + [v >= 0] - 1 when some are zero.
+
+    row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the strict plane [v > 0]. A norm's sign bit is
+    free, so it says whether the weak plane [v >= 0] differs and has to be asked for.
+    weak: uint64, shape (W,), the weak plane; its content counts only when `ternary` is true.
+    dimension: d. coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
+    """
+
+    def __init__(self, dimension: int, row: Words, weak: Words, zeros: Zeros, coin: Callable[[], Words]):
+        self._number, self._number_bits = row[:1].view(np.float64), row[:1].view(np.int64)
+        self.strict, self.weak = row[1:], weak
+        self._dimension, self._zeros, self._coin = dimension, zeros, coin
+
+    @property
+    def number(self) -> float:
+        return abs(self._number.item())
+
+    @number.setter
+    def number(self, number: float) -> None:
+        self._number[0] = math.copysign(number, self._number.item())
+
+    @property
+    def ternary(self) -> bool:
+        """Whether some sign is zero, so that the weak plane is part of the message."""
+        return self._number_bits.item() < 0
+
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        norm, has_zeros = bitplanes.pack(vector, self.strict)
+        if number is None:
+            number = norm
+        if has_zeros:
+            bitplanes.pack_weak(vector, self.weak)
+            self.settle(number, has_zeros)
+        else:
+            self._number[0] = number
+
+    def settle(self, number: float, has_zeros: bool) -> None:
+        """Write the number, and let the zeros policy decide what becomes of the zeros in the planes."""
+        if has_zeros and self._zeros == "coin":
+            bitplanes.settle(self.strict, self.weak, self._coin())
+        elif has_zeros and self._zeros == "plus":
+            self.strict[:] = self.weak
+        ternary = has_zeros and self._zeros == "exact"
+        self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
+
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+        strict, weak = self.strict, self.weak
+        if share is not None:
+            x, strict, weak = x[64 * share[0] : 64 * share[1]], strict[slice(*share)], weak[slice(*share)]
+        if self.ternary:
+            bitplanes.subtract_weak(x, c, strict, weak)
+        else:
+            bitplanes.subtract(x, c, strict)
+
+    def squares(self, unit: float = 1.0) -> float:
+        zeros = bitplanes.differing(self.strict, self.weak) if self.ternary else 0
+        return float(self._dimension - zeros) / unit / unit
+
+    def peak(self) -> float:
+        return 1.0
+
+    def signs(self, out: Signs) -> None:
+        bitplanes.unpack(self.strict, self.weak if self.ternary else self.strict, out)
+
+
+class DenseMessage(Message):
+    """float64 coordinates.
+
+    row: float64, shape (1 + d,): the number, then the vector.
+    """
+
+    def __init__(self, row: Floats):
+        self._row, self.vector = row, row[1:]
+
+    @property
+    def number(self) -> float:
+        return float(self._row[0])
+
+    @number.setter
+    def number(self, number: float) -> None:
+        self._row[0] = number
+
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        norm = _copy_with_norm(vector, self.vector)
+        self._row[0] = norm if number is None else number
+
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+        vector = self.vector
+        if share is not None:
+            x, vector = x[64 * share[0] : 64 * share[1]], vector[64 * share[0] : 64 * share[1]]
+        _subtract_multiple(x, c, vector)
+
+    def squares(self, unit: float = 1.0) -> float:
+        return squares(self.vector, unit)
+
+    def peak(self) -> float:
+        return peak(self.vector)
+
+    def signs(self, out: Signs) -> None:
+        np.sign(self.vector, out=out, casting="unsafe")
+
+
+class Shared(Message):
+    """A reply to ranks that hold x in common: each takes its share of the step, and none goes on before all have.
+
+    share: this rank's. meet: waits for the other ranks.
+    """
+
+    def __init__(self, reply: Message, share: Span, meet: Callable[[], None]):
+        self._reply, self._share, self._meet = reply, share, meet
+
+    @property
+    def number(self) -> float:
+        return self._reply.number
+
+    @number.setter
+    def number(self, number: float) -> None:
+        self._reply.number = number
+
+    @property
+    def ties(self) -> int:  # type: ignore[override]
+        return self._reply.ties
+
+    def put(self, vector: Floats, number: float | None = None) -> None:
+        self._reply.put(vector, number)
+
+    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+        self._meet()  # somebody may still read x_k
+        self._reply.subtract_from(x, c, self._share)
+        self._meet()
+
+    def squares(self, unit: float = 1.0) -> float:
+        return self._reply.squares(unit)
+
+    def peak(self) -> float:
+        return self._reply.peak()
+
+    def signs(self, out: Signs) -> None:
+        self._reply.signs(out)
+
+
+@kernel("float64(float64[::1], float64[::1])")
+def _copy_with_norm(vector: Floats, out: Floats) -> float:
+    norm = 0.0
+    for i in range(len(vector)):
+        out[i] = vector[i]
+        norm += abs(vector[i])
+    return norm
+
+
+@kernel("void(float64[::1], float64, float64[::1])")
+def _subtract_multiple(x: Floats, c: float, vector: Floats) -> None:
+    for i in range(len(x)):
+        x[i] -= c * vector[i]

@@ -1,0 +1,210 @@
+"""The exchange by way of the node: its ranks meet in shared memory; only its first rank, the leader, sends messages.
+
+Inside a node a row is written where the leader reads it, and the reply is read where the leader wrote it: nothing is
+copied and no message sent. Semaphores say when; a rank that waits long sleeps, and others have its core.
+Between nodes the leaders send their workers' numbers and the counts of their ballots: m workers take as many planes as
+m has binary digits, where their rows would take m.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+
+from mpisign.aggregation import majority_vote
+from mpisign.aggregation.bitplanes import words
+from mpisign.aggregation.exchange import Central, Exchange, Format, hosted_by, numbers_of
+from mpisign.aggregation.messages import Message, Shared
+from mpisign.arrays import Floats, Indices, Words
+from mpisign.comm.communicator import Ranks
+from mpisign.comm.launcher import cores
+from mpisign.jit import kernel, sem_post, sem_trywait, sem_wait, yield_core
+
+_LINE = 8
+"""Words of a cache line: each semaphore, at most 32 bytes on Linux, has one to itself."""
+
+LONG = 2**17
+"""The length from which on x is kept once a node: 1 MB."""
+
+_LOOKS = 64
+"""Looks at a semaphore between two offers of the core."""
+
+_SPINS, _SPINS_ON_SHARED_CORES = 20000, 500
+"""Looks at a semaphore before a rank sleeps: about 100 microseconds, and 5 where another rank needs its core.
+
+To sleep and to be woken takes some 20; a rank that goes on looking keeps its core, though it offers it, for up to 80.
+"""
+
+
+class Node(Exchange):
+    """All ranks are on one node: rank 0 combines rows that it never received."""
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        self._node, width = ranks.node, form.header + form.up
+        lines, rows = _LINE * (self._node.size + 1), self._node.size * self.per_rank
+        self._give_x_back: Callable[[], object] = lambda: None
+        memory, self._give_back = ranks.memory(lines + rows * width + form.header + form.down)
+        self._signals = memory[:lines]
+        if self._node.root:
+            _make(self._signals, self._node.size)
+        self._node.agree(None)  # not a post before they are made
+        # While a worker waits, the others may want its core; the leader, while it waits, must not take one of theirs.
+        wanted = self._node.size - (not self._node.root)
+        self._spins = _SPINS if wanted <= cores() else _SPINS_ON_SHARED_CORES
+        self._shared = memory[lines : lines + rows * width].reshape(rows, width)
+        self.table = self._shared[self._node.rank * self.per_rank : (self._node.rank + 1) * self.per_rank]
+        self.reply = self.part = memory[lines + rows * width :]
+        self.combines, self.start = ranks.root, 0
+        self.rows = self.arrived(self._shared) if ranks.root else self._shared[:0]
+        self.numbers = numbers_of(self.rows)
+
+    def collect(self) -> None:
+        self._arrive()
+
+    def spread(self, ties: int) -> int:
+        """The reply stays as it is until every rank has written its rows of the next round."""
+        self._release()
+        return ties
+
+    def _arrive(self) -> None:
+        """The leader waits until every rank of its node is here; the others go on."""
+        if self._node.root:
+            self._wait(0, self._node.size - 1)
+        else:
+            _post(self._signals, 0, 1)
+
+    def _release(self) -> None:
+        """The others wait until the leader is here."""
+        if self._node.root:
+            _post(self._signals, 1, self._node.size)
+        else:
+            self._wait(self._node.rank, 1)
+
+    def _meet(self) -> None:
+        """Every rank of the node waits for every other."""
+        self._arrive()
+        self._release()
+
+    def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
+        """A long x is kept once a node: a step of every rank on its own would wait for memory."""
+        if len(x) < LONG:
+            return x, reply
+        memory, self._give_x_back = self.ranks.memory(len(x))
+        kept = memory.view(np.float64)
+        if self._node.root:
+            kept[:] = x
+        self._meet()
+        return kept, Shared(reply, self._share(words(len(x))), self._meet)
+
+    def _share(self, width: int) -> tuple[int, int]:
+        """This rank's words of `width`; a leader without a core of its own has none.
+
+        Every rank of the node calls it: they may be bound to sets of cores of different size, and must agree.
+        """
+        idle = int(self._node.decided(self._node.size > cores()))
+        each = -(-width // (self._node.size - idle))
+        first = (self._node.rank - idle) * each
+        return max(first, 0), max(first + each, 0)
+
+    def _wait(self, index: int, count: int) -> None:
+        while count := _wait(self._signals, index, count, self._spins):
+            pass  # Python looks at the signals that came
+
+    def close(self) -> None:
+        self._give_back()
+        self._give_x_back()
+
+
+class Nodes(Node):
+    """Ballots over several nodes: the leaders' counts are gathered, and the reply is broadcast to the leaders."""
+
+    def __init__(self, ranks: Ranks, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        self.rows, self.numbers = self._shared[:0], np.zeros(workers)
+        self._leaders, self._front = ranks.leaders, workers * form.header
+        self._digits = min(ranks.largest * self.per_rank, workers).bit_length()
+        self._rows_here, self._workers_here = _who(self)
+        if self._leaders is None:
+            return
+        self._table = self._leaders.table(1, self._front + self._digits * form.up)
+        self._counts = self._table[0, self._front :].reshape(self._digits, form.up)
+        self._collectives = self._leaders.gather_of(self._table), self._leaders.broadcast_of(self.reply)
+
+    def collect(self) -> None:
+        super().collect()
+        if self._leaders is None:
+            return
+        majority_vote.count(self._shared, self._counts)
+        if self._front:
+            self._table[0, self._workers_here] = self._shared[self._rows_here, 0]
+        self._collectives[0].run()
+        if self._front and self.combines:  # each leader's table has zeros where another node's worker has its number
+            np.bitwise_or.reduce(self._table[:, : self._front], axis=0, out=self.numbers.view(np.uint64))
+
+    def vote(self, weak: Self | None, strict: Words, weak_plane: Words) -> bool:
+        counts, weak_counts = self._table, self._table[:0] if weak is None else weak._table
+        cast = self.workers * (1 if weak is None else 2)
+        return majority_vote.vote_counts(counts, weak_counts, self._digits, cast, strict, weak_plane)
+
+    def spread(self, ties: int) -> int:
+        if self._leaders is not None:
+            self._collectives[1].run()
+        return super().spread(ties)
+
+    def close(self) -> None:
+        super().close()
+        if self._leaders is not None:
+            for collective in self._collectives:
+                collective.free()
+
+
+def _who(exchange: Exchange) -> tuple[Indices, Indices]:
+    """The rows of this node's table that have a worker, and the number of each."""
+    hosted = [hosted_by(rank, exchange.ranks.size, exchange.workers) for rank in exchange.ranks.members]
+    rows = [exchange.per_rank * i + j for i, workers in enumerate(hosted) for j in range(len(workers))]
+    return np.array(rows, dtype=np.int64), np.array([m for workers in hosted for m in workers], dtype=np.int64)
+
+
+def by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
+    """Shared memory on one node; over several, counts where the rows are ballots, and else the single server.
+
+    That too where the system has no semaphores between processes, as macOS.
+    """
+    if not _make(np.zeros(_LINE, dtype=np.uint64), 1):
+        return Central(ranks, workers, form)
+    if ranks.largest == ranks.size:
+        return Node(ranks, workers, form)
+    return (Nodes if form.ballots else Central)(ranks, workers, form)
+
+
+def _make(words: Words, count: int) -> bool:
+    """`count` semaphores between processes, each on a line; False where the system has none."""
+    sem_init = ctypes.CDLL(None).sem_init
+    made = [sem_init(ctypes.c_void_p(words[_LINE * i :].ctypes.data), 1, 0) for i in range(count)]
+    return not any(made)
+
+
+@kernel("void(uint64[::1], int64, int64)")
+def _post(semaphores: Words, first: int, stop: int) -> None:
+    """Once to each of the semaphores first, ..., stop - 1."""
+    for i in range(first, stop):
+        sem_post(semaphores, _LINE * i)
+
+
+@kernel("int64(uint64[::1], int64, int64, int64)")
+def _wait(semaphores: Words, index: int, count: int, spins: int) -> int:
+    """Take `count` from a semaphore, after so many looks asleep; returns how many are missing when a signal came."""
+    looks = 0
+    while count:
+        if looks < spins:
+            looks += 1
+            count -= sem_trywait(semaphores, _LINE * index) == 0
+            if looks % _LOOKS == 0:
+                yield_core()
+        elif sem_wait(semaphores, _LINE * index) == 0:
+            count -= 1
+        else:
+            return count
+    return count

@@ -1,0 +1,1 @@
+"""The methods of the paper, with their oracles, step sizes and initial points."""

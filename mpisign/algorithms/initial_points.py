@@ -1,0 +1,73 @@
+"""Where a repeat starts: x_0, the same for every run of the experiment."""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, cast
+
+import numpy as np
+from pydantic import Discriminator, Tag
+
+from mpisign.arrays import Floats
+from mpisign.config.registry import Registry
+from mpisign.config.validation import BadInput, NonNegative, settings
+from mpisign.rng import Draws, Purpose
+
+
+class Start(ABC):
+    """A rule for x_0."""
+
+    @abstractmethod
+    def point(self, dimension: int, draws: Draws) -> Floats:
+        """x_0, float64, shape (d,); a new array, which is stepped in place.
+
+        A function of d and `draws` alone, since every run of a repeat, a resumed one too, asks for it anew. What is
+        random in it comes from `draws.at(Purpose.START, 0, 0)`, another in each repeat; `draws.repeat` is its number.
+        Raises BadInput, naming its own key, where there is none; that is asked for repeat 0 before anything runs.
+        """
+
+
+@settings
+class Normal(Start):
+    """x_0 ~ N(0, size^2 I), another in each repeat (Example 5)"""
+
+    size: NonNegative = 1.0
+
+    def point(self, dimension: int, draws: Draws) -> Floats:
+        return self.size * draws.at(Purpose.START, 0, 0).standard_normal(dimension)
+
+
+def _one_or_many(x: object) -> str:
+    return "[many]" if isinstance(x, list) and x and isinstance(x[0], list) else "[one]"
+
+
+OneOrMany = Annotated[
+    Annotated[list[float], Tag("[one]")] | Annotated[list[list[float]], Tag("[many]")], Discriminator(_one_or_many)
+]
+"""A point, or a list of points; its first entry tells which, so that a complaint names the key that the user wrote."""
+
+
+@settings
+class Point(Start):
+    """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number]"""
+
+    x: OneOrMany
+
+    def point(self, dimension: int, draws: Draws) -> Floats:
+        """Raises BadInput unless every point has d numbers, also those that no repeat reaches."""
+        many = _one_or_many(self.x) == "[many]"
+        points = cast(list[list[float]], self.x if many else [self.x])
+        for i, point in enumerate(points):
+            if len(point) != dimension:
+                key = f"x.{i}" if many else "x"
+                raise BadInput(key, f"expected {dimension} numbers, one a coordinate, got {len(point)}")
+        return np.array(points[draws.repeat % len(points)], dtype=np.float64)
+
+
+@settings
+class Origin(Start):
+    """x_0 = 0"""
+
+    def point(self, dimension: int, draws: Draws) -> Floats:
+        return np.zeros(dimension)
+
+
+STARTS: Registry[Start] = Registry("starts", Start, normal=Normal, point=Point, zeros=Origin)

@@ -1,0 +1,274 @@
+"""The update rules of the paper: what a worker sends, and what every rank does with the reply.
+
+A method is pure: it knows neither the problem, nor the step rule, nor how messages meet. To add one, write a
+class with `encode` (if it sends something else than its gradient) and `step`, and name it in METHODS.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from mpisign.aggregation.messages import Message, Zeros
+from mpisign.arrays import Floats
+from mpisign.config.registry import Registry
+from mpisign.config.validation import Fraction, NonNegative, settings
+from mpisign.fixed_order import peak, squares
+
+
+class Method(ABC):
+    """An update rule.
+
+    message: what workers send and what comes back. "signs": a sign a coordinate and a number; the reply is the
+    majority vote and the mean number. "scaled-signs": the same comes in; the reply is the mean of signs times number.
+    "dense": float64 vectors and a number; the reply holds their means.
+    zeros: what a zero sign and a tied vote become; see `mpisign.aggregation.messages.Zeros`.
+    quadratic: whether the mean of the numbers is the root of the mean of their squares.
+    """
+
+    message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
+    quadratic: ClassVar[bool] = False
+    zeros: Zeros = "exact"
+
+    def memory(self, dimension: int) -> Floats:
+        """What a worker keeps from one iteration to the next, as it is at the start: float64, of any one shape.
+
+        `query` and `encode` get it, and `encode` changes it in place. All that a method remembers of a worker is in it:
+        it is what a resumed run goes on from.
+        """
+        return np.zeros(0)
+
+    def shared(self, dimension: int) -> Floats:
+        """What all ranks keep, the same everywhere, as it is at the start: float64, of any shape, changed in place.
+
+        `step` gets it. All that a method remembers besides the workers' memory is in it.
+        """
+        return np.zeros(0)
+
+    def query(self, x: Floats, memory: Floats) -> Floats:
+        """Where the worker asks for its gradient; shape (d,)."""
+        return x
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        """Put what the worker sends into `message`; `gradient`, shape (d,), may be overwritten."""
+        message.put(gradient)
+
+    @abstractmethod
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        """x_k -> x_{k+1} in place, shape (d,), float64; every rank does the same, from the same reply and `shared`.
+
+        Anything may be done to x here, and only here: `query`, a problem and an oracle read it. It has to follow from
+        the arguments, which are the same on every rank; what is to be remembered is in `shared`, changed in place.
+        """
+
+    @property
+    def only_subtracts(self) -> bool:
+        """Whether `step` does nothing to x but one reply.subtract_from, as each of this module does.
+
+        That alone can be cut into shares, where the ranks of a node have one x in common; a step of somebody else's may
+        do more to x.
+        """
+        return type(self).step.__module__ == __name__
+
+
+@settings
+class GD(Method):
+    """x <- x - alpha (mean of the workers' gradients): GD, and SGD with a stochastic oracle"""
+
+    message: ClassVar[Literal["dense"]] = "dense"
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        reply.subtract_from(x, alpha)
+
+
+@settings
+class Sign(Method):
+    """x <- x - alpha vote: SIGNGD (2), SIGNSGD (3), and its majority vote"""
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        reply.subtract_from(x, alpha)
+
+
+@settings
+class ScaledSign(Method):
+    """x <- x - alpha M_k vote: scaled SIGNGD (14), SIGNSGD (15) and Algorithm 3
+
+    M_k is the mean of the workers' ||g||_1 (scale "l1", as printed) or of ||g||_1 / d ("mean", Remark 4).
+    """
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+    scale: Literal["l1", "mean"] = "l1"
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        scale = reply.number if self.scale == "l1" else reply.number / len(x)
+        reply.subtract_from(x, alpha * scale)
+
+
+@settings
+class Signum(Method):
+    """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g: SIGNUM, the paper's SIGNGDM and SIGNSGDM
+
+    Each worker keeps its own momentum m, which starts at 0.
+    """
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+    beta: Fraction = 0.9
+
+    def memory(self, dimension: int) -> Floats:
+        return np.zeros(dimension)
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        memory *= self.beta
+        gradient *= 1 - self.beta
+        memory += gradient
+        message.put(memory)
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        reply.subtract_from(x, alpha)
+
+
+@settings
+class EFSign(Method):
+    """x <- x - mean of (||p||_1 / d) sign(p), p = alpha g + e, e <- p - what was sent: EF-SIGNGD (12)
+
+    Each worker keeps its own error e; alpha is the paper's lambda. One bit a coordinate and a scale go up, the dense
+    mean of the scaled signs comes back; for one worker it is (12) as printed.
+    """
+
+    message: ClassVar[Literal["scaled-signs"]] = "scaled-signs"
+    zeros: Zeros = "exact"
+
+    def memory(self, dimension: int) -> Floats:
+        return np.zeros((1, dimension))
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        error = memory[0]
+        gradient *= alpha
+        error += gradient
+        message.put(error)
+        message.number /= len(error)
+        message.subtract_from(error, message.number)
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        reply.subtract_from(x, 1.0)
+
+
+@settings
+class EFSignShifted(EFSign):
+    """(12) with the gradient asked at x - e: (13), for which x - e moves as GD does
+
+    The identity z = x - e, z <- z - alpha g(z) is that of one worker; several ask each at x less its own error.
+    """
+
+    def memory(self, dimension: int) -> Floats:
+        return np.zeros((2, dimension))  # e, and room for x - e
+
+    def query(self, x: Floats, memory: Floats) -> Floats:
+        shifted: Floats = memory[1]
+        np.subtract(x, memory[0], out=shifted)
+        return shifted
+
+
+@settings
+class AdaGradNorm(Method):
+    """b^2 <- b^2 + ||g||^2, x <- x - (alpha / b) g, g the mean of the workers' gradients: AdaGrad-Norm (5)
+
+    alpha is the paper's eta; b starts at b0. Where b is 0 so is g, and x stays.
+    """
+
+    message: ClassVar[Literal["dense"]] = "dense"
+    b0: NonNegative = 0.0
+
+    def shared(self, dimension: int) -> Floats:
+        return _squares_of(self.b0)
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
+
+
+@settings
+class SignAdaGradNorm(Method):
+    """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6)
+
+    ||g|| travels, and the root of the mean of its squares comes back: the squares alone would leave float64's range.
+    """
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    quadratic: ClassVar[bool] = True
+    zeros: Zeros = "exact"
+    b0: NonNegative = 0.0
+
+    def shared(self, dimension: int) -> Floats:
+        return _squares_of(self.b0)
+
+    def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
+        unit = _unit(peak(gradient))
+        message.put(gradient, unit * math.sqrt(squares(gradient, unit)))
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        size = reply.number
+        _step_over_b(x, alpha, reply, shared, size, lambda unit: (size / unit) * (size / unit))
+
+
+@settings
+class SignAdaGradCount(Method):
+    """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9)"""
+
+    message: ClassVar[Literal["signs"]] = "signs"
+    zeros: Zeros = "exact"
+    b0: NonNegative = 0.0
+
+    def shared(self, dimension: int) -> Floats:
+        return _squares_of(self.b0)
+
+    def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
+        _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
+
+
+def _unit(size: float) -> float:
+    """Return the power of 2 that numbers of this size are divided by before they are squared: 1 where squares fit."""
+    return 1.0 if size == 0 or 1e-120 < size < 1e120 else math.ldexp(1.0, max(math.frexp(size)[1], -1021))
+
+
+def _squares_of(b0: float) -> Floats:
+    """Return what all ranks keep of b: (b / unit)^2 and the unit."""
+    unit = _unit(b0)
+    return np.array([(b0 / unit) * (b0 / unit), unit])
+
+
+def _step_over_b(
+    x: Floats, alpha: float, reply: Message, shared: Floats, size: float, squares_in: Callable[[float], float]
+) -> None:
+    """b^2 <- b^2 + squares, x <- x - (alpha / b) reply, at any size of b that float64 has.
+
+    shared: (b / unit)^2 and the unit. size: about that of what is added to b. squares_in: unit -> squares / unit^2.
+    """
+    unit = _unit(size)
+    if shared[0] > 0 and (size == 0 or shared[1] > unit):
+        unit = float(shared[1])
+    ratio = float(shared[1]) / unit
+    shared[:] = shared[0] * ratio * ratio + squares_in(unit), unit
+    if shared[0] > 0:
+        reply.subtract_from(x, alpha / math.sqrt(shared[0]) / unit)
+
+
+METHODS: Registry[Method] = Registry(
+    "methods",
+    Method,
+    gd=GD,
+    sign=Sign,
+    scaled_sign=ScaledSign,
+    signum=Signum,
+    ef_sign=EFSign,
+    ef_sign_shifted=EFSignShifted,
+    adagrad_norm=AdaGradNorm,
+    sign_adagrad_norm=SignAdaGradNorm,
+    sign_adagrad_count=SignAdaGradCount,
+)

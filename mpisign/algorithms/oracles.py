@@ -1,0 +1,198 @@
+"""How a gradient becomes stochastic (Assumption 4).
+
+An oracle is planned once per run and then asked: `plan` returns the function that writes worker w's
+stochastic gradient at x into `out`, using nothing but the generator that it is given. To add one, write a class with
+`source`, and name it in ORACLES.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from mpisign.arrays import Floats, Indices
+from mpisign.config.registry import Registry
+from mpisign.config.validation import BadInput, Count, Positive, settings
+from mpisign.fixed_order import l1_norm
+from mpisign.problems import Problem
+from mpisign.theory.noise import NONE, Noise, additive
+
+Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
+"""source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
+
+
+@settings
+class Oracle(ABC):
+    """A source of stochastic gradients.
+
+    decoupled: signs and l1 norm come from two independent draws. flipped: the first `flipped` workers send -g~.
+    """
+
+    decoupled: bool = False
+    flipped: Annotated[int, Field(ge=0)] = 0
+
+    @abstractmethod
+    def source(self, problem: Problem, workers: int) -> Source:
+        """The gradients of `workers` workers; raises BadInput when the problem cannot give them."""
+
+    def assumption4(self, problem: Problem) -> Noise:
+        """What is known of g~ - g for an honest worker; see `mpisign.theory.noise`."""
+        return Noise()
+
+    def plan(self, problem: Problem, workers: int) -> Source:
+        """What is asked for each gradient: `source`, decoupled and flipped as set; raises BadInput as it does."""
+        if self.flipped > workers:
+            raise BadInput("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
+        source = self.source(problem, workers)
+        if self.decoupled:
+            source = _decoupled(source, np.empty(problem.dimension))
+        return _flipped(source, self.flipped) if self.flipped else source
+
+
+def _decoupled(source: Source, second: Floats) -> Source:
+    """The signs of one draw with the l1 norm of another, which (34) takes for granted of one and the same draw.
+
+    A draw of zeros has no sign to carry a norm, and stays as it is.
+    """
+
+    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        source(x, worker, generator, out)
+        source(x, worker, generator, second)
+        own = l1_norm(out)
+        if own > 0:
+            out *= l1_norm(second) / own
+
+    return gradient
+
+
+def _flipped(source: Source, count: int) -> Source:
+    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        source(x, worker, generator, out)
+        if worker < count:
+            np.negative(out, out=out)
+
+    return gradient
+
+
+@settings
+class Full(Oracle):
+    """the exact gradient, on every worker (Algorithm 1)"""
+
+    def assumption4(self, problem: Problem) -> Noise:
+        return NONE
+
+    def source(self, problem: Problem, workers: int) -> Source:
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.gradient(x, out)
+
+        return gradient
+
+
+@settings
+class Minibatch(Oracle):
+    """the mean gradient of `batch` data points (Remark 5)
+
+    sampling "iid": drawn with replacement from all n points, each with its weight, by every worker, the i.i.d.
+    estimates of Algorithm 3. "shard": worker w of M owns the points w, w + M, w + 2M, ... and draws `batch` different
+    ones of them; fresh ones each iteration, so that each estimate is unbiased for its own part.
+    """
+
+    batch: Count
+    sampling: Literal["iid", "shard"] = "iid"
+
+    def assumption4(self, problem: Problem) -> Noise:
+        """A worker's own part is not f: Assumption 4 does not hold for shards."""
+        return problem.noise(self.batch) if self.sampling == "iid" else Noise()
+
+    def source(self, problem: Problem, workers: int) -> Source:
+        samples = problem.samples
+        if samples is None:
+            raise BadInput("kind", 'expected "full" or "additive": this problem has no data points to draw')
+        return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
+
+    def _iid(self, problem: Problem, samples: int) -> Source:
+        draw = _drawer(samples, problem.weights, self.batch)
+
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.minibatch(x, draw(generator), out)
+
+        return gradient
+
+    def _shard(self, problem: Problem, samples: int, workers: int) -> Source:
+        if problem.weights is not None:
+            raise BadInput("sampling", 'expected "iid": this problem\'s data points have weights')
+        if self.batch > samples // workers:
+            raise BadInput(
+                "batch",
+                f"expected at most {samples // workers}, the part of each of {workers} workers in {samples} "
+                f"data points, got {self.batch}",
+            )
+
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            owned = len(range(worker, samples, workers))
+            drawn = generator.choice(owned, size=self.batch, replace=False, shuffle=False)
+            problem.minibatch(x, worker + workers * drawn, out)
+
+        return gradient
+
+
+def _drawer(samples: int, weights: Floats | None, batch: int) -> Callable[[np.random.Generator], Indices]:
+    """Draws `batch` numbers of data points, with replacement."""
+    if weights is None:
+        return lambda generator: generator.integers(0, samples, size=batch)
+    edges = np.cumsum(weights)
+    edges[-1] = 1.0  # above every number drawn, whatever the sum rounds to
+    return lambda generator: np.searchsorted(edges, generator.random(batch), side="right")
+
+
+@settings
+class Additive(Oracle):
+    """the exact gradient plus noise, independent across coordinates, workers and iterations
+
+    noise "normal": N(0, size^2). "uniform": on [-size, size]. "three-point": +size and -size with
+    probability q each, else 0 (the audit's finite law).
+    """
+
+    noise: Literal["normal", "uniform", "three-point"] = "normal"
+    size: Positive
+    q: Annotated[float, Field(gt=0, le=0.5)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.q is None) == (self.noise == "three-point"):
+            raise BadInput("q", 'expected with noise = "three-point", and only with it')
+
+    def assumption4(self, problem: Problem) -> Noise:
+        return additive(self.noise, self.size, self.q or 0.0, problem.dimension)
+
+    def source(self, problem: Problem, workers: int) -> Source:
+        noise = np.empty(problem.dimension)
+        draw = {"normal": self._normal, "uniform": self._uniform, "three-point": self._three_point}[self.noise]
+
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.gradient(x, out)
+            draw(generator, noise)
+            np.add(out, noise, out=out)
+
+        return gradient
+
+    def _normal(self, generator: np.random.Generator, noise: Floats) -> None:
+        generator.standard_normal(out=noise)
+        np.multiply(noise, self.size, out=noise)
+
+    def _uniform(self, generator: np.random.Generator, noise: Floats) -> None:
+        generator.random(out=noise)
+        np.subtract(noise, 0.5, out=noise)
+        np.multiply(noise, 2 * self.size, out=noise)
+
+    def _three_point(self, generator: np.random.Generator, noise: Floats) -> None:
+        # (u - 1/2) / (1/2 - q), cut towards 0, is 0 between q and 1 - q and at least 1 in size beyond: no temporary.
+        generator.random(out=noise)
+        np.subtract(noise, 0.5, out=noise)
+        np.divide(noise, max(0.5 - (self.q or 0.0), np.finfo(float).tiny), out=noise)
+        np.clip(np.trunc(noise, out=noise), -1.0, 1.0, out=noise)
+        np.multiply(noise, self.size, out=noise)
+
+
+ORACLES: Registry[Oracle] = Registry("oracles", Oracle, full=Full, minibatch=Minibatch, additive=Additive)

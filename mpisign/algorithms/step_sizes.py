@@ -1,0 +1,73 @@
+"""The learning rates alpha_k."""
+
+import math
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import PlainValidator
+
+from mpisign.config.registry import Registry
+from mpisign.config.validation import BadInput, Positive, settings, shown
+
+
+class Step(ABC):
+    """A rule for alpha_k > 0."""
+
+    @abstractmethod
+    def plan(self, samples: int | None) -> Callable[[int], float]:
+        """k -> alpha_k, k = 0, 1, 2, ..., for a problem with n = `samples` data points (None: it has no data).
+
+        alpha_k is a function of k alone: a resumed run does not ask for those before it. Raises BadInput, naming its
+        own key, where the rule does not fit the problem.
+        """
+
+
+@settings
+class Constant(Step):
+    """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a))"""
+
+    alpha: Positive
+
+    def plan(self, samples: int | None) -> Callable[[int], float]:
+        return lambda k: self.alpha
+
+
+def _factor(c: float | str) -> float:
+    """6 of "6n", 1 of "n", and a number itself."""
+    return float(c.removesuffix("n") or 1) if isinstance(c, str) else float(c)
+
+
+def _multiple(c: object) -> float | str:
+    if isinstance(c, float | int) and not isinstance(c, bool) and 0 < c <= sys.float_info.max:
+        return c
+    if isinstance(c, str) and re.fullmatch(r"((\d+\.?\d*|\.\d+)(e[+-]?\d+)?)?n", c) and 0 < _factor(c) < math.inf:
+        return c
+    raise ValueError('a number > 0 or a multiple of n such as "6n"')
+
+
+@settings
+class Harmonic(Step):
+    """alpha_k = c / (k + k0) (Theorem 2(2); Figure 2(b) with c = "6n" and k0 = 1)
+
+    c: a number, or a multiple of the number of samples such as "6n".
+    """
+
+    c: Annotated[float | str, PlainValidator(_multiple)]
+    k0: Positive = 1.0
+
+    def plan(self, samples: int | None) -> Callable[[int], float]:
+        c, k0 = self._constant(samples), self.k0
+        return lambda k: c / (k + k0)
+
+    def _constant(self, samples: int | None) -> float:
+        if not isinstance(self.c, str):
+            return float(self.c)
+        if samples is None:
+            raise BadInput("c", f"{shown(self.c)} needs a problem with data, and this one has none")
+        return _factor(self.c) * samples
+
+
+STEPS: Registry[Step] = Registry("steps", Step, constant=Constant, harmonic=Harmonic)

@@ -1,0 +1,90 @@
+"""What the theorems need of a run: its constants, from its file or as they are given, and what it does not satisfy."""
+
+from typing import NamedTuple
+
+from mpisign.storage.trajectory import RunRecord
+
+CONSTANTS = ("mu", "L", "sigma2", "p_min")
+"""What can be given in place of what the file says."""
+
+
+class Given(NamedTuple):
+    """The constants of one run; None where one is not known.
+
+    mu: of Assumption 1, or of 2 where it is larger or the only one. p_min: each reading of it with its value. alpha:
+    the constant step that multiplies the l1 norm, or None. harmonic: (c, k0) of alpha_k = c / (k + k0), or None.
+    broken: the premise of the stochastic theorems that this run breaks from its first step, or "".
+    """
+
+    mu: float | None
+    L: float | None
+    sigma2: float | None
+    p_min: dict[str, float]
+    alpha: float | None
+    harmonic: tuple[float, float] | None
+    workers: int
+    dimension: int
+    exact: bool
+    independent: bool
+    decoupled: bool
+    broken: str
+
+
+def given(run: RunRecord, options: dict[str, float]) -> Given:
+    """From the attributes of a run of scaled-sign, and `options` over them."""
+    attributes = {**run.attributes, **options}
+    per_coordinate = float(run.attributes["dimension"]) if run.attributes["scale"] == "mean" else 1.0
+    kind = run.attributes["step.kind"]
+    return Given(
+        mu=_largest(attributes, ["mu"] if "mu" in options else ["mu", "mu_PL"]),
+        L=_number(attributes, "L"),
+        sigma2=_number(attributes, "sigma2"),
+        p_min=readings(run, options),
+        alpha=float(run.attributes["step.alpha"]) / per_coordinate if kind == "constant" else None,
+        harmonic=_harmonic(run, per_coordinate) if kind == "harmonic" else None,
+        workers=int(run.attributes["workers"]),
+        dimension=int(run.attributes["dimension"]),
+        exact=run.attributes.get("oracle.kind") == "full" and not run.attributes.get("oracle.flipped", 0),
+        independent=bool(run.attributes.get("noise_independent", False)),
+        decoupled=bool(run.attributes.get("oracle.decoupled", False)),
+        broken=broken(run),
+    )
+
+
+def readings(run: RunRecord, options: dict[str, float]) -> dict[str, float]:
+    """p_min as given; or over g_i != 0, and over all i where that differs (in the paper g_i = 0 is not set apart)."""
+    if "p_min" in options:
+        return {"as given": options["p_min"]}
+    found = {
+        "over g_i != 0": _number(run.attributes, "p_min"),
+        "over all i": _number(run.attributes, "p_min_literal"),
+    }
+    known = {reading: value for reading, value in found.items() if value is not None}
+    return known if len(set(known.values())) > 1 else dict(list(known.items())[:1])
+
+
+def broken(run: RunRecord) -> str:
+    """What Theorems 2 and 3 ask of the workers and the votes, and this run does not do; "" if nothing."""
+    if run.attributes.get("oracle.flipped", 0):
+        return "Assumption 4, E g~ = g: flipped workers send -g~"
+    if run.attributes.get("oracle.sampling") == "shard" and run.attributes["workers"] > 1:
+        return "Assumption 4, E g~ = g: a worker's shard is not all of the data"
+    if run.attributes.get("zeros") == "plus":
+        return 'sign(0) = 0: zeros = "plus" makes it +1'
+    return ""
+
+
+def _harmonic(run: RunRecord, per_coordinate: float) -> tuple[float, float]:
+    c = run.attributes["step.c"]
+    number = float(str(c).removesuffix("n") or 1) * run.attributes["samples"] if str(c).endswith("n") else float(c)
+    return number / per_coordinate, float(run.attributes.get("step.k0", 1.0))
+
+
+def _number(attributes: dict[str, object], name: str) -> float | None:
+    value = attributes.get(name)
+    return None if value is None else float(value)
+
+
+def _largest(attributes: dict[str, object], names: list[str]) -> float | None:
+    found = [float(attributes[name]) for name in names if attributes.get(name)]
+    return max(found) if found else None

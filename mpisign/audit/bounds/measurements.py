@@ -1,0 +1,84 @@
+"""What a run measured, as matrices of repeats times k; and how often its signs are right at a frozen x."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.algorithms.initial_points import STARTS
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.audit.probing import Probe, probe
+from mpisign.comm.shared_arrays import unshared
+from mpisign.config import experiment
+from mpisign.engine.recorder import schedule
+from mpisign.problems import PROBLEMS
+from mpisign.rng import Draws
+from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
+
+ROUNDS = 2000
+"""Rounds of stochastic gradients at one x."""
+
+
+class Measured(NamedTuple):
+    """k: (m,), the schedule. gaps: (R, m), f(x_k) - f*, infinite from where a repeat diverged. gradients: (R, m),
+    ||g_k||_1^2. size: (R,), |f(x_0)|, which rounding is measured by."""
+
+    k: np.ndarray
+    gaps: np.ndarray
+    gradients: np.ndarray
+    size: np.ndarray
+
+    def least_gradients(self) -> np.ndarray:
+        """(R, m), the least ||g_l||_1^2 over the recorded l <= k."""
+        return np.minimum.accumulate(self.gradients, axis=1)
+
+    def least_mu(self) -> float:
+        """The least mu_k = ||g_k||_1^2 / (2 (f(x_k) - f*)): a PL constant as large as this run lets it be; infinite
+        when it has no record with a gap above rounding."""
+        met = np.isfinite(self.gaps) & (self.gaps > 1e-12 * self.size[:, None])
+        ratios = self.gradients / np.where(met, 2 * self.gaps, 1.0)
+        return float(ratios.min(where=met, initial=np.inf))
+
+
+def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
+    """Every repeat that came to an end."""
+    job = experiment.parse(trajectory.experiment, trajectory.overrides)
+    k = schedule(job.log, int(run.attributes["iterations"]))
+    ended = [repeat for repeat in run.repeats if repeat.status != "running"]
+    gaps = np.array([_spread(repeat, run.gap(repeat), k) for repeat in ended]).reshape(-1, len(k))
+    with np.errstate(over="ignore"):
+        squares = np.array([_spread(repeat, repeat.columns["gradient_l1"] ** 2, k) for repeat in ended])
+    size = np.array([abs(repeat.columns["value"][0]) for repeat in ended])
+    return Measured(k, gaps, squares.reshape(gaps.shape), size)
+
+
+def _spread(repeat: RepeatRecord, values: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """`values` at each scheduled k; infinite where the repeat has none any more, or a NaN."""
+    out = np.full(len(k), np.inf)
+    recorded = repeat.columns["k"]
+    out[np.isin(k, recorded)] = values[np.isin(recorded, k)]
+    return np.where(np.isnan(out), np.inf, out)
+
+
+def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Probe]:
+    """k -> what the run's oracle gives at x_k of its first repeat: at x_0, and where the iterates were kept.
+
+    level: of the limits of all probabilities together. Raises BadInput where the job's data is not there any more.
+    """
+    job = experiment.parse(trajectory.experiment, trajectory.overrides)
+    settings = next(settings for settings in job.runs if settings.label == run.label)
+    problem = PROBLEMS.make(job.problem, "problem", share=unshared)
+    oracle = ORACLES.make(settings.oracle, "oracle")
+    draws = Draws(job.seed, run.repeats[0].number)
+    points = {0: STARTS.make(job.start, "start").point(problem.dimension, draws)} | _kept(run)
+    workers, each = int(run.attributes["workers"]), level / len(points)
+    with np.errstate(over="ignore", invalid="ignore"):  # on its way to overflow x may be finite, and its drift not
+        return {k: probe(problem, oracle, workers, x, draws, ROUNDS, each) for k, x in points.items()}
+
+
+def _kept(run: RunRecord) -> dict[int, np.ndarray]:
+    """k -> x_k at a few records of the first repeat, log-spaced, while it is finite; none where they were not kept."""
+    columns = run.repeats[0].columns
+    if "x" not in columns:
+        return {}
+    records = np.unique(np.geomspace(1, len(columns["k"]), 6).astype(int)) - 1
+    return {int(columns["k"][i]): columns["x"][i] for i in records if np.isfinite(columns["x"][i]).all()}

@@ -1,0 +1,59 @@
+"""Draw what was measured beside its bounds: a panel for each run."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.audit.bounds import Checked
+
+NAMES = {
+    "theorem1": "Theorem 1, (16)",
+    "theorem1_gradient": "Theorem 1, (17)",
+    "theorem2": "Theorem 2, (19)",
+    "theorem2_harmonic": "Theorem 2, (20)",
+    "theorem3": "Theorem 3, (21)",
+    "floor_bound": "corrected, C0",
+    "drift_bound": "corrected, C1",
+    "harmonic_shifted": "corrected, C3",
+}
+COLORS = {"violated": "C1", "confirmed": "C0", "inconclusive": "0.5"}
+
+
+def draw(found: list[Checked]) -> Figure:
+    """The mean over the repeats with its limits; printed bounds dashed, corrected ones dotted, where they apply."""
+    runs = list(dict.fromkeys(row.run for row in found))
+    figure, axes = plt.subplots(len(runs), 1, figsize=(8.4, 0.3 + 2.2 * len(runs)), squeeze=False, sharex=True)
+    for panel, run in zip(axes.flat, runs, strict=True):
+        draw_run([row for row in found if row.run == run and shown(row)], panel)
+        panel.set_title(run, loc="left")
+    axes.flat[-1].set_xlabel("iterations k")
+    return figure
+
+
+def shown(row: Checked) -> bool:
+    """Not the bound on gradients; and with one worker (21) is (19)."""
+    same = row.bound == "theorem3" and row.constants.get("workers") == 1
+    return row.bound != "theorem1_gradient" and not same
+
+
+def draw_run(found: list[Checked], axes: Axes) -> None:
+    """One panel: the mean gap with its limits, and the bounds that apply."""
+    k, mean = found[0].k, found[0].judgement.mean
+    limits = next((row.judgement for row in found if np.isfinite(row.judgement.low).any()), None)
+    axes.plot(k, _positive(mean), "o", ms=3, color="black", label="measured")
+    if limits is not None:
+        axes.fill_between(k, _positive(limits.low), _positive(limits.high), color="0.85", linewidth=0)
+    for row in found:
+        if np.isfinite(row.judgement.bound).any():
+            style = ":" if row.bound in ("floor_bound", "drift_bound", "harmonic_shifted") else "--"
+            reading = f", {row.reading}" if row.reading else ""
+            label = f"{NAMES[row.bound]}{reading}:\n{row.verdict}"
+            axes.plot(row.k, _positive(row.judgement.bound), style, color=COLORS[row.verdict], label=label)
+    axes.set(xscale="symlog", yscale="log", ylabel="gap $f(x_k) - f^*$")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.05), fontsize=7, borderaxespad=0)
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """What a logarithmic axis shows."""
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)

@@ -1,0 +1,121 @@
+"""Which bounds speak of a run, and what each needs: the printed theorems first, then the corrected ones."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.audit.bounds.hypotheses import Given
+from mpisign.theory import bounds, drift
+
+_SAME = 1e-9
+"""A harmonic step is that of the theorem to this relative accuracy."""
+
+
+class Statement(NamedTuple):
+    """One bound as it applies to a run.
+
+    bound: its name in mpisign.theory.bounds. reading: how a constant was taken that can be taken in more than one way.
+    premise: what fails from the start, or "". missing: constants that are not known. compute(k, gap0): the bound.
+    """
+
+    bound: str
+    reading: str
+    compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    premise: str = ""
+    missing: tuple[str, ...] = ()
+
+
+def statements(given: Given) -> list[Statement]:
+    """Every bound whose algorithm and step rule are those of the run."""
+    return [*_deterministic(given), *_printed(given), *_corrected(given)]
+
+
+def _statement(bound: str, reading: str, premise: str = "", **constants: object) -> Statement:
+    missing = tuple(name for name, value in constants.items() if value is None)
+    return Statement(bound, reading, partial(getattr(bounds, bound), **constants), premise, missing)
+
+
+def _deterministic(given: Given) -> Iterator[Statement]:
+    """Theorem 1: exact gradients and a constant step."""
+    if given.exact and given.alpha is not None:
+        yield _statement("theorem1", "", mu=given.mu, L=given.L, alpha=given.alpha)
+        yield _statement("theorem1_gradient", "", L=given.L, alpha=given.alpha)
+
+
+def _printed(given: Given) -> Iterator[Statement]:
+    """Theorems 2 and 3, and what Remark 7 says of (20) for M > 1, once for each reading of p_min."""
+    known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
+    for reading, p_min in (given.p_min or {"": None}).items():
+        noise = {**known, "p_min": p_min}
+        if given.alpha is not None and given.workers == 1:
+            yield _statement("theorem2", reading, given.broken, alpha=given.alpha, **noise)
+        if given.alpha is not None:
+            yield _statement("theorem3", reading, given.broken, alpha=given.alpha, workers=given.workers, **noise)
+        if given.harmonic is not None:
+            yield _harmonic(given, reading, noise)
+
+
+def _harmonic(given: Given, reading: str, noise: dict[str, float | None]) -> Statement:
+    """(20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1."""
+    if given.workers > 1:
+        reading = "; ".join(filter(None, ["Remark 7", reading]))
+    premise = given.broken or _step_rule(given, noise["p_min"])
+    return _statement("theorem2_harmonic", reading, premise, workers=given.workers, **noise)
+
+
+def _step_rule(given: Given, p_min: float | None) -> str:
+    """The premise of (20) on its step, if it fails."""
+    if given.mu is None or p_min is None or p_min <= 0.5:
+        return ""
+    c, k0 = given.harmonic or (np.nan, np.nan)
+    wanted = 3 / (given.mu * float(bounds.vote_advantage(p_min, given.workers)))
+    same = np.isclose(c, wanted, rtol=_SAME, atol=0) and k0 == 1
+    advantage = "2 p_min - 1" if given.workers == 1 else "2 I_p_min(kappa, kappa) - 1"
+    return "" if same else f"alpha_k = 3/(mu ({advantage})(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
+
+
+def _corrected(given: Given) -> Iterator[Statement]:
+    """C0 and C1 for a constant step, C3 for a harmonic one; of unbiased workers, with any rule for ties (C0, C1)."""
+    known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
+    biased = given.broken if given.broken.startswith("Assumption 4") else ""
+    if given.alpha is not None:
+        workers = {"workers": given.workers}
+        yield _statement("floor_bound", "", biased, alpha=given.alpha, **workers, **known)
+        for reading, (rho, delta) in _drifts(given).items():
+            some = {"alpha": given.alpha, "rho": rho, "delta": delta}
+            yield _statement("drift_bound", reading, biased, **some, **known)
+    if given.harmonic is not None:
+        for reading, (rho, delta) in _drifts(given).items():
+            if delta == 0:
+                yield from _shifted(given, reading, rho, biased)
+
+
+def _shifted(given: Given, reading: str, rho: float, biased: str) -> Iterator[Statement]:
+    """C3 with c = (the step's factor) mu rho; its second form is for c = 3."""
+    c, k0 = given.harmonic or (np.nan, np.nan)
+    shift = None if given.mu is None else c * given.mu * rho
+    cubic = shift is not None and np.isclose(shift, 3.0, rtol=_SAME, atol=0)
+    for form in ("max", "cubic") if cubic else ("max",):
+        some = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2, "rho": rho, "k0": k0, "form": form}
+        label = f"{reading}; form {form}"
+        yield _statement("harmonic_shifted", label, biased, c=3.0 if cubic else shift, **some)
+
+
+def _drifts(given: Given) -> dict[str, drift.Drift]:
+    """The drifts (rho, delta) of C1 that something certifies."""
+    found = {}
+    if given.sigma2 is not None:
+        found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers)
+    p_min = given.p_min.get("over g_i != 0", next(iter(given.p_min.values()), 0.0))
+    honest = not given.broken and p_min > 0.5
+    if given.exact:
+        found["exact gradients"] = drift.voted(1.0, given.workers)
+    elif honest and given.decoupled:
+        found["decoupled"] = drift.voted(p_min, given.workers)
+    elif honest and given.independent and given.workers > 1:
+        found["independent coordinates"] = drift.voted(p_min, given.workers)
+    elif honest and given.independent:
+        found["independent coordinates"] = drift.independent(p_min, given.dimension)
+    return found

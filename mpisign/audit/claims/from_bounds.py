@@ -1,0 +1,110 @@
+"""What check.py finds, as an entry's verdict, evidence and table."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+
+import numpy as np
+
+from mpisign.audit.bounds import Checked, check, plot
+from mpisign.audit.claims.claim import Drawing, Entry, Results, Table, Verdict, files_of, not_run, together
+from mpisign.storage.trajectory import Trajectory
+
+Chosen = Callable[[str, Checked], bool]
+"""Of a job and one bound on one of its runs: whether it speaks for a claim."""
+
+
+@cache
+def every_bound(file: Trajectory) -> tuple[Checked, ...]:
+    """Checked once, however many entries ask."""
+    return tuple(check(file))
+
+
+def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[Checked]:
+    """The bounds that were chosen, of every file of these jobs; raises BadInput as `files_of`, or as `check`."""
+    return [row for job in jobs for file in files_of(results, job) for row in every_bound(file) if chosen(job, row)]
+
+
+def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
+    """One of these bounds, on runs with the words `only` and without the words `but` in their label."""
+    return lambda job, row: row.bound in bounds and only in row.run and but not in row.run
+
+
+def verdict(some: Iterable[Checked]) -> Verdict:
+    """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
+    found = {Verdict(row.verdict) for row in some}
+    return together(found - {Verdict.VACUOUS} or found)
+
+
+def line(row: Checked) -> str:
+    """One run and bound, with the numbers where they decide."""
+    return f"{plot.NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
+
+
+def summary(some: list[Checked]) -> str:
+    """How often each verdict was given, and the row that says most for the worst one."""
+    counts = Counter(row.verdict for row in some)
+    said = ", ".join(f"{counts[word]} {word}" for word in Verdict if counts[word])
+    most = max((row for row in some if row.verdict == verdict(some)), key=_weight, default=some[0])
+    return f"{said}; {line(most)}"
+
+
+def _weight(row: Checked) -> float:
+    """How far a limit is above the bound, or how near below it."""
+    found, i = row.judgement, row.worst
+    limit = found.low[i] if row.verdict == "violated" else found.high[i]
+    return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
+
+
+def table(some: list[Checked]) -> Table:
+    """A row for each run and bound; where it is vacuous, the premise in the place of numbers."""
+    what = "min ‖g_{l}‖_{1}²" if {row.bound for row in some} == {"theorem1_gradient"} else "the gap"
+    return Table(
+        ["run", "bound", "verdict", "k", f"mean of {what} and its limits", "bound there"], [_cells(row) for row in some]
+    )
+
+
+def _cells(row: Checked) -> list[str]:
+    reading = f" ({row.reading})" if row.reading else ""
+    head = [row.run, f"{plot.NAMES[row.bound]}{reading}", row.verdict]
+    if row.verdict == "vacuous" or row.note:
+        why = row.judgement.premise or row.note
+        return [*head, "" if row.from_k is None else f"from {row.from_k}", why, "–"]
+    return [*head, *row.numbers()]
+
+
+def judged(
+    entry: Entry, results: Results, jobs: list[str], printed: Chosen, corrected: Chosen | None = None, drawn: str = ""
+) -> Entry:
+    """The entry with its verdicts from check.py; where a file is missing a violation stands, and it says what to run.
+
+    printed, corrected: which bounds speak for it. drawn: what the figures of these files show.
+    """
+    entry = entry._replace(corrected_verdict=Verdict.NOT_RUN if corrected else None)
+    missing = [job for job in jobs if job not in results]
+    if len(missing) == len(jobs):
+        return entry._replace(evidence=not_run(*missing))
+    said, right = rows(results, jobs, printed), rows(results, jobs, corrected or (lambda job, row: False))
+    if not missing and (not said or (corrected and not right)):
+        wrong = [f"expected the runs of jobs/{job}.toml, and found others" for job in jobs]
+        return entry._replace(verdict=Verdict.INCONCLUSIVE, evidence=wrong)
+    summaries = [f"{name}: {summary(some)}" for name, some in (("as printed", said), ("corrected", right)) if some]
+    return entry._replace(
+        verdict=_of_some(said, missing),
+        corrected_verdict=_of_some(right, missing) if corrected else None,
+        evidence=[*summaries, *not_run(*missing)],
+        table=table([*said, *right]),
+        figures=[drawing(file, drawn) for job in jobs for file in results.get(job, [])] if drawn else [],
+    )
+
+
+def _of_some(some: list[Checked], missing: list[str]) -> Verdict:
+    """The verdict; while files are missing only a violation is certain."""
+    found = verdict(some) if some else Verdict.INCONCLUSIVE
+    return found if not missing or found == Verdict.VIOLATED else Verdict.INCONCLUSIVE
+
+
+def drawing(file: Trajectory, caption: str) -> Drawing:
+    """The runs of a file beside their bounds."""
+    alt = "Gaps against iterations on logarithmic axes, a panel for each run, with the bounds as lines."
+    return Drawing(f"{caption} {file.path.name}.", alt, partial(plot.draw, list(every_bound(file))))

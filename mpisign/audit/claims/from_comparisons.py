@@ -1,0 +1,44 @@
+"""What claims.py finds of ratios of final gaps, as an entry's verdict, evidence and table."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from mpisign.audit.claims.claim import Table, Verdict, together
+from mpisign.audit.run_comparison import Finding
+from mpisign.theory.verdict import Word
+
+
+def said(made: Mapping[str, Finding], says: Callable[[str], bool | None]) -> list[Finding]:
+    """What was found for the claims that are made, and against those that are denied."""
+    return [
+        finding if made_ else finding._replace(verdict=DENIED[finding.verdict])
+        for claim, finding in made.items()
+        if (made_ := says(claim)) is not None
+    ]
+
+
+DENIED: dict[Word, Word] = {"confirmed": "violated", "violated": "confirmed", "inconclusive": "inconclusive"}
+"""What is found for a claim, as it is found for the contrary."""
+
+
+def verdict_of(findings: Iterable[list[Finding]]) -> Verdict:
+    """Of findings, a list for each file: of all of them together."""
+    return together(Verdict(finding.verdict) for some in findings for finding in some)
+
+
+def count(findings: Iterable[list[Finding]]) -> str:
+    """How many hold."""
+    verdicts = [finding.verdict for some in findings for finding in some]
+    return f"{verdicts.count('confirmed')} of {len(verdicts)} confirmed, {verdicts.count('inconclusive')} inconclusive"
+
+
+def table_of(found: Mapping[str, Mapping[str, Finding]]) -> Table:
+    """A row for each claim, a column for each file."""
+    claims = dict.fromkeys(claim for findings in found.values() for claim in findings)
+    rows = [[claim, *(_cell(findings.get(claim)) for findings in found.values())] for claim in claims]
+    return Table(["ratio of final gaps", *found], rows)
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return "–"
+    return f"{finding.verdict}: {'diverged' if finding.diverged else finding.evidence}"

@@ -1,0 +1,24 @@
+"""Whether a measured gap falls linearly, which two examples claim of a method."""
+
+import numpy as np
+
+from mpisign.audit.claims.claim import Verdict, confirmed_if
+
+SMALLEST = 1e-250
+"""float64 has its full accuracy above it."""
+STEADY = 0.1
+"""How much the rate may change. If a gap falls like a power of k, its rate in the last quarter of k is 0.71 of that in
+the quarter before, whatever the power."""
+
+
+def linear(gap: np.ndarray) -> Verdict:
+    """Whether a gap at every k, (n,), falls like q^k, q < 1: log q is the same in the last two quarters of k.
+
+    As far as the gap is above SMALLEST; inconclusive for less than 20 k.
+    """
+    end = int((gap > SMALLEST).cumprod().sum())
+    if end < 20:
+        return Verdict.INCONCLUSIVE
+    k = np.array([end // 2, 3 * end // 4, end - 1])
+    early, late = np.diff(np.log(gap[k])) / np.diff(k)
+    return confirmed_if(early < 0 and abs(late / early - 1) <= STEADY)

@@ -1,0 +1,224 @@
+"""The ledger's entries on Remarks 2 to 6, which compare rates and constants."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from mpisign.audit.bounds import every_l
+from mpisign.audit.claims.claim import Entry, Results, Table, Verdict, confirmed_if, files_of, first, not_run, together
+from mpisign.audit.claims.from_bounds import every_bound, line
+from mpisign.audit.figures.figure import chosen
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import RunRecord, Trajectory
+from mpisign.theory.bounds import theorem1_gradient, zeta
+from mpisign.theory.verdict import lower_limit, upper_limits
+
+REMARK_2 = Entry(
+    id="remark-2",
+    title="Remark 2",
+    equation="(13)",
+    statement="EF-signGD with its gradient asked at x_{k} − e_{k}, (13), is GD in z_{k} = x_{k} − e_{k}.",
+    tested_on="jobs/remark2.toml: a correlated quadratic, five starts, 300 iterations",
+    evidence=not_run("remark2"),
+)
+
+
+def remark_2(results: Results) -> Entry:
+    """The largest |z_k - x_k| over all k and starts, beside rounding."""
+    files = files_of(results, "remark2")
+    if not files:
+        return REMARK_2
+    shifted, plain = (
+        max(distance_from_gd(file, method) for file in files) for method in ("ef-sign-shifted", "ef-sign")
+    )
+    return REMARK_2._replace(
+        verdict=confirmed_if(shifted < 1e-12),
+        evidence=[
+            f"(13): |z_k - x_k of GD| <= {shifted:.2g} for every k and start",
+            f"(12), which asks at x_k: <= {plain:.2g}; it is GD with a perturbed gradient",
+        ],
+    )
+
+
+def distance_from_gd(file: Trajectory, method: str) -> float:
+    """The largest |z_k - x_k| between z_k = x_k - e_k of an error-feedback run and GD from the same start.
+
+    Raises BadInput without both, with their iterates, from the same starts.
+    """
+    gd, run = (chosen(file, name) for name in ("gd", method))
+    others = {repeat.number: repeat.columns["x"] for repeat in gd.finished()}
+    if others.keys() != {repeat.number for repeat in run.finished()}:
+        raise BadInput(str(file.path), f"expected the same complete repeats of gd and {method}")
+    pairs = [(repeat.columns["x"], others[repeat.number]) for repeat in run.finished()]
+    return max(float(np.abs(_unsent(run, x) - other).max()) for x, other in pairs)
+
+
+def _unsent(run: RunRecord, x: np.ndarray) -> np.ndarray:
+    """z_k = x_k - e_k by (12) or (13): e_{k+1} = alpha g + e_k - (x_k - x_{k+1}), g at x_k or at z_k; for x'Hx/2."""
+    hessian, alpha = run.attributes["problem.matrix"], run.attributes["step.alpha"]
+    shifted = run.attributes["method"] == "ef-sign-shifted"
+    error, path = np.zeros(x.shape[1]), [x[0]]
+    for here, there in pairwise(x):
+        error = alpha * (hessian @ (here - error if shifted else here)) + error - (here - there)
+        path.append(there - error)
+    return np.array(path)
+
+
+REMARK_3 = Entry(
+    id="remark-3",
+    title="Remark 3",
+    equation="(17)",
+    statement="(17) can be nearly L(f(x_{0})−f*)/(2(k+1)) when α approaches 2/L, a factor d below signGD's bound.",
+    corrected="γ = α(1−Lα/2) → 0 as α → 2/L, where (17) is infinite; it is least at α = 1/L: "
+    "2L(f(x_{0})−f*)/(k+1). L_{∞} ≤ dL_{2} are different constants: never worse than signGD's bound, perhaps "
+    "not better.",
+    corrected_verdict=Verdict.NOT_RUN,
+    tested_on="jobs/theorem1.toml, Lα = 1.9 and 1",
+    evidence=not_run("theorem1"),
+)
+
+
+def remark_3(results: Results) -> Entry:
+    """Printed: the least ||g_l||_1^2 at L alpha = 1.9 over L V_0/(2(k+1)). Corrected: that of (17) at L alpha = 1."""
+    files = files_of(results, "theorem1")
+    if not files:
+        return REMARK_3
+    rows = [row for file in files for row in every_bound(file) if row.bound == "theorem1_gradient"]
+    wanted = ("alpha L = 1.9", "alpha L = 1")
+    fast, best = (first((row for row in rows if row.run == label), files, f'the run "{label}"') for label in wanted)
+    L, claimed = fast.constants["L"], fast.judgement.bound * _gamma(fast.constants) * fast.constants["L"] / 2
+    over = fast.judgement.high > claimed
+    known = every_l(fast.k)
+    return REMARK_3._replace(
+        verdict=Verdict.VIOLATED if over[:known].any() else Verdict.INCONCLUSIVE if over.any() else Verdict.CONFIRMED,
+        corrected_verdict=Verdict(best.verdict),
+        evidence=[
+            f"L alpha = 1.9: min ||g_l||_1^2 is above L (f(x_0) - f*)/(2 (k+1)) from some start at "
+            f"{over[:known].sum()} of the k <= {known}, all of them recorded, by a factor of up to "
+            f"{(fast.judgement.high / claimed)[:known].max(initial=0.0):.4g}",
+            f"L alpha = 1: {line(best)}",
+        ],
+        table=Table(
+            ["Lα", "1.9", "1.99", "1.999", "1"],
+            [["(17) at k = 0, over L(f(x_{0})−f*)/2", *(f"{_least(L, at):.4g}" for at in (1.9, 1.99, 1.999, 1.0))]],
+        ),
+    )
+
+
+def _gamma(constants: dict[str, float]) -> float:
+    return constants["alpha"] * (1 - constants["L"] * constants["alpha"] / 2)
+
+
+def _least(L: float, at: float) -> float:
+    """(17) at k = 0 in units of what Remark 3 says."""
+    return float(theorem1_gradient(np.zeros(1), 1.0, L=L, alpha=at / L)[0] / (L / 2))
+
+
+REMARK_4 = Entry(
+    id="remark-4",
+    title="Remark 4",
+    equation="",
+    statement="Read per coordinate, α/d, Theorem 1 allows α < 2d/L with the rate 1 − (2μα/d)(1 − Lα/2), and "
+    "αμ/d ≤ (2μα/d)(1 − Lα/2): it beats the rate of a δ-approximate compressor.",
+    corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and "
+    "its inequality needs α ≤ 1/L.",
+    corrected_verdict=Verdict.NOT_RUN,
+    tested_on="jobs/theorem1.toml, per coordinate, Lα = 1.9 d",
+    evidence=not_run("theorem1"),
+)
+
+
+def remark_4(results: Results) -> Entry:
+    """Printed: alpha mu/d beside the printed gain of a step. Corrected: (16) for alpha/d, `checking`."""
+    files = files_of(results, "theorem1")
+    if not files:
+        return REMARK_4
+    rows = ((file, row) for file in files for row in every_bound(file) if "per coordinate" in row.run)
+    file, row = first(rows, files, "a run of scaled-sign, labelled per coordinate")
+    mu, L, alpha = (row.constants[name] for name in ("mu", "L", "alpha"))
+    d = next(int(run.attributes["dimension"]) for run in file if run.label == row.run)
+    printed = 1 - 2 * mu * alpha * (1 - L * alpha * d / 2)
+    return REMARK_4._replace(
+        verdict=confirmed_if(alpha * mu <= 1 - printed),
+        corrected_verdict=Verdict(row.verdict),
+        evidence=[
+            f"d = {d}, L alpha = {L * alpha * d:.3g} < 2d: the printed factor is {printed:.4g}, which is no rate; "
+            f"alpha mu/d = {alpha * mu:.4g}, (2 mu alpha/d)(1 - L alpha/2) = {1 - printed:.4g}",
+            f"the corrected factor is {zeta(mu, L, alpha):.6g}: {line(row)}",
+        ],
+    )
+
+
+REMARK_5 = Entry(
+    id="remark-5",
+    title="Remark 5",
+    equation="",
+    statement="A mini-batch of n reduces the variance bound σ² of (18), in the 1-norm, to σ²/n.",
+    corrected="σ_{n}² ≤ min(σ², (Σ_{i} sd_{i})²/n), which may not fall at all up to n = d.",
+    corrected_verdict=Verdict.NOT_RUN,
+    tested_on="jobs/remark5.toml: noise ±e_{I}, I one of ten coordinates; ‖g̃‖_{1}² at x = 0, 4000 draws for each n",
+    evidence=not_run("remark5"),
+)
+
+
+def remark_5(results: Results) -> Entry:
+    """The limits of E||g~ - g||_1^2 for each n: printed against sigma^2/n, corrected against the corrected bound."""
+    files = files_of(results, "remark5")
+    if not files:
+        return REMARK_5
+    runs = [run for file in files for run in file]
+    alone = (run.attributes["sigma2"] for run in runs if run.attributes["oracle.batch"] == 1)
+    single = float(first(alone, files, "a run with oracle.batch = 1"))
+    each = 0.025 / len(runs)
+    found = [(int(run.attributes["oracle.batch"]), *variance(run, each)) for run in runs]
+    head = ["n", "E‖g̃−g‖_{1}²", "limits (95 % for all)", "σ²/n", "min(σ², (Σ sd)²/n)"]
+    table = [[str(n), f"{m:.4f}", f"[{a:.4f}, {b:.4f}]", f"{single / n:.4g}", f"{c:.4g}"] for n, m, a, b, c in found]
+    return REMARK_5._replace(
+        verdict=together(at_most(low, high, single / n) for n, _, low, high, _ in found),
+        corrected_verdict=together(at_most(low, high, limit) for _, _, low, high, limit in found),
+        evidence=[
+            f"n = {n}: {m:.4f} [{a:.4f}, {b:.4f}], where sigma^2/n is {single / n:.4g}" for n, m, a, b, _ in found
+        ],
+        table=Table(head, table),
+    )
+
+
+def at_most(low: float, high: float, bound: float) -> Verdict:
+    """Of a mean with these limits, and a bound on it that the sum of a law may have rounded."""
+    bound *= 1 + 1e-9
+    return Verdict.VIOLATED if low > bound else Verdict.CONFIRMED if high <= bound else Verdict.INCONCLUSIVE
+
+
+def variance(run: RunRecord, level: float) -> tuple[float, float, float, float]:
+    """E ||g~ - g||_1^2 at x = 0, where M_k is its root: mean, lower and upper limit, and what the file says of it.
+
+    level: of each limit, one-sided.
+    """
+    scale = np.concatenate([repeat.columns["scale"] for repeat in run.repeats])
+    squares = scale[np.isfinite(scale)] ** 2
+    low, high = lower_limit(squares, level), float(upper_limits(squares[:, None], level)[0])
+    return float(squares.mean()), low, high, float(run.attributes["sigma2"])
+
+
+def remark_6(results: Results) -> Entry:
+    """An inequality between two rates: no run is needed."""
+    found = {p: largest(p) for p in (0.6, 0.75, 0.8, 0.9, 1.0)}
+    return Entry(
+        id="remark-6",
+        title="Remark 6",
+        equation="(19)",
+        statement="ζ_{1} ≤ 1 − αμ for 0 < α < 1/(2L): scaled signSGD is no slower than SGD.",
+        verdict=confirmed_if(all(at >= 0.5 for at in found.values())),
+        corrected="ζ_{1} ≤ 1 − αμ exactly for 0 < α ≤ (2p_{min} − 3/2)/L, which asks for p_{min} > 3/4; the printed "
+        "range is that of p_{min} = 1. And a sum with a term in 1/k is O(1/k), not faster.",
+        corrected_verdict=confirmed_if(all(abs(at - max(2 * p - 1.5, 0)) < 1e-6 for p, at in found.items())),
+        tested_on="the two rates, compared on a grid of α",
+        evidence=[f"p_min = {p}: zeta_1 <= 1 - alpha mu up to L alpha = {at:.4f}" for p, at in found.items()],
+    )
+
+
+def largest(p_min: float) -> float:
+    """The largest L alpha < 1/2 up to which 2 mu alpha (2 p_min - 1 - L alpha) >= mu alpha."""
+    at = np.linspace(0, 0.5, 1_000_001)[1:]
+    holds = 2 * (2 * p_min - 1 - at) >= 1 - 1e-12
+    return float(at[holds].max(initial=0.0))

@@ -1,0 +1,199 @@
+"""Bits to a given accuracy: each method with the best of the steps that its job has tried, against dense SGD.
+
+A target is reached at the first record where the median gap over the repeats is not above it; bits are those sent by
+then, up and down, for all workers. For each target the step with the fewest bits is taken, on the same repeats.
+In the figure a number after a method is that step.
+Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with the choice of the step in it. Seconds an
+iteration are taken as known: the least over steps and repeats, of which a bootstrap would say too little.
+"""
+
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from mpisign.audit.figures.figure import above, command_of_files, plain
+from mpisign.audit.intervals import estimate
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import RunRecord, Trajectory
+
+TARGETS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+_SHOWN = 3
+"""How many targets are shown: the lowest that every method reaches."""
+
+_RESAMPLES = 400
+
+
+class Medians(NamedTuple):
+    """Of the gap and of the bits so far over each resample, both of shape (resamples, records)."""
+
+    gap: np.ndarray
+    bits: np.ndarray
+
+
+class Cost(NamedTuple):
+    """What a method spends until its median gap is at the target; arrays of shape (resamples,), the first the repeats
+    as they are. run: with the best step there. Infinite: not reached.
+    """
+
+    run: RunRecord
+    iterations: np.ndarray
+    bits: np.ndarray
+    seconds: np.ndarray
+
+    @property
+    def pace(self) -> float:
+        """Seconds an iteration."""
+        return float(self.seconds[0] / self.iterations[0])
+
+
+def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
+    """The runs of each method, by its name in the labels.
+
+    Raises BadInput without SGD, for a step that is not constant, and unless all have the same number of repeats, at
+    least 2.
+    """
+    sweeps: dict[str, list[RunRecord]] = {}
+    for run in trajectory:
+        sweeps.setdefault(run.label.partition(", alpha")[0], []).append(run)
+    counts = {len(run.finished()) for run in trajectory}
+    constant = all("step.alpha" in run.attributes for run in trajectory)
+    if min(counts, default=0) < 2 or len(counts) > 1 or dense(sweeps) is None or not constant:
+        raise BadInput(
+            str(trajectory.path),
+            "expected gd, constant steps, and the same number of complete repeats, at least 2, of every run, as "
+            "jobs/bits.toml has",
+        )
+    return sweeps
+
+
+def dense(sweeps: dict[str, list[RunRecord]]) -> str | None:
+    """The name of dense SGD."""
+    return next((name for name, runs in sweeps.items() if runs[0].attributes["method"] == "gd"), None)
+
+
+def resamples(repeats: int) -> np.ndarray:
+    """Which repeats are drawn, with replacement; first all of them as they are. Shape (1 + resamples, repeats)."""
+    drawn = np.random.default_rng(1).integers(0, repeats, size=(_RESAMPLES, repeats))
+    return np.concatenate([np.arange(repeats)[None], drawn])
+
+
+def medians(run: RunRecord, drawn: np.ndarray) -> Medians:
+    """Of a run, over each resample."""
+    gaps, bits = np.array([run.gap(repeat) for repeat in run.finished()]), sent(run)
+    same = (bits == bits[0]).all()  # unless a second plane travels, which depends on the repeat
+    resampled = np.broadcast_to(bits[0], (len(drawn), bits.shape[1])) if same else np.median(bits[drawn], axis=1)
+    return Medians(np.median(gaps[drawn], axis=1), resampled)
+
+
+def sent(run: RunRecord) -> np.ndarray:
+    """Bits so far, up and down, shape (repeats, records)."""
+    return np.array([repeat.columns["bits_up"] + repeat.columns["bits_down"] for repeat in run.finished()])
+
+
+def cost(runs: list[RunRecord], middles: list[Medians], pace: float, target: float) -> Cost:
+    """With the best step of each resample; middles: the medians of each run. pace: seconds an iteration."""
+    spent = np.array([spent_by(run, middle, target) for run, middle in zip(runs, middles, strict=True)])
+    best = spent[:, 1].argmin(axis=0)
+    iterations, bits = spent[best, :, np.arange(len(best))].T
+    return Cost(runs[best[0]], iterations, bits, iterations * pace)
+
+
+def spent_by(run: RunRecord, middle: Medians, target: float) -> np.ndarray:
+    """Iterations and bits until the target, shape (2, resamples)."""
+    below = middle.gap <= target
+    at = below.argmax(axis=1)
+    spent = [run.finished()[0].columns["k"][at], middle.bits[np.arange(len(at)), at]]
+    return np.where(below.any(axis=1), spent, np.inf)
+
+
+def least_pace(runs: list[RunRecord]) -> float:
+    """Seconds an iteration of a method: the least over steps and repeats, where least disturbed."""
+    ends = [repeat.columns for run in runs for repeat in run.finished()]
+    return float(min(columns["seconds"][-1] / columns["k"][-1] for columns in ends))
+
+
+def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
+    """Target, then method; the lowest targets that every method reaches. Raises BadInput when there is none."""
+    table: dict[float, dict[str, Cost]] = {target: {} for target in TARGETS}
+    for name, runs in methods(trajectory).items():
+        drawn = resamples(len(runs[0].finished()))
+        middles, pace = [medians(run, drawn) for run in runs], least_pace(runs)
+        for target, row in table.items():
+            row[name] = cost(runs, middles, pace, target)
+    reached = {target: row for target, row in table.items() if all(np.isfinite(each.bits[0]) for each in row.values())}
+    if not reached:
+        raise BadInput(str(trajectory.path), f"expected every method to reach a gap of {TARGETS[0]:g}")
+    return dict(list(reached.items())[-_SHOWN:])
+
+
+def where(trajectory: Trajectory) -> str:
+    """The problem, in a few words."""
+    a = next(iter(trajectory)).attributes
+    return (
+        f"{str(a.get('problem.data', a['problem.kind'])).rpartition('/')[2]}, d = {a['dimension']}, M = {a['workers']}"
+    )
+
+
+def findings(trajectory: Trajectory) -> list[str]:
+    """A line for each target and method."""
+    reference, lines = dense(methods(trajectory)), []
+    for target, row in costs(trajectory).items():
+        for name, each in row.items():
+            line = (
+                f"{where(trajectory)}, gap {target:g}, {name}: {estimate(each.bits)} bits, "
+                f"{estimate(each.iterations)} iterations, alpha = {each.run.attributes['step.alpha']:g}"
+            )
+            if name != reference:
+                line += f"; bits of {reference} over them {estimate(row[reference].bits / each.bits)}"
+            lines.append(line)
+    return lines
+
+
+def draw(*trajectories: Trajectory) -> Figure:
+    """For each file: gap against bits, and bits to each target."""
+    figure = plt.figure(figsize=(9.6, 4.5 * len(trajectories)))
+    rows = figure.subfigures(len(trajectories), 1, squeeze=False)[:, 0]
+    for row, trajectory in zip(rows, trajectories, strict=True):
+        left, right = row.subplots(1, 2)
+        table = costs(trajectory)
+        draw_gaps(table, left)
+        draw_targets(table, right)
+        steps = max(len(runs) for runs in methods(trajectory).values())
+        row.suptitle(f"{where(trajectory)}; the best of {steps} steps a method", fontsize=10)
+    return figure
+
+
+def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
+    """The median gap of the best step for the lowest target."""
+    for number, (name, each) in enumerate(list(table.values())[-1].items()):
+        middle = np.median([each.run.gap(repeat) for repeat in each.run.finished()], axis=0)
+        label = f"{plain(name)}, {each.run.attributes['step.alpha']:g}"
+        axes.plot(np.median(sent(each.run), axis=0)[1:], middle[1:], label=label, **look(number))
+    for target in table:
+        axes.axhline(target, color="0.5", lw=0.8, ls=(0, (1, 2)), zorder=0.5)
+    axes.set(xscale="log", yscale="log", xlabel="bits, up and down, all workers", ylabel="median gap $f(x_k) - f^*$")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    above(axes, ncols=2)
+
+
+def look(number: int) -> dict[str, object]:
+    """The style of the method of this number; there are more of them than colours."""
+    return {"color": f"C{number}" if number < 7 else "0.55", "lw": 1.3}
+
+
+def draw_targets(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
+    """A row for each method, a mark for each target."""
+    names = list(next(iter(table.values())))
+    for number, (target, row) in enumerate(table.items()):
+        value, low, high = np.array([estimate(row[name].bits) for name in names]).T
+        place = np.arange(len(names)) + 0.2 * (number - (len(table) - 1) / 2)
+        reach = [value - low, np.where(np.isfinite(high), high, value) - value]
+        axes.errorbar(value, place, xerr=reach, fmt="os^"[number % 3], ms=4.5, elinewidth=1, color=f"C{number}",
+                      label=f"gap {target:g}")  # fmt: skip
+    axes.set(xscale="log", xlabel="bits to the target, with 95 % interval", ylim=(len(names) - 0.5, -0.5))
+    axes.set_yticks(range(len(names)), map(plain, names))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(table), borderaxespad=0.2)

@@ -1,0 +1,57 @@
+"""Gap against iterations, bits and seconds, for every run of a trajectory file.
+
+Solid: the median over the repeats; band: their 10% to 90% quantiles.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.audit.figures.figure import command, median_and_band, plain
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import RunRecord, Trajectory
+
+AXES = {
+    "iterations": "iterations k",
+    "bits": "bits sent, up and down, all workers",
+    "seconds": "seconds on rank 0, without evaluation",
+}
+
+
+def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
+    """What the horizontal axis shows, as the median over the repeats; shape (records,)."""
+    columns = [repeat.columns for repeat in run.finished()]
+    if axis == "iterations":
+        return columns[0]["k"][:records]
+    if axis == "bits":  # which differ between repeats where a second plane travels
+        return np.median([(column["bits_up"] + column["bits_down"])[:records] for column in columns], axis=0)
+    return np.median([column["seconds"][:records] for column in columns], axis=0)
+
+
+def draw_run(run: RunRecord, axes: list[Axes]) -> None:
+    """One curve with its band on each axis; where it is not positive (rounding) it is left out."""
+    repeats = run.finished()
+    records = min(len(repeat.columns["k"]) for repeat in repeats)
+    gaps = np.array([run.gap(repeat)[:records] for repeat in repeats])
+    low, middle, high = median_and_band(gaps)
+    for axes_, axis in zip(axes, AXES, strict=True):
+        x = abscissa(run, axis, records)
+        (line,) = axes_.plot(x, middle, label=plain(run.label))
+        axes_.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+
+
+def draw(trajectory: Trajectory) -> Figure:
+    """The figure: three panels that share the gap axis, one legend above them."""
+    finished = [run for run in trajectory if run.finished()]
+    if not finished:
+        raise BadInput(str(trajectory.path), "expected a run with a complete repeat; there is none")
+    figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
+    for run in finished:
+        draw_run(run, list(axes))
+    for axes_, label in zip(axes, AXES.values(), strict=True):
+        axes_.set(xscale="log", yscale="log", xlabel=label)
+    axes[0].set_ylabel("gap $f(x_k) - f^*$")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)))
+    return figure

@@ -1,0 +1,206 @@
+"""What every figure script shares: its command line, the project's style, and PNG with PDF.
+
+A script is run by its path (`python analysis/gaps.py FILE.h5 -o figures`), so that this module is beside it.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpisign.config.validation import BadInput, one_line, spell_out
+from mpisign.storage.trajectory import RunRecord, Trajectory
+
+STYLE = Path(__file__).with_name("mpisign.mplstyle")
+
+
+def nothing(trajectory: Trajectory) -> list[str]:
+    """The findings of a script that only draws."""
+    return []
+
+
+def command(
+    draw: Callable[[Trajectory], Figure],
+    name: str,
+    documentation: str | None,
+    findings: Callable[[Trajectory], list[str]] = nothing,
+    iterates: bool = False,
+) -> int:
+    """A script that draws one figure of one trajectory file; returns its exit status: 0, or 2 for bad input.
+
+    name: the file is called <stem of the trajectory file>-<name>. findings: lines to print. iterates: also read x_k.
+    """
+
+    def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
+        trajectory = Trajectory(paths[0], iterates=iterates)
+        return findings(trajectory), draw(trajectory), f"{paths[0].stem}-{name}"
+
+    return _command(work, documentation, several=False)
+
+
+def command_of_files(
+    findings: Callable[[Trajectory], list[str]],
+    draw: Callable[..., Figure],
+    name: str,
+    documentation: str | None,
+    iterates: bool = False,
+    together: Callable[..., list[str]] = lambda *trajectories: [],
+) -> int:
+    """A script that draws one figure of several trajectory files, and prints what it finds in each; exits as `command`.
+
+    draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k. together: more
+    lines to print, of all the files.
+    """
+
+    def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
+        trajectories = [Trajectory(path, iterates=iterates) for path in paths]
+        found = [finding for trajectory in trajectories for finding in findings(trajectory)]
+        return found + together(*trajectories), draw(*trajectories), name
+
+    return _command(work, documentation, several=True)
+
+
+def _command(
+    work: Callable[[list[Path]], tuple[list[str], Figure, str]], documentation: str | None, several: bool
+) -> int:
+    """Lines to print, a figure and its name, from one path or several: printed and written, or refused in a line."""
+    parser = parser_of(documentation)
+    number = "+" if several else 1
+    parser.add_argument("files", type=Path, nargs=number, metavar="FILE.h5", help="trajectory file made by mpisign run")
+    options = parser.parse_args()
+
+    def draw_and_print() -> None:
+        found, figure, name = work(options.files)
+        report(*found)
+        save(figure, options.output / name)
+
+    return status_of(draw_and_print, options.output)
+
+
+def parser_of(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser that knows where the figure goes."""
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    where = "where the figure is written, as PNG and PDF (default: figures)"
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER", help=where)
+    return parser
+
+
+def status_of(work: Callable[[], None], output: Path | None) -> int:
+    """Do a script's work, in the project's style; returns its exit status: 0, or 2 with a line for bad input.
+
+    output: the folder of its figure, looked at before any work; None: it draws none.
+    """
+    ours()
+    spell_out(sys.stdout)
+    try:
+        if output is not None:
+            _check_folder(output)
+        work()
+    except BadInput as error:
+        print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
+        return 2
+    return 0
+
+
+def ours() -> None:
+    """Draw in the project's style from here on, whatever a user's matplotlibrc says, such as text.usetex."""
+    plt.style.use(["default", STYLE])
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises BadInput for what is no folder, or one that cannot be made or written into."""
+    try:
+        nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    except OSError as error:
+        raise BadInput("--output", f"cannot write into {folder}: {error.strerror}") from None
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise BadInput("--output", f"{nearest}: expected a folder that can be written into")
+
+
+def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
+    """The first run of `method` with a constant step, x_k of every k, `least` iterations and a complete repeat.
+
+    Raises BadInput when there is no such run.
+    """
+    for run in trajectory:
+        repeats = run.finished()
+        if run.attributes["method"] == method and "step.alpha" in run.attributes and repeats:
+            columns = repeats[0].columns
+            if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1 > least:
+                return run
+    raise BadInput(
+        str(trajectory.path),
+        f"expected a complete run of method = {method} with a constant step, at least {least} iterations and log = "
+        "{ every = 1, iterates = true }",
+    )
+
+
+def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
+
+    A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
+    """
+    for trajectory in trajectories:
+        if not trajectory.runs or not trajectory.repeats:
+            raise BadInput(str(trajectory.path), "expected a run with a repeat; there is none")
+        for run in trajectory:
+            missing = set(trajectory.repeats) - {each.number for each in run.repeats if each.status != "running"}
+            if missing:
+                raise BadInput(
+                    str(trajectory.path),
+                    f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
+                    "cut off or not begun: give its job --resume",
+                )
+    return trajectories
+
+
+def median_and_band(gaps: np.ndarray, highest: float = np.inf) -> np.ndarray:
+    """10 %, 50 % and 90 % quantiles over the repeats, shape (3, records), of gaps of shape (repeats, records).
+
+    NaN: what a logarithmic axis cannot show, or is not below `highest`. A gap that is not finite counts as the highest.
+    """
+    with np.errstate(invalid="ignore"):  # between two infinite gaps, which is masked below
+        found = np.quantile(np.where(np.isfinite(gaps), gaps, np.inf), [0.1, 0.5, 0.9], axis=0)
+    return np.where((found > 0) & (found < highest), found, np.nan)
+
+
+def plain(label: str) -> str:
+    """A run's label as it is, whatever it means to matplotlib: $ begins mathematics, _ keeps out of the legend."""
+    return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `figure` as stem.png and stem.pdf, and say so; raises BadInput where that cannot be written."""
+    for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path)
+        except OSError as error:
+            raise BadInput("--output", f"cannot write {path}: {error.strerror or error}") from None
+        print(f"drew {path}")
+    plt.close(figure)
+
+
+def above(axes: Axes, **keywords: float) -> None:
+    """The legend above a panel, where it covers nothing."""
+    spacing = {"columnspacing": 0.8, "handlelength": 1.7, "handletextpad": 0.5, "borderaxespad": 0.2}
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.04, 1.0), fontsize=8, **spacing, **keywords)
+
+
+def remark(figure: Figure, text: str) -> None:
+    """A short remark below the panels, left-aligned."""
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8)
+
+
+def report(*findings: str) -> None:
+    """Print what was found, one line each."""
+    for finding in findings:
+        print(finding)

@@ -1,0 +1,83 @@
+"""Runs at a frozen x, where every k is one more draw: what the vote did each time, and what theory says of it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpisign.config.validation import BadInput
+from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
+from mpisign.theory.noise import Law, mean_law
+from mpisign.theory.vote_moments import Moments, VoteDrift, moments, three_point, vote_drift
+
+_MOVED = 1e-6
+"""x counts as frozen while no x_i moves by more than this part of the largest."""
+
+
+class Frozen(NamedTuple):
+    """One repeat at a frozen x.
+
+    gradient: g, (d,). advantage: the mean over i of sign(g_i) vote_i, each k, (n,). drift: M_k g'v / (||g||_1 E N), at
+    each k, (n,). known: the moments of a worker's g~. theory: the drift E[M_k g'v] over ||g||_1 E N.
+    """
+
+    run: RunRecord
+    gradient: np.ndarray
+    advantage: np.ndarray
+    drift: np.ndarray
+    known: Moments
+    theory: VoteDrift
+
+
+def frozen(trajectory: Trajectory) -> list[Frozen]:
+    """Every complete repeat of every run, in the order of the file; raises BadInput when one is something else."""
+    found = [_frozen(run, repeat) for run in trajectory for repeat in run.finished()]
+    points = [each for each in found if each is not None]
+    if not points or len(points) < len(found):
+        raise BadInput(
+            str(trajectory.path),
+            "expected scaled-sign at a frozen x of a quadratic, no g_i and no g~_i of 0, noise with a finite law, and "
+            "log = { every = 1, iterates = true }, as jobs/workers.toml has",
+        )
+    return points
+
+
+def law(run: RunRecord, gradient: np.ndarray) -> Moments | None:
+    """The moments of a worker's g~ at g; None when its law is not a finite one, or a coordinate of g or g~ is 0."""
+    try:
+        return _moments(run.attributes, gradient)
+    except ValueError:  # from mpisign.theory.vote_moments, of a coordinate that is 0
+        return None
+
+
+def _moments(a: dict[str, Any], gradient: np.ndarray) -> Moments | None:
+    if a.get("oracle.noise") == "three-point":
+        return three_point(gradient, size=a["oracle.size"], q=a["oracle.q"])
+    if a["problem.kind"] == "finite-quadratic" and a.get("oracle.kind") == "minibatch":
+        mixed = mean_law(Law(a["problem.atoms"], a["problem.weights"]), a["oracle.batch"])
+        return mixed and moments(gradient, mixed)
+    return None
+
+
+def theory(run: RunRecord, gradient: np.ndarray, known: Moments) -> VoteDrift:
+    """E[M_k g'v] over ||g||_1 E N; a decoupled norm has no covariance with the signs."""
+    drift = vote_drift(gradient, known, int(run.attributes["workers"]))
+    exact, independent = np.array(drift) / (np.abs(gradient).sum() * known.norm)
+    return VoteDrift(independent if run.attributes.get("oracle.decoupled") else exact, independent)
+
+
+def _frozen(run: RunRecord, repeat: RepeatRecord) -> Frozen | None:
+    """None when x moves or too little is known."""
+    x, eigenvalues = repeat.columns.get("x"), run.attributes.get("problem.eigenvalues")
+    if x is None or eigenvalues is None or not _stays(x, repeat.columns["k"]) or run.attributes.get("scale") != "l1":
+        return None
+    gradient = eigenvalues * x[0]
+    known = law(run, gradient)
+    if known is None:
+        return None
+    moved = np.sign(-np.diff(x, axis=0))  # the vote: x_k - x_{k+1} = alpha M_k v
+    drift = repeat.columns["scale"][:-1] * (moved @ gradient) / (np.abs(gradient).sum() * known.norm)
+    return Frozen(run, gradient, (moved * np.sign(gradient)).mean(axis=1), drift, known, theory(run, gradient, known))
+
+
+def _stays(x: np.ndarray, k: np.ndarray) -> bool:
+    return len(k) > 2 and bool(np.all(np.diff(k) == 1) and np.ptp(x, axis=0).max() <= _MOVED * np.abs(x[0]).max())

@@ -1,0 +1,107 @@
+"""Every claim of the paper with its verdict, from a folder of trajectory files: report.html and report.json.
+
+A claim whose file is not there stays, as "not run", with the command that makes it.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from mpisign.audit import claims
+from mpisign.audit.report import page
+from mpisign.audit.figures.figure import STYLE, report
+from mpisign.audit.claims.claim import Entry, Results
+from mpisign.engine.embedded_experiment import carried
+from mpisign.data.file import is_data_file
+from mpisign.config.validation import BadInput, one_line, spell_out
+from mpisign.storage.trajectory import Trajectory
+
+
+def read(folder: Path) -> Results:
+    """The trajectory files in a folder by the name of their job; data files are passed over.
+
+    Raises BadInput when there is none, and for a file that is something else or was cut off.
+    """
+    if not folder.is_dir():
+        raise BadInput(str(folder), "expected a folder with trajectory files")
+    results: dict[str, list[Trajectory]] = defaultdict(list)
+    for path in sorted(folder.glob("*.h5")):
+        if not is_data_file(path):
+            trajectory = Trajectory(path, iterates=True)
+            results[carried(trajectory).name].append(trajectory)
+    if not results:
+        raise BadInput(str(folder), "expected trajectory files (*.h5) made by mpisign run; found none")
+    return dict(results)
+
+
+def as_json(entries: dict[str, list[Entry]]) -> str:
+    """A list of claims, each with everything but the pictures."""
+    claims = [{"part": part, **as_table(entry)} for part, some in entries.items() for entry in some]
+    return json.dumps(claims, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_table(entry: Entry) -> dict[str, Any]:
+    """An entry for JSON: of its figures, the captions."""
+    table = entry.table._asdict() if entry.table else None
+    return entry._asdict() | {"table": table, "figures": [drawing.caption for drawing in entry.figures]}
+
+
+def write(path: Path, text: str) -> None:
+    """The whole file or, when something fails, what was there before."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
+    os.replace(part, path)
+
+
+def lines(entries: dict[str, list[Entry]]) -> list[str]:
+    """One for each claim."""
+    some = [entry for part in entries.values() for entry in part]
+    width = max(len(entry.id) for entry in some)
+    verdicts = [f"{entry.verdict:12}  corrected: {entry.corrected_verdict or 'nothing to correct'}" for entry in some]
+    return [f"{entry.id:{width}}  {verdict}" for entry, verdict in zip(some, verdicts, strict=True)]
+
+
+def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
+    """Write both files; returns what to print. also: dotted paths of further claims. Raises BadInput."""
+    results = read(folder)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(str(output), f"expected a folder to write into: {error.strerror}") from None
+    entries = claims.entries(results, also)
+    html, data = output / "report.html", output / "report.json"
+    with plt.style.context(STYLE, after_reset=True):
+        write(html, page.render(entries, [file for files in results.values() for file in files]))
+    write(data, as_json(entries))
+    return [*lines(entries), f"wrote {html}", f"wrote {data}"]
+
+
+def main(documentation: str | None) -> int:
+    """The command; returns its exit status: 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
+    parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
+    parser.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="module:function",
+        help="a claim of your own, a function of the results (README, From your own package)",
+    )
+    options = parser.parse_args()
+    spell_out(sys.stdout)
+    try:
+        report(*make(options.folder, options.output, options.claim))
+    except BadInput as error:
+        print(one_line(f"report.py: {error}"), file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,242 @@
+"""The commands that write trajectory files: run, rerun and merge."""
+
+import argparse
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from mpisign.cli.arguments import command
+from mpisign.config.validation import BadInput, one_line
+from mpisign.engine.checkpointing import Asked, Stopped, StopSignals
+from mpisign.storage.output_file import check_output, output_path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk without room, or of a user's part of it."""
+
+if TYPE_CHECKING:
+    from mpisign.comm.communicator import Ranks
+    from mpisign.config.experiment import Experiment
+    from mpisign.engine.planning import Plan
+
+
+_EXAMPLES = """examples:
+  mpisign run jobs/quickstart.toml -o results/quickstart.h5
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
+  mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
+  mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
+  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
+
+exit status:
+  0    the file is written; what diverged is said
+  1    the system refused something, such as room on a disk; --resume goes on
+  2    the job, its data or an option is not as expected
+  75   a signal asked for a stop: all is written, and the same command with --resume goes on
+  130  interrupted by Ctrl-C
+"""
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add them."""
+    _add_run(commands)
+    _add_rerun(commands)
+    _add_merge(commands)
+
+
+def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
+    run = command(commands, "run", "run a job file and write its trajectories", _EXAMPLES)
+    run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
+    run.add_argument(
+        "-o", "--output", type=output_path, required=True, metavar="FILE.h5", help="the trajectory file to write"
+    )
+    there = run.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    there.add_argument("--resume", action="store_true", help="go on with the output, or start it if there is none")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the job, e.g. seed=2"
+    )
+    run.add_argument(
+        "--exchange",
+        metavar="NAME",
+        help="how messages meet: server, sharded, node, one of your own as package.module:Name, or auto, which tries "
+        "each on these ranks, takes the fastest and says why (default: the job's, or else server)",
+    )
+    run.add_argument(
+        "--on-failure",
+        choices=("abort", "continue"),
+        default="abort",
+        help="when a rank dies: end all (--resume goes on), or go on without it by Open MPI's ULFM (default: abort)",
+    )
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, run and write nothing; say what memory, bits, time and commands it takes",
+    )
+    run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5 (default: all)")
+    run.set_defaults(command=partial(_run, run))
+
+
+def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
+    again = command(commands, "rerun", "run the job of a trajectory file again, and compare the hashes")
+    again.add_argument("file", type=Path, metavar="FILE.h5", help="the trajectory file to compare with")
+    again.add_argument("-o", "--output", type=output_path, metavar="AGAIN.h5", help="keep the result (default: do not)")
+    again.set_defaults(command=_rerun)
+
+
+def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
+    merge = command(commands, "merge", "slices of one experiment, made with --repeats, become one file")
+    merge.add_argument("output", type=output_path, metavar="OUT.h5", help="the file to write")
+    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5", help="the slices, in any order")
+    merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
+    merge.set_defaults(command=_merge)
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    from mpisign.comm.startup import connect
+
+    with StopSignals() as signals, connect() as ranks:
+        plan, repeats, resume = _prepared(options, ranks)
+        Asked(ranks, signals).stop()
+        from mpisign.engine import elastic, runner  # what can be refused is, before half a second of imports
+
+        if options.dry_run:
+            from mpisign.tools.dryrun import report  # slow to import
+
+            return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
+        run = elastic.run if options.on_failure == "continue" else runner.run
+        with _saying_what_to_do():
+            diverged = run(plan, ranks, options.output, repeats, resume, new=not (options.overwrite or resume))
+        for label, ks in diverged.items():
+            if ks:
+                print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
+        if ranks.root:
+            _say_wrote(options.output)
+
+
+def _say_wrote(output: Path) -> None:
+    from mpisign.storage.remarks import remarks
+    from mpisign.storage.trajectory import Trajectory
+
+    for remark in remarks(Trajectory(output)):
+        print(one_line(remark))
+    print(f"wrote {output}")
+
+
+def _counted(repeats: range) -> str:
+    return "1 repeat" if len(repeats) == 1 else f"{len(repeats)} repeats"
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    """An error in a repeat, as its note says, leaves a file that can be gone on with."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if hasattr(error, "__notes__"):
+            room = "make room, and " if isinstance(error, OSError) and error.errno in _FULL else ""
+            error.add_note(f"{room}--resume goes on from the last checkpoint")
+        raise
+
+
+def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":
+    """The plan, the repeats, and whether a file is gone on with: what can be refused is, before anything is written."""
+    experiment, repeats = ranks.together(lambda: _read(options))
+    there = ranks.together(lambda: ranks.root and _checked_output(options))
+    resume, earlier = ranks.decided(options.resume and there), None
+    if resume:
+        from mpisign.engine import resuming
+
+        asked = repeats if options.repeats else None
+        experiment, repeats, earlier = resuming.take_up(options.output, experiment, asked, ranks)
+    if options.on_failure == "continue":
+        from mpisign.engine import elastic
+
+        ranks.together(lambda: elastic.refuse_where_impossible(ranks, experiment.exchange))
+    plan = ranks.together(lambda: _plan(options, experiment, ranks))
+    if resume:
+        ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
+    return plan, repeats, resume
+
+
+def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:
+    """The job, the output, and the options that are not at their defaults, by name."""
+    bare = vars(parser.parse_args(["JOB", "-o", "FILE"]))
+    kept = ("job", "output")
+    return {name: value for name, value in vars(options).items() if name in kept or value != bare[name]}
+
+
+def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
+    """The experiment, and those of its repeats that are asked for."""
+    from mpisign.config.experiment import read
+
+    chosen = [f"exchange={options.exchange}"] if options.exchange else []
+    experiment = read(options.job, options.set + chosen)
+    return experiment, _slice(options.repeats, experiment.repeats)
+
+
+def _checked_output(options: argparse.Namespace) -> bool:
+    """Whether there is one already; raises BadInput where it cannot be written."""
+    instead = "give --resume to go on with it, or --overwrite to replace it"
+    check_output(options.output, options.overwrite or options.resume, instead)
+    there: bool = options.output.exists()
+    if there and options.output.samefile(options.job):
+        raise BadInput(str(options.output), "expected another output than the job file itself")
+    return there
+
+
+def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Ranks") -> "Plan":
+    from mpisign.engine import planning
+
+    try:
+        return planning.plan(experiment, ranks)
+    except BadInput as error:
+        on_the_line = options.exchange and error.key == "exchange"
+        raise BadInput(*(("--exchange", error.complaint) if on_the_line else (str(options.job), str(error)))) from None
+
+
+def _slice(text: str | None, repeats: int) -> range:
+    if text is None:
+        return range(repeats)
+    first, colon, last = text.partition(":")
+    if colon and first.isdecimal() and last.isdecimal() and len(first) < 18 and len(last) < 18:
+        chosen = range(int(first), int(last))
+        if chosen and chosen.stop <= repeats:
+            return chosen
+    raise BadInput("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
+
+
+def _rerun(options: argparse.Namespace) -> int:
+    """Returns 1 where a hash or a recorded value differs."""
+    from mpisign.comm.startup import connect
+    from mpisign.engine import reproduce
+
+    with StopSignals(), connect() as ranks, TemporaryDirectory() as folder:
+        output = options.output or Path(folder) / "again.h5"
+        ranks.together(lambda: check_output(output, False, "give another name") if ranks.root else None)
+        try:
+            found = reproduce.rerun(options.file, output, ranks)
+        except Stopped as stop:
+            kept = options.output is not None and output.exists()
+            stop.then = f"the same command starts again{f', once {output} is removed' if kept else ''}"
+            raise
+    for remark in found.remarks:
+        print(remark)
+    print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")
+    if found.other_values:
+        print(f"{found.other_values} of these have other recorded values")
+    return int(found.same < found.of or found.other_values > 0)
+
+
+def _merge(options: argparse.Namespace) -> None:
+    from mpisign.engine import merging
+
+    check_output(options.output, options.overwrite)
+    if options.output.resolve() in (path.resolve() for path in options.inputs):
+        raise BadInput(str(options.output), "expected another output than the inputs")
+    merging.merge(options.output, options.inputs, options.virtual)
+    print(f"wrote {options.output}")

@@ -1,0 +1,1 @@
+"""Communicators, one process or MPI; shared memory, launchers, signals and the watchdog."""

@@ -1,0 +1,33 @@
+"""Sums over the segments of a problem, computed by all ranks: the same bits on any number of them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mpisign.arrays import Floats, Words
+from mpisign.comm.communicator import Ranks
+
+
+class Segments:
+    """One quantity of `columns` numbers that is a sum over `count` segments."""
+
+    def __init__(self, count: int, ranks: Ranks, columns: int):
+        self._ranks, self._count = ranks, count
+        per_rank = -(-count // ranks.size)
+        first = min(ranks.rank * per_rank, count)
+        self._mine = range(first, min(first + per_rank, count))
+        self._table: Words = ranks.table(per_rank, columns)
+
+    def sum(self, compute: Callable[[int, Floats], None]) -> Floats:
+        """The sum of what compute(segment, out) writes for each segment, in their order; on the root, elsewhere void.
+
+        Every rank calls it at the same time.
+        """
+        rows = self._table.view(np.float64)
+        for row, segment in zip(rows, self._mine, strict=False):
+            compute(segment, row)
+        self._ranks.gather(self._table)
+        total: Floats = np.zeros(rows.shape[1])
+        for row in rows[: self._count]:
+            total += row
+        return total

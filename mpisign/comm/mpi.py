@@ -1,0 +1,281 @@
+"""MPI's ranks. Of what a run uses only this module and `mpisign.comm.startup` import mpi4py."""
+
+import itertools
+import math
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import cached_property, partial
+from threading import Timer
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+
+from mpisign.arrays import Words
+from mpisign.comm.communicator import Agreed, Collective, Ranks
+from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, room, unshared
+from mpisign.config.validation import BadInput, advised, described
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+_AGREEING = 60.0
+"""Seconds for the ranks that are left to agree on who they are; on several machines that was seen to hang."""
+
+ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
+"""What `mpirun --with-ft ulfm` of Open MPI sets."""
+
+_HEARD = 0.1
+"""Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
+
+_IN_TURN = 10
+"""Ranks that have a turn of their own to speak, when all have the same to say; the others share one."""
+
+_THREADS = ("single", "funneled", "serialized", "multiple")
+"""MPI's thread levels, by their numbers."""
+
+
+class World(Ranks):
+    """The ranks of an MPI communicator. `node`: those that share memory, when it is not for MPI to say."""
+
+    def __init__(self, communicator: "MPI.Intracomm", node: "MPI.Intracomm | None" = None):
+        from mpi4py import MPI
+
+        self._mpi, self._communicator, self._given_node = MPI, communicator, node
+        self._windows: list[MPI.Win] = []
+        self._idle: list[Words] = []
+        self.rank, self.size = communicator.rank, communicator.size
+        self.threads = _THREADS[MPI.Query_thread()]
+        self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
+
+    @cached_property
+    def node(self) -> "World":
+        split = self._given_node or self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED)
+        return World(self._mpi.Intracomm(split))
+
+    @cached_property
+    def leaders(self) -> "World | None":
+        communicator = self._communicator.Split(0 if self.node.root else self._mpi.UNDEFINED)
+        return World(self._mpi.Intracomm(communicator)) if self.node.root else None
+
+    @cached_property
+    def members(self) -> list[int]:  # type: ignore[override]
+        return self.node._communicator.allgather(self.rank)
+
+    @cached_property
+    def largest(self) -> int:  # type: ignore[override]
+        return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
+
+    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+        """What was given back is lent again: a new window takes some milliseconds."""
+        fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
+        i = next(fitting, None)
+        lent = self._window(count) if i is None else self._idle.pop(i)
+        self.node._communicator.Barrier()  # nobody reads any more what it held
+        if self.node.root:
+            lent[:count] = 0
+        self.node._communicator.Barrier()
+        return lent[:count], lambda: self._idle.append(lent)
+
+    def _window(self, count: int) -> Words:
+        """Words that this rank's node has in common, until it leaves; raises BadInput where there is no room."""
+        if not self._fits(count):
+            need = f"no room on a node for {8 * count} bytes that its ranks share"
+            raise BadInput(str(SHARED), f"{need}; {TO_DO}, or take --exchange server")
+        node = self.node
+        window = self._mpi.Win.Allocate_shared(8 * count if node.root else 0, 1, comm=node._communicator)
+        self._windows.append(window)
+        return np.asarray(window.Shared_query(0)[0], dtype=np.uint8).view(np.uint64)
+
+    def _fits(self, count: int) -> bool:
+        """Whether each node has room for so many words, as its first rank sees it before the window is made."""
+        free = room() if self.node.root else None
+        fits = free is None or 8 * count + MARGIN <= free
+        return bool(self._communicator.allreduce(fits, self._mpi.LAND))
+
+    def gather_of(self, table: Words) -> Collective:
+        return self._prepared("Gather", *self._to_root(table))
+
+    def broadcast_of(self, row: Words) -> Collective:
+        return self._prepared("Bcast", self._buffer(row), 0)
+
+    def alltoall_of(self, sent: Words, received: Words) -> Collective:
+        return self._prepared("Alltoall", self._buffer(sent), self._buffer(received))
+
+    def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
+        return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
+
+    def _to_root(self, table: Words) -> tuple[object, ...]:
+        return (self._mpi.IN_PLACE, self._buffer(table), 0) if self.root else (self._buffer(table), None, 0)
+
+    def _buffer(self, words: Words) -> "tuple[MPI.buffer, MPI.Datatype]":
+        """Made once: making it takes as long as a small message. MPI counts up to 2^31 - 1: words reach 8 times as far
+        as bytes."""
+        return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
+
+    def _prepared(self, name: str, *arguments: object) -> Collective:
+        """A collective call of the communicator, in the way that was found to be faster."""
+        return self._persistent(name, *arguments) if self.persistent else self._blocking(name, *arguments)
+
+    def _blocking(self, name: str, *arguments: object) -> Collective:
+        return Collective(partial(getattr(self._communicator, name), *arguments))
+
+    def _persistent(self, name: str, *arguments: object) -> Collective:
+        request = getattr(self._communicator, f"{name}_init")(*arguments)
+        return Collective(lambda: (request.Start(), request.Wait()), request.Free)
+
+    @cached_property
+    def persistent(self) -> bool:
+        """Whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
+
+        They are asked for, not inferred from MPI's version: Open MPI 5 has them and says 3.1. With ULFM none are used:
+        a request cannot be freed when a rank is lost.
+        """
+        if ULFM:
+            return False
+        try:
+            self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
+        except (NotImplementedError, self._mpi.Exception):
+            return False
+        faster = np.array([self._trial(self._persistent) < self._trial(self._blocking)], dtype=np.uint64)
+        self._blocking("Bcast", self._buffer(faster), 0).run()
+        return bool(faster[0])
+
+    def _trial(self, prepare: Callable[..., Collective]) -> float:
+        """Seconds of some rounds of 256 bytes, the fastest of three times."""
+        table, row = self.table(1, 32), np.zeros(32, dtype=np.uint64)
+        collectives = prepare("Gather", *self._to_root(table)), prepare("Bcast", self._buffer(row), 0)
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            for collective in 20 * collectives:
+                collective.run()
+            times.append(time.perf_counter() - start)
+        for collective in collectives:
+            collective.free()
+        return min(times)
+
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank.
+
+        Raises Agreed where another rank had a complaint before it came here.
+        """
+        if ULFM:
+            return unshared(opening)
+        try:
+            self.agree(None)  # meets the ranks that have a complaint already and do not come here
+        except BadInput as error:
+            raise Agreed(error) from None
+        layout, fill = self._first_of(opening)
+        count = -(-_offsets(layout)[-1] // 8)
+        if not self._fits(count):
+            if self.root:
+                line = f"{SHARED} has no room for {8 * count} bytes of data: each rank keeps a copy of its own; {TO_DO}"
+                print(f"mpisign: {line}", file=sys.stderr, flush=True)
+            return self.together(lambda: unshared(opening))
+        arrays = _carve(self._window(count), layout)
+        complaint = None
+        try:
+            if fill is not None:
+                fill(arrays)
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return arrays
+
+    def _first_of(self, opening: Callable[[], Opened]) -> tuple[Layout, Callable[[Arrays], None] | None]:
+        """The layout, on every rank of a node; on its first one also what fills the arrays."""
+        layout, fill, complaint = None, None, None
+        try:
+            if self.node.root:
+                layout, fill = opening()
+        except BadInput as error:
+            complaint = error
+        self.agree(complaint)
+        return self.node._communicator.bcast(layout), fill
+
+    def processes(self) -> list[int]:
+        return self.node._communicator.allgather(os.getpid())
+
+    def texts(self, own: str) -> list[str]:
+        return self._communicator.allgather(own)
+
+    @property
+    def whole(self) -> bool:
+        return not self._communicator.Is_revoked()
+
+    def agree(self, complaint: BadInput | None) -> None:
+        failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
+        if failing < self.size:
+            parts = None if complaint is None else (complaint.key, complaint.complaint)
+            raise BadInput(*self._communicator.bcast(parts, root=failing))
+
+    def cannot_survive(self) -> str:
+        if not self.library.startswith("Open MPI"):
+            return f"it needs Open MPI 5, which has ULFM; this is {self.library}"
+        return "" if ULFM else "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
+
+    def lost(self, error: Exception) -> bool:
+        # ERR_OTHER: what Open MPI's Alltoall says; that nobody is lost is seen then.
+        mpi = self._mpi
+        kinds = (mpi.ERR_PROC_FAILED, mpi.ERR_PROC_FAILED_PENDING, mpi.ERR_REVOKED, mpi.ERR_OTHER)
+        return isinstance(error, self._mpi.Exception) and error.Get_error_class() in kinds
+
+    def survivors(self) -> "tuple[World, list[int]]":
+        """Those who are still in a collective call are called out of it by the revocation."""
+        late = Timer(_AGREEING, self._give_up)
+        late.daemon = True
+        late.start()
+        if not self._communicator.Is_revoked():
+            self._communicator.Revoke()
+        left = World(self._mpi.Intracomm(self._communicator.Shrink()))
+        were = left._communicator.allgather(self.rank)
+        late.cancel()
+        return left, were
+
+    def _give_up(self) -> None:
+        """End this rank, which waits in a call that does not return."""
+        late = f"rank {self.rank} did not meet the others that are left in {_AGREEING:g} seconds; ending"
+        print(f"mpisign: {late}; --resume goes on from the last checkpoint", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """An error that not every rank has (anything but BadInput) ends all of them, at once."""
+        if error is not None and not isinstance(error, BadInput | SystemExit):
+            self._abort(error)
+        for window in self._windows:
+            window.Free()
+
+    def _abort(self, error: BaseException) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher may pass on what the terminal has sent already
+        sys.stdout.flush()
+        line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
+        # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
+        time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
+        if isinstance(error, KeyboardInterrupt):
+            line = "interrupted"
+        elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
+            traceback.print_exception(error)
+        print(f"mpisign: {line}{advised(error)}", file=sys.stderr, flush=True)
+        time.sleep(_HEARD)
+        self._communicator.Abort(1)
+        raise error
+
+
+def _carve(words: Words, layout: Layout) -> Arrays:
+    """The arrays of a layout in memory that is there."""
+    parts = zip(_offsets(layout)[:-1], layout.items(), strict=True)
+    return {name: np.ndarray(shape, dtype, words.data, start) for start, (name, (shape, dtype)) in parts}
+
+
+def _offsets(layout: Layout) -> list[int]:
+    """Where each array begins, on lines of 64 bytes, and how many bytes they take together."""
+    sizes = (-(-math.prod(shape) * dtype.itemsize // 64) * 64 for shape, dtype in layout.values())
+    return list(itertools.accumulate(sizes, initial=0))

@@ -1,0 +1,118 @@
+"""A rank that is killed cannot say so, and the launcher ends the others before they can: a witness says it.
+
+The first rank of each machine starts one, in a session of its own, which no launcher ends with the ranks. It sleeps on
+Linux's pidfds, and reads where the ranks were from a page of memory that they share.
+"""
+
+import mmap
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from mpisign.comm import watchdog_process
+from mpisign.comm.communicator import Ranks
+from mpisign.config.validation import BadInput
+from mpisign.engine.checkpointing import Stopped
+
+_TEXT = 512
+"""Bytes for what the ranks do."""
+
+
+class Watch:
+    """While it lasts, the ranks of this machine are watched; every rank has one, and who leaves it is not missed.
+
+    In one process, where the system has no pidfd (macOS, Linux before 5.3), or where ranks do not see each other's
+    processes, nobody watches.
+    """
+
+    def __init__(self, ranks: Ranks, watched: bool = True):
+        self._ranks = ranks
+        self._processes = dict(zip(ranks.members, ranks.processes(), strict=True)) if watched else {ranks.rank: 0}
+        page = self._shared_page() if len(self._processes) > 1 and _has_pidfd() else None
+        self._watched, self._page = page is not None, page or mmap.mmap(-1, self._size)
+        self._line = memoryview(self._page)[watchdog_process.LINE * list(self._processes).index(ranks.rank) :][
+            :16
+        ].cast("Q")
+
+    @property
+    def _size(self) -> int:
+        return watchdog_process.LINE * len(self._processes) + _TEXT
+
+    def _shared_page(self) -> mmap.mmap | None:
+        """Made by the first rank of the machine, and opened by the others as a file of its process.
+
+        None on all of them where one cannot: in a container of its own it knows the others by other numbers, and what
+        has their numbers there must be neither written to nor ended.
+        """
+        row = np.array([0, secrets.randbits(64)], dtype=np.uint64)
+        if self._ranks.node.root:
+            self._descriptor = os.memfd_create(f"mpisign-{row[1]}")
+            os.truncate(self._descriptor, self._size)
+            row[0] = self._descriptor
+        self._ranks.node.broadcast(row)
+        try:
+            return self._ranks.node.together(lambda: self._opened(*row))
+        except BadInput:
+            self._close_descriptor()
+            return None
+
+    def _opened(self, descriptor: int, token: int) -> mmap.mmap:
+        page = Path(f"/proc/{next(iter(self._processes.values()))}/fd/{descriptor}")
+        try:
+            if f"mpisign-{token} " not in f"{page.readlink()} ":
+                raise BadInput("", "another file")
+            with page.open("r+b") as file:
+                return mmap.mmap(file.fileno(), self._size)
+        except OSError as error:
+            raise BadInput("", str(error)) from None
+
+    def _close_descriptor(self) -> None:
+        if self._ranks.node.root:
+            os.close(self._descriptor)
+
+    def enter(self, what: str) -> None:
+        """Name what the ranks do from now on."""
+        self.at(0)
+        text = what.encode()[:_TEXT]
+        self._page[watchdog_process.LINE * len(self._processes) :] = text.ljust(_TEXT, b"\0")
+
+    def at(self, k: int) -> None:
+        """This rank has come to k."""
+        self._line[1] = k
+
+    def __enter__(self) -> Self:
+        if self._watched and self._ranks.node.root:
+            pairs = (f"{rank}:{process}" for rank, process in self._processes.items())
+            self._witness = subprocess.Popen(
+                [sys.executable, "-I", "-S", watchdog_process.__file__, str(self._descriptor), *pairs],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[self._descriptor],
+                start_new_session=True,
+            )
+            self._close_descriptor()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        here = error is None or isinstance(error, BadInput | Stopped)
+        self._line[0] = watchdog_process.LEFT if here else watchdog_process.FAILED
+        if here and self._watched and self._ranks.node.root:
+            self._witness.kill()
+            self._witness.wait()
+
+
+def _has_pidfd() -> bool:
+    """Whether the kernel has it, which Python may know and an older one, or a container's filter, refuse."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True

@@ -1,0 +1,265 @@
+"""A job file (TOML) as frozen settings: what to run, nothing that runs.
+
+Unknown keys, wrong types and impossible values are refused with the key's path, before anything is made.
+What a kind of problem, oracle, start, method or step takes besides is checked where that kind lives.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, PlainValidator
+
+from mpisign.config.validation import BadInput, Count, make, refuse_unknown, settings, shown
+
+Table = dict[str, Any]
+
+
+def _group_name(label: str) -> str:
+    """A run's label names a group of the trajectory file."""
+    if not label.strip(". ") or not label.isprintable() or "/" in label:
+        raise ValueError("a printable label, more than dots and without /")
+    return label
+
+
+Label = Annotated[str, AfterValidator(_group_name)]
+
+
+def _name_of_exchange(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("the name of an exchange, such as 'server' or 'auto'")
+    return value
+
+
+@settings
+class Log:
+    """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`.
+
+    iterates: whether x_k is kept with each record.
+    """
+
+    points: Annotated[int, Field(ge=2, le=10**6)] = 200
+    every: Count | None = None
+    iterates: bool = False
+
+
+@settings
+class Run:
+    """One curve: a method with its settings.
+
+    workers None: as many as there are ranks besides rank 0, or 1 in one process.
+    """
+
+    label: Label
+    method: Table
+    step: Table
+    oracle: Table
+    workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    iterations: Count
+
+
+@settings
+class Experiment:
+    """One problem, and the runs that are compared on it.
+
+    exchange: how messages meet (`mpisign.aggregation.exchange_registry`, or "auto"), which changes no trajectory.
+    text: the job file as it was read; overrides: what --set changed in it.
+    """
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    repeats: Count
+    problem: Table
+    start: Table
+    log: Log
+    exchange: Annotated[str, PlainValidator(_name_of_exchange)]
+    runs: list[Run]
+    text: str
+    overrides: list[str]
+
+
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
+"""The keys of a run that are not its method's."""
+
+_MOST_BYTES, _DEEPEST = 2**24, 32
+"""Of a job file: its size, and how many tables and lists may lie within one another."""
+
+_TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs"}
+
+
+def read(path: Path, overrides: list[str] | None = None) -> Experiment:
+    """The experiment in the job file at `path`, after `overrides` such as ``runs.0.step.alpha=0.1``.
+
+    Raises BadInput, naming the file and the key.
+    """
+    try:
+        return parse(_text(path), overrides or [], name=path.stem)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadInput(str(path), f"cannot read this job file: {reason}") from None
+    except BadInput as error:
+        raise BadInput(str(path), str(error)) from None
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise BadInput("", f"expected a job file of at most {_MOST_BYTES >> 20} MB")
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
+    """The experiment in a job file's text; raises BadInput, naming the key."""
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
+        raise BadInput("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
+    for override in overrides:
+        _override(document, override)
+    _check_values(document)
+    refuse_unknown(document, sorted(_TOP), "")
+    tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
+    if not tables["problem"]:
+        raise BadInput("problem", "missing; expected a table with the key kind")
+    return make(
+        Experiment,
+        {
+            "name": document.get("name", name),
+            "seed": document.get("seed", 1),
+            "repeats": document.get("repeats", 1),
+            "problem": tables["problem"],
+            "start": tables["start"] or {"kind": "normal"},
+            "log": _log(tables["log"]),
+            "exchange": document.get("exchange", "server"),
+            "runs": _runs(document, tables["oracle"]),
+            "text": text,
+            "overrides": overrides,
+        },
+        "",
+    )
+
+
+def difference(one: Experiment, other: Experiment) -> str | None:
+    """The first key in which two experiments differ, with both values; None where they give the same trajectories."""
+    these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
+    missing = object()
+    for key in these | those:
+        here, there = these.get(key, missing), those.get(key, missing)
+        if here != there:
+            return f"{key} is {'not set' if here is missing else here}, not {'not set' if there is missing else there}"
+    return None
+
+
+def _deciding(experiment: Experiment) -> Table:
+    """What the trajectories depend on: all but what it is called, how it was written, and how messages meet."""
+    table = asdict(experiment)
+    for key in ("name", "text", "overrides", "exchange"):
+        del table[key]
+    return table
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list) and value:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
+    """The same with the M of each run settled."""
+    return replace(experiment, runs=[replace(run, workers=m) for run, m in zip(experiment.runs, workers, strict=True)])
+
+
+def _check_values(document: Table) -> None:
+    """Every key, tables and lists included, without recursion; raises BadInput for what TOML's readers do not share.
+
+    An integer has 64 bits (TOML 1.0), and so it has in the trajectory file.
+    """
+    left: list[tuple[str, Any, int]] = [("", document, 0)]
+    while left:
+        path, value, depth = left.pop()
+        if depth > _DEEPEST:
+            raise BadInput(path, f"expected at most {_DEEPEST} tables and lists within one another")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise BadInput(path, f"expected an integer of at least -2^63 and less than 2^63, got {shown(value)}")
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
+
+
+def _table(document: Table, key: str) -> Table:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise BadInput(key, f"expected a table, got {shown(table)}")
+    return table
+
+
+def _log(table: Table) -> Log:
+    refuse_unknown(table, [field.name for field in fields(Log)], "log")
+    return make(Log, table, "log")
+
+
+def _runs(document: Table, oracle: Table) -> list[Run]:
+    tables = document.get("runs")
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise BadInput("runs", "expected one or more [[runs]] tables")
+    shared = {"oracle": oracle or {"kind": "full"}}
+    if "iterations" in document:
+        shared["iterations"] = document["iterations"]
+    runs = [_run(table, shared, f"runs.{index}") for index, table in enumerate(tables)]
+    labels = [run.label for run in runs]
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            raise BadInput(
+                f"runs.{index}.label", f"{shown(label)} is the label of an earlier run; labels differ: give it its own"
+            )
+    return runs
+
+
+def _run(table: Table, shared: Table, path: str) -> Run:
+    """What a run's table says of the run itself; its other keys are its method's."""
+    arguments = shared | {key: value for key, value in table.items() if key in RUN_KEYS}
+    arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
+    arguments.setdefault(
+        "label", table["method"] if isinstance(table.get("method"), str) else path
+    )  # a missing one is refused by the registry
+    if "iterations" not in arguments:
+        raise BadInput(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
+    return make(Run, arguments, path)
+
+
+def _override(document: Table, override: str) -> None:
+    """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
+    path, equals, value = override.partition("=")
+    if not equals or not path.strip():
+        raise BadInput("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {shown(override)}")
+    node: Any = document
+    *parents, last = path.strip().split(".")
+    for part in parents:
+        node = _child(node, part, override)
+    _child(node, last, override)
+    node[int(last) if isinstance(node, list) else last] = _value(value)
+
+
+def _value(text: str) -> Any:
+    """A single value in TOML, or else the text itself."""
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        document = {}
+    return document["value"] if list(document) == ["value"] else text.strip()
+
+
+def _child(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, dict):
+        return node.setdefault(part, {})
+    if isinstance(node, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
+        return node[int(part)]
+    why = f"that list has {len(node)}, numbered from 0" if isinstance(node, list) else "what is there is no table"
+    raise BadInput("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")

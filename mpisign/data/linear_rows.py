@@ -1,0 +1,173 @@
+"""The data of a linear model: rows c_i = b_i a_i, a label times its features; dense or sparse, float32 or float64.
+
+c_i'x is the margin of data point i. Whatever the rows are stored in, products are summed in float64. A `block` serves
+many points at once, at the speed of matrix products; `subtract_pulls` serves a mini-batch and reads each row once.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse
+
+from mpisign.arrays import Floats, Indices
+from mpisign.comm.shared_arrays import Arrays
+from mpisign.config.validation import BadInput
+from mpisign.fixed_order import exp_of_negative
+from mpisign.jit import kernel, part_of_kernels, prefetch
+
+LARGEST = 1e140
+"""Features beyond it are refused: their squares, summed over rows and data points, are no float64 numbers."""
+Matrix: TypeAlias = Any
+"""A float64 array or scipy.sparse.csr_array: what products are written the same for."""
+
+
+class Rows(ABC):
+    """n rows of length d.
+
+    samples: n. dimension: d. arrays: what they are stored in, to be read only.
+    """
+
+    samples: int
+    dimension: int
+    arrays: Arrays
+
+    @abstractmethod
+    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+        """out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
+
+    @abstractmethod
+    def block(self, start: int, stop: int) -> Matrix:
+        """c_i for start <= i < stop as a float64 matrix to multiply with, shape (stop - start, d), dense or CSR."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the sha256 of the arrays, each with its name, dtype and shape: other rows may have the same bytes."""
+        digest = hashlib.sha256()
+        for name, array in self.arrays.items():
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
+
+
+class DenseRows(Rows):
+    """arrays: rows, float32 or float64, shape (n, d)."""
+
+    def __init__(self, arrays: Arrays):
+        self.arrays, self._rows = arrays, arrays["rows"]
+        self.samples, self.dimension = self._rows.shape
+        self._subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
+
+    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+        self._subtract(self._rows, x, samples, out)
+
+    def block(self, start: int, stop: int) -> Matrix:
+        return self._rows[start:stop].astype(np.float64, copy=False)
+
+
+class SparseRows(Rows):
+    """CSR. arrays: data, float32 or float64, and indices, int32, shape (nnz,); indptr, int64, shape (n + 1,);
+    dimension, int64, shape (1,)."""
+
+    def __init__(self, arrays: Arrays):
+        self.arrays = arrays
+        data, indices, indptr = arrays["data"], arrays["indices"], arrays["indptr"]
+        self.samples, self.dimension = len(indptr) - 1, int(arrays["dimension"][0])
+        self._parts = data, indices, indptr
+        self._subtract = _subtract_sparse32 if data.dtype == np.float32 else _subtract_sparse64
+
+    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+        self._subtract(*self._parts, x, samples, out)
+
+    def block(self, start: int, stop: int) -> Matrix:
+        data, indices, indptr = self._parts
+        first, last = indptr[start], indptr[stop]
+        parts = data[first:last].astype(np.float64, copy=False), indices[first:last], indptr[start : stop + 1] - first
+        return scipy.sparse.csr_array(parts, shape=(stop - start, self.dimension))
+
+
+def stored(arrays: Arrays) -> Rows:
+    """The rows that are stored in `arrays`, dense or sparse by what is there."""
+    return DenseRows(arrays) if "rows" in arrays else SparseRows(arrays)
+
+
+def check_features(values: Floats, expected: str) -> None:
+    """Raise BadInput, beginning with `expected`, where a feature is a NaN, an infinity or beyond LARGEST."""
+    if not np.isfinite(values).all():
+        raise BadInput("data", f"{expected}, found a NaN or an infinity")
+    largest = float(max(values.max(initial=0), -values.min(initial=0)))
+    if largest > LARGEST:
+        what = f"{expected} of at most {LARGEST:g}, found one of size {largest:.3g}"
+        raise BadInput("data", f"{what}: its square overflows; measure the features in other units")
+
+
+def signed(features: Floats, labels: Floats) -> Rows:
+    """The rows b_i a_i of dense features, shape (n, d), and labels -1 or +1, shape (n,), kept in their dtype.
+
+    Raises BadInput for a NaN, an infinity or a feature beyond LARGEST, or for labels that are not -1 and +1.
+    """
+    check_features(features, "expected finite features")
+    if set(np.unique(labels)) != {-1.0, 1.0}:
+        raise BadInput("data", f"expected the two labels -1 and +1, found {np.unique(labels)[:5]}")
+    return DenseRows({"rows": np.ascontiguousarray(features * labels.astype(features.dtype)[:, None])})
+
+
+@kernel("float64(float64, int64)")
+def _pull(margin: float, count: int) -> float:
+    """1 / (1 + exp(margin)) / count, by exp of a number <= 0 only: no margin overflows."""
+    small = exp_of_negative(-abs(margin))
+    return (small if margin >= 0 else 1.0) / (1.0 + small) / count
+
+
+@part_of_kernels
+def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
+    """out -= weight row, and following'x in 32 lanes that are added in a fixed tree; `later` is fetched meanwhile."""
+    lanes[:] = 0.0
+    many = x.size - x.size % 32
+    for start in range(0, many, 32):
+        for ahead in range(0, 32, 8):  # a cache line of float64; a number the compiler can see, so that it unrolls
+            prefetch(later, start + ahead)
+        for lane in range(32):
+            out[start + lane] -= weight * row[start + lane]
+            lanes[lane] += following[start + lane] * x[start + lane]
+    for lane in range(x.size - many):
+        out[many + lane] -= weight * row[many + lane]
+        lanes[lane] += following[many + lane] * x[many + lane]
+    width = 16
+    while width:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return float(lanes[0])
+
+
+def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:
+    """One loop subtracts a row, finds the margin of the next and asks for one further on: memory is never idle."""
+    lanes, last = np.empty(32), samples.size - 1
+    weight = 0.0
+    for i in range(-1, samples.size):
+        row, following, later = (
+            rows[samples[max(i, 0)]],
+            rows[samples[min(i + 1, last)]],
+            rows[samples[min(i + 4, last)]],
+        )
+        weight = _pull(_subtract_row(row, weight, out, following, x, lanes, later), samples.size)
+
+
+def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:
+    for i in samples:
+        margin = 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            margin += data[p] * x[indices[p]]
+        weight = _pull(margin, samples.size)
+        for p in range(indptr[i], indptr[i + 1]):
+            out[indices[p]] -= weight * data[p]
+
+
+_VECTORS = "float64[::1], int64[::1], float64[::1])"
+_subtract_dense32 = kernel(f"void(float32[:, ::1], {_VECTORS}")(_subtract_dense)
+_subtract_dense64 = kernel(f"void(float64[:, ::1], {_VECTORS}")(_subtract_dense)
+_subtract_sparse32 = kernel(f"void(float32[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)
+_subtract_sparse64 = kernel(f"void(float64[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)

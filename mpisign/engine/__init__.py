@@ -1,0 +1,1 @@
+"""Algorithm 3 as a run: planned, iterated, recorded, saved, resumed."""

@@ -1,0 +1,70 @@
+"""A job that goes on when ranks are lost: with those that are left, from the last checkpoint."""
+
+import sys
+from pathlib import Path
+
+from mpisign.comm.communicator import Ranks
+from mpisign.config.validation import BadInput
+from mpisign.engine import runner
+from mpisign.engine.planning import Plan
+from mpisign.engine.worker_loss import without_lost
+
+
+def refuse_where_impossible(ranks: Ranks, exchange: str) -> None:
+    """Raises BadInput, with the reason, where a rank that is lost cannot be survived."""
+    reason = ranks.cannot_survive()
+    if not reason and exchange not in ("server", "sharded"):
+        reason = f"it goes with the exchanges server and sharded, which share no memory; the job has {exchange}"
+    if reason:
+        raise BadInput("--on-failure", f"cannot continue: {reason}")
+
+
+def run(
+    planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool, *, new: bool = False
+) -> dict[str, list[int]]:
+    """`mpisign.engine.runner.run`, again and again until no rank is lost; every rank calls it.
+
+    The first of those that are left becomes the server, and writes the file. Raises SystemExit(1), once it has been
+    said, where a run has no worker left.
+    """
+    before = None if resume else _identity(output)  # on every rank: the root may be the one that is lost
+    while True:
+        try:
+            return runner.run(planned, ranks, output, repeats, resume, new=new and not resume, watched=False)
+        except Exception as error:
+            if not ranks.lost(error):
+                raise
+            size = ranks.size
+            ranks, were = ranks.survivors()
+            if ranks.size == size:
+                raise
+            lost = [rank for rank in range(size) if rank not in were]
+            planned = without_lost(planned, size, lost)
+            resume = ranks.decided(_identity(output) not in (None, before))
+            if ranks.root:
+                _say(lost, size, planned, resume)
+            if not all(run.left for run in planned.runs):
+                raise SystemExit(1) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name, None if none has: a commit puts another one in its place."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _say(lost: list[int], size: int, planned: Plan, resume: bool) -> None:
+    """Who is lost, and what becomes of the others."""
+    ranks, are = ("rank", "is") if len(lost) == 1 else ("ranks", "are")
+    ended = [run.settings.label for run in planned.runs if not run.left]
+    if ended:
+        again = "--resume goes on from the last checkpoint" if resume else "the same command starts again"
+        then = f"no worker of {ended[0]!r} is left; ending; {again}"
+    else:
+        others = "the other goes" if size - len(lost) == 1 else f"the other {size - len(lost)} go"
+        then = f"{others} on from the {'last checkpoint' if resume else 'start'}"
+    named = ", ".join(str(rank) for rank in lost)
+    print(f"mpisign: {ranks} {named} of {size} {are} lost; {then}", file=sys.stderr, flush=True)

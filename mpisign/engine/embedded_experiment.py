@@ -1,0 +1,62 @@
+"""The experiment that a trajectory file carries."""
+
+from dataclasses import replace
+from typing import Any
+
+from mpisign.algorithms.initial_points import STARTS
+from mpisign.algorithms.methods import METHODS
+from mpisign.algorithms.oracles import ORACLES
+from mpisign.algorithms.step_sizes import STEPS
+from mpisign.config.experiment import Experiment, Table, parse
+from mpisign.config.registry import Registry
+from mpisign.config.validation import BadInput
+from mpisign.problems import PROBLEMS
+from mpisign.storage.trajectory import Trajectory
+
+
+def carried(trajectory: Trajectory) -> Experiment:
+    """It; raises BadInput, naming the file, where it is none, or its runs are not those of the file, in their order."""
+    try:
+        found = parse(trajectory.experiment, trajectory.overrides, trajectory.name)
+    except BadInput as error:
+        raise inside(trajectory, error) from None
+    expected, there = ([run.label for run in runs] for runs in (found.runs, trajectory.runs))
+    if there != expected:
+        lost = [label for label in expected if label not in there]
+        wrong = f"{_listed(lost)} is missing" if lost else f"found {_listed(there)}"
+        raise BadInput(str(trajectory.path), f"expected the runs of its experiment, {_listed(expected)}; {wrong}")
+    return found
+
+
+def resolved(experiment: Experiment) -> Experiment:
+    """Return the experiment with the defaults of what its tables leave out: spelt out or not, it is the same one.
+
+    Where a kind cannot be found, its table is left as it is.
+    """
+    runs = [
+        replace(
+            run,
+            method=_filled(METHODS, run.method, "method"),
+            step=_filled(STEPS, run.step),
+            oracle=_filled(ORACLES, run.oracle),
+        )
+        for run in experiment.runs
+    ]
+    problem, start = _filled(PROBLEMS, experiment.problem), _filled(STARTS, experiment.start)
+    return replace(experiment, problem=problem, start=start, runs=runs)
+
+
+def _filled(registry: Registry[Any], table: Table, kind: str = "kind") -> Table:
+    try:
+        return registry.filled(table, kind)
+    except (BadInput, KeyError):
+        return table
+
+
+def inside(trajectory: Trajectory, error: BadInput) -> BadInput:
+    """A complaint about the experiment of a file, which names the file."""
+    return BadInput(str(trajectory.path), f"the experiment that it carries: {error}")
+
+
+def _listed(labels: list[str]) -> str:
+    return " and ".join(map(repr, labels))

@@ -1,0 +1,55 @@
+"""Algorithm 3. One loop for every method, every problem, one process or many ranks."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.aggregation.server import Server
+from mpisign.algorithms.methods import Method
+from mpisign.algorithms.oracles import Source
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.recorder import Recorder
+from mpisign.engine.state import State
+from mpisign.rng import Draws, Purpose
+
+
+class Repeat(NamedTuple):
+    """All that one repeat of one run needs, planned before its first iteration."""
+
+    method: Method
+    source: Source
+    step: Callable[[int], float]
+    iterations: int
+    server: Server
+    draws: Draws
+    recorder: Recorder
+    checkpoints: Checkpoints
+
+
+def iterate(repeat: Repeat, state: State) -> int | None:
+    """x_k -> x_K in place, the same on every rank; `state` is that before iteration k.
+
+    Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends. Raises Stopped.
+    """
+    method, source, step, iterations, server, draws, recorder, checkpoints = repeat
+    first, _, x, memories, shared = state
+    memory = dict(zip(server.hosted, memories, strict=True))
+    gradient = np.empty(len(x))
+    recorder.start()
+    for k in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
+        server.begin(k)
+        alpha = step(k)
+        for worker in server.hosted:
+            point = method.query(x, memory[worker])
+            source(point, worker, draws.at(Purpose.ORACLE, worker, k), gradient)
+            method.encode(gradient, alpha, memory[worker], server.message(worker))
+        reply = server.round()
+        if not math.isfinite(reply.number):
+            return recorder.stop(k, x)
+        if k == recorder.due:
+            recorder.record(k, x, alpha, reply)
+        method.step(x, alpha, reply, shared)
+    server.begin(iterations)
+    return recorder.stop(iterations, x)

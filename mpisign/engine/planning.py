@@ -1,0 +1,108 @@
+"""An experiment's kinds, made and checked, so that little can be refused once it runs."""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mpisign.aggregation.exchange_registry import EXCHANGES
+from mpisign.algorithms.initial_points import STARTS, Start
+from mpisign.algorithms.methods import METHODS, Method
+from mpisign.algorithms.oracles import ORACLES, Oracle, Source
+from mpisign.algorithms.step_sizes import STEPS
+from mpisign.comm.communicator import Ranks
+from mpisign.config.experiment import RUN_KEYS, Experiment, Run
+from mpisign.config.validation import BadInput
+from mpisign.problems import PROBLEMS, Problem
+from mpisign.rng import Draws
+
+_MOST_RECORDS = 10**7
+"""Of a repeat: beyond that, a file that nobody can read."""
+
+
+class PlannedRun(NamedTuple):
+    """A run whose kinds are made.
+
+    workers: M. left: the numbers of those that have not been lost (`mpisign.engine.worker_loss`).
+    """
+
+    settings: Run
+    method: Method
+    oracle: Oracle
+    source: Source
+    step: Callable[[int], float]
+    workers: int
+    left: tuple[int, ...]
+
+
+class Plan(NamedTuple):
+    """An experiment whose kinds are made."""
+
+    experiment: Experiment
+    problem: Problem
+    start: Start
+    runs: list[PlannedRun]
+
+
+def plan(experiment: Experiment, ranks: Ranks) -> Plan:
+    """Make the problem, the start and every run; raises BadInput, naming the key. Every rank calls it."""
+    _check_records(experiment)
+    _check_exchange(experiment.exchange)
+    problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
+    _check_dimension(problem)
+    start = STARTS.make(experiment.start, "start")
+    with _naming("start"):
+        start.point(problem.dimension, Draws(experiment.seed, 0))
+    default_workers = max(1, ranks.size - 1)
+    runs = [_plan_run(run, problem, default_workers, f"runs.{i}") for i, run in enumerate(experiment.runs)]
+    return Plan(experiment, problem, start, runs)
+
+
+def _check_records(experiment: Experiment) -> None:
+    every = experiment.log.every
+    longest = max(run.iterations for run in experiment.runs)
+    if every is not None and longest // every > _MOST_RECORDS:
+        raise BadInput(
+            "log.every", f"expected at most {_MOST_RECORDS} records of a repeat, got {longest // every}; make it larger"
+        )
+
+
+def _check_exchange(name: str) -> None:
+    if name != "auto":
+        try:
+            EXCHANGES[name]
+        except BadInput as error:
+            raise BadInput("exchange", f"{error.complaint}, or auto") from None
+
+
+def _check_dimension(problem: Problem) -> None:
+    """A small file can name a large index: x, a gradient, a message and a record are needed at the least."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 4 * 8 * problem.dimension > memory:
+        what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
+        raise BadInput("problem", what)
+
+
+def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
+    workers = run.workers or default_workers
+    method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
+    step = STEPS.make(run.step, f"{path}.step")
+    oracle = ORACLES.make(run.oracle, f"{path}.oracle")
+    with _naming(f"{path}.oracle"):
+        source = oracle.plan(problem, workers)
+    with _naming(f"{path}.step"):
+        alpha = step.plan(problem.samples)
+    return PlannedRun(run, method, oracle, source, alpha, workers, tuple(range(workers)))
+
+
+class _naming:
+    """Complaints raised inside name their key below `path`."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BadInput):
+            raise error.inside(self._path) from None

@@ -1,0 +1,61 @@
+"""One repeat of one run, from its start or from the state in which it was saved, to its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from mpisign.aggregation.exchange_registry import Meeting
+from mpisign.aggregation.server import Server, plan_server
+from mpisign.comm.communicator import Ranks
+from mpisign.engine import loop, state, worker_loss
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.rng import Draws
+from mpisign.storage.writer import TrajectoryWriter
+
+
+class Site(NamedTuple):
+    """Where repeats are run; writer: None except on the root."""
+
+    ranks: Ranks
+    checkpoints: Checkpoints
+    writer: TrajectoryWriter | None
+
+
+def run_repeat(planned: Plan, run: PlannedRun, number: int, meeting: Meeting, site: Site) -> None:
+    """Run the repeat numbered `number`; its messages meet by `meeting`. Every rank calls it, and the root alone writes.
+
+    Raises Stopped.
+    """
+    problem, log, label = planned.problem, planned.experiment.log, run.settings.label
+    kept = site.writer.kept(label, number) if site.writer else None
+    run = worker_loss.agreed(run, kept, site.ranks)
+    draws, ks = worker_loss.draws(run, planned.experiment.seed, number), schedule(log, run.settings.iterations)
+    sink = site.writer.repeat(label, number, ks, problem.dimension, log.iterates) if site.writer else None
+    if sink is not None and len(run.left) < run.workers:
+        sink.shrunk(kept.k if kept else 0, len(run.left))
+    planned_server = plan_server(run.method, len(run.left), problem.dimension, meeting, draws)
+    with planned_server as server, _saying_where(label, number, server):
+        x = planned.start.point(problem.dimension, Draws(planned.experiment.seed, number))
+        start = state.at_start(run.method, x, server, run.left)
+        begin, counters = state.hand_out(kept, start, server, site.ranks)
+        recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
+        recorder.resume(counters)
+        server.resume(begin.k, counters.bits_up, counters.bits_down)
+        begin = begin._replace(x=state.placed(run.method, begin.x, server))
+        source, iterations = worker_loss.source(run), run.settings.iterations
+        repeat = loop.Repeat(run.method, source, run.step, iterations, server, draws, recorder, site.checkpoints)
+        diverged_at = loop.iterate(repeat, begin)
+        if sink is not None:
+            sink.finish(begin.x, diverged_at)
+
+
+@contextmanager
+def _saying_where(label: str, number: int, server: Server) -> Iterator[None]:
+    """What goes wrong inside says where it did."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        error.add_note(f"in {label!r}, repeat {number}, iteration k = {server.k}")
+        raise

@@ -1,0 +1,121 @@
+"""An experiment, run: each run's repeats go through the loop, from where they are."""
+
+import json
+import sys
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mpisign.aggregation.autotune import Choice, choose
+from mpisign.aggregation.exchange_registry import meeting
+from mpisign.aggregation.server import plan_server
+from mpisign.comm.communicator import Ranks
+from mpisign.comm.watchdog import Watch
+from mpisign.config.validation import one_line
+from mpisign.engine.attributes import attributes
+from mpisign.engine.checkpointing import Checkpoints, StopSignals
+from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.repeat import Site, run_repeat
+from mpisign.problems.reference_solution import Known, optimum
+from mpisign.progress import Progress
+from mpisign.rng import Draws
+from mpisign.storage.output_file import claim
+from mpisign.storage.provenance import Sites, provenance, sites, warnings
+from mpisign.storage.writer import TrajectoryWriter
+
+
+def run(
+    planned: Plan,
+    ranks: Ranks,
+    output: Path,
+    repeats: range,
+    resume: bool = False,
+    *,
+    new: bool = False,
+    watched: bool = True,
+) -> dict[str, list[int]]:
+    """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
+
+    resume: go on with the file at `output`, which was made by the same experiment; otherwise a new one takes its place.
+    new: there was none when the command began. watched: when a rank is lost, the others are ended.
+    Returns, on rank 0, at which k repeats diverged, for each label. Raises BadInput where another job writes it, and
+    Stopped.
+    """
+    # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
+    with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
+        ranks.together(lambda: stack.enter_context(claim(output, new)) if ranks.root else None)
+        signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
+        where = sites(ranks)
+        _warn(where, ranks)
+        header = _header(planned, ranks, where, repeats) if ranks.root else {}
+        known = optimum(planned.problem, ranks, signals)
+        progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
+        writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
+
+        def count(k: int) -> None:
+            progress.count(k)
+            watch.at(k)
+
+        due = writer.due if writer is not None else lambda: False
+        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
+        exchanges = [_choice(planned, run, ranks).exchange for run in planned.runs]
+        if writer is not None and known is not None:
+            _describe(planned, known, exchanges, writer)
+        before = 0
+        for (run, exchange), number in product(zip(planned.runs, exchanges, strict=True), repeats):
+            label = run.settings.label
+            progress.at(f"{label}, repeat {number}", before)
+            watch.enter(f"in {label!r}, repeat {number}")
+            if not ranks.decided(writer is not None and writer.finished(label, number)):
+                run_repeat(planned, run, number, meeting(exchange, ranks), site)
+            before += run.settings.iterations
+        return {} if writer is None else _diverged(planned, repeats, writer)
+
+
+def _warn(where: Sites, ranks: Ranks) -> None:
+    """Say once, on the root, what is unusual of the ranks' arithmetic."""
+    for warning in warnings(where) if ranks.root else ():
+        print(f"mpisign: {warning}", file=sys.stderr, flush=True)
+
+
+def _diverged(planned: Plan, repeats: range, writer: TrajectoryWriter) -> dict[str, list[int]]:
+    """At which k repeats diverged, for each label."""
+    return {run.settings.label: writer.diverged(run.settings.label, repeats) for run in planned.runs}
+
+
+def _total(planned: Plan, repeats: range) -> int:
+    """Iterations of all runs together."""
+    return sum(run.settings.iterations for run in planned.runs) * len(repeats)
+
+
+def _describe(planned: Plan, known: Known, exchanges: list[str], writer: TrajectoryWriter) -> None:
+    """Every run's settings and constants are in the file before its first repeat."""
+    for run, exchange in zip(planned.runs, exchanges, strict=True):
+        writer.run(run.settings.label, attributes(planned, run, known) | {"exchange": exchange})
+    writer.commit()
+
+
+def _header(planned: Plan, ranks: Ranks, where: Sites, repeats: range) -> dict[str, Any]:
+    """The attributes of the file; it hashes all data, which the root alone does."""
+    experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
+    return {
+        "name": one_line(experiment.name),
+        "experiment": experiment.text,
+        "overrides": json.dumps(experiment.overrides),
+        "repeats": (repeats.start, repeats.stop),
+        "provenance": json.dumps(provenance(ranks, where) | data, indent=1),
+    }
+
+
+def _choice(planned: Plan, run: PlannedRun, ranks: Ranks) -> Choice:
+    """The run's exchange; where it was chosen, the root says why."""
+    asked = planned.experiment.exchange
+    workers, d = len(run.left), planned.problem.dimension
+    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, Draws(0, 0)))
+    if asked == "auto" and ranks.root:
+        print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
+    return choice

@@ -1,0 +1,87 @@
+"""A repeat between two iterations: all that the next one needs, gathered to be kept, and handed out again.
+
+Randomness is a function of (seed, repeat, worker, k) (`mpisign.rng`): x, what the method remembers and the
+counters are everything. What is kept does not depend on how many ranks there are.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.aggregation.server import Server
+from mpisign.algorithms.methods import Method
+from mpisign.arrays import Floats, Words
+from mpisign.comm.communicator import Ranks
+from mpisign.storage.checkpoint import Counters, Kept
+
+
+class State(NamedTuple):
+    """Before iteration k, on one rank; the arrays are the loop's own, and change with it.
+
+    workers: the numbers of all. x: shape (d,), and shared: the same on every rank. memory: a row for each worker that
+    is hosted here.
+    """
+
+    k: int
+    workers: Sequence[int]
+    x: Floats
+    memory: Floats
+    shared: Floats
+
+
+def at_start(method: Method, x: Floats, server: Server, workers: Sequence[int]) -> State:
+    """Before iteration 0, at x; workers: their numbers, as many as the server has."""
+    one = method.memory(len(x))
+    return State(0, workers, x, np.repeat(one[np.newaxis], len(server.hosted), axis=0), method.shared(len(x)))
+
+
+def placed(method: Method, x: Floats, server: Server) -> Floats:
+    """x, where it is stepped: in common on a node where the exchange wants that and the method allows it.
+
+    Every rank calls it.
+    """
+    return server.keep(x) if method.only_subtracts else x
+
+
+def collect(state: State, counters: Counters, server: Server) -> Kept:
+    """What is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
+    memory = server.of_all_workers(_rows(state)).view(np.float64)
+    return Kept(state.k, counters, state.workers, state.x, memory, state.shared)
+
+
+def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> tuple[State, Counters]:
+    """What the root has kept, in the arrays of `state`, on every rank; where it has nothing, `state` as it is.
+
+    Every rank calls it. kept: None except on the root. The workers' memories go out one by one: no rank needs room for
+    all of them.
+    """
+    head = np.zeros(6, dtype=np.uint64)
+    if kept is not None:
+        head[:] = (True, kept.k, *kept.counters[:3], np.float64(kept.counters.seconds).view(np.uint64))
+        state.x[:], state.shared[:] = kept.x, kept.shared
+    ranks.broadcast(head)
+    if not head[0]:
+        return state, Counters()
+    for words in (state.x.view(np.uint64), state.shared.view(np.uint64)):
+        ranks.broadcast(words)
+    _hand_out_memory(kept, state, server, ranks)
+    k, records, up, down = (int(number) for number in head[1:5])
+    return state._replace(k=k), Counters(records, up, down, float(head[5:].view(np.float64)[0]))
+
+
+def _hand_out_memory(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> None:
+    rows = _rows(state)
+    row = np.zeros(rows.shape[1], dtype=np.uint64)
+    places = {} if kept is None else {int(worker): place for place, worker in enumerate(kept.workers)}
+    for place, worker in enumerate(state.workers if row.size else ()):
+        if kept is not None:
+            row.view(np.float64)[:] = kept.memory[places[worker]]
+        ranks.broadcast(row)
+        if place in server.hosted:
+            rows[place - server.hosted.start] = row
+
+
+def _rows(state: State) -> Words:
+    """The memories as message rows, shape (hosted, size of one)."""
+    return state.memory.reshape(len(state.memory), int(np.prod(state.memory.shape[1:]))).view(np.uint64)

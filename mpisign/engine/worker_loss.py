@@ -1,0 +1,66 @@
+"""Going on with the workers that are left, after ranks were lost (`--on-failure continue`; ULFM, MPI 5's proposal).
+
+The workers of a lost rank are gone; those that are left keep their numbers, and with them their random numbers, their
+shard of the data and their memory. A rank that becomes the server takes rank 0's place: its workers go to the others.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mpisign.aggregation.exchange import hosted_by
+from mpisign.algorithms.oracles import Source
+from mpisign.arrays import Floats
+from mpisign.comm.communicator import Ranks
+from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.rng import Draws, Purpose
+from mpisign.storage.checkpoint import Kept
+
+
+class _DrawsOf(Draws):
+    """The random numbers of the workers with these numbers."""
+
+    def __init__(self, seed: int, repeat: int, workers: Sequence[int]):
+        super().__init__(seed, repeat)
+        self._workers = workers
+
+    def at(self, purpose: Purpose, worker: int, k: int) -> np.random.Generator:
+        """See `Draws`; worker: its place among those that are left."""
+        return super().at(purpose, self._workers[worker], k)
+
+
+def without_lost(planned: Plan, size: int, lost: Sequence[int]) -> Plan:
+    """The plan without those of `size` ranks that are lost; a run may have no worker left."""
+    return planned._replace(runs=[_without(run, lost, size) for run in planned.runs])
+
+
+def _without(run: PlannedRun, lost: Sequence[int], size: int) -> PlannedRun:
+    places = {place for rank in lost for place in hosted_by(rank, size, len(run.left))}
+    return run._replace(left=tuple(worker for place, worker in enumerate(run.left) if place not in places))
+
+
+def agreed(run: PlannedRun, kept: Kept | None, ranks: Ranks) -> PlannedRun:
+    """The run with the workers that are left of those it had when its state was kept; every rank calls it.
+
+    kept: None except on the root.
+    """
+    mask = np.zeros(run.workers, dtype=np.uint64)
+    mask[list(run.left if kept is None else set(run.left) & set(kept.workers))] = 1
+    ranks.broadcast(mask)
+    return run._replace(left=tuple(int(worker) for worker in np.flatnonzero(mask)))
+
+
+def draws(run: PlannedRun, seed: int, repeat: int) -> Draws:
+    """The random numbers of a repeat, by a worker's place among those that are left."""
+    return Draws(seed, repeat) if len(run.left) == run.workers else _DrawsOf(seed, repeat, run.left)
+
+
+def source(run: PlannedRun) -> Source:
+    """The run's source, asked by a worker's place among those that are left."""
+    if len(run.left) == run.workers:
+        return run.source
+
+    def ask(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        run.source(x, run.left[worker], generator, out)
+
+    return ask

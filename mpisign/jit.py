@@ -1,0 +1,184 @@
+"""Loops at memory speed: numba, set up once and used the same way everywhere.
+
+No kernel uses fast-math: what it computes depends neither on the width of the processor's vectors nor on alignment.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba.core import caching, cgutils
+from numba.extending import intrinsic
+
+from mpisign import caches
+from mpisign.process_rank import first_process
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def kernel(signature: str) -> Callable[[F], F]:
+    """Compile a function for exactly these types, when it is defined, and keep the result on disk."""
+
+    def compiled(function: F) -> F:
+        dispatcher: Any = numba.njit(nogil=True)(function)
+        if dispatcher is not function:  # which it is with NUMBA_DISABLE_JIT
+            dispatcher._cache = _cache_of(function)
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        return cast(F, dispatcher)
+
+    return compiled
+
+
+class _Locator(caching.UserProvidedCacheLocator):
+    """A place for kernels below a folder of `mpisign.caches`."""
+
+    folder: Callable[[], Path | None]
+
+    def __init__(self, function: Any, path: str):
+        folder = type(self).folder()
+        if folder is None:
+            raise FileNotFoundError("no such folder")
+        self._py_file, self._lineno = path, function.__code__.co_firstlineno
+        below = self.get_suitable_cache_subpath(path)  # type: ignore[no-untyped-call]
+        self._cache_path = os.path.join(folder, "kernels", below)
+
+    @classmethod
+    def from_function(cls, function: Any, path: str) -> "_Locator | None":
+        try:
+            locator = cls(function, path)
+            locator.ensure_cache_path()  # type: ignore[no-untyped-call]
+        except OSError:
+            return None
+        return locator
+
+
+class _Own(_Locator):
+    folder = staticmethod(caches.own)
+
+
+class _Private(_Locator):
+    folder = staticmethod(caches.private)
+
+
+class _Places(caching.CompileResultCacheImpl):
+    """NUMBA_CACHE_DIR, beside the module, this user's cache folder, a private one below TMPDIR: the first that can be
+    written."""
+
+    _locator_classes = [caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, _Own, _Private]  # noqa: RUF012
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's, except that no file of it stops a command: one that cannot be read is made again."""
+
+    _impl_class = _Places
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        try:
+            return super().load_overload(signature, target)  # type: ignore[no-untyped-call]
+        except Exception:  # a cut or empty file: whatever pickle says of it
+            self._quietly(self.flush)
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        save: Callable[..., object] = super().save_overload
+        self._quietly(lambda: save(signature, data))
+
+    def _quietly(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except Exception as error:  # a full disk, a folder that is gone, a damaged index that cannot be replaced
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            _say_once(f"kernels are not kept, but compiled again at each start: {self.cache_path}: {why}")
+
+
+def _cache_of(function: Callable[..., object]) -> Any:
+    """Where the compiled function is kept."""
+    try:
+        return _Cache(function)  # type: ignore[no-untyped-call]
+    except RuntimeError:  # "no locator available"
+        places = "no folder for them can be written; set NUMBA_CACHE_DIR to one"
+        _say_once(f"kernels are not kept, but compiled again at each start: {places}")
+        return caching.NullCache()
+
+
+_said: list[str] = []
+
+
+def _say_once(line: str) -> None:
+    """Of many kernels the first speaks for all, on the first rank."""
+    if not _said and first_process():
+        print(f"mpisign: {line}", file=sys.stderr, flush=True)
+    _said.append(line)
+
+
+def part_of_kernels(function: F) -> F:
+    """A function that kernels call, written into each where it is called.
+
+    Left to the compiler, a kernel that is loaded from disk would call a slower version of it.
+    """
+    return cast(F, numba.njit(inline="always")(function))
+
+
+def _item(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """The address of array[index]."""
+    view = context.make_array(kind)(context, builder, array)
+    return cgutils.get_item_pointer(context, builder, kind, view, [index])  # type: ignore[no-untyped-call]
+
+
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    """What numba's compiler puts where a kernel calls `prefetch`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        item = _item(context, builder, signature.args[0], *arguments)
+        address, number = builder.bitcast(item, cgutils.voidptr_t), ir.IntType(32)
+        kind_of_call = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        name = "llvm.prefetch.p0i8"
+        call = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
+        builder.call(call, [address, number(0), number(2), number(1)])  # to read, to the second cache, data
+        return context.get_dummy_value()
+
+    return numba.void(array, numba.int64), generate
+
+
+prefetch = cast(Callable[[Any, int], None], intrinsic(_prefetch))
+"""prefetch(array, index), in a kernel: ask for array[index], one-dimensional, to be brought to the second-level
+cache, without waiting for it. Further up, it would wait for the loads of the moment.
+
+The index may lie beyond the end: nothing is read."""
+
+
+def _semaphore(name: str) -> Callable[[Any, int], int]:
+    """POSIX's function of that name of the semaphore at words[index], in a kernel; returns what it returns."""
+
+    def call(typing_context: Any, words: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            address = builder.bitcast(_item(context, builder, signature.args[0], *arguments), cgutils.voidptr_t)
+            kind_of_call = ir.FunctionType(ir.IntType(32), [cgutils.voidptr_t])
+            function = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
+            return builder.call(function, [address])
+
+        return numba.int32(words, numba.int64), generate
+
+    return cast(Callable[[Any, int], int], intrinsic(call))
+
+
+def _yield_core(typing_context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind_of_call = ir.FunctionType(ir.IntType(32), [])
+        function = cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield")  # type: ignore[no-untyped-call]
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return numba.void(), generate
+
+
+yield_core = cast(Callable[[], None], intrinsic(_yield_core))
+"""yield_core(), in a kernel: another process that is ready may have this core now (POSIX sched_yield)."""
+
+sem_post, sem_wait, sem_trywait = (_semaphore(name) for name in ("sem_post", "sem_wait", "sem_trywait"))
+"""sem_post(words, index), ...: 0, or -1: a signal came, or with sem_trywait there is nothing to take."""

@@ -1,0 +1,97 @@
+"""What a problem is to everything else: an objective whose least value is 0, unless it says how that is found."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.arrays import Floats, Indices
+from mpisign.config.validation import BadInput
+from mpisign.problems.distributed_objective import Objective
+from mpisign.theory.constants import Constant
+from mpisign.theory.noise import Noise
+
+
+class Minimum(NamedTuple):
+    """|value - f*| <= error: by ||g||^2 / (2 mu) at the point found and a limit for the rounding of its value; where f
+    is not convex, by a lower limit of f."""
+
+    value: float
+    error: float
+
+
+class Problem(ABC):
+    """An objective f on R^d.
+
+    dimension: d. samples: n, the data points, or None. weights: their probabilities, shape (n,), None where all are
+    the same. segments: into how many fixed parts f is split when it is evaluated, whatever the number of ranks: f(x)
+    is the sum of its parts in their order. variant: what tells f from others of its class on the same data. defaults:
+    what its settings are that a job leaves out, where that is no default of an argument; for the trajectory file.
+
+    To add one, write `value` and `gradient`, and `minimum` unless f* = 0: everyone takes it for exact. All is float64.
+    Steps are made with `gradient` and `minibatch`, records with `part`: whoever overrides `part`, for many points or on
+    many ranks at once, gives the same f and gradient as the others, but for rounding.
+    """
+
+    dimension: int
+    samples: int | None = None
+    weights: Floats | None = None
+    segments: int = 1
+    variant: str = ""
+    defaults: Mapping[str, object] = {}
+
+    @abstractmethod
+    def value(self, x: Floats) -> float:
+        """f(x), of x of shape (d,)."""
+
+    @abstractmethod
+    def gradient(self, x: Floats, out: Floats) -> None:
+        """out[:] = the gradient at x; shapes (d,)."""
+
+    def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
+        """out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
+        raise BadInput("kind", "this problem has no data points")
+
+    def noise(self, batch: int) -> Noise:
+        """What is known of the noise of `batch` data points, drawn with replacement."""
+        return Noise()
+
+    def part(self, points: Floats, segment: int, out: Floats) -> None:
+        """out[i] = the part `segment` of (f, gradient) at points[i]; shapes (r, d) and (r, 1 + d)."""
+        for point, row in zip(points, out, strict=True):
+            row[0] = self.value(point)
+            self.gradient(point, row[1:])
+
+    def data_sha256(self) -> str:
+        """The sha256 of the data as it is used, or "" where there is none."""
+        return ""
+
+    def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
+        """out[:] = the part `segment` of the Hessian at x times `direction`; shapes (d,)."""
+        raise NotImplementedError
+
+    def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
+        """out[:] = these rows of the part `segment` of the Hessian at x; shape (r, d)."""
+        raise NotImplementedError
+
+    def minimum(self, objective: Objective) -> Minimum:
+        """f* with a certified error, by `objective` where it has to be solved; on the root. Here f* = 0, exactly:
+        who does not override it says so."""
+        return Minimum(0.0, 0.0)
+
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        """L and mu with respect to the infinity norm (Assumptions 1 and 3), as far as they are known; on the root.
+
+        L_lower: a lower limit beside an upper one. mu_PL: Assumption 2's, where there is no mu. mu_at_minimum: that of
+        the Hessian at x* alone.
+        """
+        return {}
+
+
+def finite_vector(values: object, key: str) -> Floats:
+    """A float64 array of finite numbers, or BadInput that names `key`."""
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise BadInput(key, "expected finite numbers, found a NaN or an infinity")
+    return array

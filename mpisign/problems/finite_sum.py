@@ -1,0 +1,89 @@
+"""Quadratics as finite sums, in which the audit's counterexamples are stated."""
+
+import numpy as np
+
+from mpisign.arrays import Floats, Indices
+from mpisign.config.validation import BadInput, checked, shown
+from mpisign.problems.base import Problem, finite_vector
+from mpisign.problems.distributed_objective import Objective
+from mpisign.problems.quadratic import Quadratic, Separable
+from mpisign.theory.constants import Constant
+from mpisign.theory.noise import Law, Noise, known, limited, mean_law
+
+_ROUNDING = 1e-12
+
+
+class FiniteQuadratic(Problem):
+    """f(x) = sum_i w_i (x'Hx/2 + c_i'x) with sum_i w_i c_i = 0, so that f(x) = x'Hx/2 and f* = 0
+
+    `eigenvalues` of a diagonal H, or `matrix`: H. `atoms`: the c_i. `weights`: the w_i, which add up to 1.
+    """
+
+    @checked
+    def __init__(
+        self,
+        *,
+        eigenvalues: list[float] | None = None,
+        matrix: list[list[float]] | None = None,
+        atoms: list[list[float]],
+        weights: list[float],
+    ):
+        self._quadratic = _quadratic(eigenvalues, matrix)
+        self.dimension, self.samples = self._quadratic.dimension, len(atoms)
+        self.weights = checked_weights = _weights(weights, len(atoms))
+        self._law = Law(_atoms(atoms, checked_weights, self.dimension), checked_weights)
+
+    def value(self, x: Floats) -> float:
+        return self._quadratic.value(x)
+
+    def gradient(self, x: Floats, out: Floats) -> None:
+        self._quadratic.gradient(x, out)
+
+    def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
+        self._quadratic.gradient(x, out)
+        for sample in samples:
+            out += self._law.atoms[sample] / len(samples)
+
+    def noise(self, batch: int) -> Noise:
+        """g~ - g is the mean of `batch` atoms, whatever x is: its law, or limits where that has too many values."""
+        law = mean_law(self._law, batch)
+        if law is not None:
+            return known(law)
+        atoms, weights = self._law
+        single = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
+        return limited(single, float(np.sqrt(weights @ np.square(atoms)).sum()), batch)
+
+    def constants(self, objective: Objective) -> dict[str, Constant]:
+        return self._quadratic.constants(objective)
+
+
+def _quadratic(eigenvalues: list[float] | None, matrix: list[list[float]] | None) -> Separable | Quadratic:
+    if matrix is not None and eigenvalues is None:
+        return Quadratic(matrix=matrix)
+    if eigenvalues is not None and matrix is None:
+        return Separable(eigenvalues=eigenvalues)
+    raise BadInput("eigenvalues", "expected either eigenvalues or matrix")
+
+
+def _weights(weights: list[float], count: int) -> Floats:
+    array = finite_vector(weights, "weights")
+    if not count:
+        raise BadInput("atoms", "expected at least one, got none")
+    if len(array) != count:
+        raise BadInput("weights", f"expected one for each of the {count} atoms, got {len(array)}")
+    if not (array > 0).all():
+        raise BadInput("weights", f"expected numbers > 0 that add up to 1, got {array[array <= 0][0]:.15g}")
+    if abs(array.sum() - 1) > _ROUNDING:
+        raise BadInput("weights", f"expected numbers > 0 that add up to 1, got a sum of {array.sum():.15g}")
+    return array
+
+
+def _atoms(atoms: list[list[float]], weights: Floats, dimension: int) -> Floats:
+    for i, atom in enumerate(atoms):
+        if len(atom) != dimension:
+            raise BadInput(f"atoms.{i}", f"expected {dimension} numbers, one a coordinate, got {len(atom)}")
+    array = finite_vector(atoms, "atoms")
+    mean = weights @ array
+    if (np.abs(mean) > _ROUNDING * np.abs(array).max(initial=0.0)).any():
+        raise BadInput("atoms", f"expected sum_i w_i c_i = 0, got {shown(mean.tolist())}")
+    return array

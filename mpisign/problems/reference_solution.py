@@ -1,0 +1,102 @@
+"""f* and the constants, found once for each data set and kept: a large one takes minutes, and many jobs share it."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mpisign import caches
+from mpisign.comm.communicator import Ranks
+from mpisign.engine.checkpointing import NO_SIGNALS, StopSignals
+from mpisign.problems import Minimum, Problem
+from mpisign.problems.distributed_objective import Objective
+from mpisign.progress import Progress
+from mpisign.theory.constants import Constant
+
+_MINIMA = Path("mpisign", "minima")
+_SCHEMA = 3
+"""Of what is kept; one more whenever f*, its error or a constant of the same data is found in another way."""
+
+
+class Known(NamedTuple):
+    """What is certain of a problem: f* and the constants."""
+
+    minimum: Minimum
+    constants: dict[str, Constant]
+
+
+def optimum(problem: Problem, ranks: Ranks, signals: StopSignals = NO_SIGNALS) -> Known | None:
+    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it. Raises Stopped."""
+    with Progress(None, quiet=not ranks.root, unit="passes over the data") as progress:
+        objective = Objective(problem, ranks, signals, progress.count)
+        if not ranks.root:
+            objective.serve()
+            return None
+        once = f", once for this data; it is kept in {_folder()}" if problem.data_sha256() else ""
+        progress.at(f"solving for f*{once}")
+        found = _kept_or_solved(problem, objective)
+        objective.finish()
+    return found
+
+
+def keep(problem: Problem, known: Known, cache: Path) -> None:
+    """Keep what is certain of a problem with data in a cache folder: who has it as XDG_CACHE_HOME need not find it."""
+    _write(_path(problem, cache / _MINIMA), known)
+
+
+def is_known(problem: Problem) -> bool:
+    """Whether a run need not solve for f*: it has been kept, or there is no data."""
+    return not problem.data_sha256() or _read(_path(problem, _folder())) is not None
+
+
+def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
+    if not problem.data_sha256():
+        return Known(problem.minimum(objective), problem.constants(objective))
+    path = _path(problem, _folder())
+    kept = _read(path)
+    if kept is None:
+        kept = Known(problem.minimum(objective), problem.constants(objective))
+        _write(path, kept)
+    return kept
+
+
+def _path(problem: Problem, folder: Path) -> Path:
+    """Where the minimum of a problem with data is kept."""
+    whose = f"{type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {problem.data_sha256()}"
+    name = hashlib.sha256(f"schema {_SCHEMA} {whose}".encode()).hexdigest()
+    return folder / f"{name}.json"
+
+
+def _folder() -> Path:
+    """Where minima are kept: XDG_CACHE_HOME/mpisign/minima, by default in ~/.cache."""
+    own = caches.own() or caches.private()
+    return own / _MINIMA.name if own else Path(os.devnull) / _MINIMA  # where nothing is, and nothing can be written
+
+
+def _read(path: Path) -> Known | None:
+    try:
+        kept = json.loads(path.read_text())
+        if kept.pop("sha256") != _sha256(kept):
+            return None
+        minimum = Minimum(float(kept["value"]), float(kept["error"]))
+        return Known(minimum, {name: Constant(float(value), how) for name, (value, how) in kept["constants"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # nothing kept, or not by us: solved again
+
+
+def _sha256(kept: dict[str, Any]) -> str:
+    """Of what is kept: a damaged digit of f* would be nobody's error later."""
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _write(path: Path, known: Known) -> None:
+    """By a rename, so that nobody reads half of it. Where it cannot be written it is solved again next time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        kept = known.minimum._asdict() | {"constants": known.constants}
+        temporary.write_text(json.dumps(kept | {"sha256": _sha256(kept)}))
+        temporary.replace(path)
+    except OSError:
+        pass

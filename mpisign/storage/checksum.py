@@ -1,0 +1,84 @@
+"""The seal of a file: its sha256, appended when it is finished.
+
+HDF5 follows what a damaged file says of itself, at times in circles or out of memory, so that damage has to be found
+before it is asked. HDF5 reads past a seal, and drops it when the file is changed by its means.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+from mpisign.config.validation import BadInput
+from mpisign.storage.output_file import naming
+
+_COPIES, _BLOCK = 8, 512
+"""A seal is one line, padded to a block, eight times over: no damage to a part makes it look as if there were none."""
+BYTES = _COPIES * _BLOCK
+_LINE = re.compile(rb"mpisign-seal/1 ([0-9a-f]{64}) ([0-9]{1,18})\n")
+_MAGIC = b"mpisign-seal/1 "
+_FLAGS = range(20, 24)
+"""The bytes of HDF5's superblock 0 that say who has the file open."""
+_OPEN = (
+    'a program that opened this file for writing ("r+") was killed, or has it open still; nothing else in it was '
+    'changed. Where none has it open, open and close it once: h5py.File(NAME, "r+").close(); read with "r" from then on'
+)
+
+
+def seal(path: Path) -> None:
+    """Append the seal of a closed file; an older one is taken off first. Who renames it sees that it is on the disk."""
+    unseal(path)
+    size = path.stat().st_size
+    with naming(path, "write"), path.open("ab") as file:
+        file.write(_seal(_sha256(path, size), size))
+
+
+def unseal(path: Path) -> None:
+    """Take the seal off, before the file is changed; one that does not fit its size stays."""
+    size = path.stat().st_size
+    found = _LINE.match(_end(path))
+    if found and int(found[2]) == size - BYTES:
+        with naming(path, "truncate"), path.open("r+b") as file:
+            file.truncate(size - BYTES)
+
+
+def check_seal(path: Path) -> bool:
+    """Whether the file has a seal. Raises BadInput when it was changed, damaged or cut off after it was sealed."""
+    end = _end(path)
+    at = end.find(_MAGIC)
+    if at < 0:
+        return False
+    found = _LINE.match(end, at)
+    if found:
+        sha256, size = found[1].decode(), int(found[2])
+        if end == _seal(sha256, size) and size + BYTES == path.stat().st_size:
+            if _sha256(path, size) == sha256:
+                return True
+            if _sha256(path, size, closed=True) == sha256:
+                raise BadInput(str(path), _OPEN)
+    raise BadInput(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
+
+
+def _seal(sha256: str, size: int) -> bytes:
+    return f"mpisign-seal/1 {sha256} {size}\n".encode().ljust(_BLOCK, b"\n") * _COPIES
+
+
+def _end(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - BYTES))
+        return file.read(BYTES)
+
+
+def _sha256(path: Path, size: int, closed: bool = False) -> str:
+    """closed: of the file as it would be, had who opened it for writing closed it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size and (block := file.read(min(size, 2**20))):
+            first, closed = closed, False
+            digest.update(_without_flags(block) if first else block)
+            size -= len(block)
+    return digest.hexdigest()
+
+
+def _without_flags(block: bytes) -> bytes:
+    """The beginning of an HDF5 file of ours (superblock 0), without its flags, where HDF5 notes that it is open."""
+    return block[: _FLAGS.start] + bytes(len(_FLAGS)) + block[_FLAGS.stop :] if len(block) > _FLAGS.stop else block

@@ -1,0 +1,161 @@
+"""The file that a command writes: what is checked before any work, who may write it, and how it gets its name."""
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mpisign.config.validation import BadInput
+
+_NOT_SUPPORTED = 524
+"""ENOTSUPP, which the kernel lets out of some network file systems, and which `errno` does not know."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
+"""What a file system says that has none."""
+_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
+"""What a file system says that cannot put a folder on the disk, such as CIFS."""
+_warned: set[Path] = set()
+"""Files and folders of which something was said, once."""
+
+
+def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
+    """Raises BadInput for a folder or a device, for a file that is there unless `overwrite`, and where none can be.
+
+    instead: what to do about a file that exists.
+    """
+    try:
+        if output.exists() and not output.is_file():  # a device would be replaced by what is written
+            what = "a folder" if output.is_dir() else "a device"
+            raise BadInput(str(output), f"expected a file name for the output, but this is {what}")
+        if output.exists() and not overwrite:
+            raise BadInput(str(output), f"this output exists already; {instead}")
+        nearest = next(folder for folder in output.absolute().parents if folder.exists())
+    except OSError as error:
+        raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise BadInput(str(nearest), "expected a folder that can be written into, for the output")
+
+
+def output_path(text: str) -> Path:
+    """Return the file that an output names: of a link its target, which is written in the place where it is."""
+    path = Path(text)
+    try:
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
+    except OSError:  # such as a name that is too long, which `check_output` refuses
+        return path
+
+
+def part_of(output: Path) -> Path:
+    """The unfinished file beside `output`."""
+    return output.with_name(f"{output.name}.part")
+
+
+@contextmanager
+def claim(output: Path, new: bool = False, file: Path | None = None) -> Iterator[None]:
+    """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
+
+    The lock ends with the process, however that ends. new: there was no such file when the command began. file: what
+    is locked where OUTPUT.part is a folder. Raises BadInput where somebody else has it or, if new, has written it
+    meanwhile, or where there can be no such file.
+    """
+    part = file or part_of(output)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(part)
+    except OSError as error:
+        busy = isinstance(error, BlockingIOError)
+        reason = f"another job is writing it: {part} is locked" if busy else f"{part}: {error.strerror}"
+        raise BadInput(str(output), f"cannot write this output; {reason}") from None
+    try:
+        if new and output.exists():
+            raise BadInput(str(output), "another job has written this output meanwhile; give another name")
+        yield
+    finally:
+        if _is(part, lock):  # not renamed, nor another one of somebody who came after that
+            part.unlink()
+        os.close(lock)
+
+
+def _locked(part: Path) -> int:
+    """A descriptor of the file of that name, which is made where there is none, with its lock."""
+    while True:
+        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(lock, part)
+        except OSError:
+            os.close(lock)
+            raise
+        if _is(part, lock):
+            return lock
+        os.close(lock)  # whoever had it has renamed or removed it meanwhile
+
+
+def _lock(descriptor: int, part: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        print(f"mpisign: no file locks in {part.parent}: a second job on this output is not noticed", file=sys.stderr)
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether the open file has this name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def replace_durably(unfinished: Path, output: Path) -> None:
+    """Give `unfinished` the name `output`, on the disk too: a crash of the machine leaves the old file or the new.
+
+    Mode and group of a file that is replaced are kept.
+    """
+    with unfinished.open("rb") as file, naming(unfinished, "fsync"):
+        os.fsync(file.fileno())
+    _take_mode(unfinished, output)
+    with naming(output, "rename"):
+        unfinished.replace(output)
+    _sync_folder(output.parent)
+
+
+def _take_mode(unfinished: Path, output: Path) -> None:
+    """Give the file the mode and the group of the one that it will replace, as far as this user may."""
+    if not output.exists():
+        return
+    earlier = output.stat()
+    try:
+        unfinished.chmod(earlier.st_mode & 0o7777)
+        if earlier.st_gid != unfinished.stat().st_gid:
+            os.chown(unfinished, -1, earlier.st_gid)
+    except OSError:  # not this user's to give, or a file system that has none
+        if output not in _warned:
+            print(f"mpisign: {output}: its mode and group could not be kept", file=sys.stderr)
+        _warned.add(output)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with naming(folder, "fsync"):
+            os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+        if folder not in _warned:
+            print(f"mpisign: {folder}: no fsync of a folder here: a crash may lose the last commit", file=sys.stderr)
+        _warned.add(folder)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def naming(path: Path, operation: str) -> Iterator[None]:
+    """Name file and operation in an OSError: calls on a descriptor leave out both, and others the operation."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{operation}: {os.strerror(error.errno or 0)}", str(path)) from None

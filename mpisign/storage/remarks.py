@@ -1,0 +1,53 @@
+"""What a user should know of a trajectory file's values before trusting them: how certain gaps are, what blew up."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
+
+_CERTAIN = 0.01
+"""The part of a gap that the error of f* may make up without a word."""
+
+_FIRST, _GROWTH = 100, 10.0
+"""Iterations within which f grows by this factor where data in their raw units are too large for the step."""
+
+
+def remarks(trajectory: Trajectory) -> Iterator[str]:
+    """Return what to say of the file's values, a line each, of which a file without surprises has none."""
+    yield from uncertain_gaps(trajectory)
+    for run in trajectory:
+        yield from blown_up(run)
+
+
+def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:
+    """Return a line where the error of f* is more than a hundredth of the least gap that a run ends with."""
+    errors = [
+        float(run.attributes["f_star_error"])
+        for run in trajectory
+        for repeat in run.finished()
+        if float(run.attributes["f_star_error"]) > _CERTAIN * max(float(run.gap(repeat)[-1]), 0.0)
+    ]
+    if errors:
+        error = max(errors)
+        yield f"f* is known to +- {error:.1g}: gaps below {error / _CERTAIN:.1g} may be off by more than 1 %"
+
+
+def blown_up(run: RunRecord) -> Iterator[str]:
+    """Return a hint where f grows within the first iterations on data in their raw units."""
+    if run.attributes.get("problem.scaling") == "raw" and any(_grew(repeat) for repeat in run.repeats):
+        yield (
+            f"{run.label!r}: f grew more than {_GROWTH:g} times within {_FIRST} iterations on features in their raw "
+            'units; problem.scaling = "standardised" or "unit-rows", or a smaller step, may help'
+        )
+
+
+def _grew(repeat: RepeatRecord) -> bool:
+    """Return whether f, or a gradient, grew too large within the first iterations."""
+    k, values = repeat.columns["k"], repeat.columns["value"]
+    early = values[k <= _FIRST]
+    if not len(early):
+        return False
+    with np.errstate(invalid="ignore"):
+        grown = bool((~(early <= _GROWTH * max(float(early[0]), np.finfo(float).tiny))).any())
+    return grown or (repeat.diverged_at is not None and repeat.diverged_at <= _FIRST)

@@ -1,0 +1,70 @@
+"""A trajectory file in a few lines of text."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from mpisign.config.validation import one_line
+from mpisign.storage.remarks import remarks
+from mpisign.storage.trajectory import RunRecord, Trajectory
+
+_HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "seconds")
+
+
+def text(trajectory: Trajectory) -> str:
+    """Where the file comes from, and a table with a line a run."""
+    origin = trajectory.provenance
+    version, date, ranks = (origin.get(name, "(unknown)") for name in ("mpisign", "date", "ranks"))
+    by = f"mpisign {version} on {date}, {ranks} rank(s)"
+    lines = [
+        f"{trajectory.path}: {trajectory.name}, written by {by}",
+        *(constants(run) for run in trajectory.runs[:1]),
+        "",
+        *aligned([_HEADER, *(_row(run) for run in trajectory)]),
+        *remarks(trajectory),
+    ]
+    return "\n".join(map(one_line, lines))
+
+
+def provenance(trajectory: Trajectory) -> str:
+    """All that is known of where the file comes from, and the job that it was made by: enough to run it again."""
+    parts = [("provenance", [trajectory.provenance]), ("resumed", trajectory.resumed), ("merged", trajectory.merged)]
+    lines = [
+        line
+        for what, origins in parts
+        for origin in origins
+        for line in (f"[{what}]", *(f"{name:12} {value}" for name, value in origin.items()), "")
+    ]
+    settled = ", ".join(f"{run.label!r}: {run.attributes['workers']}" for run in trajectory)
+    asked = f"repeats {trajectory.repeats.start}:{trajectory.repeats.stop}; workers {settled}"
+    changes = [f"--set {override}" for override in trajectory.overrides]
+    return "\n".join([*lines, f"[experiment] {asked}", *changes, trajectory.experiment])
+
+
+def constants(run: RunRecord) -> str:
+    """f* and the constants of the problem, each with how it is known."""
+    known = run.attributes
+    names = [name for name in known if f"{name}_known" in known and not name.startswith(("p_min", "sigma2"))]
+    values = [f"{name} = {known[name]:.6g} ({known[f'{name}_known']})" for name in names]
+    return ", ".join([f"f* = {known['f_star']:.6g} +- {known['f_star_error']:.1g}", *values])
+
+
+def _row(run: RunRecord) -> tuple[str, ...]:
+    name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
+    ended = run.finished()
+    counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
+    repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])
+    if not ended:
+        return (*name, repeats, "-", "-", "-", "-")
+    last = {column: np.array([r.columns[column][-1] for r in ended]) for column in ended[0].columns if column != "x"}
+    gap = float(np.median([run.gap(repeat)[-1] for repeat in ended]))
+    megabits = float(np.median(last["bits_up"] + last["bits_down"])) / 1e6
+    seconds = float(np.median(last["seconds"]))
+    return (*name, repeats, str(last["k"][0]), f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}")
+
+
+def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Rows of the same number of cells as lines of a table."""
+    rows = list(rows)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,297 @@
+"""The trajectory file while it is written: OUT.part is worked on, OUT is replaced whole, by a rename.
+
+So OUT is at every moment a file that was closed well, whoever is killed and when, and readers need no lock. A commit
+copies OUT.part, which is why it comes at most every two seconds, and more seldom where it takes long.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from mpisign.arrays import Floats, Indices
+from mpisign.storage.checkpoint import Counters, Kept
+from mpisign.storage.checksum import seal, unseal
+from mpisign.storage.output_file import naming, part_of, replace_durably
+from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
+
+_SECONDS = 2.0
+"""Between two commits, at least: what a killed run can lose."""
+
+_SHARE = 0.02
+"""Of the time that saving and committing may take; they come more seldom where they would take more."""
+
+_MOST_TAKEN = 2**25
+"""Bytes of records that are not written yet."""
+
+_ARRAYS = ("workers", "x", "memory", "shared")
+"""Of a state that is kept; its other numbers are attributes."""
+
+
+class _Disk(FileIO):
+    """A file for HDF5 that keeps an error of a write to itself: HDF5, told of it, could not close the file any more."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Pretend that it was written, if it was not; see `check`."""
+        rest = memoryview(data).cast("B")
+        with self._kept("write"):
+            while rest:
+                rest = rest[super().write(rest) :]
+        return len(data)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill all of `buffer`, short only at the file's end: one read of Linux gives 2^31 - 4096 bytes at most, and
+        HDF5 takes what it did not get for zeros."""
+        rest = memoryview(buffer).cast("B")
+        total = 0
+        while total < len(rest) and (got := super().readinto(rest[total:])):
+            total += got
+        return total
+
+    def truncate(self, size: int | None = None) -> int:
+        """The same for the file's length."""
+        with self._kept("truncate"):
+            super().truncate(size)
+        return size or 0
+
+    @contextmanager
+    def _kept(self, operation: str) -> Iterator[None]:
+        try:
+            with naming(Path(str(self.name)), operation):
+                yield
+        except OSError as error:
+            self.error = self.error or error
+
+    def check(self) -> None:
+        """Raise the first error that there was."""
+        if self.error is not None:
+            raise self.error
+
+
+class RepeatWriter:
+    """One repeat's group, while it runs: datasets of full size from the start, of which `records` are valid."""
+
+    def __init__(self, group: h5py.Group, file: "TrajectoryWriter"):
+        self._group, self._file = group, file
+        self._blocks: list[dict[str, np.ndarray]] = []
+        self._taken = 0
+
+    def append(self, block: dict[str, np.ndarray]) -> None:
+        """Take a block of records; write it with the others since the last writing, when they are many."""
+        self._blocks.append(block)
+        self._taken += sum(values.nbytes for values in block.values())
+        if self._taken > _MOST_TAKEN:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what was taken; a call of HDF5 takes as long as it does for few numbers or for many."""
+        start = int(self._group.attrs["records"])
+        stop = start + sum(len(block["k"]) for block in self._blocks)
+        for name in self._blocks[0] if self._blocks else ():
+            self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
+        self._blocks.clear()
+        self._taken = 0
+        self._group.attrs["records"] = stop
+        self._file.check()
+
+    def save(self, kept: Kept) -> None:
+        """Replace the state from which the repeat can go on, and commit the file."""
+        began = time.monotonic()
+        self._write()
+        state = self._group.require_group("state")
+        state.attrs.update({"k": kept.k} | kept.counters._asdict())
+        for name in _ARRAYS:
+            values = np.asarray(getattr(kept, name))
+            state.require_dataset(name, values.shape, values.dtype)[...] = values
+        self._file.commit(began)
+
+    def shrunk(self, k: int, workers: int) -> None:
+        """So many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
+        if "state" in self._group:
+            del self._group["state"]  # of more workers, and it has been taken up
+        earlier = self._group.attrs.get("workers_from", np.zeros((0, 2), dtype=np.int64))
+        if not len(earlier) or earlier[-1, 1] != workers:
+            self._group.attrs["workers_from"] = np.vstack([earlier, [[k, workers]]]).astype(np.int64)
+
+    def finish(self, x: Floats, diverged_at: int | None) -> None:
+        """Mark the repeat as complete, or as diverged at that k, with the sha256 of its last x."""
+        self._write()
+        attrs = self._group.attrs
+        attrs["sha256"] = sha256(x)
+        columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}
+        attrs["columns_sha256"] = columns_sha256(columns)
+        if diverged_at is not None:
+            attrs["diverged_at"] = diverged_at
+        attrs["status"] = "complete" if diverged_at is None else "diverged"
+        if "state" in self._group:
+            del self._group["state"]
+        if self._file.due():
+            self._file.commit()
+
+
+class TrajectoryWriter:
+    """The file at `output` and the one that is worked on, on rank 0; it takes up `output` where `resume` says so.
+
+    The caller has claimed `output` (`mpisign.storage.output_file.claim`).
+    """
+
+    def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
+        self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
+        if resume:
+            with naming(self._part, "copy"):
+                shutil.copyfile(output, self._part)
+            unseal(self._part)
+        self._disk = _Disk(self._part, "r+" if resume else "w+")
+        self._file = h5py.File(self._disk, "r+" if resume else "w")
+        self.check = self._disk.check
+        if resume:
+            self._resumed(attributes["provenance"])
+        else:
+            self._file.create_group("runs", track_order=True)  # in the order of the job file
+            self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
+
+    def _resumed(self, provenance: str) -> None:
+        """Where the rest comes from, beside where the file does."""
+        earlier = json.loads(self._file.attrs.get("resumed", "[]"))
+        self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(provenance)], indent=1)
+
+    def run(self, label: str, attributes: Mapping[str, Any]) -> None:
+        """Create the group of a run, if it is not there, with its settings and constants."""
+        if f"runs/{label}" not in self._file:
+            # With an order, a group has room for attributes of any size, such as a large matrix.
+            self._file.create_group(f"runs/{label}", track_order=True).create_group("repeats")
+        group = self._file[f"runs/{label}"]
+        group.attrs.update(attributes)
+        if "f_star" in attributes:  # for readers without attributes, such as Octave's
+            group.require_dataset("f_star", (), np.float64)[()] = attributes["f_star"]
+
+    def finished(self, label: str, number: int) -> bool:
+        """Whether that repeat is there and has ended."""
+        group = self._file.get(_path(label, number))
+        return group is not None and group.attrs["status"] != "running"
+
+    def diverged(self, label: str, repeats: range) -> list[int]:
+        """At which k those of these repeats diverged that did; all are there."""
+        attributes = (self._file[_path(label, number)].attrs for number in repeats)
+        return [int(attrs["diverged_at"]) for attrs in attributes if "diverged_at" in attrs]
+
+    def kept(self, label: str, number: int) -> Kept | None:
+        """The state in which that repeat was saved."""
+        state = self._file.get(f"{_path(label, number)}/state")
+        if state is None:
+            return None
+        counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
+        return Kept(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+
+    def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
+        """The group of a repeat: a new one, or that of its state, whose later records are forgotten."""
+        path = _path(label, number)
+        if f"{path}/state" in self._file:
+            self._file[path].attrs["records"] = self._file[f"{path}/state"].attrs["records"]
+        else:
+            if path in self._file:
+                del self._file[path]
+            lay_out(self._file.create_group(path), ks, dimension, iterates)
+        return RepeatWriter(self._file[path], self)
+
+    def copy(self, label: str, number: int, source: Path, virtual: bool) -> None:
+        """A finished repeat of another file, in full or as a view of that file."""
+        path = _path(label, number)
+        with h5py.File(source, "r") as file:
+            theirs, group = file[path], self._file.create_group(path)
+            if virtual:
+                _view(group, theirs, os.path.relpath(source.resolve(), self._output.parent.resolve()))
+            else:
+                iterates = "x" in theirs
+                lay_out(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
+                for name in (*COLUMNS, "x") if iterates else COLUMNS:
+                    group[name][...] = theirs[name][()]
+            group.attrs.update(theirs.attrs)
+
+    def due(self) -> bool:
+        """Whether the next commit is due."""
+        return time.monotonic() - self._committed > max(_SECONDS, self._cost / _SHARE)
+
+    def commit(self, began: float | None = None) -> None:
+        """Replace `output` by what is written so far. began: when, on the monotonic clock, the work for it began."""
+        began = began or time.monotonic()
+        self._file.flush()
+        self.check()
+        copy = self._output.with_name(f"{self._output.name}.next")
+        try:
+            with naming(copy, "copy"):
+                shutil.copyfile(self._part, copy)
+            seal(copy)
+            replace_durably(copy, self._output)
+        except OSError:
+            copy.unlink(missing_ok=True)
+            raise
+        self._committed = time.monotonic()
+        self._cost = self._committed - began
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the whole file in its place. After an error, or a stop, the last commit is left there."""
+        self._file.close()
+        self._disk.close()
+        if error is None:
+            self.check()
+            seal(self._part)
+            replace_durably(self._part, self._output)
+
+
+def _path(label: str, number: int) -> str:
+    return f"runs/{label}/repeats/{number:04d}"
+
+
+def lay_out(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+    """The datasets of a repeat, in full, and what is true of it before its first record."""
+    group.attrs["status"], group.attrs["records"] = "running", 0
+    for name, (dtype, unit, description) in COLUMNS.items():
+        fill = np.nan if dtype is np.float64 else -1
+        dataset = group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill)
+        dataset.attrs.update({"units": unit, "description": description})
+    group["k"][:] = ks
+    if iterates:
+        group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
+        group["coordinate"] = np.arange(dimension)
+    _name_axes(group)
+
+
+def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
+    """The datasets of `theirs`, which stay in the file `source`; its name is seen from this one's folder."""
+    for name in (*COLUMNS, "x", "coordinate") if "x" in theirs else COLUMNS:
+        dataset = theirs[name]
+        layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
+        layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape)
+        group.create_virtual_dataset(name, layout, fillvalue=dataset.fillvalue)
+        group[name].attrs.update(
+            {text: dataset.attrs[text] for text in ("units", "description") if text in dataset.attrs}
+        )
+    _name_axes(group)
+
+
+def _name_axes(group: h5py.Group) -> None:
+    """k, and for the iterates `coordinate`, are the scales of the datasets' axes: so xarray reads them."""
+    group["k"].make_scale("k")
+    for name in group:
+        if name not in ("k", "coordinate"):
+            group[name].dims[0].attach_scale(group["k"])
+    if "x" in group:
+        group["coordinate"].make_scale("coordinate")
+        group["x"].dims[1].attach_scale(group["coordinate"])

@@ -1,0 +1,1 @@
+"""What a user runs around experiments: benchmarks, a doctor and dry runs."""

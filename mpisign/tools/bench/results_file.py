@@ -1,0 +1,58 @@
+"""What a benchmark found, as JSON: `mpisign-bench/1`."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, TypeAdapter
+
+from mpisign.comm.launcher import cores
+from mpisign.config.validation import BadInput
+from mpisign.tools.bench.timing import Ratio, Time, Unmeasured
+
+_SCHEMA = "mpisign-bench/1"
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_KINDS = {"ratios": Ratio, "times": Time, "unmeasured": Unmeasured}
+
+
+class Record(NamedTuple):
+    """machine: where it was measured: versions, MPI library, hosts, cores, date. The rest in the order of measuring."""
+
+    machine: dict[str, Any]
+    ratios: list[Ratio]
+    times: list[Time]
+    unmeasured: list[Unmeasured]
+
+
+def write(path: Path, results: Iterable[Ratio | Time | Unmeasured], machine: dict[str, str]) -> None:
+    """Write what was found; the folder is made."""
+    found = list(results)
+    document: dict[str, Any] = {"schema": _SCHEMA, "machine": {**machine, "cores": cores()}}
+    for key, kind in _KINDS.items():
+        document[key] = [result._asdict() for result in found if isinstance(result, kind)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1))
+
+
+def read(path: Path) -> Record:
+    """A record that `write` wrote; raises BadInput."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != _SCHEMA:
+            raise ValueError
+        rows = (TypeAdapter(list[kind], config=_STRICT).validate_python(document[key]) for key, kind in _KINDS.items())  # type: ignore[valid-type]
+        record = Record(dict(document["machine"]), *rows)
+        if not _possible(record):
+            raise ValueError
+        return record
+    except OSError as error:
+        raise BadInput(str(path), f"cannot read this file: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadInput(str(path), "expected a file that `mpisign bench -o` wrote") from None
+
+
+def _possible(record: Record) -> bool:
+    times = all(time.ranks > 0 and time.dimension > 0 and min(time.seconds, default=0) > 0 for time in record.times)
+    cores = record.machine.get("cores")
+    return times and isinstance(cores, int) and cores > 0

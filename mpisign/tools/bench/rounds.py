@@ -1,0 +1,127 @@
+"""A round of Algorithm 3 on the ranks at hand, by each exchange, against what else could carry gradients.
+
+All of it is timed in turn, slice by slice, so that two times of one slice make a fair ratio. A slice begins at a
+barrier, and its time is that of the slowest rank.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import numpy as np
+
+from mpisign.aggregation import bitplanes, majority_vote
+from mpisign.aggregation.exchange import Format
+from mpisign.aggregation.exchange_registry import EXCHANGES, meeting
+from mpisign.aggregation.server import VoteServer
+from mpisign.arrays import Floats
+from mpisign.comm.communicator import Ranks
+from mpisign.rng import Draws
+from mpisign.tools.bench.timing import Effort, Time
+
+DENSE = ("allreduce float32", "allreduce float64", "gather int8")
+"""What is timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
+
+WHOLE, TIED, BARE = "round", "round with ties", "collectives"
+"""The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
+ties and the reply a second plane; and what of the round is messages."""
+
+SHARES = ("workers pack", "root votes", "ranks apply")
+"""What of it is computing, by those ranks that do it."""
+
+
+def on_ranks(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
+    """All times at one dimension, with a worker on each rank but the first; every rank calls it."""
+    with ExitStack() as stack:
+        calls = _calls(ranks, dimension, stack)
+        clock = Clock(ranks, effort)
+        counts = {key: clock.count(call) for key, call in calls.items()}
+        taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
+        for _ in range(effort.slices):
+            for key, call in calls.items():
+                taken[key].append(clock.slice(call, counts[key]))
+    return [Time(what, exchange, ranks.size, dimension, taken[what, exchange]) for what, exchange in calls]
+
+
+def _calls(ranks: Ranks, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
+    gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
+    calls = {}
+    for name in EXCHANGES:
+        calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x, stack)
+        calls[TIED, name] = _whole(ranks, name, gradient, x, stack)
+        calls[BARE, name] = _bare(ranks, name, dimension, stack)
+    calls |= {(what, ""): call for what, call in _shares(ranks, gradient, x).items()}
+    return calls | {(what, ""): call for what, call in _dense(dimension).items()}
+
+
+def _whole(ranks: Ranks, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
+    server = stack.enter_context(VoteServer(meeting(name, ranks), ranks.size - 1, len(x), "exact", Draws(0, 0)))
+    kept = server.keep(x)
+
+    def call() -> None:
+        for worker in server.hosted:
+            server.message(worker).put(gradient)
+        server.round().subtract_from(kept, 1e-9)
+
+    return call
+
+
+def _bare(ranks: Ranks, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
+    width = bitplanes.words(dimension)
+    exchange = meeting(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))
+    stack.callback(exchange.close)
+
+    def call() -> None:
+        exchange.collect()
+        exchange.spread(0)
+
+    return call
+
+
+def _shares(ranks: Ranks, gradient: Floats, x: Floats) -> dict[str, Callable[[], object]]:
+    """Each at the same time on all ranks that do it."""
+    rows = np.random.default_rng(0).integers(0, 2**64, (ranks.size - 1, bitplanes.words(len(x))), dtype=np.uint64)
+    plane, weak = np.zeros((2, rows.shape[1]), dtype=np.uint64)
+    shares: tuple[Callable[[], object], ...] = (
+        (lambda: None) if ranks.root else lambda: bitplanes.pack(gradient, plane),
+        (lambda: majority_vote.vote(rows, rows[:0], plane, weak)) if ranks.root else lambda: None,
+        lambda: bitplanes.subtract(x, 1e-9, plane),
+    )
+    return dict(zip(SHARES, shares, strict=True))
+
+
+def _dense(dimension: int) -> dict[str, Callable[[], object]]:
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD
+    single, double = np.zeros((2, dimension), dtype=np.float32), np.zeros((2, dimension))
+    bytes_, all_bytes = np.zeros(dimension, dtype=np.int8), np.zeros((world.size, dimension), dtype=np.int8)
+
+    def gather() -> None:
+        world.Gather(bytes_, all_bytes)
+        world.Bcast(bytes_)
+
+    allreduces = (lambda: world.Allreduce(single[0], single[1]), lambda: world.Allreduce(double[0], double[1]))
+    return dict(zip(DENSE, (*allreduces, gather), strict=True))
+
+
+class Clock:
+    """Times calls that all ranks make together."""
+
+    def __init__(self, ranks: Ranks, effort: Effort):
+        from mpi4py import MPI
+
+        self._world, self._slowest, self._effort = MPI.COMM_WORLD, MPI.MAX, effort
+
+    def count(self, call: Callable[[], object]) -> int:
+        """How many fill a slice, the same on every rank."""
+        call()
+        return max(1, int(self._effort.lockstep / self.slice(call, 3)))
+
+    def slice(self, call: Callable[[], object], count: int) -> float:
+        """Seconds of one of `count` calls in a row, on the slowest rank."""
+        self._world.Barrier()
+        start = time.perf_counter()
+        for _ in range(count):
+            call()
+        return float(self._world.allreduce((time.perf_counter() - start) / count, self._slowest))

@@ -1,0 +1,81 @@
+"""The speed of kernels, loop and rounds, as ratios to what else could be done, taken in the same run.
+
+Each ratio is the median over slices in which both sides are timed one after the other, after a warm-up, with its
+quartiles; it can be compared between machines where seconds cannot.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from mpisign.algorithms.methods import METHODS
+from mpisign.comm.communicator import Ranks
+from mpisign.config.validation import BadInput, closest
+from mpisign.tools.bench import data, iteration, kernels, launched
+from mpisign.tools.bench.baselines import classifier, example5
+from mpisign.tools.bench.timing import Effort, Ratio, Time, Unmeasured
+
+Result: TypeAlias = Ratio | Time | Unmeasured
+
+
+def _kernels(effort: Effort) -> Iterator[Result]:
+    yield from kernels.kernels(effort)
+    for dimension in (2**11, 2**20):
+        yield from kernels.vote(dimension, workers=15, effort=effort)
+    yield from kernels.vote_reads(effort)
+    yield from kernels.curves(effort)
+
+
+def _iterations(effort: Effort) -> Iterator[Result]:
+    for name in METHODS:
+        yield iteration.iteration(name, effort)
+    yield from iteration.logging(effort)
+
+
+def _data(effort: Effort) -> Iterator[Result]:
+    yield from data.minibatch(effort)
+    yield from data.passes(effort)
+    yield from data.conversion(effort)
+
+
+def _rivals(effort: Effort) -> Iterator[Result]:
+    yield classifier.classifier(effort)
+    yield from example5.example5(effort)
+
+
+SECTIONS: dict[str, Callable[[Effort], Iterator[Result]]] = {
+    "kernels": _kernels,
+    "iteration": _iterations,
+    "data": _data,
+    "rounds": launched.rounds,
+    "rivals": _rivals,
+}
+"""What `mpisign bench --only` can name."""
+
+
+def measure(effort: Effort, only: str | None, ranks: Ranks) -> Iterator[Result]:
+    """The sections that are named, with commas between them, or all; on several ranks the rounds on these.
+
+    Raises BadInput for another name.
+    """
+    names = list(SECTIONS) if only is None else only.split(",")
+    for name in names:
+        if name not in SECTIONS:
+            raise BadInput("--only", f"no section {name!r}; {closest(name, list(SECTIONS))}")
+    if ranks.size == 1:
+        return (result for name in names for result in SECTIONS[name](effort))
+    if only not in (None, "rounds"):
+        raise BadInput("--only", f"expected rounds under a launcher, got {only}: the rest runs in one process")
+    return launched.here(ranks, effort, curves=only is None)
+
+
+HEAD = f"{'ratio':94} {'median':>8}  {'quartiles':>17}  goal"
+
+
+def line(result: Result) -> str:
+    """The result's line of the table; a time has none."""
+    if isinstance(result, Unmeasured):
+        return f"{result.what:94} not measured: {result.why}"
+    if isinstance(result, Time):
+        return ""
+    spread = f"{result.low:.3g} - {result.high:.3g}"
+    return f"{result.what:94} {result.median:8.3g}  {spread:>17}  {result.goal}"

@@ -1,0 +1,154 @@
+"""How times become ratios: both sides in one run, one after the other, after a warm-up; medians with quartiles."""
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from mpisign.config.validation import BadInput
+
+
+class Effort(NamedTuple):
+    """How much is measured.
+
+    slice, lockstep: seconds that a timed slice lasts at least, on one rank and on several. slices: how many of each
+    side. shape: n and d of the data. iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are
+    converted. launches: of each program that runs on ranks. ranks: how many the rounds are timed on, one number after
+    the other. dimensions: their d. quick: whether this is a trial.
+    """
+
+    slice: float = 0.005
+    lockstep: float = 0.02
+    slices: int = 15
+    shape: tuple[int, int] = (20000, 2000)
+    iterations: int = 20000
+    text: int = 2**28
+    launches: int = 3
+    ranks: tuple[int, ...] = (2, 3)
+    dimensions: tuple[int, ...] = (2**10, 2000, 2**13, 2**15, 2**17, 2**20, 2**22, 2**24)
+    quick: bool = False
+
+    @property
+    def longest(self) -> int:
+        return max(self.dimensions)
+
+
+QUICK = Effort(
+    slice=1e-4,
+    lockstep=1e-3,
+    slices=3,
+    shape=(2000, 200),
+    iterations=400,
+    text=2**18,
+    launches=2,
+    ranks=(3,),
+    dimensions=(2**10, 2000, 2**15, 2**17),
+    quick=True,
+)
+
+
+class Ratio(NamedTuple):
+    """`what` was measured, its median with the lower and upper quartile, and what it should reach."""
+
+    what: str
+    median: float
+    low: float
+    high: float
+    goal: str = ""
+
+
+class Unmeasured(NamedTuple):
+    """`what` could not be measured here, and why."""
+
+    what: str
+    why: str
+
+
+Failure: TypeAlias = BadInput | subprocess.TimeoutExpired
+"""Of a program that is measured: it failed, or had no end; either way the rest goes on."""
+FAILURES = (BadInput, subprocess.TimeoutExpired)
+
+
+def reason(failure: Failure) -> str:
+    """Why something was not measured, for `Unmeasured`."""
+    return failure.complaint if isinstance(failure, BadInput) else f"no end in {failure.timeout:g} seconds"
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program printed; raises BadInput, with the end of its complaint in one line, where it failed."""
+    if done.returncode:
+        name, said = Path(done.args[0]).name, " ".join(done.stderr.split())
+        raise BadInput("", f"{name} ended with status {done.returncode}: {said[-300:]}")
+    return done.stdout
+
+
+class Time(NamedTuple):
+    """Seconds of `what`, slice by slice, for vectors of length `dimension`, on so many ranks.
+
+    exchange: the one by which it was done, or "". Of a vote alone, `ranks` are the ballots.
+    """
+
+    what: str
+    exchange: str
+    ranks: int
+    dimension: int
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:
+    """Time of `one` over time of `other`."""
+    calls = [fill(one, effort), fill(other, effort)]
+    pairs = ((seconds(one, calls[0]), seconds(other, calls[1])) for _ in range(effort.slices))
+    return summary(what, [a / b for a, b in pairs], goal)
+
+
+def summary(what: str, values: list[float], goal: str = "") -> Ratio:
+    """The ratio whose measured values are given, at least two."""
+    low, median, high = statistics.quantiles(values, n=4)
+    return Ratio(what, median, low, high, goal)
+
+
+def seconds(call: Callable[[], object], calls: int = 1) -> float:
+    """Of one call, as the mean over `calls` in a row."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - start) / calls
+
+
+def fill(call: Callable[[], object], effort: Effort) -> int:
+    """How many calls fill a slice, after a warm-up."""
+    call()
+    return max(1, int(effort.slice / seconds(call, 3)))
+
+
+class Stopwatch:
+    """Adds up the seconds spent in some methods of a class, while it is entered."""
+
+    def __init__(self, owner: type, *names: str):
+        self._owner, self._originals = owner, {name: getattr(owner, name) for name in names}
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        for name, original in self._originals.items():
+            setattr(self._owner, name, self._timed(original))
+
+    def __exit__(self, *reason: object) -> None:
+        for name, original in self._originals.items():
+            setattr(self._owner, name, original)
+
+    def _timed(self, original: Callable[..., object]) -> Callable[..., object]:
+        def timed(*arguments: object) -> object:
+            start = time.perf_counter()
+            try:
+                return original(*arguments)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return timed

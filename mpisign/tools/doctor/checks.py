@@ -1,0 +1,35 @@
+"""All checks, one after the other; one that fails itself says so, and the next is done."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mpisign.config.validation import BadInput
+from mpisign.tools.doctor import files, launchers, ranks, slurm, threads, versions
+from mpisign.tools.doctor.check import Check, brief
+
+
+def checks(folder: Path) -> Iterator[Check]:
+    """folder: where results will be written. The quick ones first; then ranks are started."""
+    yield from _guarded("versions", versions.look)
+    yield from _guarded("BLAS threads", threads.look)
+    yield from _guarded("folder", lambda: files.look(folder))
+    library = ""
+    try:
+        library = launchers.library()
+        yield Check(f"mpi4py's library: {launchers.name(library)}")
+    except BadInput as error:
+        yield Check(f"mpi4py's library: {error.complaint}", launchers.INSTALL)
+    yield from _guarded("SLURM", lambda: slurm.look(library))
+    yield from _guarded("launcher", lambda: launchers.look(library))
+    yield from _guarded("ranks", ranks.look)
+
+
+def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """What a section yields, a line each, and its own failure as one more: a doctor has no traceback."""
+    try:
+        for what, advice in look():
+            yield Check(" ".join(what.split()), " ".join(advice.split()))
+    except Exception as error:
+        yield Check(
+            f"{name}: {type(error).__name__}: {brief(str(error))}", "this check itself failed: please report it"
+        )

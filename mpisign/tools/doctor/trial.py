@@ -1,0 +1,71 @@
+"""Ranks that are started for a trial, and what they said."""
+
+import json
+import subprocess
+import sys
+from typing import NamedTuple
+
+from mpisign.comm.launcher import AS_ROOT, MORE_THAN_CORES, launch
+from mpisign.config.validation import BadInput
+from mpisign.tools.doctor.check import brief, run_program
+
+_TIMEOUT = 60.0
+_RANK = [sys.executable, "-m", "mpi4py", "-m", "mpisign.tools.doctor.rank"]
+
+
+UNBOUND = (
+    "export PRTE_MCA_hwloc_default_binding_policy=none (Open MPI 5) or OMPI_MCA_hwloc_base_binding_policy=none (4)"
+)
+
+
+def _exported(variables: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in variables.items())
+
+
+_MORE_THAN_CORES = f"with Open MPI: mpisign launch -n N COMMAND, or export {_exported(MORE_THAN_CORES)}"
+
+
+class Rank(NamedTuple):
+    """What a rank of `mpisign.tools.doctor.rank` said."""
+
+    rank: int
+    size: int
+    host: str
+    cores: list[int]
+
+
+def by_mpiexec(count: int) -> list[Rank]:
+    """As a plain `mpiexec -n COUNT` starts them; raises BadInput where it does not."""
+    try:
+        return _heard(launch(count, _RANK, timeout=_TIMEOUT, scripted=False), "mpiexec", count)
+    except subprocess.TimeoutExpired:
+        raise BadInput("mpiexec", f"no answer from its ranks in {_TIMEOUT:g} seconds") from None
+
+
+def by_srun(count: int, kind: str) -> list[Rank]:
+    """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises BadInput where it does not."""
+    return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
+
+
+def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) -> list[Rank]:
+    said = [line for line in done.stdout.splitlines() if line.startswith('{"rank"')]
+    if done.returncode or len(said) != count:
+        heard = f"status {done.returncode}, {len(said)} of {count} ranks were heard"
+        raise BadInput(launcher, f"{heard}: {brief(done.stderr)}")
+    return [Rank(**json.loads(line)) for line in said]
+
+
+def world(ranks: list[Rank]) -> int:
+    """How many ranks meet: the size of their world; 1 where each is alone."""
+    return min(rank.size for rank in ranks)
+
+
+def advice(complaint: str) -> str:
+    """What to do where mpiexec does not start ranks."""
+    if "slots" in complaint:
+        return _MORE_THAN_CORES
+    if "run as root" in complaint:
+        return f"with Open MPI as root: mpisign launch -n N COMMAND, or export {_exported(AS_ROOT)}"
+    if " bind" in complaint:
+        return UNBOUND
+    return "launcher and library have to be of one MPI, see above; otherwise it is the launcher that has to be set up"

@@ -1,0 +1,80 @@
+"""How large the trajectory file will be: its repeats are written by their own writer, in memory and cut short."""
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mpisign.comm.communicator import Alone
+from mpisign.config.validation import one_line
+from mpisign.engine.attributes import settings
+from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.recorder import schedule
+from mpisign.storage import checksum
+from mpisign.storage.provenance import provenance, sites
+from mpisign.storage.trajectory import COLUMNS, sha256
+from mpisign.storage.writer import lay_out
+
+_RECORDS, _COORDINATES = 64, 8
+"""What is written of a repeat; the rest is as long as numbers are."""
+
+_FEW, _MANY = 4, 8
+"""Repeats that are written; each one more takes the same, but for HDF5's own bookkeeping of many."""
+_BOOKKEEPING = 1.05
+
+_CONSTANTS = 16
+"""Attributes of a run besides its settings, at most: f*, the constants, and how each is known."""
+
+
+def size(plan: Plan, repeats: int) -> int:
+    """Bytes of a file in which every repeat reaches its end, at most."""
+    few = _written(plan, min(repeats, _FEW))
+    each = (_written(plan, _MANY) - few) / (_MANY - _FEW) if repeats > _FEW else 0.0
+    return int(_BOOKKEEPING * (few + max(repeats - _FEW, 0) * each)) + checksum.BYTES
+
+
+def state(plan: Plan) -> int:
+    """Bytes of the largest state from which a repeat can go on: x, and what the method keeps for all workers."""
+    d = plan.problem.dimension
+    kept = (8 * d + run.workers * run.method.memory(d).nbytes + run.method.shared(d).nbytes for run in plan.runs)
+    return max(kept)
+
+
+def _written(plan: Plan, repeats: int) -> int:
+    """Bytes of a file with so many repeats."""
+    left_out = 0
+    with h5py.File("forecast", "w", driver="core", backing_store=False) as file:
+        file.create_group("runs", track_order=True)
+        file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
+        file.attrs["name"] = one_line(plan.experiment.name)
+        file.attrs["provenance"] = str(provenance(Alone(), sites(Alone())))
+        for run in plan.runs:
+            group = file.create_group(f"runs/{run.settings.label}", track_order=True)
+            group.attrs.update(_attributes(plan, run))
+            for number in range(repeats):
+                left_out += _repeat(group.create_group(f"repeats/{number:04d}"), plan, run)
+        file.flush()
+        return len(file.id.get_file_image()) + left_out
+
+
+def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
+    """Write a short one; returns how many bytes of numbers were left out."""
+    log, dimension = plan.experiment.log, plan.problem.dimension
+    ks = schedule(log, run.settings.iterations)
+    short, narrow = ks[:_RECORDS], min(dimension, _COORDINATES)
+    lay_out(group, short, narrow, log.iterates)
+    for name in COLUMNS:
+        group[name][...] = 0
+    if log.iterates:
+        group["x"][...] = 0.0
+    group.attrs.update({"status": "complete", "records": len(short), "sha256": sha256(np.zeros(narrow))})
+    group.attrs["columns_sha256"] = group.attrs["sha256"]  # as long
+    numbers = (len(ks) - len(short)) * len(COLUMNS)
+    if log.iterates:  # x, and the numbers of its coordinates
+        numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow
+    return 8 * numbers
+
+
+def _attributes(plan: Plan, run: PlannedRun) -> dict[str, Any]:
+    """As many as a run's group will have, and as long."""
+    return settings(plan, run) | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}

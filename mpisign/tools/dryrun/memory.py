@@ -1,0 +1,183 @@
+"""What a process will hold. Its arrays are made, which promises memory without taking it, counted, and given back."""
+
+import resource
+import sys
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpisign.aggregation.exchange_registry import EXCHANGES, meeting
+from mpisign.aggregation.server import SERVERS, Server, plan_server
+from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.problems import Problem
+from mpisign.problems.distributed_objective import SMALL, Objective
+from mpisign.problems.logistic import BLOCK, has_whole_hessian
+from mpisign.rng import Draws
+from mpisign.tools.dryrun.mock_communicator import Pretended
+
+_MPI = 2**24
+"""What an MPI library takes of its own; MPICH 5 and Open MPI 5 take about half of it on four ranks."""
+
+_LBFGS = 25
+"""Vectors that scipy's L-BFGS-B holds: 10 pairs and some more."""
+
+_HESSIANS = 5
+"""Matrices that are held where f* or constants are found from a whole Hessian."""
+
+_SHRUNK = (1, 16, 256, 4096)
+"""What cannot even be promised here is counted at a part of d, in proportion."""
+
+
+class Held(NamedTuple):
+    """Bytes of one process, of its largest run. libraries: Python's and MPI's private memory. vectors: x, the gradient,
+    what the method keeps for each worker hosted here, noise, the problem's own. messages: rows and replies. records: a
+    block of them and its evaluation. state: of all workers, while it is saved. minimum: to find f*, before the runs.
+    common: what the node holds once besides.
+    """
+
+    libraries: int
+    vectors: int
+    messages: int
+    records: int
+    state: int
+    minimum: int
+    common: int
+
+    @property
+    def private(self) -> int:
+        """At its peak."""
+        return self.libraries + self.vectors + max(self.messages + self.records + self.state, self.minimum)
+
+
+class Base(NamedTuple):
+    """What is there before a run. private: of this process, without data. mpi: what MPI will take besides. mapped:
+    libraries' files, once a node. data: once a node."""
+
+    private: int
+    mpi: int
+    mapped: int
+    data: int
+
+
+def base(problem: Problem, alone: bool) -> Base:
+    """Of this process, which has loaded the data. alone: they are in its own memory."""
+    data = sum(array.nbytes for array in shared(problem))
+    anonymous, mapped = _resident()
+    return Base(max(anonymous - data, 0), _MPI, mapped, data) if alone else Base(anonymous, 0, mapped, data)
+
+
+def shared(problem: Problem) -> list["np.ndarray[Any, Any]"]:
+    """The arrays that a node's ranks have in common."""
+    rows = getattr(problem, "rows", None)
+    return list(getattr(rows, "arrays", {}).values())
+
+
+def held(plan: Plan, rank: int, size: int, base: Base) -> Held:
+    """By rank number `rank` of `size`, all on one node; by one process if size is 1."""
+    names = list(EXCHANGES) if plan.experiment.exchange == "auto" else [plan.experiment.exchange]
+    libraries = base.private + (base.mpi if size > 1 else 0)
+    own = _own(plan)
+    found = (_of_run(plan, run, name, Pretended(rank, size)) for run in plan.runs for name in names)
+    vectors, messages, records, state, common = max(found, key=sum)
+    minimum = _minimum(plan.problem, Pretended(rank, size))
+    return Held(libraries, own + vectors, messages, records, state, minimum, common)
+
+
+def _own(plan: Plan) -> int:
+    """What the problem and all runs' oracles keep for themselves."""
+    oracles = sum(allocated(partial(run.oracle.plan, plan.problem, run.workers))[0] for run in plan.runs)
+    return oracles + sum(array.nbytes for array in vars(plan.problem).values() if isinstance(array, np.ndarray))
+
+
+def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: Pretended) -> tuple[int, int, int, int, int]:
+    """vectors, messages, records, state and what is in common."""
+    d, method = plan.problem.dimension, run.method
+    hosted, messages = _messages(run, exchange, d, ranks)
+    common = ranks.in_common
+    memory = method.memory(d).nbytes
+    vectors = 2 * 8 * d + hosted * memory + method.shared(d).nbytes
+    each = run.workers if ranks.size == 1 else -(-run.workers // (ranks.size - 1))
+    state = each * memory * (ranks.size if ranks.root else 1)
+    if exchange == "node" and ranks.size > 1:
+        from mpisign.aggregation.node_exchange import LONG
+
+        common += 8 * d if d >= LONG and method.only_subtracts else 0  # x, once a node
+    return vectors, messages - ranks.in_common, _records(plan, run, ranks), state, common
+
+
+def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) -> tuple[int, int]:
+    """How many workers are hosted, and the bytes of a round's rows and replies, those in common among them."""
+    for part in _SHRUNK:
+        ranks.in_common = 0
+        try:
+            size, server = allocated(partial(_server, run, exchange, -(-dimension // part), ranks))
+        except MemoryError:
+            continue
+        ranks.in_common *= part
+        return len(server.hosted), part * size
+    raise MemoryError(f"d = {dimension}")
+
+
+def _server(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) -> Server:
+    return plan_server(run.method, run.workers, dimension, meeting(exchange, ranks), Draws(0, 0))
+
+
+def _records(plan: Plan, run: PlannedRun, ranks: Pretended) -> int:
+    """The block of points, f and gradients there, and what one part's evaluation takes meanwhile."""
+    ks, problem = schedule(plan.experiment.log, run.settings.iterations), plan.problem
+    server = SERVERS["dense"](meeting("server", Pretended(0, 1)), 1, 1, "plus", Draws(0, 0))
+    block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
+    signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
+    points = len(evaluation.points)
+    copies = 3 if ranks.root else 1  # the sum, its sizes, and a copy of x for the file
+    return block + signs + copies * 8 * points * (1 + problem.dimension) + _block(problem, points)
+
+
+def _block(problem: Problem, points: int) -> int:
+    """What is held beyond its arguments while f is evaluated on a block of data, at so many points."""
+    rows = getattr(problem, "rows", None)
+    if rows is None:
+        return 0
+    count = min(BLOCK, -(-rows.samples // problem.segments))
+    as_float64, _ = allocated(lambda: rows.block(0, count))
+    return int(as_float64 + 8 * points * (4 * count + 2 * problem.dimension))
+
+
+def _minimum(problem: Problem, ranks: Pretended) -> int:
+    """The tables of sums, and on the root the solver's vectors and matrices, where there is data to solve for."""
+    size, _ = allocated(lambda: Objective(problem, ranks))
+    if not (ranks.root and problem.data_sha256()):
+        return size
+    d = problem.dimension
+    whole = d <= SMALL or has_whole_hessian(problem.samples or 0, d)
+    return size + 8 * (_LBFGS * d + (_HESSIANS * d * d if whole else 0))
+
+
+def allocated(make: Callable[[], Any]) -> tuple[int, Any]:
+    """Bytes that are held by what `make` returns, and that."""
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    try:
+        made = make()
+        return max(tracemalloc.get_traced_memory()[0] - before, 0), made
+    finally:
+        if not tracing:
+            tracemalloc.stop()
+
+
+def _resident() -> tuple[int, int]:
+    """Bytes of this process's own memory, and of files that it has mapped."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = dict(line.split(":", 1) for line in status.read_text().splitlines() if line.startswith("Rss"))
+        if {"RssAnon", "RssFile"} <= set(found):
+            return 1024 * int(found["RssAnon"].split()[0]), 1024 * int(found["RssFile"].split()[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024), 0

@@ -1,0 +1,33 @@
+"""Ranks that are not there: what one of many would hold is made and counted, its messages go nowhere."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mpisign.arrays import Words
+from mpisign.comm.communicator import Alone, Collective, Ranks
+
+
+class Pretended(Alone):
+    """Rank number `rank` of `size`, all on one node.
+
+    in_common: bytes that the node's ranks were given to share so far.
+    """
+
+    def __init__(self, rank: int, size: int):
+        self.rank, self.size, self.largest, self.members = rank, size, size, range(size)
+        self.in_common = 0
+
+    def alltoall_of(self, sent: Words, received: Words) -> Collective:
+        return Collective()
+
+    def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
+        return Collective()
+
+    @property
+    def leaders(self) -> Ranks | None:
+        return self if self.root else None
+
+    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+        self.in_common += 8 * count
+        return np.zeros(count, dtype=np.uint64), lambda: None

@@ -1,0 +1,136 @@
+"""A handful of iterations of a run, really executed on the ranks at hand; what comes of them is thrown away."""
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from mpisign.aggregation.exchange_registry import meeting
+from mpisign.aggregation.messages import Message
+from mpisign.aggregation.server import plan_server
+from mpisign.arrays import Floats
+from mpisign.comm.communicator import Ranks
+from mpisign.engine import loop
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.engine.state import at_start, placed
+from mpisign.rng import Draws
+
+_SLICE = 0.05
+"""Seconds of a timed slice; at least one iteration."""
+
+_SLICES = 3
+_LONG = 1.0
+"""Seconds of an iteration from which on one is enough."""
+
+
+class Seconds(NamedTuple):
+    """The least and the most of what was found, or is expected."""
+
+    low: float
+    high: float
+
+    def plus(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.low + other.low, self.high + other.high)
+
+    def times(self, count: float) -> "Seconds":
+        return Seconds(count * self.low, count * self.high)
+
+
+class _Unrecorded(Recorder):
+    """Records nothing, and evaluates nothing."""
+
+    due = -1
+
+    def __init__(self) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
+        pass
+
+    def stop(self, k: int, x: Floats) -> int | None:
+        return k
+
+
+class Trial:
+    """A run with so many of its workers, to be tried; a context as its server is. Every rank does the same."""
+
+    def __init__(self, plan: Plan, run: PlannedRun, exchange: str, ranks: Ranks, workers: int):
+        self._run, self._ranks, d = run, ranks, plan.problem.dimension
+        self._draws, self._workers = Draws(plan.experiment.seed, 0), run.left[:workers]
+        self._server = plan_server(run.method, workers, d, meeting(exchange, ranks), self._draws)
+        self._start = plan.start.point(d, self._draws)
+        self._x = placed(run.method, self._start.copy(), self._server)
+        self._checkpoints = Checkpoints(ranks)
+
+    def __enter__(self) -> "Trial":
+        self._server.__enter__()
+        self._checkpoints.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._checkpoints.__exit__(kind, error, trace)
+        self._server.__exit__(kind, error, trace)
+
+    def iteration(self) -> Seconds:
+        """Of one iteration: gradients, messages, vote and step."""
+        return self._timed(self._iterate)
+
+    def round(self) -> Seconds:
+        """Of one round of messages, without gradients and steps; after an iteration."""
+        return self._timed(self._rounds)
+
+    def _iterate(self, count: int) -> int:
+        """As many iterations, from x_0; returns how many there were before x was no longer finite."""
+        self._x[:] = self._start
+        run = self._run
+        parts = run.method, run.source, run.step, count, self._server, self._draws, _Unrecorded(), self._checkpoints
+        return max(
+            loop.iterate(loop.Repeat(*parts), at_start(run.method, self._x, self._server, self._workers)) or 0, 1
+        )
+
+    def _rounds(self, count: int) -> int:
+        for _ in range(count):
+            self._server.round()
+        return count
+
+    def _timed(self, call: Callable[[int], int]) -> Seconds:
+        """The least and the most of some slices; after one that warms up, which is all if it is a long one."""
+        first = self._slice(call, 1)
+        if first > _LONG:
+            return Seconds(first, first)
+        count = max(1, min(1000, int(_SLICE / self._slice(call, 1))))
+        slices = [self._slice(call, count) for _ in range(_SLICES)]
+        return Seconds(min(slices), max(slices))
+
+    def _slice(self, call: Callable[[int], int], count: int) -> float:
+        """Seconds of one of `count`, by the root's clock on every rank."""
+        start = time.perf_counter()
+        done = call(count)
+        row = np.array([(time.perf_counter() - start) / done])
+        self._ranks.broadcast(row.view(np.uint64))
+        return max(float(row[0]), 1e-9)
+
+
+def evaluations(plan: Plan, run: PlannedRun, ranks: Ranks) -> tuple[int, float]:
+    """How many times a block of records is evaluated in a repeat, and the seconds of one of its parts, here."""
+    records = len(schedule(plan.experiment.log, run.settings.iterations))
+    points = Evaluation(plan.problem, ranks, records).points
+    out = np.empty((len(points), 1 + plan.problem.dimension))
+    seconds = math.inf
+    for _ in range(_SLICES):
+        start = time.perf_counter()
+        plan.problem.part(points, 0, out)
+        seconds = min(seconds, time.perf_counter() - start)
+        if seconds > _SLICE:
+            break
+    return -(-records // len(points)), seconds

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mpisign.config.validation import BadInput, one_line
+from mpisign.config.validation import InputError, one_line
 
 PAGE = Path(__file__).parent.parent / "README.md"
 GALLERY = Path(__file__).parent / "gallery"
@@ -26,11 +26,11 @@ def named(page: Path = PAGE) -> list[str]:
 
 
 def found(name: str, folders: list[Path]) -> Path:
-    """The figure of that name; raises BadInput where no folder has it."""
+    """The figure of that name; raises InputError where no folder has it."""
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise BadInput(
+    raise InputError(
         name, f"expected this figure in {', '.join(map(str, folders))}; jobs/reproduce.sh draws most of them"
     )
 
@@ -54,7 +54,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         figures = {name: found(name, options.folders) for name in named()}
-    except BadInput as error:
+    except InputError as error:
         print(one_line(f"gallery.py: {error}"), file=sys.stderr)
         return 2
     GALLERY.mkdir(exist_ok=True)

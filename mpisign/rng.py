@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 
-class Purpose(IntEnum):
+class Stream(IntEnum):
     """What the numbers are for: independent streams at the same (seed, repeat, worker, k)."""
 
     START = 0
@@ -21,12 +21,12 @@ class Purpose(IntEnum):
     PROBE = 5
 
 
-class Draws:
+class RandomStreams:
     """The random numbers of one repeat, the one numbered `repeat`.
 
-    >>> draws = Draws(seed=1, repeat=0)
-    >>> a = draws.at(Purpose.ORACLE, worker=2, k=7).integers(0, 100, 3)
-    >>> b = draws.at(Purpose.ORACLE, worker=2, k=7).integers(0, 100, 3)
+    >>> streams = RandomStreams(seed=1, repeat=0)
+    >>> a = streams.generator(Stream.ORACLE, worker=2, k=7).integers(0, 100, 3)
+    >>> b = streams.generator(Stream.ORACLE, worker=2, k=7).integers(0, 100, 3)
     >>> bool((a == b).all())
     True
     """
@@ -40,9 +40,9 @@ class Draws:
         self._key = self._state["state"]["key"]
         self._counter = self._state["state"]["counter"]
 
-    def at(self, purpose: Purpose, worker: int, k: int) -> np.random.Generator:
+    def generator(self, stream: Stream, worker: int, k: int) -> np.random.Generator:
         """The generator placed at (worker, k); it is shared: draw before the next call."""
-        self._key[1] = purpose
+        self._key[1] = stream
         self._counter[1] = k
         self._counter[2] = worker
         self._philox.state = self._state

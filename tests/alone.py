@@ -2,7 +2,7 @@
 
 from textwrap import dedent
 
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.engine import planning, runner
 from mpisign.storage.trajectory import Trajectory
@@ -27,14 +27,14 @@ SGD_AND_SIGNS = """
 
 def planned(text, *overrides):
     """The plan of a job's text."""
-    return planning.plan(experiment.parse(dedent(text), list(overrides)), Alone())
+    return planning.plan(experiment.parse(dedent(text), list(overrides)), SerialCommunicator())
 
 
 def run_alone(folder, text, *overrides):
     """Run a job's text; returns the path of its trajectory file."""
     job = experiment.parse(dedent(text), list(overrides))
     output = folder / "out.h5"
-    runner.run(planning.plan(job, Alone()), Alone(), output, range(job.repeats))
+    runner.run(planning.plan(job, SerialCommunicator()), SerialCommunicator(), output, range(job.repeats))
     return output
 
 

@@ -4,10 +4,10 @@ from itertools import product
 
 import numpy as np
 
-from mpisign.theory.noise import Law
+from mpisign.theory.noise import FiniteDistribution
 
-CE_A = Law(np.array([[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]), np.array([0.1, 0.1, 0.2, 0.6]))
-CE_B = Law(np.array([[-0.2, 1.0], [-0.2, -1.0], [0.2, 0.0], [0.0, 0.0]]), np.array([0.2, 0.2, 0.4, 0.2]))
+CE_A = FiniteDistribution(np.array([[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]), np.array([0.1, 0.1, 0.2, 0.6]))
+CE_B = FiniteDistribution(np.array([[-0.2, 1.0], [-0.2, -1.0], [0.2, 0.0], [0.0, 0.0]]), np.array([0.2, 0.2, 0.4, 0.2]))
 
 
 def data_of(law):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.loading import load
 from mpisign.problems.distributed_objective import Objective
 
@@ -21,7 +21,7 @@ def fitted(problem, table):
 
 
 def constants(problem):
-    return problem.constants(Objective(problem, Alone()))
+    return problem.constants(Objective(problem, SerialCommunicator()))
 
 
 def gradient(problem, x):

@@ -18,9 +18,9 @@ from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.main import main
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.data.file import DataWriter, Layout
 from mpisign.data.loading import BUNDLED
 from mpisign.engine import planning
@@ -318,9 +318,9 @@ CASES = [
     ("job of too long a name", {}, ["run", "x" * 300, "-o", "out.h5"], ["too long"]),
     ("a command as a problem", {"problem": '{ kind = "os:system", command = "touch made" }'}, RUN, ["problem.kind:"]),
     ("eval as a method", {"method": '"builtins:eval"'}, RUN, ["runs.0.method:", "subclass of Method"]),
-    ("exec as a step", {"step": '{ kind = "builtins:exec" }'}, RUN, ["runs.0.step.kind:", "subclass of Step"]),
+    ("exec as a step", {"step": '{ kind = "builtins:exec" }'}, RUN, ["runs.0.step.kind:", "subclass of StepSize"]),
     ("a process as an oracle", {"oracle": '{ kind = "subprocess:run", args = "ls" }'}, RUN, ["oracle.kind:", "Oracle"]),
-    ("pickle as a start", {"start": '{ kind = "pickle:loads" }'}, RUN, ["start.kind:", "subclass of Start"]),
+    ("pickle as a start", {"start": '{ kind = "pickle:loads" }'}, RUN, ["start.kind:", "subclass of InitialPoint"]),
     (
         "a class of another sort",
         {"method": '"mpisign.algorithms.step_sizes:Constant"'},
@@ -599,8 +599,8 @@ def complaint(text):
     """What parsing and planning a job's text complains of, or None; any other exception is the test's to fail on."""
     try:
         with np.errstate(over="ignore"):  # of a start of size 1e308
-            planning.plan(experiment.parse(text, []), Alone())
-    except BadInput as error:
+            planning.plan(experiment.parse(text, []), SerialCommunicator())
+    except InputError as error:
         return str(error)
     return None
 

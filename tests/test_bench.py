@@ -8,8 +8,8 @@ import pytest
 from launch import ROOT
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.cli.main import main
-from mpisign.comm.communicator import Alone
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.config.validation import InputError
 from mpisign.tools.bench import data, launched, results_file, suite
 from mpisign.tools.bench.baselines import example5
 from mpisign.tools.bench.rounds import DENSE
@@ -123,7 +123,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 def test_another_file_is_refused_in_one_line(text, script, tmp_path):
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(BadInput, match="expected a file that `mpisign bench -o` wrote"):
+    with pytest.raises(InputError, match="expected a file that `mpisign bench -o` wrote"):
         results_file.read(path)
     status, _, err = script("speed", path, "-o", tmp_path)
     assert (status, err.count(str(path))) == (2, 1)
@@ -195,6 +195,6 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_measured
 @pytest.mark.parametrize(("only", "curves"), [(None, {"pack", "apply", "vote"}), ("rounds", set())])
 def test_the_ranks_that_were_asked_for_rounds_only_do_not_wait_for_curves(only, curves, monkeypatch):
     monkeypatch.setattr(launched, "on_ranks", lambda *arguments: [])
-    ranks = Alone()
-    monkeypatch.setattr(Alone, "size", 2)
+    ranks = SerialCommunicator()
+    monkeypatch.setattr(SerialCommunicator, "size", 2)
     assert {time.what for time in suite.measure(QUICK._replace(dimensions=(100,)), only, ranks)} == curves

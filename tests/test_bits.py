@@ -102,13 +102,13 @@ def test_seconds_an_iteration_are_known(bits):
 
 
 def test_a_target_that_a_method_misses_is_not_shown(bits):
-    from mpisign.config.validation import BadInput
+    from mpisign.config.validation import InputError
 
     file = made()
     del file[2]
-    with pytest.raises(BadInput, match=r"expected every method to reach a gap of 0\.1"):
+    with pytest.raises(InputError, match=r"expected every method to reach a gap of 0\.1"):
         bits.costs(file)
-    with pytest.raises(BadInput, match="expected gd"):
+    with pytest.raises(InputError, match="expected gd"):
         bits.costs(MadeFile(file[1:]))
 
 

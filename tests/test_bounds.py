@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from laws import CE_A, drift_by_enumeration
 from mpisign.theory import bounds, conditions, drift
-from mpisign.theory.noise import Law
+from mpisign.theory.noise import FiniteDistribution
 
 SEEDS = st.integers(0, 2**32 - 1)
 KS = np.array([0, 1, 2, 7, 100, 12_345, 10_000_000])
@@ -399,7 +399,7 @@ def law(rng, d, kind):
 
 def held(rng, certified, g, noises, chances, workers=1):
     lower = certified.rho * np.abs(g).sum() ** 2 - certified.delta
-    return drift_by_enumeration(g, Law(noises, chances), workers) >= lower - 1e-12 * (1 + abs(lower))
+    return drift_by_enumeration(g, FiniteDistribution(noises, chances), workers) >= lower - 1e-12 * (1 + abs(lower))
 
 
 @given(seed=SEEDS, d=st.integers(1, 4), theta=st.floats(0.05, 1), workers=st.integers(1, 3))
@@ -456,7 +456,10 @@ def test_C0_is_better_than_C1_with_its_drift(seed, theta):
 
 def test_the_drift_of_independent_coordinates_is_attained():
     """g = (1, 1), each noise 0 or, never, wrong: p = 1 gives ||g||_1^2. And CE-A, dependent, has less than any rho."""
-    assert drift_by_enumeration(np.ones(2), Law(np.zeros((1, 2)), np.ones(1)), 1) == drift.independent(1.0, 2).rho * 4
+    assert (
+        drift_by_enumeration(np.ones(2), FiniteDistribution(np.zeros((1, 2)), np.ones(1)), 1)
+        == drift.independent(1.0, 2).rho * 4
+    )
     assert drift_by_enumeration(np.array([0.1, 0.01]), CE_A, 1) == pytest.approx(-0.0075)
 
 

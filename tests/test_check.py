@@ -8,7 +8,7 @@ import pytest
 from alone import run_alone
 from launch import ROOT, mpirun
 from mpisign.cli.main import main
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 SMALL = {
@@ -240,7 +240,7 @@ def test_repeats_that_diverge_violate_what_they_can(analysis, tmp_path):
     assert {row.verdict for row in found if row.bound == "theorem1"} == {"violated"}
     for repeat in trajectory.runs[0].repeats:
         repeat.status = "running"
-    with pytest.raises(BadInput, match="came to its end"):
+    with pytest.raises(InputError, match="came to its end"):
         analysis[0].check(trajectory, constants)
 
 

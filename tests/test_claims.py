@@ -9,7 +9,7 @@ import scipy.stats
 
 from launch import ROOT, call
 from mpisign.cli.main import main
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RepeatRecord, RunRecord
 
 
@@ -145,7 +145,7 @@ def test_a_file_that_is_still_written_is_refused(status, claims):
     else:
         del file[2].repeats[1]
     for read in (figure2.by_step, figure3.by_workers):
-        with pytest.raises(BadInput, match="repeat 1 of 'run 2' was cut off or not begun: give its job --resume"):
+        with pytest.raises(InputError, match="repeat 1 of 'run 2' was cut off or not begun: give its job --resume"):
             read(file)
 
 

@@ -100,7 +100,7 @@ def test_the_examples_in_help_run(arguments, tmp_path, monkeypatch, capsys):
 
 def test_a_plug_in_that_cannot_be_imported_is_told_and_harms_nobody_else(folder, monkeypatch, capsys):
     """An entry point of a package whose module is gone."""
-    gone = EntryPoint("decayed", "mine_is_gone:Decayed", "mpisign.algorithms.methods")
+    gone = EntryPoint("decayed", "mine_is_gone:Decayed", "mpisign.methods")
     monkeypatch.setattr(registry, "_installed", lambda sort: (gone,) if sort == "methods" else ())
     reason = "'decayed', installed as mine_is_gone:Decayed: ModuleNotFoundError: No module named 'mine_is_gone'"
     assert reason in printed(capsys, "list")

@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 
 from launch import ROOT, environment, mpirun, mpisign, programs
 from mpisign.cli.main import main
-from mpisign.comm.communicator import Alone
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.config.validation import InputError
 from mpisign.data import chunks as work_module
 from mpisign.data import compression
 from mpisign.data import convert as convert_module
@@ -50,7 +50,7 @@ def converted(folder, text, *, chunk=4_000_000, name="source.txt", **wanted):
     source.write_bytes(text if isinstance(text, bytes) else text.encode())
     before, Text.chunk_bytes = Text.chunk_bytes, chunk
     try:
-        convert(source, folder / "out.h5", Wanted(overwrite=True, **wanted), Alone())
+        convert(source, folder / "out.h5", Wanted(overwrite=True, **wanted), SerialCommunicator())
     finally:
         Text.chunk_bytes = before
     assert not (folder / "out.h5.part").exists()
@@ -190,7 +190,7 @@ def test_every_compression_is_known_by_its_content(tmp_path, module, name):
     file = converted(tmp_path, packed, chunk=1000, name=name)
     assert file.attributes["sha256"] == plain
     assert file.attributes["source_sha256"] == hashlib.sha256(packed).hexdigest()
-    with pytest.raises(BadInput, match="cut off or damaged"):
+    with pytest.raises(InputError, match="cut off or damaged"):
         converted(tmp_path, packed[:-20], name=name)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"out.h5", "source.txt", name})
 
@@ -200,7 +200,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path, pack):
     plain = converted(tmp_path, MANY).attributes["sha256"]
     assert converted(tmp_path, pack(b"\xef\xbb\xbf" + MANY.encode()), chunk=1000).attributes["sha256"] == plain
     assert (load(str(tmp_path / "source.txt"))[0] == DataFile(tmp_path / "out.h5").features()).all()
-    with pytest.raises(BadInput, match="line 2: "):
+    with pytest.raises(InputError, match="line 2: "):
         converted(tmp_path, pack(b"1 1:1\n\xef\xbb\xbf-1 1:2\n"))
 
 
@@ -215,7 +215,7 @@ OTHER_TEXT = {
 @pytest.mark.parametrize("start", OTHER_TEXT)
 def test_what_is_packed_or_written_in_another_way_is_refused_by_name(tmp_path, start):
     for read in (lambda: converted(tmp_path, start + b"rest"), lambda: load(str(tmp_path / "source.txt"))):
-        with pytest.raises(BadInput, match=rf"source\.txt: expected LIBSVM text.*; this is {OTHER_TEXT[start]}$"):
+        with pytest.raises(InputError, match=rf"source\.txt: expected LIBSVM text.*; this is {OTHER_TEXT[start]}$"):
             read()
     assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
 
@@ -226,7 +226,7 @@ def test_zstd_is_read_where_python_has_it_and_else_refused_by_name(tmp_path):
     if importlib.util.find_spec("compression"):
         assert converted(tmp_path, frame).layout.n == 2
     else:
-        with pytest.raises(BadInput, match="this is compressed by zstd; give zstd -d the file"):
+        with pytest.raises(InputError, match="this is compressed by zstd; give zstd -d the file"):
             converted(tmp_path, frame)
 
 
@@ -310,7 +310,7 @@ REFUSED = {
 @pytest.mark.parametrize("wrong", REFUSED)
 def test_a_broken_line_is_refused_by_its_number(tmp_path, wrong, chunk):
     added, number, word, wanted = REFUSED[wrong]
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         converted(tmp_path, GOOD + added, chunk=chunk, **wanted)
     said = str(refused.value)
     assert said.startswith(f"{tmp_path / 'source.txt'}: line {number}: ")
@@ -324,7 +324,7 @@ def test_a_broken_line_is_refused_by_its_number(tmp_path, wrong, chunk):
     [("", "no line with data"), ("# only\n\n", "no line with data"), ("1 1:2\n1 1:3\n", "two classes, all are 1")],
 )
 def test_no_data_and_one_class_are_refused(tmp_path, text, word):
-    with pytest.raises(BadInput, match=word):
+    with pytest.raises(InputError, match=word):
         converted(tmp_path, text)
     assert [path.name for path in tmp_path.iterdir()] == ["source.txt"]
 
@@ -365,7 +365,7 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, words, said):
 def test_a_line_is_refused_for_what_is_wrong_with_itself(tmp_path):
     """Scikit-learn stops at the last of these lines, and its reason is of that one."""
     said = r"line 3: expected numbers that are finite in float64: '1 1:nan'$"
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(InputError, match=said):
         converted(tmp_path, "1 1:1\n-1 1:2\n1 1:nan\n-1 1:3\n1 2:1 1:1\n")
 
 
@@ -378,7 +378,7 @@ def test_what_the_system_refuses_to_read_is_not_called_damaged(tmp_path, monkeyp
     opener = "opener" if name == "source.bz2" else "_plain"
     reader = contextlib.nullcontext(SimpleNamespace(read=refuse))
     monkeypatch.setattr(compression, opener, lambda path: (lambda path: reader) if opener == "opener" else reader)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InputError) as caught:
         compression.content(tmp_path / name, 100)
     assert str(caught.value) == f"{tmp_path / name}: cannot read this file: Input/output error"
 
@@ -451,7 +451,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert_module, "_parse", lambda *given: (made.append(given[2]), original(*given)))
-            convert(words[2], words[3], Wanted(), Alone())
+            convert(words[2], words[3], Wanted(), SerialCommunicator())
     finally:
         Text.chunk_bytes = before
     assert not {int(name) for name in done} & set(made)
@@ -483,7 +483,7 @@ def test_work_on_something_else_is_not_taken_up(tmp_path):
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "out.h5.part").mkdir()
     (tmp_path / "out.h5.part" / "letter.txt").write_text("dear")
-    with pytest.raises(BadInput, match="expected a folder with unfinished work"):
+    with pytest.raises(InputError, match="expected a folder with unfinished work"):
         converted(tmp_path, MANY)
     assert (tmp_path / "out.h5.part" / "letter.txt").read_text() == "dear"
 
@@ -491,7 +491,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
 def test_a_file_in_the_place_of_the_work_is_refused_and_stays(tmp_path):
     """As a killed `mpisign run` leaves one."""
     (tmp_path / "out.h5.part").write_text("half a file")
-    with pytest.raises(BadInput, match=r"out\.h5\.part: expected a folder .*; remove this file if no job writes it$"):
+    with pytest.raises(InputError, match=r"out\.h5\.part: expected a folder .*; remove this file if no job writes it$"):
         converted(tmp_path, MANY)
     assert (tmp_path / "out.h5.part").read_text() == "half a file"
 
@@ -502,13 +502,15 @@ def test_of_two_jobs_that_make_one_file_the_second_is_refused_and_harms_nothing(
     expected = converted(tmp_path, packed, name="source.bz2").attributes["sha256"]
     part = tmp_path / "out.h5.part"
     makers = {
-        "convert": lambda output: convert(tmp_path / "source.bz2", output, Wanted("float32", overwrite=True), Alone()),
-        "synth": lambda output: synthesise(Recipe("rcv1", 3, 5, 1, "float64"), output, True, Alone()),
+        "convert": lambda output: convert(
+            tmp_path / "source.bz2", output, Wanted("float32", overwrite=True), SerialCommunicator()
+        ),
+        "synth": lambda output: synthesise(Recipe("rcv1", 3, 5, 1, "float64"), output, True, SerialCommunicator()),
     }
 
     def parse_while_another_begins(*given):
         before = sorted(part.iterdir())
-        with pytest.raises(BadInput) as caught:
+        with pytest.raises(InputError) as caught:
             makers[second](tmp_path / "out.h5")
         said = f"cannot write this output; another job is writing it: {part / 'lock'} is locked"
         assert (caught.value.key, caught.value.complaint) == (str(tmp_path / "out.h5"), said)
@@ -524,16 +526,16 @@ def test_of_two_jobs_that_make_one_file_the_second_is_refused_and_harms_nothing(
 def test_a_file_that_another_job_made_meanwhile_is_not_written_over(tmp_path, monkeypatch):
     """Between the look for the output and the lock."""
     converted(tmp_path, MANY)
-    whole, lock = (tmp_path / "out.h5").read_bytes(), work_module.Work._locked
+    whole, lock = (tmp_path / "out.h5").read_bytes(), work_module.ChunkStore._locked
     (tmp_path / "out.h5").unlink()
 
     def locked(work, new):
         (tmp_path / "out.h5").write_bytes(whole)
         return lock(work, new)
 
-    monkeypatch.setattr(work_module.Work, "_locked", locked)
-    with pytest.raises(BadInput, match=r"another job has written this output meanwhile; give another name$"):
-        convert(tmp_path / "source.txt", tmp_path / "out.h5", Wanted(), Alone())
+    monkeypatch.setattr(work_module.ChunkStore, "_locked", locked)
+    with pytest.raises(InputError, match=r"another job has written this output meanwhile; give another name$"):
+        convert(tmp_path / "source.txt", tmp_path / "out.h5", Wanted(), SerialCommunicator())
     assert (tmp_path / "out.h5").read_bytes() == whole
     assert not (tmp_path / "out.h5.part").exists()
 
@@ -574,7 +576,7 @@ def test_work_that_is_cut_off_while_it_is_removed_is_not_somebody_else_s(tmp_pat
         with monkeypatch.context() as patch:
             patch.setattr(Path, "unlink", unlink_one)
             with pytest.raises(KeyboardInterrupt):
-                work_module.Work(tmp_path / "out.h5").remove()
+                work_module.ChunkStore(tmp_path / "out.h5").remove()
         assert (part / "made-from").exists()
     assert converted(tmp_path, MANY).layout.n == 400
 
@@ -584,7 +586,7 @@ def test_nothing_is_called_done_when_the_source_cannot_be_read(tmp_path, monkeyp
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "source.txt")
 
     monkeypatch.setattr(hashlib, "file_digest", refuse)
-    with pytest.raises(BadInput, match=r"^source\.txt: Permission denied$"):
+    with pytest.raises(InputError, match=r"^source\.txt: Permission denied$"):
         converted(tmp_path, MANY)
     assert not (tmp_path / "out.h5.part").exists()
 
@@ -633,7 +635,7 @@ def test_a_failing_disk_is_told_in_one_line(tmp_path, monkeypatch, capsys, step)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(work_module.Work, step, refuse)
+        patch.setattr(work_module.ChunkStore, step, refuse)
         assert main(arguments(tmp_path, "source.txt", "out.h5")) == 2
     printed = capsys.readouterr().err
     assert "Input/output error; what is done is kept in" in printed

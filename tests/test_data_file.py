@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 from launch import mpisign
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.data import loading
 from mpisign.data.csr import row_norms
 from mpisign.data.file import SCHEMA, DataFile, DataWriter, Layout
@@ -139,7 +139,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, wrong):
     with h5py.File(path, "r+") as file:
         apply(file)
     for read in (lambda: DataFile(path), lambda: loading.load(str(path))):
-        with pytest.raises(BadInput, match=word) as refused:
+        with pytest.raises(InputError, match=word) as refused:
             read()
         assert refused.value.key == "data"
         assert str(path) in str(refused.value)
@@ -148,7 +148,7 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, wrong):
 @forms
 def test_an_unfinished_file_is_refused(tmp_path, sparse):
     path = write(tmp_path / "data.h5", sparse, finish=False)
-    with pytest.raises(BadInput, match="never finished"):
+    with pytest.raises(InputError, match="never finished"):
         loading.load(str(path))
     done = mpisign("data", "info", path)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
@@ -158,7 +158,7 @@ def test_an_unfinished_file_is_refused(tmp_path, sparse):
 def test_a_file_that_was_cut_off_is_refused(tmp_path, length):
     path = write(tmp_path / "data.h5", sparse=True)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(BadInput, match=r"data\.h5"):
+    with pytest.raises(InputError, match=r"data\.h5"):
         DataFile(path)
 
 
@@ -166,7 +166,7 @@ def test_a_changed_content_is_found(tmp_path, monkeypatch):
     path = write(tmp_path / "data.h5", sparse=False)
     with h5py.File(path, "r+") as file:
         file["features"][2, 2] = 4.5
-    with pytest.raises(BadInput, match="changed"):
+    with pytest.raises(InputError, match="changed"):
         loading.load(str(path))
     done = mpisign("data", "info", path, "--verify")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
@@ -184,7 +184,7 @@ def test_a_broken_csr_is_refused_also_without_the_hash(tmp_path, name, array):
     path = write(tmp_path / "data.h5", sparse=True)
     with h5py.File(path, "r+") as file:
         file[name][:] = array
-    with pytest.raises(BadInput, match="CSR"):
+    with pytest.raises(InputError, match="CSR"):
         DataFile(path).features()
 
 
@@ -222,7 +222,7 @@ def test_rows_that_do_not_begin_where_the_last_ended_are_refused(tmp_path, place
     path = write(tmp_path / "data.h5", sparse=True)
     with h5py.File(path, "r+") as file:
         file["csr/indptr"][place] = value
-    with pytest.raises(BadInput, match="indptr does not increase from 0 to nnz"):
+    with pytest.raises(InputError, match="indptr does not increase from 0 to nnz"):
         DataFile(path).features()
 
 
@@ -247,5 +247,5 @@ def test_what_is_too_large_says_what_helps(tmp_path, monkeypatch):
     text.write_text("1 1:1 2:1\n-1 1:1\n")
     helps = {path: 'set scaling = "raw"', other: "write it as LIBSVM text", text: r"\); mpisign data convert first"}
     for name, what in helps.items():
-        with pytest.raises(BadInput, match=f"too large .*limit 4 GB.*{what}"):
+        with pytest.raises(InputError, match=f"too large .*limit 4 GB.*{what}"):
             loading.opened(str(name), "standardised")

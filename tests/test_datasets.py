@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import unshared
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.loading import BUNDLED, load, opened
 from mpisign.problems import PROBLEMS
@@ -130,7 +130,7 @@ def test_text_named_in_a_job_is_what_convert_makes_of_it(tmp_path, density, firs
     entries = [[(i + j) % 100 for j in range(step)] for i in range(20)]
     lines = (f"{i % 2} " + " ".join(f"{c + first}:{c + i}.5" for c in sorted(row)) for i, row in enumerate(entries))
     source.write_text("\n".join([*lines, f"1 {first}:0 {99 + first}:-3"]))
-    convert(source, made, Wanted(), Alone())
+    convert(source, made, Wanted(), SerialCommunicator())
     text, converted = (unshared(lambda path=path: opened(str(path))) for path in (source, made))
     assert ("indptr" in text) == (density < 0.25)
     assert {name: (array.dtype, array.tolist()) for name, array in text.items()} == {
@@ -216,12 +216,12 @@ REFUSED = {
 def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path, wrong, scaling):
     path = tmp_path / "given.data"
     REFUSED[wrong](path)
-    with pytest.raises(BadInput, match=r"given\.data") as refused:
+    with pytest.raises(InputError, match=r"given\.data") as refused:
         load(str(path), scaling)
     assert refused.value.key == "data"
 
 
 def test_a_near_miss_of_a_bundled_name_is_hinted_at():
-    with pytest.raises(BadInput, match="did you mean wine") as refused:
+    with pytest.raises(InputError, match="did you mean wine") as refused:
         load("wines")
     assert all(name in str(refused.value) for name in BUNDLED)

@@ -13,7 +13,7 @@ import pytest
 from launch import programs
 from mpisign.cli.main import main
 from mpisign.comm import launcher
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.timing import Time
 from mpisign.tools.doctor import check, checks, files, launchers, ranks, slurm, threads, trial, versions
@@ -189,7 +189,7 @@ def test_a_lock_that_hangs(tmp_path, monkeypatch):
 
 
 def test_a_program_that_is_not_there():
-    with pytest.raises(BadInput, match="of-nobody: cannot be started: No such file"):
+    with pytest.raises(InputError, match="of-nobody: cannot be started: No such file"):
         check.run_program(["/bin/of-nobody"], 1.0)
 
 
@@ -213,7 +213,7 @@ def test_who_a_launcher_or_library_is(text, make, name):
 def test_the_library_that_mpi4py_loads(path, monkeypatch):
     assert launchers.make(launchers.library())
     monkeypatch.setattr(sys, "executable", str(program(path, "python", "echo 'RuntimeError: no libmpi' >&2; exit 1")))
-    with pytest.raises(BadInput, match="RuntimeError: no libmpi"):
+    with pytest.raises(InputError, match="RuntimeError: no libmpi"):
         launchers.library()
     monkeypatch.setattr(ranks, "look", lambda: iter([]))
     monkeypatch.setattr(files, "look", lambda folder: iter([]))
@@ -226,7 +226,7 @@ def test_a_launcher_of_another_make(path, monkeypatch):
     other = program(path, "mpiexec", "echo 'mpiexec (OpenRTE) 4.1.4'")
     monkeypatch.setattr(launchers, "mpiexec", lambda: other)
     (said,) = advice(launchers.look(MPICH))
-    assert said.startswith("they do not meet")
+    assert said.startswith("they do not reach each other")
     assert advice(launchers.look(OPEN_MPI)) == []
     (path / "venv").mkdir()
     good = program(path / "venv", "mpiexec", "echo 'HYDRA build details:\n Version: 5.0.2'")
@@ -239,7 +239,7 @@ def test_a_launcher_of_another_make(path, monkeypatch):
 
 def test_no_launcher(monkeypatch):
     def none():
-        raise BadInput("launcher", "expected mpiexec")
+        raise InputError("launcher", "expected mpiexec")
 
     monkeypatch.setattr(launchers, "mpiexec", none)
     monkeypatch.setattr(ranks, "mpiexec", none)
@@ -278,7 +278,7 @@ def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
     monkeypatch.setattr(ranks, "cores", lambda: 2)
 
     def refused(*arguments):
-        raise BadInput("mpiexec", "status 1: not enough slots")
+        raise InputError("mpiexec", "status 1: not enough slots")
 
     monkeypatch.setattr(trial, "by_mpiexec", refused)
     assert "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe" in advice(ranks.look())[-1]
@@ -317,7 +317,7 @@ def test_ranks_that_hang(path, monkeypatch):
     monkeypatch.setattr(ranks, "_TIMEOUT", 0.3)
     found = list(ranks.look())[-1]
     assert "no answer from its ranks in 0.3 seconds" in found.what
-    with pytest.raises(BadInput, match=r"no end of a few rounds in 0\.3 seconds"):
+    with pytest.raises(InputError, match=r"no end of a few rounds in 0\.3 seconds"):
         ranks._measured(2, scripted=False)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from launch import ROOT
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.engine import planning, runner
 from mpisign.storage.trajectory import Trajectory
@@ -31,7 +31,9 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
     for name in JOBS:
         job = experiment.read(ROOT / "jobs" / f"{name}.toml")
-        runner.run(planning.plan(job, Alone()), Alone(), folder / f"{name}.h5", range(job.repeats))
+        runner.run(
+            planning.plan(job, SerialCommunicator()), SerialCommunicator(), folder / f"{name}.h5", range(job.repeats)
+        )
     return folder
 
 

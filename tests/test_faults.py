@@ -21,15 +21,16 @@ from launch import call, environment, mpirun, mpisign
 from mpisign.aggregation import autotune
 from mpisign.cli.main import main
 from mpisign.comm import mpi, watchdog_process
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.startup import connect
+from mpisign.comm.stop_signals import StopRequested, StopSignals
 from mpisign.comm.watchdog import Watch
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.engine import elastic, planning, runner
-from mpisign.engine.checkpointing import Checkpoints, Stopped, StopSignals
-from mpisign.storage.output_file import check_output, claim
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.storage.output_file import check_output, lock_output
 from mpisign.storage.trajectory import Trajectory
-from mpisign.tools.dryrun.mock_communicator import Pretended
+from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 JOB = """
 iterations = 100000
@@ -135,7 +136,7 @@ def test_an_error_of_all_ranks_is_said_by_the_first_that_can(error, said, rank, 
     slept, statuses, ignored = [], [], []
     monkeypatch.setattr(mpi.time, "sleep", slept.append)
     monkeypatch.setattr(mpi.signal, "signal", lambda *what: ignored.append(what))
-    failed = object.__new__(mpi.World)
+    failed = object.__new__(mpi.MPICommunicator)
     failed.rank, failed._communicator = rank, SimpleNamespace(Abort=statuses.append)
     with pytest.raises(type(error)):
         failed.__exit__(type(error), error, None)
@@ -150,7 +151,7 @@ def test_an_error_of_all_ranks_is_said_by_the_first_that_can(error, said, rank, 
 def test_without_mpi_it_says_what_to_do(size, before, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.setenv("PMI_SIZE", size)
-    with pytest.raises(BadInput) as complaint:
+    with pytest.raises(InputError) as complaint:
         connect()
     said = str(complaint.value)
     assert said.startswith(f"{before}mpi4py cannot load MPI: ")
@@ -221,7 +222,7 @@ def test_a_second_job_on_the_same_output_is_refused(folder, stopped):
         assert first.wait() == 75
     refused = "mpisign: run.h5: cannot write this output; another job is writing it: run.h5.part is locked\n"
     assert said == 2 * [(2, refused)]
-    with claim(folder / "run.h5"):
+    with lock_output(folder / "run.h5"):
         pass
 
 
@@ -233,7 +234,7 @@ def test_what_another_job_wrote_while_this_one_was_planned_stays(option, folder,
 
     really = planning.plan
     monkeypatch.setattr(planning, "plan", plan)
-    monkeypatch.setattr(Alone, "cannot_survive", lambda ranks: "")
+    monkeypatch.setattr(SerialCommunicator, "cannot_survive", lambda ranks: "")
     refused = "mpisign: run.h5: another job has written this output meanwhile; give another name\n"
     assert stopped("run", "job.toml", "-o", "run.h5", *option) == (2, refused)
     assert (folder / "run.h5").read_text() == "finished meanwhile"
@@ -243,11 +244,11 @@ def test_what_another_job_wrote_while_this_one_was_planned_stays(option, folder,
 def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
     """The one who has renamed its unfinished file leaves that of the next alone."""
     output, part = tmp_path / "out.h5", tmp_path / "out.h5.part"
-    with claim(output):
-        with pytest.raises(BadInput, match="another job is writing it"), claim(output):
+    with lock_output(output):
+        with pytest.raises(InputError, match="another job is writing it"), lock_output(output):
             raise AssertionError("twice")
         part.rename(output)
-        with claim(output):
+        with lock_output(output):
             assert part.exists()
         assert not part.exists()
         part.touch()
@@ -258,7 +259,7 @@ def test_what_is_claimed_is_given_back_whoever_came_between(tmp_path):
 def test_ranks_that_do_not_see_each_others_processes_are_not_watched(seen, monkeypatch, tmp_path):
     """As in containers of their own: a number there is another process, which is neither written to nor ended."""
 
-    class Two(Pretended):
+    class Two(MockCommunicator):
         def processes(self):
             return [2**22 + 1, os.getpid()] if seen == "no such process" else [os.getpid(), os.getpid()]
 
@@ -299,11 +300,11 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
     output = folder / "alone.h5"
     if k:
         monkeypatch.setattr(Checkpoints, "over", stopping_at(k))
-        with pytest.raises(Stopped):
-            runner.run(alone, Alone(), output, range(2))
+        with pytest.raises(StopRequested):
+            runner.run(alone, SerialCommunicator(), output, range(2))
         monkeypatch.undo()
     left = alone._replace(runs=[alone.runs[0]._replace(left=(0, 2))])
-    runner.run(left, Alone(), output, range(2), resume=k > 0)
+    runner.run(left, SerialCommunicator(), output, range(2), resume=k > 0)
     assert digests(output) == digests(folder / "run.h5")
 
 
@@ -311,7 +312,7 @@ def stopping_at(k):
     def over(self, first, iterations, save):
         yield from range(first, k)
         save(k)
-        raise Stopped(10)
+        raise StopRequested(10)
 
     return over
 
@@ -345,7 +346,7 @@ class Lost(Exception):
     """What says that a rank was lost."""
 
 
-class Losing(Alone):
+class Losing(SerialCommunicator):
     """So many ranks, of which `left` alone are left when a run of theirs raises Lost; this one is the new root."""
 
     def __init__(self, size, left):
@@ -355,7 +356,7 @@ class Losing(Alone):
         return isinstance(error, Lost)
 
     def survivors(self):
-        ranks = Alone()
+        ranks = SerialCommunicator()
         ranks.size = len(self._left)
         return ranks, self._left
 
@@ -369,15 +370,17 @@ def losing(folder, monkeypatch, capsys):
         really = runner.run
 
         def fail(plan, ranks, output, repeats, resume, **how):
-            monkeypatch.setattr(runner, "run", lambda plan, ranks, *more, **how: really(plan, Alone(), *more, **how))
+            monkeypatch.setattr(
+                runner, "run", lambda plan, ranks, *more, **how: really(plan, SerialCommunicator(), *more, **how)
+            )
             if committed:
-                really(plan, Alone(), output, range(0))
+                really(plan, SerialCommunicator(), output, range(0))
             raise Lost
 
         monkeypatch.setattr(runner, "run", fail)
         elastic.run(planned(text, "repeats=2"), Losing(size, left), folder / "run.h5", range(2), resume=False)
 
-    runner.run(planned(text, "seed=3"), Alone(), folder / "run.h5", range(1))
+    runner.run(planned(text, "seed=3"), SerialCommunicator(), folder / "run.h5", range(1))
     return run
 
 
@@ -426,7 +429,7 @@ def test_a_rank_that_cannot_meet_the_others_says_so(monkeypatch, capsys):
 
     monkeypatch.setattr(mpi, "_AGREEING", 0.5)
     monkeypatch.setattr(os, "_exit", lambda status: (statuses.append(status), ended.set()))
-    rank = object.__new__(mpi.World)
+    rank = object.__new__(mpi.MPICommunicator)
     rank.rank, rank._communicator, rank._mpi = 2, Stuck(), SimpleNamespace(Intracomm=None)
     with pytest.raises(Lost):
         rank.survivors()
@@ -456,7 +459,7 @@ def test_a_device_is_no_output(tmp_path):
     """It would be replaced by the file, as root."""
     os.mkfifo(tmp_path / "pipe")
     for output in (Path("/dev/null"), tmp_path / "pipe"):
-        with pytest.raises(BadInput, match="expected a file name for the output, but this is a device"):
+        with pytest.raises(InputError, match="expected a file name for the output, but this is a device"):
             check_output(output, overwrite=True)
 
 
@@ -466,7 +469,7 @@ def test_an_exchange_is_tried_for_a_twentieth_of_a_second(monkeypatch):
     class Clocked:
         rounds = 0
 
-        def round(self):
+        def aggregate(self):
             self.rounds += 1
 
         def __enter__(self):
@@ -477,16 +480,16 @@ def test_an_exchange_is_tried_for_a_twentieth_of_a_second(monkeypatch):
 
     server = Clocked()
     monkeypatch.setattr(autotune.time, "perf_counter", lambda: 13e-6 * server.rounds)
-    assert autotune._trial(Alone(), server) == pytest.approx(13e-6)
+    assert autotune._trial(SerialCommunicator(), server) == pytest.approx(13e-6)
     assert server.rounds > 2 * 0.05 / 13e-6
 
 
 def test_the_first_rank_of_a_node_keeps_no_file_open():
-    """The page of the ranks is the witness's."""
+    """The page of the ranks is the watchdog's."""
     if not hasattr(os, "pidfd_open"):
         pytest.skip("no pidfd in this system, and so no witness")
 
-    class Two(Pretended):
+    class Two(MockCommunicator):
         def processes(self):
             return [os.getpid(), os.getpid()]
 
@@ -500,7 +503,7 @@ def test_the_first_rank_of_a_node_keeps_no_file_open():
 def test_a_kernel_without_pidfd_has_no_witness(monkeypatch):
     """Python has the function, and the kernel, before Linux 5.3, says ENOSYS."""
 
-    class Two(Pretended):
+    class Two(MockCommunicator):
         def processes(self):
             return [os.getpid(), os.getpid()]
 
@@ -521,7 +524,7 @@ def test_a_kernel_without_pidfd_has_no_witness(monkeypatch):
 )
 def test_the_witness_says_where_as_far_as_it_knows(label, expected, capfd):
     """What the ranks do may be cut inside of a letter, or not be known yet."""
-    with Watch(Alone()) as watch:
+    with Watch(SerialCommunicator()) as watch:
         if label:
             watch.enter(f"in {label!r}, repeat 0")
         watchdog_process._say((2, 345), 7, watch._page[watchdog_process.LINE :])

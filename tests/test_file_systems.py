@@ -193,7 +193,7 @@ def test_locks_that_a_file_system_does_not_have_are_done_without(tmp_path, monke
         raise OSError(524, "unknown error 524")
 
     monkeypatch.setattr(output_file.fcntl, "flock", refusing)
-    with output_file.claim(tmp_path / "r.h5"):
+    with output_file.lock_output(tmp_path / "r.h5"):
         assert "no file locks" in capsys.readouterr().err
 
 

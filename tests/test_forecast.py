@@ -15,8 +15,9 @@ from launch import mpirun
 from mpisign.aggregation.exchange import Sharded
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.algorithms.methods import METHODS
+from mpisign.cli import main as cli
 from mpisign.cli.main import main
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.data.linear_rows import signed
 from mpisign.engine import planning, runner
@@ -30,7 +31,7 @@ from mpisign.tools.dryrun import duration as duration_module
 from mpisign.tools.dryrun.bits import bits, exchanges
 from mpisign.tools.dryrun.duration import duration
 from mpisign.tools.dryrun.file_size import size
-from mpisign.tools.dryrun.mock_communicator import Pretended
+from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 from mpisign.tools.dryrun.trial import Seconds, Trial
 
 JOB = """
@@ -61,12 +62,12 @@ def job(*methods, d=70, workers=3, repeats=1, iterations=20, points=5, iterates=
 
 
 def planned(*methods, **settings):
-    return planning.plan(experiment.parse(job(*methods, **settings), []), Alone())
+    return planning.plan(experiment.parse(job(*methods, **settings), []), SerialCommunicator())
 
 
 def run(plan, folder):
     output = folder / "out.h5"
-    runner.run(plan, Alone(), output, range(plan.experiment.repeats))
+    runner.run(plan, SerialCommunicator(), output, range(plan.experiment.repeats))
     return output
 
 
@@ -86,7 +87,7 @@ def test_bits_are_those_that_the_file_counts(d, workers, tmp_path):
 def test_most_bits_are_those_where_every_sign_is_zero(tmp_path):
     """At the minimum, with exact gradients, every vote is a tie of zeros."""
     text = job(*METHODS, workers=2).replace('kind = "additive", noise = "normal", size = 1.0', 'kind = "full"')
-    plan = planning.plan(experiment.parse(text, ["start.kind=zeros"]), Alone())
+    plan = planning.plan(experiment.parse(text, ["start.kind=zeros"]), SerialCommunicator())
     with h5py.File(run(plan, tmp_path)) as file:
         for planned_run in plan.runs:
             columns, found = file[f"runs/{planned_run.settings.label}/repeats/0000"], bits(planned_run, 70)
@@ -95,7 +96,7 @@ def test_most_bits_are_those_where_every_sign_is_zero(tmp_path):
 
 
 def test_coins_need_no_second_plane():
-    plan = planning.plan(experiment.parse(job("sign"), ["runs.0.zeros=coin"]), Alone())
+    plan = planning.plan(experiment.parse(job("sign"), ["runs.0.zeros=coin"]), SerialCommunicator())
     up, down, most_up, most_down = bits(plan.runs[0], 70)
     assert (up, down) == (most_up, most_down)
 
@@ -138,7 +139,7 @@ def wide(tmp_path_factory):
 def test_a_run_holds_what_was_said(name, wide, tmp_path, monkeypatch):
     """Python's count of a whole run's memory at its peak, with f* to be found first or not."""
     text = f'iterations = 40\nproblem = {{ kind = "logistic", data = "{wide}" }}\nlog = {{ every = 1 }}'
-    plan = planning.plan(experiment.parse(text + RUN.format(method=name, workers=40), []), Alone())
+    plan = planning.plan(experiment.parse(text + RUN.format(method=name, workers=40), []), SerialCommunicator())
     held = memory.held(plan, 0, 1, NOTHING)
     monkeypatch.setattr(writer, "_SECONDS", math.inf)  # no state is saved, however slow this is
     tracemalloc.start()
@@ -160,7 +161,7 @@ def test_the_server_holds_all_rows_and_a_worker_one():
 
 def test_by_the_node_rows_are_held_once():
     d, workers = 16000, 40
-    plan = planning.plan(experiment.parse(job("gd", d=d, workers=workers), ["exchange=node"]), Alone())
+    plan = planning.plan(experiment.parse(job("gd", d=d, workers=workers), ["exchange=node"]), SerialCommunicator())
     root = memory.held(plan, 0, workers + 1, NOTHING)
     assert root.common == pytest.approx((workers + 1 + 1) * 8 * d, rel=0.01)
     assert root.messages < 0.05 * root.common
@@ -170,7 +171,7 @@ def test_by_the_node_rows_are_held_once():
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_what_cannot_be_promised_is_counted_in_proportion(exchange, monkeypatch):
-    d, ranks = 20000, Pretended(0, 9)
+    d, ranks = 20000, MockCommunicator(0, 9)
     plan = planned("gd", d=d, workers=8)
     hosted, exact = memory._messages(plan.runs[0], exchange, d, ranks)
     common, allocated = ranks.in_common, memory.allocated
@@ -194,12 +195,12 @@ def test_a_round_that_no_part_of_has_room_is_refused_with_its_d(monkeypatch):
 
     monkeypatch.setattr(memory, "allocated", refused)
     with pytest.raises(MemoryError, match=r"^d = 20000$"):
-        memory._messages(planned("sign", d=20000, workers=8).runs[0], "server", 20000, Pretended(0, 9))
+        memory._messages(planned("sign", d=20000, workers=8).runs[0], "server", 20000, MockCommunicator(0, 9))
 
 
 def test_data_is_held_once_a_node():
     text = 'iterations = 1\nproblem = { kind = "logistic", data = "digits" }' + RUN.format(method="gd", workers=2)
-    plan = planning.plan(experiment.parse(text, []), Alone())
+    plan = planning.plan(experiment.parse(text, []), SerialCommunicator())
     base = memory.base(plan.problem, alone=True)
     assert base.data == 1797 * 64 * 8
     assert base.private > 10**7
@@ -210,31 +211,31 @@ def test_a_hessian_is_held_where_the_problem_makes_one(d, fewer, monkeypatch):
     """L of much data is found without; f* of few features always with."""
     problem = Logistic(signed(np.random.default_rng(0).standard_normal((9, d)), np.resize([1.0, -1.0], 9)))
     monkeypatch.setattr(Logistic, "data_sha256", lambda self: "of data")
-    wholly = memory._minimum(problem, Pretended(0, 1))
+    wholly = memory._minimum(problem, MockCommunicator(0, 1))
     monkeypatch.setattr(sys.modules[Logistic.__module__], "_WORK", 9 * d**2 - 1)
-    assert wholly - memory._minimum(problem, Pretended(0, 1)) == fewer * 8 * d**2
+    assert wholly - memory._minimum(problem, MockCommunicator(0, 1)) == fewer * 8 * d**2
 
 
 def test_a_trial_takes_iterations_and_leaves_the_run_alone():
     plan = planned("scaled-sign")
-    with Trial(plan, plan.runs[0], "server", Alone(), 3) as tried:
+    with Trial(plan, plan.runs[0], "server", SerialCommunicator(), 3) as tried:
         for low, high in (tried.iteration(), tried.round()):
             assert 0 < low <= high < 10
     again = planned("scaled-sign")
-    assert duration(again, again.runs[0], Alone(), 4).here.low > 0
+    assert duration(again, again.runs[0], SerialCommunicator(), 4).here.low > 0
 
 
 def test_more_ranks_than_processes_are_modelled():
     plan = planned("gd", workers=40)
-    found = duration(plan, plan.runs[0], Alone(), 41)
+    found = duration(plan, plan.runs[0], SerialCommunicator(), 41)
     assert found.ranks is not None
     assert 0 < found.ranks.low < found.ranks.high
 
 
 def test_a_step_that_is_too_large_is_no_trouble():
     text = job("gd").replace("alpha = 0.01", "alpha = 1e300")
-    plan = planning.plan(experiment.parse(text, []), Alone())
-    assert duration(plan, plan.runs[0], Alone(), 4).here.high > 0
+    plan = planning.plan(experiment.parse(text, []), SerialCommunicator())
+    assert duration(plan, plan.runs[0], SerialCommunicator(), 4).here.high > 0
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_messages_are_as_long_as_the_exchange_makes_them(name, monkeypatch):
     for network in ("_FAST", "_SLOW"):
         monkeypatch.setattr(duration_module, network, Network(latency=0.0, bandwidth=1.0, adding=1.0, flag=0.0))
     form = exchanges(plan.runs[0], plan.problem.dimension)[0].form
-    sharded = Sharded(Pretended(1, ranks), ranks - 1, form)
+    sharded = Sharded(MockCommunicator(1, ranks), ranks - 1, form)
     found = duration_module._round(plan, plan.runs[0], Seconds(0.0, 0.0), ranks)
     held = sharded._sent.nbytes + sharded._parts.nbytes
     assert found == Seconds(pytest.approx(held * 3 / 4), pytest.approx(held * 3 / 4))
@@ -317,7 +318,7 @@ def test_the_commands_have_the_options_and_can_be_typed(folder, capsys):
     typed = shlex.split(mpirun_)
     assert typed[:8] == ["mpirun", "-n", "5", "python", "-m", "mpi4py", "-m", "mpisign"]
     as_typed, as_given = (
-        main._parser().parse_args(line) for line in (typed[8:], ["run", "job.toml", "-o", "out.h5", *given])
+        cli._parser().parse_args(line) for line in (typed[8:], ["run", "job.toml", "-o", "out.h5", *given])
     )
     as_given.command = as_typed.command
     assert vars(as_typed) == vars(as_given)

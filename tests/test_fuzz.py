@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fuzzing import examples, toml
 from launch import ROOT
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
-from mpisign.config.validation import BadInput, one_line
+from mpisign.config.validation import InputError, one_line
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.file import DataFile
 from mpisign.data.libsvm import Text, parse
@@ -115,10 +115,10 @@ def overrides(draw):
 
 
 def refusal(function):
-    """The BadInput that it raises, or None; anything else is the test's to fail on."""
+    """The InputError that it raises, or None; anything else is the test's to fail on."""
     try:
         function()
-    except BadInput as error:
+    except InputError as error:
         return error
     return None
 
@@ -126,7 +126,7 @@ def refusal(function):
 def planned_or_refused(text, changes=()):
     """Reads and plans a job; what is refused is refused in one line that names a key, or as no TOML."""
     with np.errstate(over="ignore"):  # of a start of size 1e308
-        refused = refusal(lambda: planning.plan(experiment.parse(text, list(changes)), Alone()))
+        refused = refusal(lambda: planning.plan(experiment.parse(text, list(changes)), SerialCommunicator()))
     if refused:
         assert one_line(str(refused)).isprintable()
         assert len(str(refused)) < 2000
@@ -261,7 +261,7 @@ def test_libsvm_text_is_read_to_the_bit_or_refused_by_its_line(block, dtype):
     block += b"" if block.endswith(b"\n") else b"\n"
     expected = rows(block, dtype)
     if isinstance(expected, int):
-        with pytest.raises(BadInput, match=rf"^text: line {expected}: ") as refused:
+        with pytest.raises(InputError, match=rf"^text: line {expected}: ") as refused:
             parse(block, dtype, "text")
         assert one_line(str(refused.value)).isprintable()
         return
@@ -282,7 +282,7 @@ def test_a_converted_text_is_its_rows_or_refused(tmp_path, block, chunk, sparse)
     expected = rows(block if block.endswith(b"\n") else block + b"\n", "float64")
     before, Text.chunk_bytes = Text.chunk_bytes, chunk
     try:
-        refused = refusal(lambda: convert(source, output, Wanted(sparse=sparse), Alone()))
+        refused = refusal(lambda: convert(source, output, Wanted(sparse=sparse), SerialCommunicator()))
     finally:
         Text.chunk_bytes = before
     assert output.exists() == (refused is None)
@@ -345,7 +345,7 @@ def test_a_bench_record_is_read_or_refused(tmp_path, data):
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"", b"null", b'{"schema": NaN}', b"\0"])
 def test_other_json_is_refused_as_a_bench_record(tmp_path, content):
     (tmp_path / "bench.json").write_bytes(content)
-    with pytest.raises(BadInput, match=r"bench\.json"):
+    with pytest.raises(InputError, match=r"bench\.json"):
         results_file.read(tmp_path / "bench.json")
 
 

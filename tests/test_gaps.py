@@ -124,6 +124,6 @@ def test_figures_are_ours_whatever_a_user_has_set_of_matplotlib(tmp_path):
 def test_every_script_sets_its_backend_before_matplotlib_is_imported():
     for path in sorted((ROOT / "analysis").glob("*.py")):
         lines = path.read_text().splitlines()
-        draws = [i for i, line in enumerate(lines) if re.match(r"(from|import) (matplotlib|figure|checking)\b", line)]
-        if draws and '__name__ == "__main__"' in "\n".join(lines):
-            assert lines.index("import agg  # noqa: F401") < draws[0], path
+        streams = [i for i, line in enumerate(lines) if re.match(r"(from|import) (matplotlib|figure|checking)\b", line)]
+        if streams and '__name__ == "__main__"' in "\n".join(lines):
+            assert lines.index("import agg  # noqa: F401") < streams[0], path

@@ -17,7 +17,7 @@ from hypothesis import given
 from alone import run_alone
 from fuzzing import FACTOR, Content, choices, damage, examples
 from launch import environment
-from mpisign.config.validation import BadInput, one_line
+from mpisign.config.validation import InputError, one_line
 from mpisign.data import file as data_file
 from mpisign.data import info, loading
 from mpisign.data.csr import row_norms
@@ -91,7 +91,7 @@ def refused(read, path):
     try:
         with np.errstate(all="ignore"):
             read(path)
-    except BadInput as error:
+    except InputError as error:
         said = str(error)
     assert said is None or (path.name in said and len(said) < 1000)
     return said and one_line(said)

@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 
 from launch import mpisign
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS
 from mpisign.problems.distributed_objective import Objective
@@ -33,7 +33,7 @@ def nearly_equal():
 
 def minimum(features, labels):
     problem = Logistic(signed(np.asarray(features), np.asarray(labels)))
-    return problem.minimum(Objective(problem, Alone()))
+    return problem.minimum(Objective(problem, SerialCommunicator()))
 
 
 def many_digits(features, labels):
@@ -101,7 +101,7 @@ def test_newton_reaches_the_minimiser_where_the_sums_of_the_hessian_lose_its_lea
 def test_the_nonconvex_regulariser_is_minimised_in_scaled_coordinates():
     features, labels = powers(6, 30)
     problem = Logistic(signed(features, labels), Nonconvex(0.1))
-    found = problem.minimum(Objective(problem, Alone()))
+    found = problem.minimum(Objective(problem, SerialCommunicator()))
     assert found.value < 0.55618
     assert found.error == found.value
 
@@ -112,7 +112,7 @@ def test_f_star_of_powers_is_the_published_one():
 
 def of_file(path, text):
     path.write_text(text)
-    known = optimum(PROBLEMS.make({"kind": "logistic", "data": str(path)}, "problem"), Alone())
+    known = optimum(PROBLEMS.make({"kind": "logistic", "data": str(path)}, "problem"), SerialCommunicator())
     return known.minimum.value, known.constants["L"].value, known.constants["mu"].value
 
 

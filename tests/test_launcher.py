@@ -11,7 +11,7 @@ import pytest
 from launch import call, programs
 from mpisign.cli.main import main
 from mpisign.comm import launcher, startup
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 RANK = "from mpi4py import MPI; import sys; sys.stdout.write(f'{MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}\\n'); "
 
@@ -39,7 +39,7 @@ def test_only_a_rank_forgets_what_its_launcher_gave_it(monkeypatch):
 def test_no_mpiexec_is_bad_input(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BadInput, match="launcher: expected mpiexec"):
+    with pytest.raises(InputError, match="launcher: expected mpiexec"):
         launcher.mpiexec()
     (tmp_path / "mpiexec").write_text("#!/bin/sh\n")
     (tmp_path / "mpiexec").chmod(0o755)
@@ -87,7 +87,7 @@ def test_a_plain_launch_sets_nothing(monkeypatch, tmp_path):
 def test_mpi_is_not_ended_where_a_rank_was_lost(whole, calls, monkeypatch):
     """Its Finalize could wait for that rank."""
     done = []
-    ranks = SimpleNamespace(whole=whole, agree=lambda complaint: done.append("agree"))
+    ranks = SimpleNamespace(whole=whole, sync_errors=lambda complaint: done.append("agree"))
     monkeypatch.setattr(startup, "connect", lambda: ranks)
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", SimpleNamespace(Finalize=lambda: done.append("Finalize")))
     startup.leave()

@@ -8,7 +8,7 @@ import pytest
 
 from alone import run_alone
 from launch import ROOT
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
 from mpisign.theory.verdict import Word
 
@@ -141,10 +141,10 @@ def test_a_figure_that_cannot_be_drawn_is_a_line_and_not_the_end(ledger, file):
     from mpisign.audit.report import page
 
     def refuses():
-        raise BadInput("two.h5", "expected another batch size")
+        raise InputError("two.h5", "expected another batch size")
 
     drawing = ledger.claim.Drawing("Gaps.", "Lines.", refuses)
-    claim = ledger.claim.Entry("a", "A", "", "It is.", "a.toml", ["one"], figures=[drawing])
+    claim = ledger.claim.Claim("a", "A", "", "It is.", "a.toml", ["one"], figures=[drawing])
     html = page.render({"Part": [claim]}, [file("theorem1")])
     assert "<figcaption>Gaps. Not drawn: two.h5: expected another batch size</figcaption>" in html
     assert "<img " not in html

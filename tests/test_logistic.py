@@ -12,8 +12,8 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpisign.comm.communicator import Alone
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.config.validation import InputError
 from mpisign.data.linear_rows import signed
 from mpisign.data.loading import BUNDLED, load
 from mpisign.problems import PROBLEMS
@@ -38,7 +38,7 @@ def small_logistic(seed, n=7, d=4):
     return features, labels, Logistic(signed(features, labels))
 
 
-class Counting(Alone):
+class Counting(SerialCommunicator):
     """Keeps how many numbers each broadcast sends."""
 
     def __init__(self):
@@ -90,7 +90,7 @@ def test_mu_of_logistic_regression_is_not_above_the_curvature_far_away(seed):
 def test_mu_of_logistic_regression_is_reached_far_away_whatever_rows_are_zero():
     """A zero row has no curvature to lose."""
     problem = Logistic(signed(np.array([[1.0, 2.0], [0.0, 0.0], [-1.0, 1.0]]), np.array([1.0, -1.0, 1.0])))
-    curvature = Objective(problem, Alone()).hessian(np.array([1e4, 1e3]))
+    curvature = Objective(problem, SerialCommunicator()).hessian(np.array([1e4, 1e3]))
     assert curvature == pytest.approx(np.eye(2) / 3, abs=1e-300)
     assert constants(problem)["mu"] == (1 / 3, "exact")
 
@@ -98,7 +98,7 @@ def test_mu_of_logistic_regression_is_reached_far_away_whatever_rows_are_zero():
 def test_mu_at_the_minimum():
     """By the inverse of a Hessian of differences."""
     _, _, problem = small_logistic(4, n=30, d=3)
-    x = newton(Objective(problem, Alone()))[0]
+    x = newton(Objective(problem, SerialCommunicator()))[0]
     h = 1e-5
     hessian = np.array([(gradient(problem, x + h * e) - gradient(problem, x - h * e)) / (2 * h) for e in np.eye(3)])
     found = constants(problem)["mu_at_minimum"]
@@ -126,7 +126,7 @@ def test_the_hessian_in_blocks_is_the_hessian(monkeypatch, entries):
     x = np.linspace(-1, 1, 6)
     pulls = 1 / (1 + np.exp(features @ x * labels))
     expected = features.T @ ((pulls * (1 - pulls))[:, None] * features) / 40 + np.eye(6) / 40
-    found = Objective(problem, Alone()).hessian(x)
+    found = Objective(problem, SerialCommunicator()).hessian(x)
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-14)
     assert (found == found.T).all()
 
@@ -145,7 +145,7 @@ def test_the_nonconvex_regulariser_is_its_formula(seed):
     curve = np.array([float(0.5 * (1 - 3 * t**2) / (1 + t**2) ** 3) for t in map(mpmath.mpf, x)])
     assert problem.value(x) == pytest.approx(plain.value(x) - x @ x / 14 + plus.sum(), rel=1e-10, abs=1e-12)
     assert gradient(problem, x) == pytest.approx(gradient(plain, x) - x / 7 + slope, rel=1e-11, abs=1e-12)
-    change = Objective(problem, Alone()).hessian(x) - Objective(plain, Alone()).hessian(x)
+    change = Objective(problem, SerialCommunicator()).hessian(x) - Objective(plain, SerialCommunicator()).hessian(x)
     assert change == pytest.approx(np.diag(curve - 1 / 7), rel=1e-11, abs=1e-13)
     assert problem.regulariser.curvature(x) == pytest.approx(curve, rel=1e-11, abs=1e-14)
 
@@ -165,11 +165,11 @@ def test_the_nonconvex_regulariser_does_not_overflow(size):
 def test_f_star_of_nonconvex_logistic_regression_is_within_its_error(seed):
     """What is found from another start is not below it by more; what is found is a stationary point."""
     _, _, problem = nonconvex(seed)
-    found = problem.minimum(Objective(problem, Alone()))
+    found = problem.minimum(Objective(problem, SerialCommunicator()))
     other = scipy.optimize.minimize(problem.value, somewhere(problem, seed)[0], jac=lambda x: gradient(problem, x))
     assert found.value - found.error <= other.fun
     assert found.value <= problem.value(np.zeros(4))
-    x = descend(Objective(problem, Alone()), tolerance=1e-13)
+    x = descend(Objective(problem, SerialCommunicator()), tolerance=1e-13)
     assert problem.value(x) == pytest.approx(found.value, rel=1e-12)
     assert np.abs(gradient(problem, x)).max() < 1e-5
 
@@ -252,7 +252,7 @@ def test_the_minimum_of_logistic_regression(data, scaling):
     value = np.log1p(np.exp(-(rows @ x))).mean() + x @ x / (2 * n)
     slope = x / n - (1 / (1 + np.exp(rows @ x))) @ rows / n
     assert slope @ slope * n / 2 < 1e-15  # value is f* to 1e-15, by strong convexity
-    minimum = problem.minimum(Objective(problem, Alone()))
+    minimum = problem.minimum(Objective(problem, SerialCommunicator()))
     assert abs(minimum.value - value) <= minimum.error <= 1e-10
 
 
@@ -274,7 +274,7 @@ def test_the_sha256_is_of_the_signed_rows():
     ],
 )
 def test_logistic_regression_needs_finite_features_and_signs(features, labels):
-    with pytest.raises(BadInput, match="data"):
+    with pytest.raises(InputError, match="data"):
         signed(np.array(features), np.array(labels))
 
 
@@ -283,7 +283,7 @@ def test_the_error_of_f_star_covers_a_poor_minimiser(monkeypatch):
     features, labels, problem = small_logistic(3, n=20, d=3)
     features[:, 2] = 0.0
     problem = Logistic(signed(features, labels))
-    best = problem.minimum(Objective(problem, Alone()))
+    best = problem.minimum(Objective(problem, SerialCommunicator()))
 
     def rough(objective, scale):
         x = newton(objective, scale)[0] + np.array([0.0, 0.0, 0.1])
@@ -291,7 +291,7 @@ def test_the_error_of_f_star_covers_a_poor_minimiser(monkeypatch):
 
     monkeypatch.setattr(sys.modules[Logistic.__module__], "newton", rough)
     problem = Logistic(signed(features, labels))
-    found = problem.minimum(Objective(problem, Alone()))
+    found = problem.minimum(Objective(problem, SerialCommunicator()))
     assert found.value - best.value == pytest.approx(0.1**2 / (2 * 20), rel=1e-6)
     assert found.value - found.error <= best.value <= found.value
     assert found.error == pytest.approx(found.value - best.value, rel=1e-6)
@@ -307,7 +307,7 @@ def test_the_rounding_of_the_largest_hessian_is_in_L(monkeypatch):
         return {}
 
     monkeypatch.setattr(sys.modules[Logistic.__module__], "smoothness", smoothness)
-    problem.constants(Objective(problem, Alone()))
+    problem.constants(Objective(problem, SerialCommunicator()))
     exact = features.astype(np.longdouble).T @ features.astype(np.longdouble) / 12000 + np.eye(6) / np.longdouble(3000)
     assert 0 < float(np.abs(told["h"] - exact).sum()) <= told["e"] < 1e-6
 

@@ -8,7 +8,7 @@ import pytest
 from launch import call, programs
 from mpisign.cli.main import main
 from mpisign.problems import PROBLEMS, Minimum
-from mpisign.problems.reference_solution import Known, keep
+from mpisign.problems.reference_solution import CertifiedOptimum, keep
 
 pytestmark = pytest.mark.ranks
 
@@ -59,7 +59,7 @@ def folder(tmp_path_factory):
     assert main([*synth, "--dtype", "float32"]) == 0
     (folder / "job.toml").write_text(JOB)
     problem = PROBLEMS.make({"kind": "logistic", "data": str(folder / "rows.h5")}, "problem")
-    keep(problem, Known(Minimum(math.log(2) / 2, math.log(2) / 2), {}), folder / "cache")
+    keep(problem, CertifiedOptimum(Minimum(math.log(2) / 2, math.log(2) / 2), {}), folder / "cache")
     return folder
 
 

@@ -154,20 +154,22 @@ def test_error_feedback_loses_nothing(workers, tmp_path):
     d, alpha = 7, 0.01
     rng = np.random.default_rng(workers)
     method = METHODS["ef-sign"]()
-    from mpisign.aggregation.exchange_registry import meeting
+    from mpisign.aggregation.exchange_registry import exchange_factory
     from mpisign.aggregation.server import SERVERS
-    from mpisign.comm.communicator import Alone
-    from mpisign.rng import Draws
+    from mpisign.comm.communicator import SerialCommunicator
+    from mpisign.rng import RandomStreams
 
-    server = SERVERS[method.message](meeting("server", Alone()), workers, d, "exact", Draws(1, 0))
+    server = SERVERS[method.message](
+        exchange_factory("server", SerialCommunicator()), workers, d, "exact", RandomStreams(1, 0)
+    )
     memory, x, total = [method.memory(d) for _ in range(workers)], np.zeros(d), np.zeros(d)
     for k in range(20):
-        server.begin(k)
+        server.start_iteration(k)
         gradients = rng.standard_normal((workers, d))
         total += alpha * gradients.mean(axis=0)
         for worker in range(workers):
             method.encode(gradients[worker].copy(), alpha, memory[worker], server.message(worker))
-        method.step(x, alpha, server.round(), np.zeros(0))
+        method.step(x, alpha, server.aggregate(), np.zeros(0))
     kept = np.mean([part[0] for part in memory], axis=0)
     assert np.abs(kept).max() > 1e-3
     assert -x + kept == pytest.approx(total, abs=1e-15)

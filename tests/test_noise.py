@@ -13,7 +13,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS
 from mpisign.problems.logistic import Logistic
-from mpisign.theory.noise import Law, known, mean_law, sign_probability
+from mpisign.theory.noise import FiniteDistribution, known, mean_law, sign_probability
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -23,7 +23,7 @@ def random_law(seed, atoms, d):
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.ones(atoms + 1))
     values = rng.integers(-2, 3, (atoms, d)).astype(float)
-    return Law(np.vstack([values, -(weights[:-1] @ values) / weights[-1]]), weights)
+    return FiniteDistribution(np.vstack([values, -(weights[:-1] @ values) / weights[-1]]), weights)
 
 
 def test_the_audit_s_counterexamples():
@@ -53,13 +53,13 @@ def test_the_law_of_a_mean_is_that_of_all_ordered_draws(seed, batch):
     law = random_law(seed, 3, 2)
     found = mean_law(law, batch)
     assert found.weights.sum() == pytest.approx(1, rel=1e-13)
-    draws = [list(draw) for draw in product(range(4), repeat=batch)]
+    streams = [list(draw) for draw in product(range(4), repeat=batch)]
     for point in ([0.3, -0.1], [-1.0, 2.0]):  # by the characteristic function
         expected = sum(
-            np.prod(law.weights[draw]) * np.exp(1j * (law.atoms[draw].mean(axis=0) @ point)) for draw in draws
+            np.prod(law.weights[draw]) * np.exp(1j * (law.atoms[draw].mean(axis=0) @ point)) for draw in streams
         )
         assert found.weights @ np.exp(1j * (found.atoms @ point)) == pytest.approx(expected, abs=1e-13)
-    norms = sum(np.prod(law.weights[draw]) * np.abs(law.atoms[draw].mean(axis=0)).sum() ** 2 for draw in draws)
+    norms = sum(np.prod(law.weights[draw]) * np.abs(law.atoms[draw].mean(axis=0)).sum() ** 2 for draw in streams)
     assert known(found).sigma2.value == pytest.approx(norms, rel=1e-12)
 
 

@@ -10,11 +10,11 @@ from scipy import stats
 
 from laws import CE_A, data_of
 from mpisign.algorithms.oracles import ORACLES
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS, Minimum, Problem
 from mpisign.problems.logistic import Logistic
-from mpisign.rng import Draws, Purpose
+from mpisign.rng import RandomStreams, Stream
 from objectives import gradient
 
 MODES = {
@@ -47,9 +47,9 @@ def planned(name, mode, problem, workers=WORKERS):
     return ORACLES.make({"kind": name, **mode}, "oracle").plan(problem, workers)
 
 
-def asked(source, x, draws, worker, k):
+def asked(source, x, streams, worker, k):
     out = np.full(len(x), np.nan)
-    source(x, worker, draws.at(Purpose.ORACLE, worker, k), out)
+    source(x, worker, streams.generator(Stream.ORACLE, worker, k), out)
     return out
 
 
@@ -86,8 +86,8 @@ class Census(Problem):
 def drawn(mode, samples, workers, worker, count):
     """How often each data point is in the batches that `worker` draws for k = 0, ..., count - 1."""
     source = planned("minibatch", mode, Census(samples), workers)
-    draws = Draws(seed=20, repeat=0)
-    return np.array([asked(source, np.zeros(samples), draws, worker, k) for k in range(count)])
+    streams = RandomStreams(seed=20, repeat=0)
+    return np.array([asked(source, np.zeros(samples), streams, worker, k) for k in range(count)])
 
 
 def assert_uniform(outcomes, cells):
@@ -110,9 +110,9 @@ def test_every_oracle_and_every_mode_has_an_example():
 def test_the_same_bits_in_any_order(name, mode):
     x = np.linspace(-1, 1, 40)
     forwards = planned(name, mode, logistic())
-    found = {place: asked(forwards, x, Draws(*place[:2]), *place[2:]) for place in EVERYWHERE}
+    found = {place: asked(forwards, x, RandomStreams(*place[:2]), *place[2:]) for place in EVERYWHERE}
     backwards = planned(name, mode, logistic())
-    repeats = {place[:2]: Draws(*place[:2]) for place in EVERYWHERE}
+    repeats = {place[:2]: RandomStreams(*place[:2]) for place in EVERYWHERE}
     for place in reversed(EVERYWHERE):
         assert (asked(backwards, x, repeats[place[:2]], *place[2:]) == found[place]).all()
 
@@ -120,16 +120,16 @@ def test_the_same_bits_in_any_order(name, mode):
 @pytest.mark.parametrize(("name", "mode"), [case for case in CASES if case[0] != "full"], ids=str)
 def test_other_numbers_at_every_seed_repeat_worker_and_k(name, mode):
     source = planned(name, mode, logistic())
-    found = {asked(source, np.zeros(40), Draws(*place[:2]), *place[2:]).tobytes() for place in EVERYWHERE}
+    found = {asked(source, np.zeros(40), RandomStreams(*place[:2]), *place[2:]).tobytes() for place in EVERYWHERE}
     assert len(found) == len(EVERYWHERE)
 
 
 @pytest.mark.parametrize("mode", [{"sampling": "iid", "batch": 5}, *NOISES], ids=str)
 def test_a_worker_s_numbers_do_not_depend_on_how_many_workers_there_are(mode):
     name = "minibatch" if "batch" in mode else "additive"
-    x, draws = np.linspace(-1, 1, 40), Draws(seed=3, repeat=0)
+    x, streams = np.linspace(-1, 1, 40), RandomStreams(seed=3, repeat=0)
     few, many = (planned(name, mode, logistic(), workers) for workers in (2, 50))
-    assert (asked(few, x, draws, 1, 7) == asked(many, x, draws, 1, 7)).all()
+    assert (asked(few, x, streams, 1, 7) == asked(many, x, streams, 1, 7)).all()
 
 
 @pytest.mark.parametrize("make", [logistic, lambda: PROBLEMS["separable"](eigenvalues=[1.0, 2.0])])
@@ -138,7 +138,7 @@ def test_full_is_the_gradient_on_every_worker(make):
     x = np.linspace(-1, 1, problem.dimension)
     source = planned("full", {}, problem)
     for worker in range(WORKERS):
-        assert (asked(source, x, Draws(1, 0), worker, worker) == gradient(problem, x)).all()
+        assert (asked(source, x, RandomStreams(1, 0), worker, worker) == gradient(problem, x)).all()
 
 
 @pytest.mark.parametrize("mode", [{"batch": 1, "sampling": "iid"}, {"batch": 4, "sampling": "shard"}], ids=str)
@@ -148,7 +148,7 @@ def test_minibatch_is_the_problem_s_own_on_the_points_drawn(mode):
     source = planned("minibatch", mode, problem)
     for k, counts in enumerate(drawn(mode, 12, WORKERS, 1, 20)):
         samples = np.flatnonzero(counts)
-        found = asked(source, x, Draws(seed=20, repeat=0), 1, k)
+        found = asked(source, x, RandomStreams(seed=20, repeat=0), 1, k)
         assert found == pytest.approx(over(problem, x, samples), rel=1e-12, abs=1e-14)
 
 
@@ -214,7 +214,7 @@ def noise(mode, worker=0, k=0, x=None, seed=5):
     """The stochastic gradient less the gradient, on a problem with D coordinates."""
     problem = PROBLEMS["separable"](eigenvalues=[1.0] * D)
     x = np.zeros(D) if x is None else x
-    return asked(planned("additive", mode, problem), x, Draws(seed, 0), worker, k) - gradient(problem, x)
+    return asked(planned("additive", mode, problem), x, RandomStreams(seed, 0), worker, k) - gradient(problem, x)
 
 
 LAWS = {
@@ -287,20 +287,20 @@ REFUSED = [
 
 @pytest.mark.parametrize(("table", "key"), REFUSED, ids=str)
 def test_what_cannot_be_is_refused_by_its_key(table, key):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         ORACLES.make(table, "oracle")
     assert refused.value.key == f"oracle.{key}"
 
 
 def test_flipped_workers_send_minus_their_gradient():
-    x, draws = np.linspace(-1, 1, 40), Draws(seed=3, repeat=0)
+    x, streams = np.linspace(-1, 1, 40), RandomStreams(seed=3, repeat=0)
     honest, some = (planned("minibatch", {"batch": 5, "flipped": count}, logistic()) for count in (0, 2))
     for worker, sign in enumerate((-1, -1, 1)):
-        assert (asked(some, x, draws, worker, 4) == sign * asked(honest, x, draws, worker, 4)).all()
+        assert (asked(some, x, streams, worker, 4) == sign * asked(honest, x, streams, worker, 4)).all()
 
 
 def test_more_flipped_workers_than_there_are_is_refused():
-    with pytest.raises(BadInput, match="at most 3") as refused:
+    with pytest.raises(InputError, match="at most 3") as refused:
         planned("full", {"flipped": 4}, logistic())
     assert refused.value.key == "flipped"
 
@@ -309,8 +309,8 @@ def test_data_points_are_drawn_by_their_weights():
     """By a chi-squared test, on single draws; each gradient is Hx plus one atom."""
     problem = PROBLEMS["finite-quadratic"](**data_of(CE_A))
     source = planned("minibatch", {"batch": 1}, problem)
-    x, draws = np.array([0.1, 0.01]), Draws(seed=4, repeat=0)
-    noises = np.array([asked(source, x, draws, 0, k) - x for k in range(4000)])
+    x, streams = np.array([0.1, 0.01]), RandomStreams(seed=4, repeat=0)
+    noises = np.array([asked(source, x, streams, 0, k) - x for k in range(4000)])
     which = np.abs(noises[:, None] - CE_A.atoms).sum(axis=2)
     assert (which.min(axis=1) < 1e-15).all()
     counts = np.bincount(which.argmin(axis=1), minlength=4)
@@ -318,7 +318,7 @@ def test_data_points_are_drawn_by_their_weights():
 
 
 def test_shards_of_weighted_data_points_are_refused():
-    with pytest.raises(BadInput, match="iid") as refused:
+    with pytest.raises(InputError, match="iid") as refused:
         planned("minibatch", {"batch": 1, "sampling": "shard"}, PROBLEMS["finite-quadratic"](**data_of(CE_A)))
     assert refused.value.key == "sampling"
 
@@ -326,10 +326,10 @@ def test_shards_of_weighted_data_points_are_refused():
 def test_decoupled_takes_its_norm_from_a_second_independent_draw():
     """Signs of the first draw bit for bit; each pair (sign of g~_1, norm) as often as independence says."""
     problem = PROBLEMS["finite-quadratic"](**data_of(CE_A))
-    x, draws = np.array([0.1, 0.01]), Draws(seed=5, repeat=0)
+    x, streams = np.array([0.1, 0.01]), RandomStreams(seed=5, repeat=0)
     plain, decoupled = (planned("minibatch", {"batch": 1, "decoupled": on}, problem) for on in (False, True))
-    first = np.array([asked(plain, x, draws, 0, k) for k in range(4000)])
-    found = np.array([asked(decoupled, x, draws, 0, k) for k in range(4000)])
+    first = np.array([asked(plain, x, streams, 0, k) for k in range(4000)])
+    found = np.array([asked(decoupled, x, streams, 0, k) for k in range(4000)])
     assert (np.sign(found) == np.sign(first)).all()
     norms = np.abs(x + CE_A.atoms).sum(axis=1)
     distances = np.abs(np.abs(found).sum(axis=1)[:, None] - norms)
@@ -343,7 +343,7 @@ def test_decoupled_takes_its_norm_from_a_second_independent_draw():
 def test_a_draw_of_zeros_stays_when_it_is_decoupled():
     problem = PROBLEMS["separable"](eigenvalues=[1.0, 1.0])
     source = planned("additive", {"size": 1.0, "noise": "three-point", "q": 1e-9, "decoupled": True}, problem)
-    assert not asked(source, np.zeros(2), Draws(1, 0), 0, 0).any()
+    assert not asked(source, np.zeros(2), RandomStreams(1, 0), 0, 0).any()
 
 
 @pytest.mark.parametrize(("samples", "workers", "largest"), [(11, 3, 3), (12, 3, 4), (5, 1, 5)])
@@ -352,18 +352,18 @@ def test_a_batch_too_large_for_a_shard_is_refused(samples, workers, largest):
         return planned("minibatch", {"batch": batch, "sampling": "shard"}, Census(samples), workers)
 
     plan(largest)
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         plan(largest + 1)
     assert refused.value.key == "batch"
 
 
 @pytest.mark.parametrize("mode", MODES["minibatch"], ids=str)
 def test_minibatch_on_a_problem_without_data_is_refused(mode):
-    with pytest.raises(BadInput, match="data points") as refused:
+    with pytest.raises(InputError, match="data points") as refused:
         planned("minibatch", mode, PROBLEMS["toy"]())
     assert refused.value.key == "kind"
 
 
 def test_a_problem_without_data_has_no_minibatch():
-    with pytest.raises(BadInput, match="data points"):
+    with pytest.raises(InputError, match="data points"):
         over(PROBLEMS["toy"](), np.zeros(1), [0])

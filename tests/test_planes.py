@@ -20,13 +20,13 @@ def packed(rows):
 @given(d=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
 def test_vote_is_the_sign_of_the_sum(workers, d, seed):
     rows = np.random.default_rng(seed).integers(-1, 2, (workers, d)).astype(float)
-    weak_rows = np.zeros((workers, bitplanes.words(d)), dtype=np.uint64)
-    for row, plane in zip(rows, weak_rows, strict=True):
-        bitplanes.pack_weak(row, plane)
-    strict, weak = np.zeros((2, bitplanes.words(d)), dtype=np.uint64)
-    ties = majority_vote.vote(packed(rows), weak_rows, strict, weak)
+    nonnegative_rows = np.zeros((workers, bitplanes.words(d)), dtype=np.uint64)
+    for row, plane in zip(rows, nonnegative_rows, strict=True):
+        bitplanes.pack_nonnegative(row, plane)
+    positive, nonnegative = np.zeros((2, bitplanes.words(d)), dtype=np.uint64)
+    ties = majority_vote.vote(packed(rows), nonnegative_rows, positive, nonnegative)
     signs = np.zeros(d, dtype=np.int8)
-    bitplanes.unpack(strict, weak, signs)
+    bitplanes.unpack(positive, nonnegative, signs)
     expected = np.sign(rows.sum(axis=0))
     assert (signs == expected).all()
     assert ties == (expected == 0).any()
@@ -36,9 +36,9 @@ def test_vote_is_the_sign_of_the_sum(workers, d, seed):
 def test_so_many_ballots_that_the_counters_need_sixteen_digits(workers):
     rows = np.random.default_rng(workers).integers(0, 2**64, (workers, 1), dtype=np.uint64)
     counts = np.unpackbits(rows.view(np.uint8), axis=1).sum(axis=0, dtype=int)
-    strict, weak = np.zeros((2, 1), dtype=np.uint64)
-    majority_vote.vote(rows, rows[:0], strict, weak)
-    found = np.unpackbits(strict.view(np.uint8)), np.unpackbits(weak.view(np.uint8))
+    positive, nonnegative = np.zeros((2, 1), dtype=np.uint64)
+    majority_vote.vote(rows, rows[:0], positive, nonnegative)
+    found = np.unpackbits(positive.view(np.uint8)), np.unpackbits(nonnegative.view(np.uint8))
     assert (found[0] == (2 * counts > workers)).all()
     assert (found[1] == (2 * counts >= workers)).all()
 
@@ -56,7 +56,7 @@ def test_counts_of_several_nodes_give_the_vote_of_all_rows(sizes, d, with_zeros,
     digits, header = max(sizes).bit_length(), 3
     tables = np.zeros((2, len(sizes), header + digits * width), dtype=np.uint64)
     rows = rng.integers(0, 2**64, (2, sum(sizes), width), dtype=np.uint64)
-    rows[1] |= rows[0]  # a weak plane has the bits of the strict one
+    rows[1] |= rows[0]  # a nonnegative plane has the bits of the positive one
     for kind in range(2):
         for table, node in zip(tables[kind], np.split(rows[kind], np.cumsum(sizes)[:-1]), strict=True):
             counts = table[header:].reshape(digits, width)
@@ -64,9 +64,9 @@ def test_counts_of_several_nodes_give_the_vote_of_all_rows(sizes, d, with_zeros,
             bits = np.unpackbits(counts.view(np.uint8), axis=1).astype(int)
             plain = np.unpackbits(node.view(np.uint8), axis=1).astype(int).sum(axis=0)
             assert ((2 ** np.arange(digits)) @ bits == plain).all()
-    weak = slice(None) if with_zeros else slice(0)
+    nonnegative = slice(None) if with_zeros else slice(0)
     found, expected = np.zeros((2, 2, width), dtype=np.uint64)
     cast = sum(sizes) * (2 if with_zeros else 1)
-    tied = majority_vote.vote_counts(tables[0], tables[1][weak], digits, cast, *found)
-    assert tied == majority_vote.vote(rows[0], rows[1][weak], *expected)
+    tied = majority_vote.vote_counts(tables[0], tables[1][nonnegative], digits, cast, *found)
+    assert tied == majority_vote.vote(rows[0], rows[1][nonnegative], *expected)
     assert (found == expected).all()

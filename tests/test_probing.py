@@ -8,7 +8,7 @@ from laws import CE_A, data_of, drift_by_enumeration
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.audit.probing import probe
 from mpisign.problems import PROBLEMS
-from mpisign.rng import Draws
+from mpisign.rng import RandomStreams
 
 FALSE_ALARM = 1e-6
 SIGMAS = stats.norm.isf(FALSE_ALARM / 2)
@@ -22,7 +22,7 @@ def enumerated(workers):
 
 
 def probed(workers, rounds=4000, **oracle):
-    return probe(PROBLEM, ORACLES["minibatch"](batch=1, **oracle), workers, X, Draws(7, 0), rounds)
+    return probe(PROBLEM, ORACLES["minibatch"](batch=1, **oracle), workers, X, RandomStreams(7, 0), rounds)
 
 
 def test_one_draw_a_worker_is_counted_exactly():
@@ -56,7 +56,7 @@ def test_a_decoupled_norm_has_the_drift_that_the_proof_of_theorem_2_takes_for_gr
 
 
 def test_a_coordinate_without_gradient_has_no_right_sign():
-    found = probe(PROBLEM, ORACLES["minibatch"](batch=1), 1, np.array([0.0, 0.01]), Draws(7, 0), 10)
+    found = probe(PROBLEM, ORACLES["minibatch"](batch=1), 1, np.array([0.0, 0.01]), RandomStreams(7, 0), 10)
     assert found.least()[0] == pytest.approx(0.9)
 
 
@@ -64,7 +64,7 @@ def test_every_point_of_the_data_is_counted():
     """Against plain numpy on the rows of a bundled set."""
     problem = PROBLEMS["logistic"](data="wine")
     x = np.linspace(-1, 1, problem.dimension)
-    found = probe(problem, ORACLES["minibatch"](batch=1), 1, x, Draws(7, 0), 10)
+    found = probe(problem, ORACLES["minibatch"](batch=1), 1, x, RandomStreams(7, 0), 10)
     rows = problem.rows.block(0, problem.samples)
     gradients = -rows / (1 + np.exp(rows @ x))[:, None] + x / problem.samples
     full = gradients.mean(axis=0)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from mpisign.comm.communicator import Alone
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.config.validation import InputError
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.definiteness import rank_of_semidefinite
@@ -96,7 +96,7 @@ def made(case):
 def best(case):
     name, index = case
     example = EXAMPLES[name][index]
-    minimum = made(case).minimum(Objective(made(case), Alone()))
+    minimum = made(case).minimum(Objective(made(case), SerialCommunicator()))
     return minimum, (example.minimiser or origin)(made(case), example.table)
 
 
@@ -295,7 +295,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("table", "key"), REFUSED, ids=str)
 def test_what_cannot_be_is_refused_by_its_key(table, key):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         PROBLEMS.make(table, "problem")
     assert str(refused.value).startswith(f"problem.{key}")
 
@@ -314,7 +314,7 @@ class Undecorated(Problem):
 
 
 def test_a_missing_key_of_a_kind_of_ones_own_is_refused_by_name():
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         PROBLEMS.make({"kind": "test_problems:Undecorated", "far": True}, "problem")
     assert str(refused.value) == "problem.size: missing, and it has no default"
 
@@ -351,7 +351,7 @@ def test_mu_of_an_ill_conditioned_quadratic_is_that_of_exact_arithmetic():
 
 @pytest.mark.parametrize("least", [-1e-13, -1e-300])
 def test_a_negative_eigenvalue_is_refused_however_small(least):
-    with pytest.raises(BadInput, match="without a minimum"):
+    with pytest.raises(InputError, match="without a minimum"):
         PROBLEMS["quadratic"](matrix=[[1, 0], [0, least]])
 
 

@@ -244,7 +244,7 @@ def test_the_loop_is_as_it_is_shown():
     lines = re.findall(r"\| `(.+)` \|$", section, re.MULTILINE)[1:]
     pattern = ".*".join(re.escape(line).replace(r"\.\.\.", ".*") for line in lines)
     assert len(lines) == 8
-    assert re.search(pattern, (ROOT / "mpisign" / "loop.py").read_text(), re.DOTALL)
+    assert re.search(pattern, (ROOT / "mpisign" / "engine" / "loop.py").read_text(), re.DOTALL)
 
 
 def test_every_kind_is_named():

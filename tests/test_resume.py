@@ -13,10 +13,10 @@ from digests import digests, policies, records
 from launch import mpirun, mpisign
 from mpisign.algorithms.methods import METHODS
 from mpisign.cli.main import main
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import unshared
+from mpisign.comm.stop_signals import StopRequested, StopSignals
 from mpisign.engine import planning
-from mpisign.engine.checkpointing import Stopped, StopSignals
 from mpisign.problems import PROBLEMS
 from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.reference_solution import optimum
@@ -126,8 +126,8 @@ def test_a_stop_before_the_first_iteration_has_nothing_to_resume():
     signals = StopSignals()
     signals.number = signal.SIGTERM
     problem = PROBLEMS.make({"kind": "logistic", "data": "wine"}, "problem", share=unshared)
-    with pytest.raises(Stopped) as stop:
-        optimum(problem, Alone(), signals)
+    with pytest.raises(StopRequested) as stop:
+        optimum(problem, SerialCommunicator(), signals)
     assert str(stop.value) == "stopped by SIGTERM; no iteration was run yet; the same command starts again"
 
 
@@ -149,7 +149,7 @@ def test_a_signal_while_the_run_is_planned_stops_it(folder, tmp_path, monkeypatc
 
 
 def test_another_rank_s_signal_is_heard_while_f_star_is_solved():
-    class Three(Alone):
+    class Three(SerialCommunicator):
         size = 3
 
         def allgather_of(self, own, all_of_them):
@@ -157,6 +157,6 @@ def test_another_rank_s_signal_is_heard_while_f_star_is_solved():
             return super().gather_of(all_of_them)
 
     problem = PROBLEMS.make({"kind": "logistic", "data": "wine"}, "problem", share=unshared)
-    with pytest.raises(Stopped) as stop:
+    with pytest.raises(StopRequested) as stop:
         Objective(problem, Three()).value_and_gradient(np.zeros(problem.dimension))
     assert stop.value.signal == "SIGTERM"

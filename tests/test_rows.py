@@ -9,7 +9,7 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import unshared
 from mpisign.data.linear_rows import DenseRows, SparseRows, signed, stored
 from mpisign.data.loading import load, opened
@@ -58,7 +58,7 @@ def test_every_form_gives_the_same_to_rounding(seed, n, d):
         assert pytest.approx(weights[half:].T @ rows[half:], abs=1e-11) == (block.T @ weights[half:]).T
         assert abs(block) @ np.ones(d) == pytest.approx(np.abs(rows[half:]).sum(axis=1))
         out = np.ones(d)
-        form.subtract_pulls(points[0], samples, out)
+        form.add_loss_gradient(points[0], samples, out)
         assert out == pytest.approx(1 - pulls @ rows[samples] / 7, rel=1e-12, abs=1e-12)
 
 
@@ -86,7 +86,7 @@ def test_a_file_of_four_lines_against_thirty_digits(tmp_path):
         assert problem.value(x) == pytest.approx(float(value(*x)), rel=1e-15)
         assert out == pytest.approx(np.array([float(g) for g in gradient(*x)]), rel=1e-14)
         best = value(*mpmath.findroot(gradient, (0.1, 0.1, 0.1)))
-        minimum = problem.minimum(Objective(problem, Alone()))
+        minimum = problem.minimum(Objective(problem, SerialCommunicator()))
         assert abs(mpmath.mpf(minimum.value) - best) <= minimum.error < 1e-13
 
 
@@ -94,17 +94,17 @@ def test_a_file_of_four_lines_against_thirty_digits(tmp_path):
 def test_newton_by_the_whole_hessian_and_by_conjugate_gradients(d):
     """d = 600 is beyond where the whole Hessian is used; all forms of the data give one f* within the error."""
     problems = [Logistic(form) for form in forms(some_rows(3, 60, d))]
-    minima = [problem.minimum(Objective(problem, Alone())) for problem in problems]
+    minima = [problem.minimum(Objective(problem, SerialCommunicator())) for problem in problems]
     assert all(minimum.error < 1e-10 for minimum in minima)
     assert max(m.value for m in minima) - min(m.value for m in minima) <= 2 * max(m.error for m in minima)
-    x, _, gradient = newton(Objective(problems[0], Alone()))
+    x, _, gradient = newton(Objective(problems[0], SerialCommunicator()))
     assert x.shape == (d,)
     assert np.linalg.norm(gradient) < 1e-12
 
 
 def test_curvature_is_the_derivative_of_the_gradient():
     problem = Logistic(signed(some_rows(1, 40, 6), np.resize([1.0, -1.0], 40)))
-    objective, x, h = Objective(problem, Alone()), np.linspace(-1, 1, 6), 1e-5
+    objective, x, h = Objective(problem, SerialCommunicator()), np.linspace(-1, 1, 6), 1e-5
     differences = [
         (objective.value_and_gradient(x + h * e)[1] - objective.value_and_gradient(x - h * e)[1]) / (2 * h)
         for e in np.eye(6)
@@ -118,16 +118,16 @@ def test_f_star_is_kept_by_the_hash_of_the_data(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     rows = some_rows(2, 30, 4)
     problem, other = (Logistic(DenseRows({"rows": array})) for array in (rows, rows + 1))
-    solved = optimum(problem, Alone())
+    solved = optimum(problem, SerialCommunicator())
     (kept,) = tmp_path.rglob("*.json")
     written = json.loads(kept.read_text())
     assert len(written.pop("sha256")) == 64
     assert {name: tuple(pair) for name, pair in written.pop("constants").items()} == solved.constants
     assert written == solved.minimum._asdict()
     monkeypatch.setattr(Logistic, "minimum", None)  # may not be called again
-    assert optimum(problem, Alone()) == solved
+    assert optimum(problem, SerialCommunicator()) == solved
     with pytest.raises(TypeError):
-        optimum(other, Alone())
+        optimum(other, SerialCommunicator())
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for damaged in (
@@ -137,11 +137,11 @@ def test_f_star_is_kept_by_the_hash_of_the_data(tmp_path, monkeypatch):
         kept.read_text().replace("1", "2"),
     ):
         kept.write_text(damaged)
-        assert optimum(problem, Alone()) == solved
+        assert optimum(problem, SerialCommunicator()) == solved
 
 
 def test_where_nothing_can_be_kept_f_star_is_solved(tmp_path, monkeypatch):
     monkeypatch.setattr(optimum_module, "_folder", lambda: tmp_path / "file" / "below")
     (tmp_path / "file").touch()
     problem = Logistic(DenseRows({"rows": some_rows(2, 30, 4)}))
-    assert optimum(problem, Alone()).minimum == problem.minimum(Objective(problem, Alone()))
+    assert optimum(problem, SerialCommunicator()).minimum == problem.minimum(Objective(problem, SerialCommunicator()))

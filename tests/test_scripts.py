@@ -8,7 +8,7 @@ import pytest
 from launch import ROOT
 from mpisign.cli.main import main
 from mpisign.config.experiment import read
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.storage.trajectory import Trajectory
 
@@ -120,7 +120,7 @@ def test_two_files_of_one_batch_size_have_a_column_each(run, example5):
     several = [Trajectory(path.parent / name) for name in (path.name, "again.h5", "again/again.h5")]
     found = example5.table(several[:2])
     assert {tuple(row) for row in found.values()} == {("batch 64", "batch 64, again")}
-    with pytest.raises(BadInput, match="expected files of one batch size to differ in their names"):
+    with pytest.raises(InputError, match="expected files of one batch size to differ in their names"):
         example5.table(several)
 
 

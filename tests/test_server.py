@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mpisign.aggregation.exchange_registry import meeting
+from mpisign.aggregation.exchange_registry import exchange_factory
 from mpisign.aggregation.server import SERVERS
 from mpisign.algorithms.methods import METHODS
-from mpisign.comm.communicator import Alone
-from mpisign.rng import Draws, Purpose
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.rng import RandomStreams, Stream
 
 ZEROS = ("exact", "coin", "plus")
 WORKERS = (1, 2, 3, 4, 7, 16)
@@ -20,14 +20,16 @@ def vectors(workers, d, with_zeros, seed=0):
     return rows if with_zeros else np.where(rows == 0, 1.0, rows)
 
 
-def plan(message, workers, d, zeros="exact", draws=None):
-    return SERVERS[message](meeting("server", Alone()), workers, d, zeros, draws or Draws(1, 0))
+def plan(message, workers, d, zeros="exact", streams=None):
+    return SERVERS[message](
+        exchange_factory("server", SerialCommunicator()), workers, d, zeros, streams or RandomStreams(1, 0)
+    )
 
 
 def reply_to(server, rows):
     for worker, row in enumerate(rows):
         server.message(worker).put(row)
-    return server.round()
+    return server.aggregate()
 
 
 def direction(reply, d):
@@ -37,26 +39,26 @@ def direction(reply, d):
     return -x
 
 
-def coin(draws, purpose, worker, k, d):
-    words = draws.at(purpose, worker, k).integers(0, 2**64, size=-(-d // 64), dtype=np.uint64)
+def coin(streams, purpose, worker, k, d):
+    words = streams.generator(purpose, worker, k).integers(0, 2**64, size=-(-d // 64), dtype=np.uint64)
     bits = np.unpackbits(words.view(np.uint8), bitorder="little")[:d]
     return np.where(bits, 1.0, -1.0)
 
 
-def counted(rows, zeros, draws, k, first=0):
+def counted(rows, zeros, streams, k, first=0):
     """The vote, coordinate by coordinate, and the number of ties; the rows are those of the workers from `first` on."""
     signs = np.sign(rows)
     if zeros == "plus":
         signs[signs == 0] = 1
     if zeros == "coin":
         for worker, row in enumerate(signs, first):
-            row[row == 0] = coin(draws, Purpose.ZERO_SIGN, worker, k, len(row))[row == 0]
+            row[row == 0] = coin(streams, Stream.ZERO_SIGN, worker, k, len(row))[row == 0]
     vote = np.sign(signs.sum(axis=0))
     tied = vote == 0
     if zeros == "plus":
         vote[tied] = 1
     if zeros == "coin":
-        vote[tied] = coin(draws, Purpose.TIE, 0, k, len(vote))[tied]
+        vote[tied] = coin(streams, Stream.TIE, 0, k, len(vote))[tied]
     return vote, int(tied.sum())
 
 
@@ -65,13 +67,13 @@ def counted(rows, zeros, draws, k, first=0):
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("d", DIMENSIONS)
 def test_votes_as_counted(zeros, with_zeros, workers, d):
-    draws = Draws(5, 3)
-    server = plan("signs", workers, d, zeros, draws)
+    streams = RandomStreams(5, 3)
+    server = plan("signs", workers, d, zeros, streams)
     for k in (0, 1):
-        server.begin(k)
+        server.start_iteration(k)
         rows = vectors(workers, d, with_zeros, seed=k)
         reply = reply_to(server, rows)
-        vote, ties = counted(rows, zeros, draws, k)
+        vote, ties = counted(rows, zeros, streams, k)
         assert (direction(reply, d) == vote).all()
         assert reply.ties == ties
         assert reply.number == np.abs(rows).sum(axis=1).sum() / workers
@@ -96,12 +98,12 @@ def test_averages_dense_messages_in_the_order_of_the_workers(workers, d):
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("d", DIMENSIONS)
 def test_averages_scaled_signs_in_the_order_of_the_workers(zeros, with_zeros, workers, d):
-    draws = Draws(5, 3)
-    server = plan("scaled-signs", workers, d, zeros, draws)
+    streams = RandomStreams(5, 3)
+    server = plan("scaled-signs", workers, d, zeros, streams)
     rows = vectors(workers, d, with_zeros)
     expected = np.zeros(d)
     for worker, row in enumerate(rows):
-        expected = expected + np.abs(row).sum() / workers * counted(row[None], zeros, draws, 0, worker)[0]
+        expected = expected + np.abs(row).sum() / workers * counted(row[None], zeros, streams, 0, worker)[0]
     assert (direction(reply_to(server, rows), d) == expected).all()
     assert server.bits_down == (1 + (zeros == "exact" and (rows == 0).any())) * 64 * (1 + d) * workers
 
@@ -150,7 +152,7 @@ def test_the_coin_of_a_tie_is_nobody_s_coin_for_a_zero():
     d = 6400
     with plan("signs", 2, d, "coin") as server:
         signs = direction(reply_to(server, np.zeros((2, d))), d)
-    zero, one = (coin(Draws(1, 0), Purpose.ZERO_SIGN, worker, 0, d) for worker in range(2))
+    zero, one = (coin(RandomStreams(1, 0), Stream.ZERO_SIGN, worker, 0, d) for worker in range(2))
     tied = zero != one
     assert (signs == zero)[~tied].all()
     assert abs((signs == zero)[tied].mean() - 0.5) < 6 * 0.5 / np.sqrt(tied.sum())

@@ -10,23 +10,25 @@ import pytest
 from launch import ROOT, environment, programs
 from mpisign.aggregation import autotune
 from mpisign.comm import mpi, shared_arrays
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import copied
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.doctor import ranks as doctor
 from mpisign.tools.dryrun import report
-from mpisign.tools.dryrun.mock_communicator import Pretended
+from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 
 def one(monkeypatch, free):
     """A world of one rank, on a machine with so many bytes of shared memory."""
     monkeypatch.setattr(mpi, "room", lambda: free)
-    made = object.__new__(mpi.World)
+    made = object.__new__(mpi.MPICommunicator)
     made.rank, made.size = 0, 1
     made._communicator = SimpleNamespace(allreduce=lambda value, how: value)
     made._mpi = SimpleNamespace(LAND=None, MIN=None)
     made.__dict__["node"] = SimpleNamespace(root=True, _communicator=SimpleNamespace(bcast=lambda layout: layout))
-    monkeypatch.setattr(mpi.World, "agree", lambda ranks, complaint: Alone().agree(complaint))
+    monkeypatch.setattr(
+        mpi.MPICommunicator, "sync_errors", lambda ranks, complaint: SerialCommunicator().sync_errors(complaint)
+    )
     return made
 
 
@@ -39,7 +41,7 @@ def test_data_without_room_are_copied(monkeypatch, capsys):
 
 
 def test_a_window_without_room_is_refused(monkeypatch):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         one(monkeypatch, shared_arrays.MARGIN + 79)._window(10)
     assert str(refused.value).startswith("/dev/shm: no room on a node for 80 bytes that its ranks share; ")
     assert str(refused.value).endswith(", or take --exchange server")
@@ -48,11 +50,11 @@ def test_a_window_without_room_is_refused(monkeypatch):
 def test_auto_does_not_take_it(monkeypatch):
     def plan(exchange):
         if exchange.args[0] == "node":
-            raise BadInput("/dev/shm", "no room")
+            raise InputError("/dev/shm", "no room")
 
-    monkeypatch.setattr(autotune, "meeting", lambda name, ranks: SimpleNamespace(args=[name]))
+    monkeypatch.setattr(autotune, "exchange_factory", lambda name, ranks: SimpleNamespace(args=[name]))
     monkeypatch.setattr(autotune, "_trial", lambda ranks, server: 1e-6)
-    assert "node" not in autotune.choose("auto", Pretended(0, 2), plan).why
+    assert "node" not in autotune.choose("auto", MockCommunicator(0, 2), plan).why
 
 
 @pytest.mark.parametrize(("free", "well"), [(2**26, False), (2**30, True), (None, None)])

@@ -235,9 +235,9 @@ def test_what_was_ended_by_hand_goes_on_when_it_is_submitted_again(slurm, checko
 
 def test_epsilon_from_its_text_on(slurm, checkout):
     """At full scale it takes hours: here a text of sixty rows stands in for it."""
-    draws = np.random.default_rng(1)
-    rows = (" ".join(f"{i + 1}:{value:.4f}" for i, value in enumerate(row)) for row in draws.normal(size=(60, 5)))
-    labels = draws.choice(["-1", "+1"], 60)
+    streams = np.random.default_rng(1)
+    rows = (" ".join(f"{i + 1}:{value:.4f}" for i, value in enumerate(row)) for row in streams.normal(size=(60, 5)))
+    labels = streams.choice(["-1", "+1"], 60)
     (checkout / "text").write_text("".join(f"{label} {row}\n" for label, row in zip(labels, rows, strict=True)))
     options = ("--set", "iterations=20", "--repeats", "0:1")
     first, second = (slurm.submit("--hold", "jobs/slurm/epsilon.sbatch", *options, SOURCE="text") for _ in range(2))

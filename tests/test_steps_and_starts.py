@@ -11,8 +11,8 @@ from scipy import stats
 from alone import run_alone
 from mpisign.algorithms.initial_points import STARTS
 from mpisign.algorithms.step_sizes import STEPS
-from mpisign.config.validation import BadInput
-from mpisign.rng import Draws, Purpose
+from mpisign.config.validation import InputError
+from mpisign.rng import RandomStreams, Stream
 from mpisign.storage.trajectory import Trajectory
 
 # kind -> (its keys, n, k -> alpha_k)
@@ -48,8 +48,8 @@ def step(name, table, samples):
     return STEPS.make({"kind": name, **table}, "step").plan(samples)
 
 
-def start(name, table, dimension, draws):
-    return STARTS.make({"kind": name, **table}, "start").point(dimension, draws)
+def start(name, table, dimension, streams):
+    return STARTS.make({"kind": name, **table}, "start").point(dimension, streams)
 
 
 def test_every_step_and_every_start_has_an_example():
@@ -71,33 +71,33 @@ BAD_C = [0, -1, -0.5, float("nan"), float("inf"), True, None, "", "6", "0n", "-6
 
 @pytest.mark.parametrize("alpha", BAD_CONSTANT, ids=repr)
 def test_a_bad_alpha_is_refused(alpha):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         STEPS.make({"kind": "constant", "alpha": alpha}, "step")
     assert refused.value.key == "step.alpha"
 
 
 @pytest.mark.parametrize("c", BAD_C, ids=repr)
 def test_a_bad_c_is_refused(c):
-    with pytest.raises(BadInput, match=r"\bc\b"):
+    with pytest.raises(InputError, match=r"\bc\b"):
         STEPS.make({"kind": "harmonic", "c": c}, "step")
 
 
 @pytest.mark.parametrize("k0", [0, -1.0, float("nan"), "1"], ids=repr)
 def test_a_bad_k0_is_refused(k0):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         STEPS.make({"kind": "harmonic", "c": 1.0, "k0": k0}, "step")
     assert refused.value.key == "step.k0"
 
 
 def test_a_multiple_of_n_needs_data():
-    with pytest.raises(BadInput, match="data") as refused:
+    with pytest.raises(InputError, match="data") as refused:
         step("harmonic", {"c": "6n"}, None)
     assert refused.value.key == "c"
 
 
 @pytest.mark.parametrize(("name", "table", "dimension"), START_CASES, ids=str)
 def test_a_start_is_a_finite_vector(name, table, dimension):
-    x = start(name, table, dimension, Draws(1, 0))
+    x = start(name, table, dimension, RandomStreams(1, 0))
     assert x.shape == (dimension,)
     assert x.dtype == np.float64
     assert x.flags.c_contiguous
@@ -107,43 +107,43 @@ def test_a_start_is_a_finite_vector(name, table, dimension):
 @pytest.mark.parametrize(("name", "table", "dimension"), START_CASES, ids=str)
 def test_every_run_of_a_repeat_starts_at_the_same_point(name, table, dimension):
     """By other instances, after other numbers were drawn, and after an earlier run moved its x in place."""
-    rule, draws = STARTS.make({"kind": name, **table}, "start"), Draws(5, 2)
-    first = rule.point(dimension, draws)
+    rule, streams = STARTS.make({"kind": name, **table}, "start"), RandomStreams(5, 2)
+    first = rule.point(dimension, streams)
     expected = first.copy()
     first += 1.0
-    draws.at(Purpose.ORACLE, 3, 17).standard_normal(5)
-    assert (rule.point(dimension, draws) == expected).all()
-    assert (start(name, table, dimension, Draws(5, 2)) == expected).all()
+    streams.generator(Stream.ORACLE, 3, 17).standard_normal(5)
+    assert (rule.point(dimension, streams) == expected).all()
+    assert (start(name, table, dimension, RandomStreams(5, 2)) == expected).all()
 
 
 def test_a_normal_start_is_another_in_each_repeat_and_for_each_seed():
     places = [(seed, repeat) for seed in range(3) for repeat in range(5)]
-    assert len({start("normal", {}, 4, Draws(*place)).tobytes() for place in places}) == len(places)
+    assert len({start("normal", {}, 4, RandomStreams(*place)).tobytes() for place in places}) == len(places)
 
 
 def test_a_normal_start_draws_from_its_own_stream():
     expected = np.random.Generator(np.random.Philox(key=[7, 0], counter=[0, 0, 0, 4])).standard_normal(5)
-    assert (start("normal", {"size": 3.0}, 5, Draws(7, 4)) == 3.0 * expected).all()
-    assert Purpose.START == 0
+    assert (start("normal", {"size": 3.0}, 5, RandomStreams(7, 4)) == 3.0 * expected).all()
+    assert Stream.START == 0
 
 
 def test_a_normal_start_is_normal():
     """By a Kolmogorov-Smirnov test with a false-alarm rate of 1e-6 over the choice of the seed, which is fixed."""
-    assert stats.kstest(start("normal", {"size": 3.0}, 20_000, Draws(8, 0)) / 3.0, "norm").pvalue > 1e-6
+    assert stats.kstest(start("normal", {"size": 3.0}, 20_000, RandomStreams(8, 0)) / 3.0, "norm").pvalue > 1e-6
 
 
 def test_a_point_is_itself_in_each_repeat_and_zeros_are_zero():
     for repeat in range(3):
-        assert (start("point", {"x": [1.0, -2.5]}, 2, Draws(repeat, repeat)) == [1.0, -2.5]).all()
-        assert not start("zeros", {}, 5, Draws(repeat, repeat)).any()
-        assert not start("normal", {"size": 0.0}, 5, Draws(repeat, repeat)).any()
+        assert (start("point", {"x": [1.0, -2.5]}, 2, RandomStreams(repeat, repeat)) == [1.0, -2.5]).all()
+        assert not start("zeros", {}, 5, RandomStreams(repeat, repeat)).any()
+        assert not start("normal", {"size": 0.0}, 5, RandomStreams(repeat, repeat)).any()
 
 
 def test_of_a_list_of_points_each_repeat_takes_the_next():
     points = [[3.0, 0.0], [-1, 4.5], [0.25, -2.0]]
-    taken = [start("point", {"x": points}, 2, Draws(9, repeat)).tolist() for repeat in range(7)]
+    taken = [start("point", {"x": points}, 2, RandomStreams(9, repeat)).tolist() for repeat in range(7)]
     assert taken == [points[repeat % 3] for repeat in range(7)]
-    assert start("point", {"x": [[2.0]]}, 1, Draws(9, 5)).tolist() == [2.0]
+    assert start("point", {"x": [[2.0]]}, 1, RandomStreams(9, 5)).tolist() == [2.0]
 
 
 def test_a_job_starts_its_repeats_at_its_points(tmp_path):
@@ -162,15 +162,15 @@ def test_a_job_starts_its_repeats_at_its_points(tmp_path):
 
 @pytest.mark.parametrize(("points", "key"), [([[1.0, 2.0], [1.0]], "x.1"), ([[]], "x.0"), ([[1.0], [2.0, 3.0]], "x.0")])
 def test_every_point_of_a_list_is_checked_when_the_job_is_planned(points, key):
-    with pytest.raises(BadInput, match="expected 2 numbers") as refused:
-        start("point", {"x": points}, 2, Draws(1, 0))
+    with pytest.raises(InputError, match="expected 2 numbers") as refused:
+        start("point", {"x": points}, 2, RandomStreams(1, 0))
     assert refused.value.key == key
 
 
 @pytest.mark.parametrize("x", [[], [1.0], [1.0, 2.0, 3.0]], ids=str)
 def test_a_point_of_the_wrong_length_is_refused(x):
-    with pytest.raises(BadInput, match="expected 2 numbers") as refused:
-        start("point", {"x": x}, 2, Draws(1, 0))
+    with pytest.raises(InputError, match="expected 2 numbers") as refused:
+        start("point", {"x": x}, 2, RandomStreams(1, 0))
     assert refused.value.key == "x"
 
 
@@ -191,7 +191,7 @@ def test_a_point_of_the_wrong_length_is_refused(x):
     ids=str,
 )
 def test_a_bad_start_is_refused_by_its_key(table, key):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         STARTS.make(table, "start")
     assert refused.value.key == f"start.{key}"
 
@@ -200,14 +200,14 @@ def test_a_bad_start_is_refused_by_its_key(table, key):
 @given(
     seed=st.integers(0, 2**63 - 1),
     repeat=st.integers(0, 2**31),
-    purpose=st.sampled_from(Purpose),
+    purpose=st.sampled_from(Stream),
     worker=st.integers(0, 2**31),
     k=st.integers(0, 2**53),
 )
 def test_draws_are_philox_at_its_key_and_counter(seed, repeat, purpose, worker, k):
-    draws = Draws(seed, repeat)
-    draws.at(Purpose.TIE, 1, 1).integers(0, 10, 3, dtype=np.uint32)  # leaves half a word behind, and a buffer
-    found = draws.at(purpose, worker, k)
+    streams = RandomStreams(seed, repeat)
+    streams.generator(Stream.TIE, 1, 1).integers(0, 10, 3, dtype=np.uint32)  # leaves half a word behind, and a buffer
+    found = streams.generator(purpose, worker, k)
     key, counter = ([seed, int(purpose)], [0, k, worker, repeat])
     expected = np.random.Generator(np.random.Philox(key=key, counter=counter))
     for draw in (
@@ -221,10 +221,10 @@ def test_draws_are_philox_at_its_key_and_counter(seed, repeat, purpose, worker, 
 def test_streams_differ_by_seed_repeat_purpose_worker_and_k():
     """The places share no word among their first 8: by chance, two of 2^64 words agree here once in 10^12."""
     words = [
-        Draws(seed, repeat).at(purpose, worker, k).bit_generator.random_raw(8)
+        RandomStreams(seed, repeat).generator(purpose, worker, k).bit_generator.random_raw(8)
         for seed in (0, 1)
         for repeat in (0, 1)
-        for purpose in Purpose
+        for purpose in Stream
         for worker in range(4)
         for k in range(4)
     ]

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 
 from launch import mpirun, mpisign
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.file import DataFile
 from mpisign.data.loading import load
 from mpisign.data.synthetic.epsilon import Epsilon
@@ -19,7 +19,7 @@ every_kind = pytest.mark.parametrize("like", list(KINDS))
 
 
 def made(path, like, n, d, seed=1, dtype="float32"):
-    synthesise(Recipe(like, n, d, seed, dtype), path, True, Alone())
+    synthesise(Recipe(like, n, d, seed, dtype), path, True, SerialCommunicator())
     return DataFile(path)
 
 

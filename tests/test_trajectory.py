@@ -15,9 +15,9 @@ import xarray
 
 from alone import planned, run_alone
 from launch import ROOT, environment
-from mpisign.comm.communicator import Alone
-from mpisign.config.validation import BadInput
-from mpisign.engine.attributes import settings
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.config.validation import InputError
+from mpisign.engine.planning import run_settings
 from mpisign.storage import writer
 from mpisign.storage.provenance import provenance, sites
 from mpisign.storage.trajectory import COLUMNS, SCHEMA, Trajectory
@@ -81,7 +81,7 @@ def test_provenance_is_enough_to_run_it_again(path):
 def test_the_command_can_be_typed_again(monkeypatch):
     typed = ["mpisign", "run", "job.toml", "--set", "runs.0.label=a 'b' $c"]
     monkeypatch.setattr(sys, "argv", typed)
-    assert shlex.split(provenance(Alone(), sites(Alone()))["command"]) == typed
+    assert shlex.split(provenance(SerialCommunicator(), sites(SerialCommunicator()))["command"]) == typed
 
 
 def test_every_setting_and_constant_of_a_run_is_there(path):
@@ -140,14 +140,14 @@ def test_the_reader_gives_back_what_was_written(path):
 def test_what_a_job_leaves_out_is_there(problem, expected):
     full = JOB.replace('"minibatch", batch = 2', '"full"').replace('"6n"', "6")
     job = planned(full.replace('kind = "logistic", data = "wine"', problem))
-    found = settings(job, job.runs[1])
+    found = run_settings(job, job.runs[1])
     assert expected.items() <= found.items()
     assert "problem.weight" in expected or "problem.weight" not in found
 
 
 def test_a_harmonic_step_has_its_k0():
     job = planned(JOB.replace(", k0 = 1000", ""))
-    assert settings(job, job.runs[1])["step.k0"] == 1.0
+    assert run_settings(job, job.runs[1])["step.k0"] == 1.0
 
 
 def test_records_are_counted_as_they_are_taken(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_repeats_are_read_in_the_order_of_their_numbers(path, tmp_path):
 def test_a_truncated_file_is_refused_by_name(path, tmp_path, keep):
     cut = tmp_path / "cut.h5"
     cut.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BadInput, match=r"cut\.h5"):
+    with pytest.raises(InputError, match=r"cut\.h5"):
         Trajectory(cut)
 
 

@@ -18,8 +18,15 @@ from launch import ROOT
 from laws import CE_B, drift_by_enumeration
 from mpisign.storage.trajectory import Trajectory
 from mpisign.theory.bounds import vote_advantage
-from mpisign.theory.noise import Law
-from mpisign.theory.vote_moments import flipped_advantage, influence, mean_probability, moments, three_point, vote_drift
+from mpisign.theory.noise import FiniteDistribution
+from mpisign.theory.vote_moments import (
+    flipped_advantage,
+    mean_probability,
+    moments,
+    pivot_probability,
+    three_point,
+    vote_drift,
+)
 
 FALSE_ALARM = 1e-4
 
@@ -52,7 +59,7 @@ entries = st.floats(-2, 2).filter(lambda value: abs(value) > 0.01)
        st.integers(1, 4))  # fmt: skip
 def test_c4_on_any_law(gradient, atoms, workers):
     gradient, atoms = np.array(gradient), np.array(atoms)
-    law = Law(atoms, np.arange(1, len(atoms) + 1) / np.arange(1, len(atoms) + 1).sum())
+    law = FiniteDistribution(atoms, np.arange(1, len(atoms) + 1) / np.arange(1, len(atoms) + 1).sum())
     if not (gradient + atoms).all():
         return
     found = vote_drift(gradient, moments(gradient, law), workers).exact
@@ -63,7 +70,9 @@ def test_three_point_noise_as_a_law():
     gradient, q = np.array([1.0, -0.5, 0.25]), 0.35
     steps, chance = np.array([-3.0, 3.0, 0.0]), np.array([q, q, 1 - 2 * q])
     choices = list(product(range(3), repeat=3))
-    law = Law(np.array([steps[list(c)] for c in choices]), np.array([chance[list(c)].prod() for c in choices]))
+    law = FiniteDistribution(
+        np.array([steps[list(c)] for c in choices]), np.array([chance[list(c)].prod() for c in choices])
+    )
     closed, listed = three_point(gradient, size=3.0, q=q), moments(gradient, law)
     for one, other in zip(closed, listed, strict=True):
         assert one == pytest.approx(other, rel=1e-12)
@@ -94,7 +103,7 @@ def test_influence_by_enumeration(workers):
     for p in (0.3, 0.6, 0.9):
         others = list(sums([p] * (workers - 1))) if workers > 1 else [(0, 1.0)]
         right, wrong = (sum(np.sign(total + own) * chance for total, chance in others) for own in (1, -1))
-        assert influence(p, workers) == pytest.approx((right - wrong) / 2, abs=1e-14)
+        assert pivot_probability(p, workers) == pytest.approx((right - wrong) / 2, abs=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +112,7 @@ def test_influence_by_enumeration(workers):
         (lambda: flipped_advantage(0.6, 3, 4), "0 <= flipped <= workers"),
         (lambda: mean_probability(0.6, 3, -1), "0 <= flipped <= workers"),
         (lambda: flipped_advantage(1.2, 3, 1), "0 <= p <= 1"),
-        (lambda: influence(0.6, 0), "workers is a positive integer"),
+        (lambda: pivot_probability(0.6, 0), "workers is a positive integer"),
         (lambda: three_point(np.array([1.0, 0.0]), size=2.0, q=0.4), "no g_i and no g~_i is 0"),
         (lambda: moments(np.array([0.2, 0.1]), CE_B), "no g_i and no g~_i is 0"),
     ],
@@ -246,12 +255,12 @@ def test_the_vote_read_from_x_is_the_file_s_agreement(files, scripts):
 
 
 def test_repeats_that_are_run_apart_keep_their_numbers(tmp_path):
-    from mpisign.comm.communicator import Alone
+    from mpisign.comm.communicator import SerialCommunicator
     from mpisign.config import experiment
     from mpisign.engine import planning, runner
 
     job = experiment.parse(separable([(1, "exact", 0)]), ["iterations=3"])
-    runner.run(planning.plan(job, Alone()), Alone(), tmp_path / "out.h5", range(1, 2))
+    runner.run(planning.plan(job, SerialCommunicator()), SerialCommunicator(), tmp_path / "out.h5", range(1, 2))
     assert [repeat.number for repeat in Trajectory(tmp_path / "out.h5").runs[0].repeats] == [1]
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mpisign.config import experiment
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 parser = argparse.ArgumentParser(allow_abbrev=False)
 parser.add_argument("job", type=Path)
@@ -13,5 +13,5 @@ parser.add_argument("--set", action="append", default=[])
 options, _ = parser.parse_known_args()
 try:
     print(experiment.read(options.job, options.set).repeats)
-except BadInput as error:
+except InputError as error:
     sys.exit(f"mpisign: {error}")

@@ -1,8 +1,8 @@
 """Bit planes: signs packed one bit a coordinate, and a packed step; `majority_vote`, beside it, is their vote.
 
 A vector of length d has W = ceil(d / 64) words: bit j of word w is coordinate 64 w + j. Two planes say
-what its signs are: the *strict* plane [v > 0] and the *weak* plane [v >= 0]; sign = strict + weak - 1. They
-differ where v is zero; where nothing is, the strict plane says it all. Padding bits are 0.
+what its signs are: the *positive* plane [v > 0] and the *nonnegative* plane [v >= 0]; sign = positive + nonnegative -
+1. They differ where v is zero; where nothing is, the positive plane says it all. Padding bits are 0.
 """
 
 import numpy as np
@@ -29,8 +29,8 @@ def _pack_word(chunk: Floats, lanes: Floats) -> tuple[np.uint64, bool]:
 
 
 @kernel("Tuple((float64, boolean))(float64[::1], uint64[::1])")
-def pack(vector: Floats, strict: Words) -> tuple[float, bool]:
-    """Write the strict plane of `vector`, shape (d,), into `strict`, shape (W,).
+def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
+    """Write the positive plane of `vector`, shape (d,), into `positive`, shape (W,).
 
     Returns its l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero. A
     NaN has bit 0 and makes the norm NaN.
@@ -46,9 +46,9 @@ def pack(vector: Floats, strict: Words) -> tuple[float, bool]:
             bits |= np.uint64(value > 0.0) << np.uint64(j)
             zeros |= value == 0.0
             lanes[j] += abs(value)
-        strict[w] = bits
-    if full < strict.size:
-        strict[full], zero = _pack_word(vector[64 * full :], lanes)
+        positive[w] = bits
+    if full < positive.size:
+        positive[full], zero = _pack_word(vector[64 * full :], lanes)
         zeros |= zero
     width = 32
     while width:
@@ -59,51 +59,51 @@ def pack(vector: Floats, strict: Words) -> tuple[float, bool]:
 
 
 @kernel("void(float64[::1], uint64[::1])")
-def pack_weak(vector: Floats, weak: Words) -> None:
-    """Write the weak plane [v >= 0] of `vector`, shape (d,), into `weak`, shape (W,)."""
-    for w in range(weak.size):
+def pack_nonnegative(vector: Floats, nonnegative: Words) -> None:
+    """Write the nonnegative plane [v >= 0] of `vector`, shape (d,), into `nonnegative`, shape (W,)."""
+    for w in range(nonnegative.size):
         bits = np.uint64(0)
         chunk = vector[64 * w : 64 * w + 64]
         for j in range(chunk.size):
             bits |= np.uint64(chunk[j] >= 0.0) << np.uint64(j)
-        weak[w] = bits
+        nonnegative[w] = bits
 
 
 @kernel("void(float64[::1], float64, uint64[::1])")
-def subtract(x: Floats, c: float, strict: Words) -> None:
+def subtract(x: Floats, c: float, positive: Words) -> None:
     """x_i <- x_i - c where the bit is 1, x_i + c where it is 0; in place, shape (d,)."""
-    for w in range(strict.size):
-        word = strict[w]
+    for w in range(positive.size):
+        word = positive[w]
         chunk = x[64 * w : 64 * w + 64]
         for j in range(chunk.size):
             chunk[j] -= c if (word >> np.uint64(j)) & np.uint64(1) else -c
 
 
 @kernel("void(float64[::1], float64, uint64[::1], uint64[::1])")
-def subtract_weak(x: Floats, c: float, strict: Words, weak: Words) -> None:
+def subtract_nonnegative(x: Floats, c: float, positive: Words, nonnegative: Words) -> None:
     """x_i <- x_i - c sign_i in place, shape (d,); where the planes differ x_i is left as it is."""
-    for w in range(strict.size):
-        positive, moving = strict[w], ~(strict[w] ^ weak[w])
+    for w in range(positive.size):
+        up, moving = positive[w], ~(positive[w] ^ nonnegative[w])
         chunk = x[64 * w : 64 * w + 64]
         for j in range(chunk.size):
             if (moving >> np.uint64(j)) & np.uint64(1):
-                chunk[j] -= c if (positive >> np.uint64(j)) & np.uint64(1) else -c
+                chunk[j] -= c if (up >> np.uint64(j)) & np.uint64(1) else -c
 
 
 @kernel("void(uint64[::1], uint64[::1], uint64[::1])")
-def settle(strict: Words, weak: Words, coin: Words) -> None:
-    """Where the planes differ the strict one takes the coin's bit; shapes (W,). The weak one is then void."""
-    for w in range(strict.size):
-        strict[w] |= weak[w] & coin[w]
+def resolve_zeros_by_coin(positive: Words, nonnegative: Words, coin: Words) -> None:
+    """Where the planes differ the positive one takes the coin's bit; shapes (W,). The nonnegative one is then void."""
+    for w in range(positive.size):
+        positive[w] |= nonnegative[w] & coin[w]
 
 
 @kernel("void(uint64[::1], uint64[::1], int8[::1])")
-def unpack(strict: Words, weak: Words, signs: Signs) -> None:
-    """signs = strict + weak - 1, int8, shape (d,)."""
+def unpack(positive: Words, nonnegative: Words, signs: Signs) -> None:
+    """signs = positive + nonnegative - 1, int8, shape (d,)."""
     one = np.uint64(1)
     for i in range(signs.size):
         bit = np.uint64(i % 64)
-        signs[i] = np.int8((strict[i // 64] >> bit) & one) + np.int8((weak[i // 64] >> bit) & one) - np.int8(1)
+        signs[i] = np.int8((positive[i // 64] >> bit) & one) + np.int8((nonnegative[i // 64] >> bit) & one) - np.int8(1)
 
 
 @part_of_kernels
@@ -116,9 +116,9 @@ def _ones(word: np.uint64) -> int:
 
 
 @kernel("int64(uint64[::1], uint64[::1])")
-def differing(strict: Words, weak: Words) -> int:
+def count_zeros(positive: Words, nonnegative: Words) -> int:
     """The number of coordinates where the planes differ; shapes (W,)."""
     total = 0
-    for w in range(strict.size):
-        total += _ones(strict[w] ^ weak[w])
+    for w in range(positive.size):
+        total += _ones(positive[w] ^ nonnegative[w])
     return total

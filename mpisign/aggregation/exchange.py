@@ -1,4 +1,4 @@
-"""How messages meet: the workers' rows come to whoever combines them, and one reply comes to every rank.
+"""How messages travel: the workers' rows come to whoever combines them, and one reply comes to every rank.
 
 A row is `header` words in front and a payload that can be cut into slices. In one process, and with the single server,
 the root combines whole rows; other exchanges may cut them, and every rank combines a slice. What the words mean is
@@ -14,7 +14,7 @@ import numpy as np
 from mpisign.aggregation import majority_vote
 from mpisign.aggregation.messages import Message
 from mpisign.arrays import Floats, Words
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 
 
 class Format(NamedTuple):
@@ -27,7 +27,7 @@ class Format(NamedTuple):
     header: int
     up: int
     down: int
-    fold: int = 1
+    reply_words_per_word: int = 1
     ballots: bool = False
 
 
@@ -39,28 +39,34 @@ def hosted_by(rank: int, size: int, workers: int) -> range:
 
 
 class Exchange(ABC):
-    """One way for rows to meet, planned for one repeat; `close` it when that is over, on every rank.
+    """One way for rows to travel, planned for one repeat; `close` it when that is over, on every rank.
 
-    hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
-    blocks of at most `per_rank`. table: the hosted workers' outgoing rows, at least `per_rank` of them, of at least
-    header + up words; the server writes the first ones. reply: what every rank holds after `spread`, shape
-    (header + down,). combines: whether this rank combines rows. rows: after `collect`, those of all workers, in their
-    order, as far as this rank combines them, shape (M, header + slice); of ballots (`Format.ballots`) an exchange that
-    answers `vote` without them may leave them empty. numbers: those in front of them, shape (M,). part: the reply to
-    them, to be written before `spread`: the header, and `fold` words for each word of the slice. start: where the slice
-    begins, in words of the whole payload. All words are uint64.
-    bits_up, bits_down: of the rows of all workers, and of the reply to each.
+    Attributes, which a subclass has once it is made; all words are uint64:
+        workers: M.
+        hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
+            blocks of at most `per_rank`.
+        table: the hosted workers' outgoing rows, at least `per_rank` of them, of at least header + up words; the
+            server writes the first ones.
+        reply: what every rank holds after `broadcast_reply`, shape (header + down,).
+        is_reducer: whether this rank combines rows.
+        rows: after `gather`, those of all workers, in their order, as far as this rank combines them, shape (M, header
+            + slice); of ballots (`Format.ballots`) an exchange that answers `vote` without them may leave them empty.
+        numbers: those in front of them, shape (M,).
+        reduced_slice: the reply to them, to be written before `broadcast_reply`: the header, and `reply_words_per_word`
+            words for each word of the slice.
+        slice_start: where the slice begins, in words of the whole payload.
+        bits_up, bits_down: of the rows of all workers, and of the reply to each.
     """
 
     table: Words
     reply: Words
     rows: Words
     numbers: Floats
-    part: Words
-    combines: bool
-    start: int
+    reduced_slice: Words
+    is_reducer: bool
+    slice_start: int
 
-    def __init__(self, ranks: Ranks, workers: int, form: Format):
+    def __init__(self, ranks: Communicator, workers: int, form: Format):
         self.ranks, self.workers, self.form = ranks, workers, form
         self.bits_up = 64 * (form.header + form.up) * workers
         self.bits_down = 64 * (form.header + form.down) * workers
@@ -81,15 +87,17 @@ class Exchange(ABC):
         return self.arrived(table)
 
     @abstractmethod
-    def collect(self) -> None:
+    def gather(self) -> None:
         """Bring the rows to where they are combined."""
 
-    def vote(self, weak: Self | None, strict: Words, weak_plane: Words) -> bool:
-        """`majority_vote.vote` on this rank's slice of the rows and, where zeros came, of those of `weak`."""
-        return majority_vote.vote(self.rows, self.rows[:0] if weak is None else weak.rows, strict, weak_plane)
+    def vote(self, nonnegative: Self | None, positive: Words, nonnegative_plane: Words) -> bool:
+        """`majority_vote.vote` on this rank's slice of the rows and, where zeros came, of those of `nonnegative`."""
+        return majority_vote.vote(
+            self.rows, self.rows[:0] if nonnegative is None else nonnegative.rows, positive, nonnegative_plane
+        )
 
     @abstractmethod
-    def spread(self, ties: int) -> int:
+    def broadcast_reply(self, ties: int) -> int:
         """Bring the reply to every rank; `ties` were counted in this rank's part. Returns their sum, on the root."""
 
     def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
@@ -104,19 +112,19 @@ class Exchange(ABC):
 class Central(Exchange):
     """The paper's parameter server: rank 0 combines. One Gather and one Bcast."""
 
-    def __init__(self, ranks: Ranks, workers: int, form: Format):
+    def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
         self.table = ranks.table(self.per_rank, form.header + form.up)
-        self.reply = self.part = np.zeros(form.header + form.down, dtype=np.uint64)
-        self.combines, self.start = ranks.root, 0
+        self.reply = self.reduced_slice = np.zeros(form.header + form.down, dtype=np.uint64)
+        self.is_reducer, self.slice_start = ranks.root, 0
         self.rows = self.arrived(self.table) if ranks.root else self.table[:0]
         self.numbers = numbers_of(self.rows)
         self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
 
-    def collect(self) -> None:
+    def gather(self) -> None:
         self._gather.run()
 
-    def spread(self, ties: int) -> int:
+    def broadcast_reply(self, ties: int) -> int:
         self._broadcast.run()
         return ties
 
@@ -132,31 +140,31 @@ class Sharded(Exchange):
     reply has the count of its ties behind it. A rank sends and receives about one row and one reply, whatever M is.
     """
 
-    def __init__(self, ranks: Ranks, workers: int, form: Format):
+    def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
         size, width, header = ranks.size, -(-form.up // ranks.size), form.header
-        down = form.fold * width if form.down else 0
+        down = form.reply_words_per_word * width if form.down else 0
         self.table = np.zeros((self.per_rank, header + size * width), dtype=np.uint64)
         self._sent, self._received = np.zeros((2, size, self.per_rank, header + width), dtype=np.uint64)
         self.rows = self.arrived(self._received.reshape(size * self.per_rank, -1))
         self.numbers = numbers_of(self.rows)
-        self.combines, self.start = True, ranks.rank * width
+        self.is_reducer, self.slice_start = True, ranks.rank * width
         self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
         self._own = np.zeros_like(self._parts[0])
-        self.part = self._own[:-1]
+        self.reduced_slice = self._own[:-1]
         self._padded = np.zeros(header + size * down, dtype=np.uint64)
         self.reply = self._padded[: header + form.down]
         self._alltoall = ranks.alltoall_of(self._sent, self._received)
         self._allgather = ranks.allgather_of(self._own, self._parts)
 
-    def collect(self) -> None:
+    def gather(self) -> None:
         header = self.form.header
         self._sent[:, :, :header] = self.table[:, :header]
         slices = self.table[:, header:].reshape(self.per_rank, self.ranks.size, -1)
         self._sent[:, :, header:] = slices.swapaxes(0, 1)
         self._alltoall.run()
 
-    def spread(self, ties: int) -> int:
+    def broadcast_reply(self, ties: int) -> int:
         """The parts' headers differ in their flags at most; a flag of one is a flag of the reply."""
         header = self.form.header
         self._own[-1] = ties

@@ -5,12 +5,12 @@ from functools import partial
 from typing import TypeAlias
 
 from mpisign.aggregation.exchange import Central, Exchange, Format, Sharded
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.config.registry import Registry
 
 
-def _by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
-    """The ranks of a node meet in shared memory; between nodes the first of each sends counts of ballots."""
+def _by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
+    """The ranks of a node exchange rows in shared memory; between nodes the first of each sends counts of ballots."""
     from mpisign.aggregation.node_exchange import (
         by_node,  # here: its kernels call POSIX, which a process without ranks need not have
     )
@@ -21,10 +21,10 @@ def _by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
 EXCHANGES: Registry[Exchange] = Registry("exchanges", Exchange, server=Central, sharded=Sharded, node=_by_node)
 """The names of a job file's `exchange`, but for "auto", and what plans it: of the ranks, M and the format."""
 
-Meeting: TypeAlias = Callable[[int, Format], Exchange]
-"""An exchange, but for what a server knows: meeting(workers, form) plans it."""
+ExchangeFactory: TypeAlias = Callable[[int, Format], Exchange]
+"""Plans an exchange, once a server says for what: exchange_factory(workers, form)."""
 
 
-def meeting(name: str, ranks: Ranks) -> Meeting:
+def exchange_factory(name: str, ranks: Communicator) -> ExchangeFactory:
     """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
     return partial(EXCHANGES[name] if ranks.size > 1 else Central, ranks)

@@ -1,6 +1,6 @@
 """The majority vote on packed ballots: 64 coordinates at once, counted in binary digits that are planes themselves.
 
-A vote can be taken in two stages: each node counts its own ballots, and the counts are added where they meet.
+A vote can be taken in two stages: each node counts its own ballots, and the counts are added where they come together.
 """
 
 import numpy as np
@@ -82,18 +82,21 @@ def _preset(counter: Words, bits: int, value: int, n: int) -> None:
 
 
 @part_of_kernels
-def _decide(counter: Words, top: int, strict: Words, weak: Words, even: np.uint64) -> np.uint64:
+def _decide(counter: Words, top: int, positive: Words, nonnegative: Words, even: np.uint64) -> np.uint64:
     """Read the vote off the counters: the majority and, all ones below it, the ties; returns all ties, or-ed."""
     tied = counter[_CARRY]
-    for j in range(strict.size):
+    for j in range(positive.size):
         tied[j] = even
     for k in range(top):
-        for j in range(strict.size):
+        for j in range(positive.size):
             tied[j] &= counter[k, j]
     ties = np.uint64(0)
-    for j in range(strict.size):
+    for j in range(positive.size):
         majority = counter[top, j]
-        strict[j], weak[j] = majority, majority | tied[j]  # all ones below a majority would be more than all ballots
+        positive[j], nonnegative[j] = (
+            majority,
+            majority | tied[j],
+        )  # all ones below a majority would be more than all ballots
         ties |= tied[j]
     return ties
 
@@ -108,54 +111,55 @@ def _top(ballots: int) -> int:
 
 
 @part_of_kernels
-def _one_of(rows: Words, weak_rows: Words, m: int, width: int) -> Words:
+def _one_of(rows: Words, nonnegative_rows: Words, m: int, width: int) -> Words:
     """Ballot m of both tables."""
     if m < rows.shape[0]:
         return rows[m, rows.shape[1] - width :]
-    return weak_rows[m - rows.shape[0], weak_rows.shape[1] - width :]
+    return nonnegative_rows[m - rows.shape[0], nonnegative_rows.shape[1] - width :]
 
 
 @part_of_kernels
-def _few(rows: Words, weak_rows: Words, ballots: int, strict: Words, weak: Words) -> np.uint64:
+def _few(rows: Words, nonnegative_rows: Words, ballots: int, positive: Words, nonnegative: Words) -> np.uint64:
     """The vote of one, two or three ballots, without counting; returns all ties, or-ed."""
-    a = _one_of(rows, weak_rows, 0, strict.size)
-    b = _one_of(rows, weak_rows, ballots // 2, strict.size)
-    c = _one_of(rows, weak_rows, ballots - 1, strict.size)
+    a = _one_of(rows, nonnegative_rows, 0, positive.size)
+    b = _one_of(rows, nonnegative_rows, ballots // 2, positive.size)
+    c = _one_of(rows, nonnegative_rows, ballots - 1, positive.size)
     ties = np.uint64(0)
-    for j in range(strict.size):
+    for j in range(positive.size):
         both, either = a[j] & b[j], a[j] | b[j]
         if ballots == 2:
-            strict[j], weak[j] = both, either
+            positive[j], nonnegative[j] = both, either
             ties |= both ^ either
         else:
-            strict[j] = weak[j] = both | (c[j] & either)
+            positive[j] = nonnegative[j] = both | (c[j] & either)
     return ties
 
 
 @kernel("boolean(uint64[:, ::1], uint64[:, ::1], uint64[::1], uint64[::1])")
-def vote(rows: Words, weak_rows: Words, strict: Words, weak: Words) -> bool:
-    """Majority vote over B ballots, the rows of both tables: strict = [2 c > B], weak = [2 c >= B], c = set bits.
+def vote(rows: Words, nonnegative_rows: Words, positive: Words, nonnegative: Words) -> bool:
+    """Majority vote over B ballots, the rows of both tables: positive = [2 c > B], nonnegative = [2 c >= B], c set
+    bits.
 
-    rows: shape (M, header + W); weak_rows: shape (0 or M, W); only the last W columns are read. With weak rows the
-    vote is the sign of the sum of the workers' ternary signs. strict, weak: shape (W,), overwritten. Returns
-    whether some coordinate is tied. The counters start at 2^top - (B // 2 + 1), so that their top bit is the majority
-    and all ones below it a tie.
+    rows: shape (M, header + W); nonnegative_rows: shape (0 or M, W); only the last W columns are read. With nonnegative
+    rows the vote is the sign of the sum of the workers' ternary signs. positive, nonnegative: shape (W,), overwritten.
+    Returns whether some coordinate is tied. The counters start at 2^top - (B // 2 + 1), so that their top bit is the
+    majority and all ones below it a tie.
     """
-    first, weak_first = rows.shape[1] - strict.size, weak_rows.shape[1] - strict.size
-    ballots = rows.shape[0] + weak_rows.shape[0]
+    first, nonnegative_first = rows.shape[1] - positive.size, nonnegative_rows.shape[1] - positive.size
+    ballots = rows.shape[0] + nonnegative_rows.shape[0]
     if ballots <= 3:
-        return bool(_few(rows, weak_rows, ballots, strict, weak))
+        return bool(_few(rows, nonnegative_rows, ballots, positive, nonnegative))
     threshold, top = ballots // 2 + 1, _top(ballots)
     even = np.uint64(0) - np.uint64(ballots % 2 == 0)
     counter = np.empty((_CARRY + 1, _BLOCK), np.uint64)
     nothing = np.zeros(_BLOCK, np.uint64)
     ties = np.uint64(0)
-    for start in range(0, strict.size, _BLOCK):
-        stop = min(start + _BLOCK, strict.size)
+    for start in range(0, positive.size, _BLOCK):
+        stop = min(start + _BLOCK, positive.size)
         _preset(counter, top + 1, (1 << top) - threshold, stop - start)
         _tally(counter, top, rows, first + start, first + stop, nothing)
-        _tally(counter, top, weak_rows, weak_first + start, weak_first + stop, nothing)
-        ties |= _decide(counter, top, strict[start:stop], weak[start:stop], even)
+        _tally(counter, top, nonnegative_rows, nonnegative_first + start, nonnegative_first + stop, nothing)
+        ties |= _decide(counter, top, positive[start:stop], nonnegative[start:stop], even)
     return bool(ties)
 
 
@@ -189,20 +193,22 @@ def _add_counts(counter: Words, top: int, counts: Words, width: int, digits: int
 
 
 @kernel("boolean(uint64[:, ::1], uint64[:, ::1], int64, int64, uint64[::1], uint64[::1])")
-def vote_counts(counts: Words, weak_counts: Words, digits: int, ballots: int, strict: Words, weak: Words) -> bool:
+def vote_counts(
+    counts: Words, nonnegative_counts: Words, digits: int, ballots: int, positive: Words, nonnegative: Words
+) -> bool:
     """`vote` from counts of B = `ballots` ballots in all: the same planes, the same answer.
 
-    counts, weak_counts: shape (nodes, header + P W), the P = `digits` planes of `count` one after the other;
-    weak_counts may have no rows.
+    counts, nonnegative_counts: shape (nodes, header + P W), the P = `digits` planes of `count` one after the other;
+    nonnegative_counts may have no rows.
     """
     threshold, top = ballots // 2 + 1, _top(ballots)
     even = np.uint64(0) - np.uint64(ballots % 2 == 0)
     counter = np.empty((_CARRY + 1, _BLOCK), np.uint64)
     ties = np.uint64(0)
-    for start in range(0, strict.size, _BLOCK):
-        stop = min(start + _BLOCK, strict.size)
+    for start in range(0, positive.size, _BLOCK):
+        stop = min(start + _BLOCK, positive.size)
         _preset(counter, top + 1, (1 << top) - threshold, stop - start)
-        _add_counts(counter, top, counts, strict.size, digits, start, stop - start)
-        _add_counts(counter, top, weak_counts, strict.size, digits, start, stop - start)
-        ties |= _decide(counter, top, strict[start:stop], weak[start:stop], even)
+        _add_counts(counter, top, counts, positive.size, digits, start, stop - start)
+        _add_counts(counter, top, nonnegative_counts, positive.size, digits, start, stop - start)
+        ties |= _decide(counter, top, positive[start:stop], nonnegative[start:stop], even)
     return bool(ties)

@@ -21,7 +21,7 @@ Zeros: TypeAlias = Literal["exact", "coin", "plus"]
 needed); "coin", a keyed fair coin decides, which has the same expectation; "plus", +1."""
 
 
-Span: TypeAlias = tuple[int, int] | None
+WordRange: TypeAlias = tuple[int, int] | None
 """Words first, ..., stop - 1 of a plane, which are the coordinates from 64 first on, before 64 stop; None: all."""
 
 
@@ -47,7 +47,7 @@ class Message(ABC):
         """Write `vector`, shape (d,), and `number` (default: its l1 norm) into the row."""
 
     @abstractmethod
-    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
         """x <- x - c * (the vector that is held) in place, shape (d,); of a share, only those coordinates."""
 
     @abstractmethod
@@ -66,15 +66,15 @@ class Message(ABC):
 class SignMessage(Message):
     """Signs, one bit a coordinate: sign = 2 [v > 0] - 1, or [v > 0] + [v >= 0] - 1 when some are zero.
 
-    row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the strict plane [v > 0]. A norm's sign bit is
-    free, so it says whether the weak plane [v >= 0] differs and has to be asked for.
-    weak: uint64, shape (W,), the weak plane; its content counts only when `ternary` is true.
+    row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the positive plane [v > 0]. A norm's sign bit is
+    free, so it says whether the nonnegative plane [v >= 0] differs and has to be asked for.
+    nonnegative: uint64, shape (W,), the nonnegative plane; its content counts only when `ternary` is true.
     dimension: d. coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
     """
 
-    def __init__(self, dimension: int, row: Words, weak: Words, zeros: Zeros, coin: Callable[[], Words]):
+    def __init__(self, dimension: int, row: Words, nonnegative: Words, zeros: Zeros, coin: Callable[[], Words]):
         self._number, self._number_bits = row[:1].view(np.float64), row[:1].view(np.int64)
-        self.strict, self.weak = row[1:], weak
+        self.positive, self.nonnegative = row[1:], nonnegative
         self._dimension, self._zeros, self._coin = dimension, zeros, coin
 
     @property
@@ -87,46 +87,50 @@ class SignMessage(Message):
 
     @property
     def ternary(self) -> bool:
-        """Whether some sign is zero, so that the weak plane is part of the message."""
+        """Whether some sign is zero, so that the nonnegative plane is part of the message."""
         return self._number_bits.item() < 0
 
     def put(self, vector: Floats, number: float | None = None) -> None:
-        norm, has_zeros = bitplanes.pack(vector, self.strict)
+        norm, has_zeros = bitplanes.pack(vector, self.positive)
         if number is None:
             number = norm
         if has_zeros:
-            bitplanes.pack_weak(vector, self.weak)
-            self.settle(number, has_zeros)
+            bitplanes.pack_nonnegative(vector, self.nonnegative)
+            self.apply_zero_policy(number, has_zeros)
         else:
             self._number[0] = number
 
-    def settle(self, number: float, has_zeros: bool) -> None:
+    def apply_zero_policy(self, number: float, has_zeros: bool) -> None:
         """Write the number, and let the zeros policy decide what becomes of the zeros in the planes."""
         if has_zeros and self._zeros == "coin":
-            bitplanes.settle(self.strict, self.weak, self._coin())
+            bitplanes.resolve_zeros_by_coin(self.positive, self.nonnegative, self._coin())
         elif has_zeros and self._zeros == "plus":
-            self.strict[:] = self.weak
+            self.positive[:] = self.nonnegative
         ternary = has_zeros and self._zeros == "exact"
         self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
 
-    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
-        strict, weak = self.strict, self.weak
+    def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
+        positive, nonnegative = self.positive, self.nonnegative
         if share is not None:
-            x, strict, weak = x[64 * share[0] : 64 * share[1]], strict[slice(*share)], weak[slice(*share)]
+            x, positive, nonnegative = (
+                x[64 * share[0] : 64 * share[1]],
+                positive[slice(*share)],
+                nonnegative[slice(*share)],
+            )
         if self.ternary:
-            bitplanes.subtract_weak(x, c, strict, weak)
+            bitplanes.subtract_nonnegative(x, c, positive, nonnegative)
         else:
-            bitplanes.subtract(x, c, strict)
+            bitplanes.subtract(x, c, positive)
 
     def squares(self, unit: float = 1.0) -> float:
-        zeros = bitplanes.differing(self.strict, self.weak) if self.ternary else 0
+        zeros = bitplanes.count_zeros(self.positive, self.nonnegative) if self.ternary else 0
         return float(self._dimension - zeros) / unit / unit
 
     def peak(self) -> float:
         return 1.0
 
     def signs(self, out: Signs) -> None:
-        bitplanes.unpack(self.strict, self.weak if self.ternary else self.strict, out)
+        bitplanes.unpack(self.positive, self.nonnegative if self.ternary else self.positive, out)
 
 
 class DenseMessage(Message):
@@ -150,7 +154,7 @@ class DenseMessage(Message):
         norm = _copy_with_norm(vector, self.vector)
         self._row[0] = norm if number is None else number
 
-    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
         vector = self.vector
         if share is not None:
             x, vector = x[64 * share[0] : 64 * share[1]], vector[64 * share[0] : 64 * share[1]]
@@ -172,7 +176,7 @@ class Shared(Message):
     share: this rank's. meet: waits for the other ranks.
     """
 
-    def __init__(self, reply: Message, share: Span, meet: Callable[[], None]):
+    def __init__(self, reply: Message, share: WordRange, meet: Callable[[], None]):
         self._reply, self._share, self._meet = reply, share, meet
 
     @property
@@ -190,7 +194,7 @@ class Shared(Message):
     def put(self, vector: Floats, number: float | None = None) -> None:
         self._reply.put(vector, number)
 
-    def subtract_from(self, x: Floats, c: float, share: Span = None) -> None:
+    def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
         self._meet()  # somebody may still read x_k
         self._reply.subtract_from(x, c, self._share)
         self._meet()

@@ -1,4 +1,5 @@
-"""The exchange by way of the node: its ranks meet in shared memory; only its first rank, the leader, sends messages.
+"""The exchange by way of the node: its ranks exchange rows in shared memory; only its first rank, the leader, sends
+messages.
 
 Inside a node a row is written where the leader reads it, and the reply is read where the leader wrote it: nothing is
 copied and no message sent. Semaphores say when; a rank that waits long sleeps, and others have its core.
@@ -17,7 +18,7 @@ from mpisign.aggregation.bitplanes import words
 from mpisign.aggregation.exchange import Central, Exchange, Format, hosted_by, numbers_of
 from mpisign.aggregation.messages import Message, Shared
 from mpisign.arrays import Floats, Indices, Words
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import cores
 from mpisign.jit import kernel, sem_post, sem_trywait, sem_wait, yield_core
 
@@ -40,7 +41,7 @@ To sleep and to be woken takes some 20; a rank that goes on looking keeps its co
 class Node(Exchange):
     """All ranks are on one node: rank 0 combines rows that it never received."""
 
-    def __init__(self, ranks: Ranks, workers: int, form: Format):
+    def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
         self._node, width = ranks.node, form.header + form.up
         lines, rows = _LINE * (self._node.size + 1), self._node.size * self.per_rank
@@ -49,21 +50,21 @@ class Node(Exchange):
         self._signals = memory[:lines]
         if self._node.root:
             _make(self._signals, self._node.size)
-        self._node.agree(None)  # not a post before they are made
+        self._node.sync_errors(None)  # not a post before they are made
         # While a worker waits, the others may want its core; the leader, while it waits, must not take one of theirs.
         wanted = self._node.size - (not self._node.root)
         self._spins = _SPINS if wanted <= cores() else _SPINS_ON_SHARED_CORES
         self._shared = memory[lines : lines + rows * width].reshape(rows, width)
         self.table = self._shared[self._node.rank * self.per_rank : (self._node.rank + 1) * self.per_rank]
-        self.reply = self.part = memory[lines + rows * width :]
-        self.combines, self.start = ranks.root, 0
+        self.reply = self.reduced_slice = memory[lines + rows * width :]
+        self.is_reducer, self.slice_start = ranks.root, 0
         self.rows = self.arrived(self._shared) if ranks.root else self._shared[:0]
         self.numbers = numbers_of(self.rows)
 
-    def collect(self) -> None:
+    def gather(self) -> None:
         self._arrive()
 
-    def spread(self, ties: int) -> int:
+    def broadcast_reply(self, ties: int) -> int:
         """The reply stays as it is until every rank has written its rows of the next round."""
         self._release()
         return ties
@@ -103,7 +104,7 @@ class Node(Exchange):
 
         Every rank of the node calls it: they may be bound to sets of cores of different size, and must agree.
         """
-        idle = int(self._node.decided(self._node.size > cores()))
+        idle = int(self._node.broadcast_bool(self._node.size > cores()))
         each = -(-width // (self._node.size - idle))
         first = (self._node.rank - idle) * each
         return max(first, 0), max(first + each, 0)
@@ -120,7 +121,7 @@ class Node(Exchange):
 class Nodes(Node):
     """Ballots over several nodes: the leaders' counts are gathered, and the reply is broadcast to the leaders."""
 
-    def __init__(self, ranks: Ranks, workers: int, form: Format):
+    def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
         self.rows, self.numbers = self._shared[:0], np.zeros(workers)
         self._leaders, self._front = ranks.leaders, workers * form.header
@@ -132,26 +133,26 @@ class Nodes(Node):
         self._counts = self._table[0, self._front :].reshape(self._digits, form.up)
         self._collectives = self._leaders.gather_of(self._table), self._leaders.broadcast_of(self.reply)
 
-    def collect(self) -> None:
-        super().collect()
+    def gather(self) -> None:
+        super().gather()
         if self._leaders is None:
             return
         majority_vote.count(self._shared, self._counts)
         if self._front:
             self._table[0, self._workers_here] = self._shared[self._rows_here, 0]
         self._collectives[0].run()
-        if self._front and self.combines:  # each leader's table has zeros where another node's worker has its number
+        if self._front and self.is_reducer:  # each leader's table has zeros where another node's worker has its number
             np.bitwise_or.reduce(self._table[:, : self._front], axis=0, out=self.numbers.view(np.uint64))
 
-    def vote(self, weak: Self | None, strict: Words, weak_plane: Words) -> bool:
-        counts, weak_counts = self._table, self._table[:0] if weak is None else weak._table
-        cast = self.workers * (1 if weak is None else 2)
-        return majority_vote.vote_counts(counts, weak_counts, self._digits, cast, strict, weak_plane)
+    def vote(self, nonnegative: Self | None, positive: Words, nonnegative_plane: Words) -> bool:
+        counts, nonnegative_counts = self._table, self._table[:0] if nonnegative is None else nonnegative._table
+        cast = self.workers * (1 if nonnegative is None else 2)
+        return majority_vote.vote_counts(counts, nonnegative_counts, self._digits, cast, positive, nonnegative_plane)
 
-    def spread(self, ties: int) -> int:
+    def broadcast_reply(self, ties: int) -> int:
         if self._leaders is not None:
             self._collectives[1].run()
-        return super().spread(ties)
+        return super().broadcast_reply(ties)
 
     def close(self) -> None:
         super().close()
@@ -167,7 +168,7 @@ def _who(exchange: Exchange) -> tuple[Indices, Indices]:
     return np.array(rows, dtype=np.int64), np.array([m for workers in hosted for m in workers], dtype=np.int64)
 
 
-def by_node(ranks: Ranks, workers: int, form: Format) -> Exchange:
+def by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
     """Shared memory on one node; over several, counts where the rows are ballots, and else the single server.
 
     That too where the system has no semaphores between processes, as macOS.

@@ -5,7 +5,6 @@ here, in the order of the workers and coordinate by coordinate: the reply depend
 who computes which coordinates of it.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Protocol, Self
@@ -14,14 +13,14 @@ import numpy as np
 
 from mpisign.aggregation import bitplanes
 from mpisign.aggregation.exchange import Exchange, Format
-from mpisign.aggregation.exchange_registry import Meeting
+from mpisign.aggregation.exchange_registry import ExchangeFactory
+from mpisign.aggregation.means import mean_number, mean_row
 from mpisign.aggregation.messages import DenseMessage, Message, SignMessage, Zeros
 from mpisign.arrays import Floats, Words
-from mpisign.jit import kernel, part_of_kernels
-from mpisign.rng import Draws, Purpose
+from mpisign.rng import RandomStreams, Stream
 
 _SEND_WEAK = 2**64 - 1
-"""A reply with this number (a NaN that no arithmetic makes) holds no vote: it asks for the weak planes."""
+"""A reply with this number (a NaN that no arithmetic makes) holds no vote: it asks for the nonnegative planes."""
 
 
 class Combination(Protocol):
@@ -49,14 +48,14 @@ class Server(ABC):
     def __init__(self, exchange: Exchange):
         self._exchange, self.workers, self.hosted = exchange, exchange.workers, exchange.hosted
         self.bits_up = self.bits_down = 0
-        self.begin(0)
+        self.start_iteration(0)
 
     def resume(self, k: int, bits_up: int, bits_down: int) -> None:
         """Iteration k is the next one, and so many bits were sent before."""
         self.bits_up, self.bits_down = bits_up, bits_down
-        self.begin(k)
+        self.start_iteration(k)
 
-    def begin(self, k: int) -> None:
+    def start_iteration(self, k: int) -> None:
         """Iteration k begins: `bits_up_at_k` and `bits_down_at_k` are the bits that were spent to reach x_k."""
         self.k, self.bits_up_at_k, self.bits_down_at_k = k, self.bits_up, self.bits_down
 
@@ -68,26 +67,26 @@ class Server(ABC):
         """See `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
         return self._exchange.of_all_workers(rows)
 
-    def _collect(self, exchange: Exchange) -> None:
-        exchange.collect()
+    def _gather(self, exchange: Exchange) -> None:
+        exchange.gather()
         self.bits_up += exchange.bits_up
 
-    def _spread(self, exchange: Exchange, ties: int = 0) -> int:
+    def _broadcast(self, exchange: Exchange, ties: int = 0) -> int:
         self.bits_down += exchange.bits_down
-        return exchange.spread(ties)
+        return exchange.broadcast_reply(ties)
 
     def keep(self, x: Floats) -> Floats:
         """x, where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
         kept, self._stepping = self._exchange.keep(x, self.reply)
         return kept
 
-    def round(self) -> Message:
+    def aggregate(self) -> Message:
         """Collect the messages, combine them, spread the reply and return it."""
-        self._round()
+        self._aggregate()
         return self._stepping or self.reply
 
     @abstractmethod
-    def _round(self) -> None:
+    def _aggregate(self) -> None:
         """After it, `reply` holds the reply."""
 
     def __enter__(self) -> Self:
@@ -100,134 +99,145 @@ class Server(ABC):
 class MeanServer(Server):
     """Dense gradients: the reply is their mean, and the mean of their numbers."""
 
-    def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
-        super().__init__(meeting(workers, Format(1, dimension, dimension)))
+    def __init__(
+        self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
+    ):
+        super().__init__(exchange_factory(workers, Format(1, dimension, dimension)))
         rows = self._exchange.table[: len(self.hosted), : 1 + dimension]
         self._messages = [DenseMessage(row.view(np.float64)) for row in rows]
         self.reply = DenseMessage(self._exchange.reply.view(np.float64))
 
-    def _round(self) -> None:
-        self._collect(self._exchange)
-        if self._exchange.combines:
-            _mean(self._exchange.rows.view(np.float64), self._exchange.part.view(np.float64))
-        self._spread(self._exchange)
+    def _aggregate(self) -> None:
+        self._gather(self._exchange)
+        if self._exchange.is_reducer:
+            mean_row(self._exchange.rows.view(np.float64), self._exchange.reduced_slice.view(np.float64))
+        self._broadcast(self._exchange)
 
 
 class SignServer(Server):
-    """Signs come in, with their weak planes where they are needed.
+    """Signs come in, with their nonnegative planes where they are needed.
 
     With zeros = "exact" a worker whose vector has zeros says so by the sign of its number. Then the first reply holds
-    nothing but the question for everyone's weak planes, and the second one is the reply.
+    nothing but the question for everyone's nonnegative planes, and the second one is the reply.
     """
 
     def __init__(
         self,
-        meeting: Meeting,
+        exchange_factory: ExchangeFactory,
         workers: int,
         dimension: int,
         zeros: Zeros,
-        draws: Draws,
+        streams: RandomStreams,
         form: Format,
-        weak_form: Format,
+        nonnegative_form: Format,
     ):
-        super().__init__(meeting(workers, form))
-        self._weak_exchange = meeting(workers, weak_form)
-        self._dimension, self._zeros, self._draws = dimension, zeros, draws
-        own = zip(self._exchange.table, self._weak_exchange.table, self.hosted, strict=False)
+        super().__init__(exchange_factory(workers, form))
+        self._nonnegative_exchange = exchange_factory(workers, nonnegative_form)
+        self._dimension, self._zeros, self._streams = dimension, zeros, streams
+        own = zip(self._exchange.table, self._nonnegative_exchange.table, self.hosted, strict=False)
         self._messages: list[SignMessage] = [
-            self._sign_message(row[: 1 + form.up], plane[: form.up], Purpose.ZERO_SIGN, worker)
+            self._sign_message(row[: 1 + form.up], plane[: form.up], Stream.ZERO_SIGN, worker)
             for row, plane, worker in own
         ]
 
-    def _sign_message(self, row: Words, weak: Words, purpose: Purpose, worker: int, start: int = 0) -> SignMessage:
+    def _sign_message(
+        self, row: Words, nonnegative: Words, purpose: Stream, worker: int, start: int = 0
+    ) -> SignMessage:
         """start: where the message's planes begin in the whole ones."""
         stop = start + len(row) - 1
         return SignMessage(
-            self._dimension, row, weak, self._zeros, lambda: self._coin(purpose, worker, stop)[start:stop]
+            self._dimension, row, nonnegative, self._zeros, lambda: self._coin(purpose, worker, stop)[start:stop]
         )
 
-    def _coin(self, purpose: Purpose, worker: int, width: int) -> Words:
-        generator = self._draws.at(purpose, worker, self.k)
+    def _coin(self, purpose: Stream, worker: int, width: int) -> Words:
+        generator = self._streams.generator(purpose, worker, self.k)
         return generator.integers(0, 2**64, size=width, dtype=np.uint64)
 
-    def _round(self) -> None:
+    def _aggregate(self) -> None:
         exchange, ties = self._exchange, 0
-        self._collect(exchange)
-        if exchange.combines:
-            mean, someone_has_zeros = _mean_number(exchange.numbers, self.quadratic)
+        self._gather(exchange)
+        if exchange.is_reducer:
+            mean, someone_has_zeros = mean_number(exchange.numbers, self.quadratic)
             if someone_has_zeros:
-                exchange.part[0] = _SEND_WEAK
+                exchange.reduced_slice[0] = _SEND_WEAK
             else:
                 ties = self._combine(mean, None)
-        self.reply.ties = self._spread(exchange, ties)
+        self.reply.ties = self._broadcast(exchange, ties)
         if exchange.reply.item(0) == _SEND_WEAK:
-            self._round_with_weak_planes()
+            self._aggregate_with_nonnegative_planes()
 
-    def _round_with_weak_planes(self) -> None:
+    def _aggregate_with_nonnegative_planes(self) -> None:
         exchange, ties = self._exchange, 0
         for message in self._messages:
             if not message.ternary:
-                message.weak[:] = message.strict
-        self._collect(self._weak_exchange)
-        if exchange.combines:
-            mean, _ = _mean_number(exchange.numbers, self.quadratic)
-            ties = self._combine(mean, self._weak_exchange)
-        self.reply.ties = self._spread(exchange, ties)
+                message.nonnegative[:] = message.positive
+        self._gather(self._nonnegative_exchange)
+        if exchange.is_reducer:
+            mean, _ = mean_number(exchange.numbers, self.quadratic)
+            ties = self._combine(mean, self._nonnegative_exchange)
+        self.reply.ties = self._broadcast(exchange, ties)
 
     @abstractmethod
-    def _combine(self, mean: float, weak_exchange: Exchange | None) -> int:
+    def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
         """Make this rank's part of the reply; returns the number of its tied coordinates.
 
-        weak_exchange: None without zeros.
+        nonnegative_exchange: None without zeros.
         """
 
     def __exit__(self, *reason: object) -> None:
         super().__exit__(*reason)
-        self._weak_exchange.close()
+        self._nonnegative_exchange.close()
 
 
 class VoteServer(SignServer):
     """The reply is the majority vote, and the mean of the numbers (Algorithm 3).
 
-    Where weak planes came, each worker casts two ballots, [v > 0] and [v >= 0], and the majority of the 2 M ballots is
-    the sign of the sum of the ternary signs. A tied reply says so by the sign of its number; its weak plane follows.
+    Where nonnegative planes came, each worker casts two ballots, [v > 0] and [v >= 0], and the majority of the 2 M
+    ballots is the sign of the sum of the ternary signs. A tied reply says so by the sign of its number; its nonnegative
+    plane follows.
     """
 
     reply: SignMessage
 
-    def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+    def __init__(
+        self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
+    ):
         width = bitplanes.words(dimension)
-        form, weak_form = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
-        super().__init__(meeting, workers, dimension, zeros, draws, form, weak_form)
+        form, nonnegative_form = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
+        super().__init__(exchange_factory, workers, dimension, zeros, streams, form, nonnegative_form)
         exchange = self._exchange
-        self.reply = self._sign_message(exchange.reply, self._weak_exchange.reply, Purpose.TIE, 0)
-        self._part = self._sign_message(exchange.part, self._weak_exchange.part, Purpose.TIE, 0, exchange.start)
+        self.reply = self._sign_message(exchange.reply, self._nonnegative_exchange.reply, Stream.TIE, 0)
+        self._part = self._sign_message(
+            exchange.reduced_slice, self._nonnegative_exchange.reduced_slice, Stream.TIE, 0, exchange.slice_start
+        )
 
-    def _round(self) -> None:
-        super()._round()
+    def _aggregate(self) -> None:
+        super()._aggregate()
         if self.reply.ternary:
-            self._spread(self._weak_exchange)
+            self._broadcast(self._nonnegative_exchange)
 
-    def _combine(self, mean: float, weak_exchange: Exchange | None) -> int:
-        tied = self._exchange.vote(weak_exchange, self._part.strict, self._part.weak)
-        ties = bitplanes.differing(self._part.strict, self._part.weak) if tied else 0
-        self._part.settle(mean, tied)
+    def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
+        tied = self._exchange.vote(nonnegative_exchange, self._part.positive, self._part.nonnegative)
+        ties = bitplanes.count_zeros(self._part.positive, self._part.nonnegative) if tied else 0
+        self._part.apply_zero_policy(mean, tied)
         return ties
 
 
 class ScaledSignServer(SignServer):
     """The reply is the mean of the workers' signs, each times its number, added in their order; it is dense."""
 
-    def __init__(self, meeting: Meeting, workers: int, dimension: int, zeros: Zeros, draws: Draws):
+    def __init__(
+        self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
+    ):
         width = bitplanes.words(dimension)
-        form, weak_form = Format(1, width, dimension, fold=64), Format(0, width, 0)
-        super().__init__(meeting, workers, dimension, zeros, draws, form, weak_form)
+        form, nonnegative_form = Format(1, width, dimension, reply_words_per_word=64), Format(0, width, 0)
+        super().__init__(exchange_factory, workers, dimension, zeros, streams, form, nonnegative_form)
         self.reply = DenseMessage(self._exchange.reply.view(np.float64))
-        self._part = DenseMessage(self._exchange.part.view(np.float64))
-        arrived = zip(self._exchange.rows, self._weak_exchange.rows, range(workers), strict=False)
-        self._arrived = [self._sign_message(row, plane, Purpose.ZERO_SIGN, worker) for row, plane, worker in arrived]
+        self._part = DenseMessage(self._exchange.reduced_slice.view(np.float64))
+        arrived = zip(self._exchange.rows, self._nonnegative_exchange.rows, range(workers), strict=False)
+        self._arrived = [self._sign_message(row, plane, Stream.ZERO_SIGN, worker) for row, plane, worker in arrived]
 
-    def _combine(self, mean: float, weak_exchange: Exchange | None) -> int:
+    def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
         vector = self._part.vector
         vector[:] = 0.0
         for message in self._arrived:
@@ -244,55 +254,10 @@ SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]]
 """The kind of a method's messages -> the server that combines them."""
 
 
-def plan_server(method: Combination, workers: int, dimension: int, meeting: Meeting, draws: Draws) -> Server:
+def plan_server(
+    method: Combination, workers: int, dimension: int, exchange_factory: ExchangeFactory, streams: RandomStreams
+) -> Server:
     """The server of a method's messages of so many workers, for one repeat; every rank calls it."""
-    server = SERVERS[method.message](meeting, workers, dimension, method.zeros, draws)
+    server = SERVERS[method.message](exchange_factory, workers, dimension, method.zeros, streams)
     server.quadratic = method.quadratic
     return server
-
-
-@kernel("void(float64[:, ::1], float64[::1])")
-def _mean(rows: Floats, out: Floats) -> None:
-    """out = (rows[0] + rows[1] + ...) / M, added in the order of the workers; where that overflows, divided first."""
-    for i in range(len(out)):
-        out[i] = rows[0, i]
-    for m in range(1, len(rows)):
-        for i in range(len(out)):
-            out[i] += rows[m, i]
-    for i in range(len(out)):
-        if np.isfinite(out[i]):
-            out[i] /= len(rows)
-        else:
-            out[i] = 0.0
-            for m in range(len(rows)):
-                out[i] += rows[m, i] / len(rows)
-
-
-@part_of_kernels
-def _quadratic_mean(numbers: Floats) -> float:
-    """The root of the mean square, of parts of the largest number, so that no square overflows or vanishes."""
-    largest, squares = 0.0, 0.0
-    for number in numbers:
-        largest = max(largest, abs(number))
-    for number in numbers:
-        part = abs(number) / largest
-        squares += part * part
-    return largest * math.sqrt(squares / len(numbers))
-
-
-@kernel("Tuple((float64, boolean))(float64[:], boolean)")
-def _mean_number(numbers: Floats, quadratic: bool) -> tuple[float, bool]:
-    """The mean size of the numbers, or their quadratic mean, in the order of the workers; whether one has its sign bit
-    set. It overflows, or vanishes, only where a number does."""
-    total, flagged, count = 0.0, False, len(numbers)
-    for number in numbers:
-        total += abs(number)
-        flagged |= np.signbit(number)
-    if quadratic and count > 1 and total > 0.0:
-        return _quadratic_mean(numbers), flagged
-    if np.isfinite(total):
-        return total / count, flagged
-    total = 0.0  # the mean of two finite numbers is finite, and their sum may not be
-    for number in numbers:
-        total += abs(number) / count
-    return total, flagged

@@ -8,31 +8,32 @@ from pydantic import Discriminator, Tag
 
 from mpisign.arrays import Floats
 from mpisign.config.registry import Registry
-from mpisign.config.validation import BadInput, NonNegative, settings
-from mpisign.rng import Draws, Purpose
+from mpisign.config.validation import InputError, NonNegative, settings
+from mpisign.rng import RandomStreams, Stream
 
 
-class Start(ABC):
+class InitialPoint(ABC):
     """A rule for x_0."""
 
     @abstractmethod
-    def point(self, dimension: int, draws: Draws) -> Floats:
+    def point(self, dimension: int, streams: RandomStreams) -> Floats:
         """x_0, float64, shape (d,); a new array, which is stepped in place.
 
-        A function of d and `draws` alone, since every run of a repeat, a resumed one too, asks for it anew. What is
-        random in it comes from `draws.at(Purpose.START, 0, 0)`, another in each repeat; `draws.repeat` is its number.
-        Raises BadInput, naming its own key, where there is none; that is asked for repeat 0 before anything runs.
+        A function of d and `streams` alone, since every run of a repeat, a resumed one too, asks for it anew. What is
+        random in it comes from `streams.generator(Stream.START, 0, 0)`, another in each repeat; `streams.repeat` is its
+        number.
+        Raises InputError, naming its own key, where there is none; that is asked for repeat 0 before anything runs.
         """
 
 
 @settings
-class Normal(Start):
+class Normal(InitialPoint):
     """x_0 ~ N(0, size^2 I), another in each repeat (Example 5)"""
 
     size: NonNegative = 1.0
 
-    def point(self, dimension: int, draws: Draws) -> Floats:
-        return self.size * draws.at(Purpose.START, 0, 0).standard_normal(dimension)
+    def point(self, dimension: int, streams: RandomStreams) -> Floats:
+        return self.size * streams.generator(Stream.START, 0, 0).standard_normal(dimension)
 
 
 def _one_or_many(x: object) -> str:
@@ -46,28 +47,28 @@ OneOrMany = Annotated[
 
 
 @settings
-class Point(Start):
+class Point(InitialPoint):
     """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number]"""
 
     x: OneOrMany
 
-    def point(self, dimension: int, draws: Draws) -> Floats:
-        """Raises BadInput unless every point has d numbers, also those that no repeat reaches."""
+    def point(self, dimension: int, streams: RandomStreams) -> Floats:
+        """Raises InputError unless every point has d numbers, also those that no repeat reaches."""
         many = _one_or_many(self.x) == "[many]"
         points = cast(list[list[float]], self.x if many else [self.x])
         for i, point in enumerate(points):
             if len(point) != dimension:
                 key = f"x.{i}" if many else "x"
-                raise BadInput(key, f"expected {dimension} numbers, one a coordinate, got {len(point)}")
-        return np.array(points[draws.repeat % len(points)], dtype=np.float64)
+                raise InputError(key, f"expected {dimension} numbers, one a coordinate, got {len(point)}")
+        return np.array(points[streams.repeat % len(points)], dtype=np.float64)
 
 
 @settings
-class Origin(Start):
+class Origin(InitialPoint):
     """x_0 = 0"""
 
-    def point(self, dimension: int, draws: Draws) -> Floats:
+    def point(self, dimension: int, streams: RandomStreams) -> Floats:
         return np.zeros(dimension)
 
 
-STARTS: Registry[Start] = Registry("starts", Start, normal=Normal, point=Point, zeros=Origin)
+STARTS: Registry[InitialPoint] = Registry("starts", InitialPoint, normal=Normal, point=Point, zeros=Origin)

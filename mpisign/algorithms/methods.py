@@ -1,6 +1,6 @@
 """The update rules of the paper: what a worker sends, and what every rank does with the reply.
 
-A method is pure: it knows neither the problem, nor the step rule, nor how messages meet. To add one, write a
+A method is pure: it knows neither the problem, nor the step rule, nor how messages travel. To add one, write a
 class with `encode` (if it sends something else than its gradient) and `step`, and name it in METHODS.
 """
 

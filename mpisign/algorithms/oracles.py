@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mpisign.arrays import Floats, Indices
 from mpisign.config.registry import Registry
-from mpisign.config.validation import BadInput, Count, Positive, settings
+from mpisign.config.validation import Count, InputError, Positive, settings
 from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
 from mpisign.theory.noise import NONE, Noise, additive
@@ -35,16 +35,16 @@ class Oracle(ABC):
 
     @abstractmethod
     def source(self, problem: Problem, workers: int) -> Source:
-        """The gradients of `workers` workers; raises BadInput when the problem cannot give them."""
+        """The gradients of `workers` workers; raises InputError when the problem cannot give them."""
 
     def assumption4(self, problem: Problem) -> Noise:
         """What is known of g~ - g for an honest worker; see `mpisign.theory.noise`."""
         return Noise()
 
     def plan(self, problem: Problem, workers: int) -> Source:
-        """What is asked for each gradient: `source`, decoupled and flipped as set; raises BadInput as it does."""
+        """What is asked for each gradient: `source`, decoupled and flipped as set; raises InputError as it does."""
         if self.flipped > workers:
-            raise BadInput("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
+            raise InputError("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
         source = self.source(problem, workers)
         if self.decoupled:
             source = _decoupled(source, np.empty(problem.dimension))
@@ -109,7 +109,7 @@ class Minibatch(Oracle):
     def source(self, problem: Problem, workers: int) -> Source:
         samples = problem.samples
         if samples is None:
-            raise BadInput("kind", 'expected "full" or "additive": this problem has no data points to draw')
+            raise InputError("kind", 'expected "full" or "additive": this problem has no data points to draw')
         return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
 
     def _iid(self, problem: Problem, samples: int) -> Source:
@@ -122,9 +122,9 @@ class Minibatch(Oracle):
 
     def _shard(self, problem: Problem, samples: int, workers: int) -> Source:
         if problem.weights is not None:
-            raise BadInput("sampling", 'expected "iid": this problem\'s data points have weights')
+            raise InputError("sampling", 'expected "iid": this problem\'s data points have weights')
         if self.batch > samples // workers:
-            raise BadInput(
+            raise InputError(
                 "batch",
                 f"expected at most {samples // workers}, the part of each of {workers} workers in {samples} "
                 f"data points, got {self.batch}",
@@ -161,7 +161,7 @@ class Additive(Oracle):
 
     def __post_init__(self) -> None:
         if (self.q is None) == (self.noise == "three-point"):
-            raise BadInput("q", 'expected with noise = "three-point", and only with it')
+            raise InputError("q", 'expected with noise = "three-point", and only with it')
 
     def assumption4(self, problem: Problem) -> Noise:
         return additive(self.noise, self.size, self.q or 0.0, problem.dimension)

@@ -10,23 +10,23 @@ from typing import Annotated
 from pydantic import PlainValidator
 
 from mpisign.config.registry import Registry
-from mpisign.config.validation import BadInput, Positive, settings, shown
+from mpisign.config.validation import InputError, Positive, settings, shown
 
 
-class Step(ABC):
+class StepSize(ABC):
     """A rule for alpha_k > 0."""
 
     @abstractmethod
     def plan(self, samples: int | None) -> Callable[[int], float]:
         """k -> alpha_k, k = 0, 1, 2, ..., for a problem with n = `samples` data points (None: it has no data).
 
-        alpha_k is a function of k alone: a resumed run does not ask for those before it. Raises BadInput, naming its
+        alpha_k is a function of k alone: a resumed run does not ask for those before it. Raises InputError, naming its
         own key, where the rule does not fit the problem.
         """
 
 
 @settings
-class Constant(Step):
+class Constant(StepSize):
     """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a))"""
 
     alpha: Positive
@@ -49,7 +49,7 @@ def _multiple(c: object) -> float | str:
 
 
 @settings
-class Harmonic(Step):
+class Harmonic(StepSize):
     """alpha_k = c / (k + k0) (Theorem 2(2); Figure 2(b) with c = "6n" and k0 = 1)
 
     c: a number, or a multiple of the number of samples such as "6n".
@@ -66,8 +66,8 @@ class Harmonic(Step):
         if not isinstance(self.c, str):
             return float(self.c)
         if samples is None:
-            raise BadInput("c", f"{shown(self.c)} needs a problem with data, and this one has none")
+            raise InputError("c", f"{shown(self.c)} needs a problem with data, and this one has none")
         return _factor(self.c) * samples
 
 
-STEPS: Registry[Step] = Registry("steps", Step, constant=Constant, harmonic=Harmonic)
+STEPS: Registry[StepSize] = Registry("steps", StepSize, constant=Constant, harmonic=Harmonic)

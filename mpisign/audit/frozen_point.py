@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
-from mpisign.theory.noise import Law, mean_law
+from mpisign.theory.noise import FiniteDistribution, mean_law
 from mpisign.theory.vote_moments import Moments, VoteDrift, moments, three_point, vote_drift
 
 _MOVED = 1e-6
@@ -29,11 +29,11 @@ class Frozen(NamedTuple):
 
 
 def frozen(trajectory: Trajectory) -> list[Frozen]:
-    """Every complete repeat of every run, in the order of the file; raises BadInput when one is something else."""
+    """Every complete repeat of every run, in the order of the file; raises InputError when one is something else."""
     found = [_frozen(run, repeat) for run in trajectory for repeat in run.finished()]
     points = [each for each in found if each is not None]
     if not points or len(points) < len(found):
-        raise BadInput(
+        raise InputError(
             str(trajectory.path),
             "expected scaled-sign at a frozen x of a quadratic, no g_i and no g~_i of 0, noise with a finite law, and "
             "log = { every = 1, iterates = true }, as jobs/workers.toml has",
@@ -53,7 +53,7 @@ def _moments(a: dict[str, Any], gradient: np.ndarray) -> Moments | None:
     if a.get("oracle.noise") == "three-point":
         return three_point(gradient, size=a["oracle.size"], q=a["oracle.q"])
     if a["problem.kind"] == "finite-quadratic" and a.get("oracle.kind") == "minibatch":
-        mixed = mean_law(Law(a["problem.atoms"], a["problem.weights"]), a["oracle.batch"])
+        mixed = mean_law(FiniteDistribution(a["problem.atoms"], a["problem.weights"]), a["oracle.batch"])
         return mixed and moments(gradient, mixed)
     return None
 

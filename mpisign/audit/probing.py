@@ -11,7 +11,7 @@ import numpy as np
 from mpisign.algorithms.oracles import Minibatch, Oracle
 from mpisign.arrays import Floats
 from mpisign.problems import Problem
-from mpisign.rng import Draws, Purpose
+from mpisign.rng import RandomStreams, Stream
 from mpisign.theory.noise import sign_probability
 
 
@@ -38,7 +38,7 @@ class Probe(NamedTuple):
 
 
 def probe(
-    problem: Problem, oracle: Oracle, workers: int, x: Floats, draws: Draws, rounds: int, level: float = 0.05
+    problem: Problem, oracle: Oracle, workers: int, x: Floats, streams: RandomStreams, rounds: int, level: float = 0.05
 ) -> Probe:
     """From every data point in turn where one worker draws one of them, otherwise from `rounds` rounds of the workers.
 
@@ -57,7 +57,7 @@ def probe(
     out = np.empty(len(x))
     for t in range(rounds):
         for worker in range(workers):
-            source(x, worker, draws.at(Purpose.PROBE, worker, t), out)
+            source(x, worker, streams.generator(Stream.PROBE, worker, t), out)
             signs[worker], norms[worker], noises[worker] = np.sign(out), np.abs(out).sum(), np.abs(out - gradient).sum()
         right += (signs == np.sign(gradient)).sum(axis=0)
         drifts[t] = norms.mean() * (gradient @ np.sign(signs.sum(axis=0)))

@@ -47,7 +47,7 @@ class Finding(NamedTuple):
         return f"{self.verdict}: ratio of final gaps {self.evidence}, {self.evidence.pairs} repeats"
 
 
-Claim = tuple[str, Finding]
+ComparisonResult = tuple[str, Finding]
 """A sentence of the text about two runs, and what was found."""
 
 

@@ -53,7 +53,7 @@ def _bench(options: argparse.Namespace) -> None:
     effort = (QUICK if options.quick else Effort())._replace(**given)
     with connect() as ranks:
         if options.output is not None:
-            ranks.together(lambda: check_output(options.output, overwrite=True) if ranks.root else None)
+            ranks.raise_collectively(lambda: check_output(options.output, overwrite=True) if ranks.root else None)
         results, measuring = [], suite.measure(effort, options.only, ranks)
         print(suite.HEAD, flush=True)
         for result in measuring:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpisign.cli.arguments import command
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.output_file import output_path
 
 if TYPE_CHECKING:
-    from mpisign.comm.communicator import Ranks
+    from mpisign.comm.communicator import Communicator
 
 _EXAMPLES = """examples:
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
@@ -89,7 +89,7 @@ def _synth(options: argparse.Namespace) -> None:
     _make(options.output, lambda ranks: synthesise(recipe, options.output, options.overwrite, ranks))
 
 
-def _make(output: Path, make: "Callable[[Ranks], None]") -> None:
+def _make(output: Path, make: "Callable[[Communicator], None]") -> None:
     from mpisign.comm.startup import connect
     from mpisign.data import info
 
@@ -109,5 +109,5 @@ def _info(options: argparse.Namespace) -> None:
         if options.verify:
             file.verify()
             print("verified: the content is what was written")
-    except BadInput as error:
-        raise BadInput("", error.complaint) from None
+    except InputError as error:
+        raise InputError("", error.complaint) from None

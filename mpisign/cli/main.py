@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from mpisign._version import __version__
 from mpisign.cli import bench, data, run
 from mpisign.cli.arguments import command
-from mpisign.config.validation import BadInput, advised, closest, described, one_line, shown, spell_out
-from mpisign.engine.checkpointing import STOPPED, Stopped, StopSignals
+from mpisign.comm.stop_signals import STOPPED, StopRequested, StopSignals
+from mpisign.config.validation import InputError, advised, closest, described, one_line, shown, spell_out
 from mpisign.process_rank import first_process
 
 _EXAMPLES = """examples:
@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             options = _parser().parse_args(arguments)
             status = options.command(options) or 0
-        except BadInput as error:
+        except InputError as error:
             status = _complain(str(error), status=2)
-        except Stopped as stop:
+        except StopRequested as stop:
             status = _complain(str(stop), status=STOPPED)
         except KeyboardInterrupt as error:
             return _complain(f"interrupted{advised(error)}", status=130)
@@ -66,7 +66,7 @@ def _complain(message: str, status: int) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are BadInput, and which takes an option by its whole name only."""
+    """A parser whose complaints are InputError, and which takes an option by its whole name only."""
 
     def __init__(self, **settings: Any):
         super().__init__(**settings, allow_abbrev=False)  # an option of tomorrow must not change a script of today
@@ -78,7 +78,7 @@ class _Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"invalid choice: {shown(value)}; {closest(str(value), known)}")
 
     def error(self, message: str) -> NoReturn:
-        raise BadInput("", f"{message}; see {self.prog} --help")
+        raise InputError("", f"{message}; see {self.prog} --help")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,9 +139,9 @@ def _launch(options: argparse.Namespace) -> None:
     from mpisign.comm.launcher import become
 
     if options.n < 1:
-        raise BadInput("-n", f"expected at least one rank, got {options.n}")
+        raise InputError("-n", f"expected at least one rank, got {options.n}")
     if not options.words:
-        raise BadInput(
+        raise InputError(
             "launch", "expected a command for the ranks, such as python -m mpi4py -m mpisign run JOB.toml ..."
         )
     become(options.n, options.words)

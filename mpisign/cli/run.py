@@ -10,15 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpisign.cli.arguments import command
-from mpisign.config.validation import BadInput, one_line
-from mpisign.engine.checkpointing import Asked, Stopped, StopSignals
+from mpisign.comm.stop_signals import StopPoll, StopRequested, StopSignals
+from mpisign.config.validation import InputError, one_line
 from mpisign.storage.output_file import check_output, output_path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a disk without room, or of a user's part of it."""
 
 if TYPE_CHECKING:
-    from mpisign.comm.communicator import Ranks
+    from mpisign.comm.communicator import Communicator
     from mpisign.config.experiment import Experiment
     from mpisign.engine.planning import Plan
 
@@ -62,7 +62,7 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
     run.add_argument(
         "--exchange",
         metavar="NAME",
-        help="how messages meet: server, sharded, node, one of your own as package.module:Name, or auto, which tries "
+        help="how messages travel: server, sharded, node, one of your own as package.module:Name, or auto, which tries "
         "each on these ranks, takes the fastest and says why (default: the job's, or else server)",
     )
     run.add_argument(
@@ -101,13 +101,13 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
     with StopSignals() as signals, connect() as ranks:
         plan, repeats, resume = _prepared(options, ranks)
-        Asked(ranks, signals).stop()
+        StopPoll(ranks, signals).stop()
         from mpisign.engine import elastic, runner  # what can be refused is, before half a second of imports
 
         if options.dry_run:
             from mpisign.tools.dryrun import report  # slow to import
 
-            return report.show(report.Asked(plan, repeats, _given(parser, options)), ranks)
+            return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
         run = elastic.run if options.on_failure == "continue" else runner.run
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, resume, new=not (options.overwrite or resume))
@@ -143,11 +143,11 @@ def _saying_what_to_do() -> Iterator[None]:
         raise
 
 
-def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range, bool]":
+def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan, range, bool]":
     """The plan, the repeats, and whether a file is gone on with: what can be refused is, before anything is written."""
-    experiment, repeats = ranks.together(lambda: _read(options))
-    there = ranks.together(lambda: ranks.root and _checked_output(options))
-    resume, earlier = ranks.decided(options.resume and there), None
+    experiment, repeats = ranks.raise_collectively(lambda: _read(options))
+    there = ranks.raise_collectively(lambda: ranks.root and _checked_output(options))
+    resume, earlier = ranks.broadcast_bool(options.resume and there), None
     if resume:
         from mpisign.engine import resuming
 
@@ -156,10 +156,10 @@ def _prepared(options: argparse.Namespace, ranks: "Ranks") -> "tuple[Plan, range
     if options.on_failure == "continue":
         from mpisign.engine import elastic
 
-        ranks.together(lambda: elastic.refuse_where_impossible(ranks, experiment.exchange))
-    plan = ranks.together(lambda: _plan(options, experiment, ranks))
+        ranks.raise_collectively(lambda: elastic.refuse_where_impossible(ranks, experiment.exchange))
+    plan = ranks.raise_collectively(lambda: _plan(options, experiment, ranks))
     if resume:
-        ranks.together(lambda: resuming.refuse_other_data(options.output, earlier, plan))
+        ranks.raise_collectively(lambda: resuming.refuse_other_data(options.output, earlier, plan))
     return plan, repeats, resume
 
 
@@ -180,23 +180,25 @@ def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
 
 
 def _checked_output(options: argparse.Namespace) -> bool:
-    """Whether there is one already; raises BadInput where it cannot be written."""
+    """Whether there is one already; raises InputError where it cannot be written."""
     instead = "give --resume to go on with it, or --overwrite to replace it"
     check_output(options.output, options.overwrite or options.resume, instead)
     there: bool = options.output.exists()
     if there and options.output.samefile(options.job):
-        raise BadInput(str(options.output), "expected another output than the job file itself")
+        raise InputError(str(options.output), "expected another output than the job file itself")
     return there
 
 
-def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Ranks") -> "Plan":
+def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communicator") -> "Plan":
     from mpisign.engine import planning
 
     try:
         return planning.plan(experiment, ranks)
-    except BadInput as error:
+    except InputError as error:
         on_the_line = options.exchange and error.key == "exchange"
-        raise BadInput(*(("--exchange", error.complaint) if on_the_line else (str(options.job), str(error)))) from None
+        raise InputError(
+            *(("--exchange", error.complaint) if on_the_line else (str(options.job), str(error)))
+        ) from None
 
 
 def _slice(text: str | None, repeats: int) -> range:
@@ -207,7 +209,7 @@ def _slice(text: str | None, repeats: int) -> range:
         chosen = range(int(first), int(last))
         if chosen and chosen.stop <= repeats:
             return chosen
-    raise BadInput("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
+    raise InputError("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
 
 
 def _rerun(options: argparse.Namespace) -> int:
@@ -217,10 +219,10 @@ def _rerun(options: argparse.Namespace) -> int:
 
     with StopSignals(), connect() as ranks, TemporaryDirectory() as folder:
         output = options.output or Path(folder) / "again.h5"
-        ranks.together(lambda: check_output(output, False, "give another name") if ranks.root else None)
+        ranks.raise_collectively(lambda: check_output(output, False, "give another name") if ranks.root else None)
         try:
             found = reproduce.rerun(options.file, output, ranks)
-        except Stopped as stop:
+        except StopRequested as stop:
             kept = options.output is not None and output.exists()
             stop.then = f"the same command starts again{f', once {output} is removed' if kept else ''}"
             raise
@@ -237,6 +239,6 @@ def _merge(options: argparse.Namespace) -> None:
 
     check_output(options.output, options.overwrite)
     if options.output.resolve() in (path.resolve() for path in options.inputs):
-        raise BadInput(str(options.output), "expected another output than the inputs")
+        raise InputError(str(options.output), "expected another output than the inputs")
     merging.merge(options.output, options.inputs, options.virtual)
     print(f"wrote {options.output}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from mpisign.arrays import Words
 from mpisign.comm.shared_arrays import Arrays, Opened, unshared
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 T = TypeVar("T")
 
@@ -25,12 +25,12 @@ def _nothing() -> None:
 
 
 class Agreed(Exception):
-    """A complaint of a rank that is elsewhere, raised inside `Ranks.together` on a rank that has none of its own.
+    """A complaint of another rank, raised inside `Communicator.raise_collectively` on a rank that has none of its own.
 
-    No BadInput: it is not about what is done there, and it has been agreed on.
+    No InputError: it is not about what is done there, and it has been agreed on.
     """
 
-    def __init__(self, complaint: BadInput):
+    def __init__(self, complaint: InputError):
         super().__init__(str(complaint))
         self.complaint = complaint
 
@@ -42,7 +42,7 @@ class Collective(NamedTuple):
     free: Callable[[], object] = _nothing
 
 
-class Ranks(ABC):
+class Communicator(ABC):
     """Who takes part: `size` ranks, of which this process is number `rank`; rank 0 is the root.
 
     library: MPI's name. threads: the level it was started at. members: the ranks of this one's node, its leader first.
@@ -72,19 +72,19 @@ class Ranks(ABC):
         """Overwrite `row` on every rank with the root's, once."""
         self._once(self.broadcast_of(row))
 
-    def together(self, step: Callable[[], T]) -> T:
-        """What step() gives on each rank; raises on every rank the first BadInput that it raises on any."""
+    def raise_collectively(self, step: Callable[[], T]) -> T:
+        """What step() gives on each rank; raises on every rank the first InputError that it raises on any."""
         complaint = None
         try:
             result = step()
         except Agreed as agreed:
             raise agreed.complaint from None
-        except BadInput as error:
+        except InputError as error:
             complaint = error
-        self.agree(complaint)
+        self.sync_errors(complaint)
         return result
 
-    def decided(self, answer: bool) -> bool:
+    def broadcast_bool(self, answer: bool) -> bool:
         """The root's answer, on every rank; every rank calls it."""
         row = np.array([answer], dtype=np.uint64)
         self.broadcast(row)
@@ -116,12 +116,12 @@ class Ranks(ABC):
 
     @property
     @abstractmethod
-    def node(self) -> "Ranks":
+    def node(self) -> "Communicator":
         """The ranks that share this one's memory."""
 
     @property
     @abstractmethod
-    def leaders(self) -> "Ranks | None":
+    def leaders(self) -> "Communicator | None":
         """The first ranks of all nodes; None on the other ranks."""
 
     @abstractmethod
@@ -141,7 +141,7 @@ class Ranks(ABC):
         return self.texts(platform.node())
 
     @abstractmethod
-    def agree(self, complaint: BadInput | None) -> None:
+    def sync_errors(self, complaint: InputError | None) -> None:
         """Raise on every rank the first complaint that any rank has; return when none has one."""
 
     @property
@@ -157,7 +157,7 @@ class Ranks(ABC):
         """Whether this error says that a rank was lost."""
         return False
 
-    def survivors(self) -> "tuple[Ranks, list[int]]":
+    def survivors(self) -> "tuple[Communicator, list[int]]":
         """The ranks that are left, to be used from now on, and which of these they were; each of them calls it."""
         raise NotImplementedError
 
@@ -171,7 +171,7 @@ class Ranks(ABC):
         """Leave together: nobody waits for a rank that failed."""
 
 
-class Alone(Ranks):
+class SerialCommunicator(Communicator):
     """One process, which is server and all workers. mpi4py is not imported."""
 
     rank, size, library, threads = 0, 1, "none (one process)", "none"
@@ -192,11 +192,11 @@ class Alone(Ranks):
         return unshared(opening)
 
     @property
-    def node(self) -> Ranks:
+    def node(self) -> Communicator:
         return self
 
     @property
-    def leaders(self) -> Ranks | None:
+    def leaders(self) -> Communicator | None:
         return self
 
     members: Sequence[int] = (0,)
@@ -211,7 +211,7 @@ class Alone(Ranks):
     def texts(self, own: str) -> list[str]:
         return [own]
 
-    def agree(self, complaint: BadInput | None) -> None:
+    def sync_errors(self, complaint: InputError | None) -> None:
         if complaint is not None:
             raise complaint
 

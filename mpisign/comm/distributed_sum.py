@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from mpisign.arrays import Floats, Words
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 
 
 class Segments:
     """One quantity of `columns` numbers that is a sum over `count` segments."""
 
-    def __init__(self, count: int, ranks: Ranks, columns: int):
+    def __init__(self, count: int, ranks: Communicator, columns: int):
         self._ranks, self._count = ranks, count
         per_rank = -(-count // ranks.size)
         first = min(ranks.rank * per_rank, count)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.process_rank import RANK_VARIABLES
 
 PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_LOCAL")
@@ -41,8 +41,8 @@ def launch(
     """`mpiexec -n RANKS COMMAND`, to its end, whatever its status; its output is captured as text.
 
     timeout: seconds. scripted: with the settings of `environment`; otherwise as a plain `mpiexec` in this shell. extra:
-    variables of the environment. Raises BadInput where there is no mpiexec, and subprocess.TimeoutExpired when it takes
-    longer; its ranks are ended then.
+    variables of the environment. Raises InputError where there is no mpiexec, and subprocess.TimeoutExpired when it
+    takes longer; its ranks are ended then.
     """
     line = [str(mpiexec()), "-n", str(ranks), *command]
     surroundings = environment(ranks, os.environ) if scripted else _kept(os.environ)
@@ -59,11 +59,11 @@ def launch(
 
 
 def mpiexec() -> Path:
-    """The launcher beside this interpreter, where an MPI's wheel puts it, or else on PATH; raises BadInput."""
+    """The launcher beside this interpreter, where an MPI's wheel puts it, or else on PATH; raises InputError."""
     beside = Path(sys.executable).parent / "mpiexec"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("mpiexec")
     if found is None:
-        raise BadInput("launcher", f"expected mpiexec beside {sys.executable} or on PATH, found none")
+        raise InputError("launcher", f"expected mpiexec beside {sys.executable} or on PATH, found none")
     return Path(found)
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.comm.communicator import Agreed, Collective, Ranks
+from mpisign.comm.communicator import Agreed, Collective, Communicator
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, room, unshared
-from mpisign.config.validation import BadInput, advised, described
+from mpisign.config.validation import InputError, advised, described
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -40,7 +40,7 @@ _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
 
 
-class World(Ranks):
+class MPICommunicator(Communicator):
     """The ranks of an MPI communicator. `node`: those that share memory, when it is not for MPI to say."""
 
     def __init__(self, communicator: "MPI.Intracomm", node: "MPI.Intracomm | None" = None):
@@ -54,14 +54,14 @@ class World(Ranks):
         self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
 
     @cached_property
-    def node(self) -> "World":
+    def node(self) -> "MPICommunicator":
         split = self._given_node or self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED)
-        return World(self._mpi.Intracomm(split))
+        return MPICommunicator(self._mpi.Intracomm(split))
 
     @cached_property
-    def leaders(self) -> "World | None":
+    def leaders(self) -> "MPICommunicator | None":
         communicator = self._communicator.Split(0 if self.node.root else self._mpi.UNDEFINED)
-        return World(self._mpi.Intracomm(communicator)) if self.node.root else None
+        return MPICommunicator(self._mpi.Intracomm(communicator)) if self.node.root else None
 
     @cached_property
     def members(self) -> list[int]:  # type: ignore[override]
@@ -83,10 +83,10 @@ class World(Ranks):
         return lent[:count], lambda: self._idle.append(lent)
 
     def _window(self, count: int) -> Words:
-        """Words that this rank's node has in common, until it leaves; raises BadInput where there is no room."""
+        """Words that this rank's node has in common, until it leaves; raises InputError where there is no room."""
         if not self._fits(count):
             need = f"no room on a node for {8 * count} bytes that its ranks share"
-            raise BadInput(str(SHARED), f"{need}; {TO_DO}, or take --exchange server")
+            raise InputError(str(SHARED), f"{need}; {TO_DO}, or take --exchange server")
         node = self.node
         window = self._mpi.Win.Allocate_shared(8 * count if node.root else 0, 1, comm=node._communicator)
         self._windows.append(window)
@@ -127,7 +127,7 @@ class World(Ranks):
 
     def _persistent(self, name: str, *arguments: object) -> Collective:
         request = getattr(self._communicator, f"{name}_init")(*arguments)
-        return Collective(lambda: (request.Start(), request.Wait()), request.Free)
+        return Collective(lambda: (request.InitialPoint(), request.Wait()), request.Free)
 
     @cached_property
     def persistent(self) -> bool:
@@ -168,8 +168,8 @@ class World(Ranks):
         if ULFM:
             return unshared(opening)
         try:
-            self.agree(None)  # meets the ranks that have a complaint already and do not come here
-        except BadInput as error:
+            self.sync_errors(None)  # meets the ranks that have a complaint already and do not come here
+        except InputError as error:
             raise Agreed(error) from None
         layout, fill = self._first_of(opening)
         count = -(-_offsets(layout)[-1] // 8)
@@ -177,15 +177,15 @@ class World(Ranks):
             if self.root:
                 line = f"{SHARED} has no room for {8 * count} bytes of data: each rank keeps a copy of its own; {TO_DO}"
                 print(f"mpisign: {line}", file=sys.stderr, flush=True)
-            return self.together(lambda: unshared(opening))
+            return self.raise_collectively(lambda: unshared(opening))
         arrays = _carve(self._window(count), layout)
         complaint = None
         try:
             if fill is not None:
                 fill(arrays)
-        except BadInput as error:
+        except InputError as error:
             complaint = error
-        self.agree(complaint)
+        self.sync_errors(complaint)
         return arrays
 
     def _first_of(self, opening: Callable[[], Opened]) -> tuple[Layout, Callable[[Arrays], None] | None]:
@@ -194,9 +194,9 @@ class World(Ranks):
         try:
             if self.node.root:
                 layout, fill = opening()
-        except BadInput as error:
+        except InputError as error:
             complaint = error
-        self.agree(complaint)
+        self.sync_errors(complaint)
         return self.node._communicator.bcast(layout), fill
 
     def processes(self) -> list[int]:
@@ -209,11 +209,11 @@ class World(Ranks):
     def whole(self) -> bool:
         return not self._communicator.Is_revoked()
 
-    def agree(self, complaint: BadInput | None) -> None:
+    def sync_errors(self, complaint: InputError | None) -> None:
         failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
         if failing < self.size:
             parts = None if complaint is None else (complaint.key, complaint.complaint)
-            raise BadInput(*self._communicator.bcast(parts, root=failing))
+            raise InputError(*self._communicator.bcast(parts, root=failing))
 
     def cannot_survive(self) -> str:
         if not self.library.startswith("Open MPI"):
@@ -226,14 +226,14 @@ class World(Ranks):
         kinds = (mpi.ERR_PROC_FAILED, mpi.ERR_PROC_FAILED_PENDING, mpi.ERR_REVOKED, mpi.ERR_OTHER)
         return isinstance(error, self._mpi.Exception) and error.Get_error_class() in kinds
 
-    def survivors(self) -> "tuple[World, list[int]]":
+    def survivors(self) -> "tuple[MPICommunicator, list[int]]":
         """Those who are still in a collective call are called out of it by the revocation."""
         late = Timer(_AGREEING, self._give_up)
         late.daemon = True
         late.start()
         if not self._communicator.Is_revoked():
             self._communicator.Revoke()
-        left = World(self._mpi.Intracomm(self._communicator.Shrink()))
+        left = MPICommunicator(self._mpi.Intracomm(self._communicator.Shrink()))
         were = left._communicator.allgather(self.rank)
         late.cancel()
         return left, were
@@ -247,8 +247,8 @@ class World(Ranks):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """An error that not every rank has (anything but BadInput) ends all of them, at once."""
-        if error is not None and not isinstance(error, BadInput | SystemExit):
+        """An error that not every rank has (anything but InputError) ends all of them, at once."""
+        if error is not None and not isinstance(error, InputError | SystemExit):
             self._abort(error)
         for window in self._windows:
             window.Free()

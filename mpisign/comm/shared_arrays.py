@@ -21,7 +21,7 @@ Opened: TypeAlias = tuple[Layout, Callable[[Arrays], None]]
 """What arrays there will be, and what fills them in place."""
 
 Share: TypeAlias = Callable[[Callable[[], Opened]], Arrays]
-"""share(open) gives the filled arrays, to be read only; every rank calls it. Raises BadInput on all ranks if open or
+"""share(open) gives the filled arrays, to be read only; every rank calls it. Raises InputError on all ranks if open or
 fill does on one."""
 
 

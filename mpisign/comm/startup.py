@@ -4,25 +4,25 @@ import os
 import sys
 import time
 
-from mpisign.comm.communicator import Alone, Ranks
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import Communicator, SerialCommunicator
+from mpisign.config.validation import InputError
 from mpisign.process_rank import first_process
 
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
-def connect() -> Ranks:
+def connect() -> Communicator:
     """The ranks that this process was started with: MPI's where a launcher or `-m mpi4py` says so.
 
-    Raises BadInput where a launcher started several processes and the MPI library believes that each is alone:
+    Raises InputError where a launcher started several processes and the MPI library believes that each is alone:
     all of them would compute the same and write the same file.
     """
     started = _started()
     if started == 1 and "mpi4py" not in sys.modules:
-        return Alone()
+        return SerialCommunicator()
     ranks = _world(started)
     if started > 1 and ranks.size == 1:
-        raise BadInput(
+        raise InputError(
             "launcher",
             f"it started {started} processes, but each is alone to mpi4py's library ({ranks.library}); "
             "expected the mpirun or srun --mpi type of that same library",
@@ -36,12 +36,12 @@ def leave() -> None:
         return
     try:
         ranks = connect()
-    except BadInput:  # the ranks cannot meet: the first one has a second to speak
+    except InputError:  # the ranks cannot reach each other: the first one has a second to speak
         time.sleep(0 if first_process() else 1)
     else:
         if not ranks.whole:  # Open MPI's Finalize waits for ranks that are lost, once in forty times for ever
             return
-        ranks.agree(None)
+        ranks.sync_errors(None)
     if "mpi4py.MPI" in sys.modules:
         sys.modules["mpi4py.MPI"].Finalize()
 
@@ -52,13 +52,13 @@ def _started() -> int:
     return max(int(size) if size.isdecimal() else 1 for size in sizes)
 
 
-def _world(started: int) -> Ranks:
+def _world(started: int) -> Communicator:
     try:
         # At mpi4py's own thread level, MPI_THREAD_MULTIPLE: at a lower one MPICH's waiting ranks spin without yielding,
         # which makes an iteration a hundred times slower where ranks share cores.
         import mpi4py
 
-        from mpisign.comm.mpi import ULFM, World
+        from mpisign.comm.mpi import ULFM, MPICommunicator
 
         if ULFM:
             mpi4py.rc.finalize = False  # `leave` ends MPI, unless a rank was lost; the end of the process does not
@@ -66,5 +66,5 @@ def _world(started: int) -> Ranks:
     except (ImportError, RuntimeError) as error:
         what = f"mpi4py cannot load MPI: {error}; mpisign doctor says what to install"
         key, what = ("launcher", f"it started {started} processes, but {what}") if started > 1 else ("", what)
-        raise BadInput(key, what) from None
-    return World(MPI.COMM_WORLD)
+        raise InputError(key, what) from None
+    return MPICommunicator(MPI.COMM_WORLD)

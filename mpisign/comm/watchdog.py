@@ -1,4 +1,4 @@
-"""A rank that is killed cannot say so, and the launcher ends the others before they can: a witness says it.
+"""A rank that is killed cannot say so, and the launcher ends the others before they can: a watchdog says it.
 
 The first rank of each machine starts one, in a session of its own, which no launcher ends with the ranks. It sleeps on
 Linux's pidfds, and reads where the ranks were from a page of memory that they share.
@@ -16,9 +16,9 @@ from typing import Self
 import numpy as np
 
 from mpisign.comm import watchdog_process
-from mpisign.comm.communicator import Ranks
-from mpisign.config.validation import BadInput
-from mpisign.engine.checkpointing import Stopped
+from mpisign.comm.communicator import Communicator
+from mpisign.comm.stop_signals import StopRequested
+from mpisign.config.validation import InputError
 
 _TEXT = 512
 """Bytes for what the ranks do."""
@@ -31,7 +31,7 @@ class Watch:
     processes, nobody watches.
     """
 
-    def __init__(self, ranks: Ranks, watched: bool = True):
+    def __init__(self, ranks: Communicator, watched: bool = True):
         self._ranks = ranks
         self._processes = dict(zip(ranks.members, ranks.processes(), strict=True)) if watched else {ranks.rank: 0}
         page = self._shared_page() if len(self._processes) > 1 and _has_pidfd() else None
@@ -57,8 +57,8 @@ class Watch:
             row[0] = self._descriptor
         self._ranks.node.broadcast(row)
         try:
-            return self._ranks.node.together(lambda: self._opened(*row))
-        except BadInput:
+            return self._ranks.node.raise_collectively(lambda: self._opened(*row))
+        except InputError:
             self._close_descriptor()
             return None
 
@@ -66,11 +66,11 @@ class Watch:
         page = Path(f"/proc/{next(iter(self._processes.values()))}/fd/{descriptor}")
         try:
             if f"mpisign-{token} " not in f"{page.readlink()} ":
-                raise BadInput("", "another file")
+                raise InputError("", "another file")
             with page.open("r+b") as file:
                 return mmap.mmap(file.fileno(), self._size)
         except OSError as error:
-            raise BadInput("", str(error)) from None
+            raise InputError("", str(error)) from None
 
     def _close_descriptor(self) -> None:
         if self._ranks.node.root:
@@ -89,7 +89,7 @@ class Watch:
     def __enter__(self) -> Self:
         if self._watched and self._ranks.node.root:
             pairs = (f"{rank}:{process}" for rank, process in self._processes.items())
-            self._witness = subprocess.Popen(
+            self._watchdog = subprocess.Popen(
                 [sys.executable, "-I", "-S", watchdog_process.__file__, str(self._descriptor), *pairs],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -102,11 +102,11 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        here = error is None or isinstance(error, BadInput | Stopped)
+        here = error is None or isinstance(error, InputError | StopRequested)
         self._line[0] = watchdog_process.LEFT if here else watchdog_process.FAILED
         if here and self._watched and self._ranks.node.root:
-            self._witness.kill()
-            self._witness.wait()
+            self._watchdog.kill()
+            self._watchdog.wait()
 
 
 def _has_pidfd() -> bool:

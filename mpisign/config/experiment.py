@@ -1,7 +1,7 @@
 """A job file (TOML) as frozen settings: what to run, nothing that runs.
 
 Unknown keys, wrong types and impossible values are refused with the key's path, before anything is made.
-What a kind of problem, oracle, start, method or step takes besides is checked where that kind lives.
+What a kind of problem, oracle, start, method or step takes besides is checked where that kind is defined.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from mpisign.config.validation import BadInput, Count, make, refuse_unknown, settings, shown
+from mpisign.config.validation import Count, InputError, make, refuse_unknown, settings, shown
 
 Table = dict[str, Any]
 
@@ -65,7 +65,7 @@ class Run:
 class Experiment:
     """One problem, and the runs that are compared on it.
 
-    exchange: how messages meet (`mpisign.aggregation.exchange_registry`, or "auto"), which changes no trajectory.
+    exchange: how messages travel (`mpisign.aggregation.exchange_registry`, or "auto"), which changes no trajectory.
     text: the job file as it was read; overrides: what --set changed in it.
     """
 
@@ -93,39 +93,39 @@ _TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle"
 def read(path: Path, overrides: list[str] | None = None) -> Experiment:
     """The experiment in the job file at `path`, after `overrides` such as ``runs.0.step.alpha=0.1``.
 
-    Raises BadInput, naming the file and the key.
+    Raises InputError, naming the file and the key.
     """
     try:
         return parse(_text(path), overrides or [], name=path.stem)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadInput(str(path), f"cannot read this job file: {reason}") from None
-    except BadInput as error:
-        raise BadInput(str(path), str(error)) from None
+        raise InputError(str(path), f"cannot read this job file: {reason}") from None
+    except InputError as error:
+        raise InputError(str(path), str(error)) from None
 
 
 def _text(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise BadInput("", f"expected a job file of at most {_MOST_BYTES >> 20} MB")
+        raise InputError("", f"expected a job file of at most {_MOST_BYTES >> 20} MB")
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
 def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
-    """The experiment in a job file's text; raises BadInput, naming the key."""
+    """The experiment in a job file's text; raises InputError, naming the key."""
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
-        raise BadInput("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
+        raise InputError("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
     for override in overrides:
         _override(document, override)
     _check_values(document)
     refuse_unknown(document, sorted(_TOP), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
     if not tables["problem"]:
-        raise BadInput("problem", "missing; expected a table with the key kind")
+        raise InputError("problem", "missing; expected a table with the key kind")
     return make(
         Experiment,
         {
@@ -156,7 +156,7 @@ def difference(one: Experiment, other: Experiment) -> str | None:
 
 
 def _deciding(experiment: Experiment) -> Table:
-    """What the trajectories depend on: all but what it is called, how it was written, and how messages meet."""
+    """What the trajectories depend on: all but what it is called, how it was written, and how messages travel."""
     table = asdict(experiment)
     for key in ("name", "text", "overrides", "exchange"):
         del table[key]
@@ -177,7 +177,7 @@ def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
 
 
 def _check_values(document: Table) -> None:
-    """Every key, tables and lists included, without recursion; raises BadInput for what TOML's readers do not share.
+    """Every key, tables and lists included, without recursion; raises InputError for what TOML's readers do not share.
 
     An integer has 64 bits (TOML 1.0), and so it has in the trajectory file.
     """
@@ -185,9 +185,9 @@ def _check_values(document: Table) -> None:
     while left:
         path, value, depth = left.pop()
         if depth > _DEEPEST:
-            raise BadInput(path, f"expected at most {_DEEPEST} tables and lists within one another")
+            raise InputError(path, f"expected at most {_DEEPEST} tables and lists within one another")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise BadInput(path, f"expected an integer of at least -2^63 and less than 2^63, got {shown(value)}")
+            raise InputError(path, f"expected an integer of at least -2^63 and less than 2^63, got {shown(value)}")
         if isinstance(value, dict | list):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
@@ -196,7 +196,7 @@ def _check_values(document: Table) -> None:
 def _table(document: Table, key: str) -> Table:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise BadInput(key, f"expected a table, got {shown(table)}")
+        raise InputError(key, f"expected a table, got {shown(table)}")
     return table
 
 
@@ -208,7 +208,7 @@ def _log(table: Table) -> Log:
 def _runs(document: Table, oracle: Table) -> list[Run]:
     tables = document.get("runs")
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise BadInput("runs", "expected one or more [[runs]] tables")
+        raise InputError("runs", "expected one or more [[runs]] tables")
     shared = {"oracle": oracle or {"kind": "full"}}
     if "iterations" in document:
         shared["iterations"] = document["iterations"]
@@ -216,7 +216,7 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
     labels = [run.label for run in runs]
     for index, label in enumerate(labels):
         if label in labels[:index]:
-            raise BadInput(
+            raise InputError(
                 f"runs.{index}.label", f"{shown(label)} is the label of an earlier run; labels differ: give it its own"
             )
     return runs
@@ -230,7 +230,7 @@ def _run(table: Table, shared: Table, path: str) -> Run:
         "label", table["method"] if isinstance(table.get("method"), str) else path
     )  # a missing one is refused by the registry
     if "iterations" not in arguments:
-        raise BadInput(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
+        raise InputError(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
     return make(Run, arguments, path)
 
 
@@ -238,7 +238,7 @@ def _override(document: Table, override: str) -> None:
     """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
     path, equals, value = override.partition("=")
     if not equals or not path.strip():
-        raise BadInput("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {shown(override)}")
+        raise InputError("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {shown(override)}")
     node: Any = document
     *parents, last = path.strip().split(".")
     for part in parents:
@@ -262,4 +262,4 @@ def _child(node: Any, part: str, override: str) -> Any:
     if isinstance(node, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
         return node[int(part)]
     why = f"that list has {len(node)}, numbered from 0" if isinstance(node, list) else "what is there is no table"
-    raise BadInput("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")
+    raise InputError("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")

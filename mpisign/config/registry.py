@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from mpisign.config.validation import BadInput, closest, make, refuse_unknown, shown
+from mpisign.config.validation import InputError, closest, make, refuse_unknown, shown
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Registry(Collection[str], Generic[T]):
     """
 
     def __init__(self, sort: str, base: type[object], **makers: Callable[..., T]):
-        self.sort, self._base = sort, base
+        self.sort, self.base = sort, base
         self._makers = {name.replace("_", "-"): maker for name, maker in makers.items()}
 
     def __iter__(self) -> Iterator[str]:
@@ -34,7 +34,7 @@ class Registry(Collection[str], Generic[T]):
         return name in list(iter(self))
 
     def __getitem__(self, name: str) -> Callable[..., T]:
-        """The maker called `name`; raises BadInput when there is none."""
+        """The maker called `name`; raises InputError when there is none."""
         if name in self._makers:
             return self._makers[name]
         for point in _installed(self.sort):
@@ -42,7 +42,11 @@ class Registry(Collection[str], Generic[T]):
                 return self._loaded(point)
         if ":" in name:
             return self._from_path(name)
-        raise BadInput("", f"no {self.sort.removesuffix('s')} called {shown(name)}; {closest(name, list(self))}")
+        raise InputError("", f"no {self.sort.removesuffix('s')} called {shown(name)}; {closest(name, list(self))}")
+
+    def built_in(self, name: str) -> Callable[..., T] | None:
+        """Return the maker of this name that the package itself has, None for one that is installed."""
+        return self._makers.get(name)
 
     def make(
         self, table: Mapping[str, object], path: str, kind: str = "kind", also: Iterable[str] = (), **given: object
@@ -52,24 +56,24 @@ class Registry(Collection[str], Generic[T]):
         also: keys that may stand beside these, for the hint after an unknown one. given: what a maker gets that asks
         for it, and that no table may hold.
 
-        Raises BadInput, naming the key below `path`.
+        Raises InputError, naming the key below `path`.
         """
         name = table.get(kind)
         if not isinstance(name, str):
             found = f"got {shown(name)}" if kind in table else "it is missing"
-            raise BadInput(f"{path}.{kind}", f"expected one of {', '.join(self)}; {found}")
+            raise InputError(f"{path}.{kind}", f"expected one of {', '.join(self)}; {found}")
         try:
             maker = self[name]
-        except BadInput as error:
-            raise BadInput(f"{path}.{kind}", error.complaint) from None
+        except InputError as error:
+            raise InputError(f"{path}.{kind}", error.complaint) from None
         arguments = {key: value for key, value in table.items() if key != kind}
         asked = inspect.signature(maker).parameters
         refuse_unknown(arguments, [*(key for key in asked if key not in given), *also], path, name)
         arguments |= {key: value for key, value in given.items() if key in asked}
         _refuse_missing(asked.values(), arguments, path)
         made = make(maker, arguments, path)
-        if not isinstance(made, self._base):
-            raise BadInput(f"{path}.{kind}", f"expected what {shown(name)} makes to be of class {self._base.__name__}")
+        if not isinstance(made, self.base):
+            raise InputError(f"{path}.{kind}", f"expected what {shown(name)} makes to be of class {self.base.__name__}")
         return made
 
     def filled(self, table: Mapping[str, object], kind: str = "kind") -> dict[str, object]:
@@ -86,14 +90,14 @@ class Registry(Collection[str], Generic[T]):
         for name in self:
             try:
                 yield name, (inspect.getdoc(self[name]) or "").partition("\n")[0]
-            except BadInput as error:
+            except InputError as error:
                 yield name, str(error)
 
     def _loaded(self, point: EntryPoint) -> Callable[..., T]:
         try:
             return point.load()  # type: ignore[no-any-return]
         except Exception as error:  # a module may raise anything when it is imported
-            raise BadInput("", f"{shown(point.name)}, installed as {point.value}: {_reason(error)}") from None
+            raise InputError("", f"{shown(point.name)}, installed as {point.value}: {_reason(error)}") from None
 
     def _from_path(self, name: str) -> Callable[..., T]:
         """What a dotted path names, which was not called yet; importing it runs that module, as any import does."""
@@ -104,18 +108,18 @@ class Registry(Collection[str], Generic[T]):
             fits = self._fits(maker)
         except Exception as error:  # a module may raise anything when it is imported
             wanted = f"expected package.module:Name, {self._wanted()}"
-            raise BadInput("", f"{wanted}; {shown(name)}: {_reason(error)}") from None
+            raise InputError("", f"{wanted}; {shown(name)}: {_reason(error)}") from None
         if not fits:
-            raise BadInput("", f"expected package.module:Name, {self._wanted()}; {shown(name)} is none")
+            raise InputError("", f"expected package.module:Name, {self._wanted()}; {shown(name)} is none")
         return maker
 
     def _fits(self, maker: Callable[..., T]) -> bool:
         """Whether it says that it makes one of these: nothing else that a file names is ever called."""
         made = maker if inspect.isclass(maker) else typing.get_type_hints(maker).get("return")
-        return inspect.isclass(made) and issubclass(made, self._base)
+        return inspect.isclass(made) and issubclass(made, self.base)
 
     def _wanted(self) -> str:
-        base = self._base.__name__
+        base = self.base.__name__
         return f"a subclass of {base}, or a function whose annotation says that it returns one"
 
 
@@ -129,7 +133,7 @@ def _refuse_missing(asked: Iterable[inspect.Parameter], arguments: Mapping[str, 
     for parameter in asked:
         named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         if named and parameter.default is parameter.empty and parameter.name not in arguments:
-            raise BadInput(f"{path}.{parameter.name}", "missing, and it has no default")
+            raise InputError(f"{path}.{parameter.name}", "missing, and it has no default")
 
 
 @cache

@@ -33,7 +33,7 @@ _LONGEST = 500
 """Letters of a key that are shown; it may have been given with millions."""
 
 
-class BadInput(ValueError):
+class InputError(ValueError):
     """What a user gave does not fit: the command prints it as one line and exits with status 2.
 
     key: the path of the offending key, such as ``runs.0.step.alpha``, or a file's name, or "".
@@ -45,9 +45,9 @@ class BadInput(ValueError):
         super().__init__(f"{named}: {complaint}" if key else complaint)
         self.key, self.complaint = key, complaint
 
-    def inside(self, path: str) -> "BadInput":
+    def inside(self, path: str) -> "InputError":
         """The same complaint, its key seen from one level further out."""
-        return BadInput(f"{path}.{self.key}" if self.key else path, self.complaint)
+        return InputError(f"{path}.{self.key}" if self.key else path, self.complaint)
 
 
 def described(error: BaseException) -> str:
@@ -78,15 +78,15 @@ def checked(function: F) -> F:
 def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
     """maker(**table), with every complaint made to name its key below `path`.
 
-    Raises BadInput for what `maker` refuses: where it is decorated with `settings` or `checked`, an unknown or missing
-    key, or a wrong type; and where it raises BadInput itself, an impossible value.
+    Raises InputError for what `maker` refuses: where it is decorated with `settings` or `checked`, an unknown or
+    missing key, or a wrong type; and where it raises InputError itself, an impossible value.
     """
     try:
         return maker(**table)
     except ValidationError as error:
         key, complaint = _first(error)
-        raise BadInput(key, complaint).inside(path) if path else BadInput(key, complaint) from None
-    except BadInput as error:
+        raise InputError(key, complaint).inside(path) if path else InputError(key, complaint) from None
+    except InputError as error:
         raise (error.inside(path) if path else error) from None
 
 
@@ -98,11 +98,11 @@ def closest(name: str, known: list[str]) -> str:
 
 
 def refuse_unknown(table: Mapping[str, object], known: list[str], path: str, name: str = "") -> None:
-    """Raises BadInput for a key that is not known; name: whose keys they are, where it may take none."""
+    """Raises InputError for a key that is not known; name: whose keys they are, where it may take none."""
     for key in table:
         if key not in known:
             hint = closest(key, known) if known else f"{name} takes no keys"
-            raise BadInput(f"{path}.{key}" if path else key or '""', f"unknown key; {hint}")
+            raise InputError(f"{path}.{key}" if path else key or '""', f"unknown key; {hint}")
 
 
 def shown(value: object) -> str:
@@ -150,7 +150,7 @@ def _first(error: ValidationError) -> tuple[str, str]:
     # A part in brackets is no key: it is the tag of one member of a union.
     key = ".".join(str(part) for part in detail["loc"] if not re.fullmatch(r"\[.*\]", str(part)))
     cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, BadInput):  # raised by __post_init__, where pydantic knows no key
+    if isinstance(cause, InputError):  # raised by __post_init__, where pydantic knows no key
         return cause.key, cause.complaint
     match detail["type"]:
         case "unexpected_keyword_argument" | "unexpected_positional_argument":

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from mpisign.comm.communicator import Ranks
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import Communicator
+from mpisign.config.validation import InputError
 from mpisign.progress import Progress
-from mpisign.storage.output_file import claim, part_of, replace_durably
+from mpisign.storage.output_file import lock_output, part_of, replace_durably
 
 _LOCK = "lock"
 
 
-class Work:
+class ChunkStore:
     """The folder of unfinished work beside `output`; every rank has one."""
 
     def __init__(self, output: Path):
@@ -31,10 +31,10 @@ class Work:
         self._label = self.folder / "made-from"
 
     @contextmanager
-    def claimed(self, ranks: Ranks, check: Callable[[], None]) -> Iterator[None]:
+    def claimed(self, ranks: Communicator, check: Callable[[], None]) -> Iterator[None]:
         """While this lasts, no other job makes the output; every rank calls it. check: what the root does before.
 
-        Raises BadInput, on every rank, for what `check` complains of, where another job makes the output, and where
+        Raises InputError, on every rank, for what `check` complains of, where another job makes the output, and where
         the folder cannot be.
         """
         with ExitStack() as stack:
@@ -43,30 +43,31 @@ class Work:
                 check()
                 stack.enter_context(self._locked(new=not self.output.exists()))
 
-            self.together(ranks, lambda: lock() if ranks.root else None)
+            self.raise_collectively(ranks, lambda: lock() if ranks.root else None)
             yield
 
     @contextmanager
     def _locked(self, new: bool) -> Iterator[None]:
         if self.folder.exists() and not self.folder.is_dir():
             what = "expected a folder with unfinished work of mpisign, or none; remove this file if no job writes it"
-            raise BadInput(str(self.folder), what)
+            raise InputError(str(self.folder), what)
         try:
-            with claim(self.output, new, self.folder / _LOCK):
+            with lock_output(self.output, new, self.folder / _LOCK):
                 yield
         finally:
             with suppress(OSError):  # unless something is kept, or the next job has it already
                 self.folder.rmdir()
 
     def take_up(self, made_from: str) -> None:
-        """Keep the chunks that were made from the same, remove others. Raises BadInput when the folder is not ours."""
+        """Keep the chunks that were made from the same, remove others. Raises InputError when the folder is not
+        ours."""
         if self._label.is_file() and self._label.read_text() != made_from:
             self.remove()
         if self._label.is_file():
             return
         unfinished = self._label.with_suffix(".tmp")
         if any(path.name not in (_LOCK, unfinished.name) for path in self.folder.iterdir()):
-            raise BadInput(str(self.folder), "expected a folder with unfinished work of mpisign, or none")
+            raise InputError(str(self.folder), "expected a folder with unfinished work of mpisign, or none")
         unfinished.write_text(made_from)
         replace_durably(unfinished, self._label)
 
@@ -107,21 +108,26 @@ class Work:
     def _path(self, chunk: int) -> Path:
         return self.folder / f"{chunk:06d}"
 
-    def together(self, ranks: Ranks, step: Callable[[], None]) -> None:
+    def raise_collectively(self, ranks: Communicator, step: Callable[[], None]) -> None:
         """Take a step on every rank; raise everywhere what the first of them complains of."""
-        ranks.together(lambda: self._complaining(step))
+        ranks.raise_collectively(lambda: self._complaining(step))
 
     def _complaining(self, step: Callable[[], None]) -> None:
-        """Take a step; what the system refuses is a BadInput."""
+        """Take a step; what the system refuses is a InputError."""
         try:
             step()
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
             kept = f"; what is done is kept in {self.folder}, the same command goes on" if self._label.is_file() else ""
-            raise BadInput(str(error.filename or self.output), f"{reason}{kept}") from None
+            raise InputError(str(error.filename or self.output), f"{reason}{kept}") from None
 
     def all_chunks(
-        self, ranks: Ranks, chunks: int, make: Callable[[int], None], look: Callable[[], None], progress: Progress
+        self,
+        ranks: Communicator,
+        chunks: int,
+        make: Callable[[int], None],
+        look: Callable[[], None],
+        progress: Progress,
     ) -> None:
         """Make the chunks that are not done, one a rank in each round; `look` at those of the rounds before.
 
@@ -134,5 +140,5 @@ class Work:
                 if chunk < chunks and not self.done(chunk):
                     make(chunk)
 
-            self.together(ranks, step)
+            self.raise_collectively(ranks, step)
             progress.show(min(first + ranks.size, chunks))

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.progress import Progress
 from mpisign.storage.output_file import replace_durably
 
@@ -37,7 +37,7 @@ _BLOCK_BYTES = 2**20
 def opener(path: Path) -> Callable[[Any], Any] | None:
     """What reads the file when it is compressed by bzip2, xz or gzip (zstd where Python has it); None when it is not.
 
-    Raises BadInput, key the path, for what is packed or written in another way.
+    Raises InputError, key the path, for what is packed or written in another way.
     """
     with path.open("rb") as file:
         first = file.read(6)
@@ -46,14 +46,16 @@ def opener(path: Path) -> Callable[[Any], Any] | None:
             return reader
     for magic, what in _OTHERS.items():
         if first.startswith(magic):
-            raise BadInput(str(path), f"expected LIBSVM text, plain or compressed by bzip2, xz or gzip; this is {what}")
+            raise InputError(
+                str(path), f"expected LIBSVM text, plain or compressed by bzip2, xz or gzip; this is {what}"
+            )
     return None
 
 
 def decompress(source: Path, target: Path, progress: Progress) -> None:
     """Write the content of a compressed source; `target` is there when it is whole, and never before.
 
-    Raises BadInput, key `source`, when the source is cut off or damaged, OSError when the target cannot be written.
+    Raises InputError, key `source`, when the source is cut off or damaged, OSError when the target cannot be written.
     """
     unfinished = target.with_suffix(".tmp")
     open_source = opener(source)
@@ -66,11 +68,11 @@ def decompress(source: Path, target: Path, progress: Progress) -> None:
 
 
 def content(path: Path, most: int) -> bytes:
-    """What is in a file, plain or compressed; raises BadInput, key the path, for more than `most` bytes."""
+    """What is in a file, plain or compressed; raises InputError, key the path, for more than `most` bytes."""
     with (opener(path) or _plain)(path) as reader:
         found = _read(reader, path, most + 1)
     if len(found) > most:
-        raise BadInput(str(path), f"more than {most >> 20} MB of text; mpisign data convert first")
+        raise InputError(str(path), f"more than {most >> 20} MB of text; mpisign data convert first")
     return found
 
 
@@ -85,4 +87,4 @@ def _read(reader: Any, source: Path, size: int = _BLOCK_BYTES) -> bytes:
     except _DAMAGED as error:
         refused = error.strerror if isinstance(error, OSError) else None  # by the system; decompressors give no number
         damaged = f"this compressed file is cut off or damaged: {error}"
-        raise BadInput(str(source), f"cannot read this file: {refused}" if refused else damaged) from None
+        raise InputError(str(source), f"cannot read this file: {refused}" if refused else damaged) from None

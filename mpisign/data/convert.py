@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from mpisign.comm.communicator import Ranks
-from mpisign.config.validation import BadInput, in_utf8
+from mpisign.comm.communicator import Communicator
+from mpisign.config.validation import InputError, in_utf8
 from mpisign.data import compression
-from mpisign.data.chunks import Work
+from mpisign.data.chunks import ChunkStore
 from mpisign.data.csr import row_norms
 from mpisign.data.file import DataWriter, Layout
 from mpisign.data.libsvm import Text
-from mpisign.data.tally import Tally
+from mpisign.data.tally import DatasetSummary
 from mpisign.progress import Progress
 from mpisign.storage.output_file import check_output
 
@@ -35,28 +35,28 @@ class Wanted(NamedTuple):
     overwrite: bool = False
 
 
-def convert(source: Path, output: Path, wanted: Wanted, ranks: Ranks) -> None:
+def convert(source: Path, output: Path, wanted: Wanted, ranks: Communicator) -> None:
     """Make the data file `output` from LIBSVM text, plain or compressed by bzip2, xz or gzip.
 
-    Raises BadInput, on every rank, where the output cannot be written, another job makes it, or the source is refused;
-    the unfinished work of a refused source is removed, that of a full disk is kept for the next time.
+    Raises InputError, on every rank, where the output cannot be written, another job makes it, or the source is
+    refused; the unfinished work of a refused source is removed, that of a full disk is kept for the next time.
     """
-    work = Work(output)
+    work = ChunkStore(output)
     with work.claimed(ranks, lambda: _check(source, output, wanted)):
         try:
             _convert(source, work, wanted, ranks)
-        except BadInput as error:
+        except InputError as error:
             if ranks.root and error.key == str(source):
                 work.remove()
             raise
 
 
-def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
+def _convert(source: Path, work: ChunkStore, wanted: Wanted, ranks: Communicator) -> None:
     origin: dict[str, str] = {}
-    work.together(ranks, lambda: origin.update(_prepare(source, work, wanted)) if ranks.root else None)
+    work.raise_collectively(ranks, lambda: origin.update(_prepare(source, work, wanted)) if ranks.root else None)
     compressed = compression.opener(source) is not None
     text = Text(work.folder / "text" if compressed else source, str(source), wanted.dtype)
-    tally = Tally(work, text, str(source), wanted.dimension)
+    tally = DatasetSummary(work, text, str(source), wanted.dimension)
 
     def make(chunk: int) -> None:
         _parse(text, work, chunk)
@@ -68,19 +68,19 @@ def _convert(source: Path, work: Work, wanted: Wanted, ranks: Ranks) -> None:
     with Progress(text.chunks, quiet=not ranks.root, unit="chunks") as progress:
         progress.at(f"reading {source.name}")
         work.all_chunks(ranks, text.chunks, make, tally.advance if ranks.root else lambda: None, progress)
-    work.together(ranks, lambda: assemble() if ranks.root else None)
+    work.raise_collectively(ranks, lambda: assemble() if ranks.root else None)
 
 
 def _check(source: Path, output: Path, wanted: Wanted) -> None:
     check_output(output, wanted.overwrite)
     if not source.is_file():
         found = "this is no file" if source.exists() else "no such file"
-        raise BadInput(str(source), f"{found}; expected LIBSVM text, plain or compressed")
+        raise InputError(str(source), f"{found}; expected LIBSVM text, plain or compressed")
     if output.exists() and output.samefile(source):
-        raise BadInput(str(output), "expected another output than the source")
+        raise InputError(str(output), "expected another output than the source")
 
 
-def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:
+def _prepare(source: Path, work: ChunkStore, wanted: Wanted) -> dict[str, str]:
     """Before anything is parsed: the hash of the source, and its text when it is compressed."""
     with source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -93,7 +93,7 @@ def _prepare(source: Path, work: Work, wanted: Wanted) -> dict[str, str]:
     return {"source": in_utf8(source.name), "source_sha256": sha256}
 
 
-def _parse(text: Text, work: Work, chunk: int) -> None:
+def _parse(text: Text, work: ChunkStore, chunk: int) -> None:
     """A chunk: rows, entries, lowest and highest index; labels, norms, indptr, indices, values."""
     labels, (values, indices, indptr) = text.parse(chunk)
     ends = (indices.min(), indices.max()) if indices.size else (1, -1)
@@ -101,7 +101,7 @@ def _parse(text: Text, work: Work, chunk: int) -> None:
     work.save(chunk, head, labels, row_norms(values, indptr), indptr, indices, values)
 
 
-def _assemble(work: Work, text: Text, tally: Tally, layout: Layout, origin: dict[str, str]) -> None:
+def _assemble(work: ChunkStore, text: Text, tally: DatasetSummary, layout: Layout, origin: dict[str, str]) -> None:
     unfinished = work.folder / "data.h5"
     with DataWriter(unfinished, layout) as writer:
         for chunk in range(text.chunks):

@@ -28,7 +28,7 @@ import scipy.sparse
 
 from mpisign._version import __version__
 from mpisign.arrays import Floats, Indices, Signs
-from mpisign.config.validation import BadInput, shown
+from mpisign.config.validation import InputError, shown
 from mpisign.data.csr import Matrix, Values
 from mpisign.storage.checksum import BYTES as SEAL_BYTES
 from mpisign.storage.checksum import seal
@@ -154,14 +154,14 @@ class DataWriter:
             seal(self._path)
 
 
-class OtherFile(BadInput):
+class OtherFile(InputError):
     """An HDF5 file that is no data file of ours, of any version."""
 
 
 class DataFile:
     """A complete data file, to read.
 
-    Raises BadInput, key "data", naming the file, when it cannot be opened, is of another schema, is not complete, or
+    Raises InputError, key "data", naming the file, when it cannot be opened, is of another schema, is not complete, or
     has not the arrays that it says; OtherFile when it does not say to be a data file. The arrays are read when asked
     for. Its seal is checked up to a size of 1 GB; sealed: whether it was.
     """
@@ -181,11 +181,11 @@ class DataFile:
         try:
             with reading(self.path, "a data file made by mpisign data", sealed) as source:
                 yield source
-        except BadInput as error:
-            raise (error if error.key == "data" else BadInput("data", str(error))) from None
+        except InputError as error:
+            raise (error if error.key == "data" else InputError("data", str(error))) from None
 
     def rows(self, start: int, stop: int) -> Matrix:
-        """Rows start to stop - 1: an array or a csr_array, of the file's dtype. Raises BadInput for a broken CSR."""
+        """Rows start to stop - 1: an array or a csr_array, of the file's dtype. Raises InputError for a broken CSR."""
         with self._source() as source:
             if not self.layout.sparse:
                 dense: Values = source.dataset(source.root, "features")[start:stop]
@@ -213,7 +213,7 @@ class DataFile:
         return self.rows(0, self.layout.n)
 
     def labels(self) -> Signs:
-        """int8, -1 or +1, shape (n,); raises BadInput for other numbers."""
+        """int8, -1 or +1, shape (n,); raises InputError for other numbers."""
         with self._source() as source:
             labels: Signs = source.read(source.dataset(source.root, "labels"))
         positive = int((labels == 1).sum())
@@ -229,7 +229,7 @@ class DataFile:
             return source.read(source.dataset(source.root, "row_norms"))
 
     def verify(self) -> None:
-        """Hash the content again; raises BadInput when it is not what was written."""
+        """Hash the content again; raises InputError when it is not what was written."""
         with self._source() as source:
             found = _content_sha256(source.root, self.layout)
         if found != self.attributes["sha256"]:
@@ -238,7 +238,7 @@ class DataFile:
     def _check_status(self, source: Source) -> None:
         found, status = (source.root.attrs.get(name) for name in ("schema", "status"))
         if found != SCHEMA:
-            kind = BadInput if str(found).startswith(_OURS) else OtherFile
+            kind = InputError if str(found).startswith(_OURS) else OtherFile
             raise kind("data", f"{self.path}: expected a data file of schema {SCHEMA}, found {shown(found)}")
         if status != "complete":
             raise self._refusal("this data file was never finished; make it again with mpisign data")
@@ -251,8 +251,8 @@ class DataFile:
                 raise self._refusal(f"{name}: expected {expected}, found {found}")
             source.check(array)
 
-    def _refusal(self, complaint: str) -> BadInput:
-        return BadInput("data", f"{self.path}: {complaint}")
+    def _refusal(self, complaint: str) -> InputError:
+        return InputError("data", f"{self.path}: {complaint}")
 
 
 def is_data_file(path: Path) -> bool:
@@ -260,7 +260,7 @@ def is_data_file(path: Path) -> bool:
     try:
         with reading(path, "a data file", VERIFIED_BYTES) as source:
             return str(source.root.attrs.get("schema")).startswith(_OURS)
-    except BadInput:
+    except InputError:
         return False
 
 

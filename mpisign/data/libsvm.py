@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.data.compression import BOM
 from mpisign.data.csr import Csr
 from mpisign.data.libsvm_scanner import scan
@@ -57,11 +57,11 @@ class Text:
         """The chunk's labels and features; see the function `parse`."""
         return parse(self._read(chunk), self._dtype, self._name, lambda: self._lines_before(chunk))
 
-    def refuse_row(self, chunk: int, row: int, complaint: str) -> BadInput:
+    def refuse_row(self, chunk: int, row: int, complaint: str) -> InputError:
         """A complaint about a row of a chunk, counted from 0; comments and empty lines are no rows."""
         lines = self._read(chunk).split(b"\n")
         rows = [number for number, line in enumerate(lines) if line.split(b"#")[0].strip()]
-        return BadInput(self._name, f"line {self._lines_before(chunk) + rows[row] + 1}: {complaint}")
+        return InputError(self._name, f"line {self._lines_before(chunk) + rows[row] + 1}: {complaint}")
 
     def _read(self, chunk: int) -> bytes:
         start, stop = chunk * self.chunk_bytes, (chunk + 1) * self.chunk_bytes
@@ -87,7 +87,7 @@ class Text:
 def parse(block: bytes, dtype: str, name: str, lines_before: Callable[[], int] = lambda: 0) -> tuple[Floats, Csr]:
     """Labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
 
-    block: whole lines, each with its end. Raises BadInput, key the name, with the number of the first line that is
+    block: whole lines, each with its end. Raises InputError, key the name, with the number of the first line that is
     broken or not finite; lines_before: how many there are before the block.
     """
     parsed, _ = _parse(block, dtype)
@@ -95,7 +95,7 @@ def parse(block: bytes, dtype: str, name: str, lines_before: Callable[[], int] =
         lines = [line + b"\n" for line in block.split(b"\n")[:-1]]
         bad = _first_bad(lines, dtype)
         _, fault = _parse(lines[bad], dtype)  # the block's may be of a later line
-        raise BadInput(name, f"line {lines_before() + bad + 1}: {fault}: {_shortened(lines[bad])}")
+        raise InputError(name, f"line {lines_before() + bad + 1}: {fault}: {_shortened(lines[bad])}")
     return parsed
 
 

@@ -1,7 +1,7 @@
 """The data of a linear model: rows c_i = b_i a_i, a label times its features; dense or sparse, float32 or float64.
 
 c_i'x is the margin of data point i. Whatever the rows are stored in, products are summed in float64. A `block` serves
-many points at once, at the speed of matrix products; `subtract_pulls` serves a mini-batch and reads each row once.
+many points at once, at the speed of matrix products; `add_loss_gradient` serves a mini-batch and reads each row once.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import scipy.sparse
 
 from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Arrays
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.fixed_order import exp_of_negative
 from mpisign.jit import kernel, part_of_kernels, prefetch
 
@@ -35,7 +35,7 @@ class Rows(ABC):
     arrays: Arrays
 
     @abstractmethod
-    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+    def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
         """out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class DenseRows(Rows):
         self.samples, self.dimension = self._rows.shape
         self._subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
 
-    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+    def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._subtract(self._rows, x, samples, out)
 
     def block(self, start: int, stop: int) -> Matrix:
@@ -78,7 +78,7 @@ class SparseRows(Rows):
         self._parts = data, indices, indptr
         self._subtract = _subtract_sparse32 if data.dtype == np.float32 else _subtract_sparse64
 
-    def subtract_pulls(self, x: Floats, samples: Indices, out: Floats) -> None:
+    def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._subtract(*self._parts, x, samples, out)
 
     def block(self, start: int, stop: int) -> Matrix:
@@ -94,23 +94,23 @@ def stored(arrays: Arrays) -> Rows:
 
 
 def check_features(values: Floats, expected: str) -> None:
-    """Raise BadInput, beginning with `expected`, where a feature is a NaN, an infinity or beyond LARGEST."""
+    """Raise InputError, beginning with `expected`, where a feature is a NaN, an infinity or beyond LARGEST."""
     if not np.isfinite(values).all():
-        raise BadInput("data", f"{expected}, found a NaN or an infinity")
+        raise InputError("data", f"{expected}, found a NaN or an infinity")
     largest = float(max(values.max(initial=0), -values.min(initial=0)))
     if largest > LARGEST:
         what = f"{expected} of at most {LARGEST:g}, found one of size {largest:.3g}"
-        raise BadInput("data", f"{what}: its square overflows; measure the features in other units")
+        raise InputError("data", f"{what}: its square overflows; measure the features in other units")
 
 
 def signed(features: Floats, labels: Floats) -> Rows:
     """The rows b_i a_i of dense features, shape (n, d), and labels -1 or +1, shape (n,), kept in their dtype.
 
-    Raises BadInput for a NaN, an infinity or a feature beyond LARGEST, or for labels that are not -1 and +1.
+    Raises InputError for a NaN, an infinity or a feature beyond LARGEST, or for labels that are not -1 and +1.
     """
     check_features(features, "expected finite features")
     if set(np.unique(labels)) != {-1.0, 1.0}:
-        raise BadInput("data", f"expected the two labels -1 and +1, found {np.unique(labels)[:5]}")
+        raise InputError("data", f"expected the two labels -1 and +1, found {np.unique(labels)[:5]}")
     return DenseRows({"rows": np.ascontiguousarray(features * labels.astype(features.dtype)[:, None])})
 
 

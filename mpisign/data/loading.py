@@ -11,7 +11,7 @@ import scipy.sparse
 
 from mpisign.arrays import Floats
 from mpisign.comm.shared_arrays import Arrays, Opened, copied
-from mpisign.config.validation import BadInput, closest, shown
+from mpisign.config.validation import InputError, closest, shown
 from mpisign.data.compression import BOM, content
 from mpisign.data.csr import Csr
 from mpisign.data.file import VERIFIED_BYTES, DataFile, OtherFile
@@ -71,7 +71,7 @@ def opened(name: str, scaling: Scaling | None = None) -> Opened:
     if raw:
         return opened_file(file)
     if file.layout.sparse:
-        raise BadInput("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
+        raise InputError("scaling", f'expected "raw" for sparse data, got {shown(scaling)}: scaled it would be dense')
     return copied(signed(*_prepared(name, *_read_data_file(file), scaling)).arrays)
 
 
@@ -80,14 +80,14 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
 
     name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
     `labels`, or a LIBSVM text file. scaling None: that of `usual_scaling`. A data file of up to 1 GB is checked
-    against its hash; a larger one only by `mpisign data info --verify`. Raises BadInput, naming the key or the file.
+    against its hash; a larger one only by `mpisign data info --verify`. Raises InputError, naming the key or the file.
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()
         return _scaled(features, scaling or usual_scaling(name)), labels
     path = Path(name)
     if not _is_file(path):
-        raise BadInput("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
+        raise InputError("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
     return _named(name, lambda: _prepared(name, *_read(path), scaling))
 
 
@@ -95,10 +95,10 @@ def _named(name: str, read: Callable[[], T]) -> T:
     """What `read` gives; every complaint of it has the key "data"."""
     try:
         return read()
-    except BadInput as error:
-        raise (error if error.key == "data" else BadInput("data", str(error))) from None
+    except InputError as error:
+        raise (error if error.key == "data" else InputError("data", str(error))) from None
     except OSError as error:
-        raise BadInput("data", f"{name}: cannot read this file: {error.strerror}") from None
+        raise InputError("data", f"{name}: cannot read this file: {error.strerror}") from None
 
 
 def _prepared(name: str, features: Floats, labels: Floats, scaling: Scaling | None) -> tuple[Floats, Floats]:
@@ -137,7 +137,7 @@ def _data_file(path: Path) -> DataFile | None:
 
 def _read_data_file(file: DataFile) -> tuple[Floats, Floats]:
     if _too_large(file.layout.n, file.layout.d):
-        raise BadInput("data", f'{file.path}: too large to be scaled in memory ({_LIMIT}); set scaling = "raw"')
+        raise InputError("data", f'{file.path}: too large to be scaled in memory ({_LIMIT}); set scaling = "raw"')
     features = file.features()
     dense = features.toarray() if isinstance(features, scipy.sparse.csr_array) else features
     return np.ascontiguousarray(dense, dtype=np.float64), file.labels().astype(np.float64)
@@ -155,7 +155,7 @@ def _read_hdf5(path: Path) -> tuple[Floats, Floats]:
             raise ValueError(f"expected features of shape (n, d) and labels of shape (n,), got {shapes}")
         if _too_large(*features.shape):
             what = f"{path}: too large to be read as dense numbers ({_LIMIT})"
-            raise BadInput("data", f"{what}; write it as LIBSVM text and give that to mpisign data convert")
+            raise InputError("data", f"{what}; write it as LIBSVM text and give that to mpisign data convert")
         return source.read(features).astype(np.float64), source.read(labels).astype(np.float64)
 
 
@@ -181,7 +181,9 @@ def _text_rows(name: str) -> Arrays:
 
 def _dense(path: Path, features: "scipy.sparse.csr_array[Any]") -> Floats:
     if _too_large(*features.shape):
-        raise BadInput("data", f"{path}: too large to be read as dense numbers ({_LIMIT}); mpisign data convert first")
+        raise InputError(
+            "data", f"{path}: too large to be read as dense numbers ({_LIMIT}); mpisign data convert first"
+        )
     return np.asarray(features.toarray(), dtype=np.float64)
 
 
@@ -204,7 +206,7 @@ def _text(path: Path) -> tuple[Floats, Csr]:
 def _as_signs(labels: Floats, name: str) -> Floats:
     classes = np.unique(labels)
     if len(classes) != 2:
-        raise BadInput("data", f"{name}: expected labels of two classes, found {len(classes)}: {classes[:5]}")
+        raise InputError("data", f"{name}: expected labels of two classes, found {len(classes)}: {classes[:5]}")
     return np.where(labels == classes[1], 1.0, -1.0)
 
 

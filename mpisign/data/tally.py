@@ -3,8 +3,8 @@
 import numpy as np
 
 from mpisign.arrays import Floats, Signs
-from mpisign.config.validation import BadInput
-from mpisign.data.chunks import Work
+from mpisign.config.validation import InputError
+from mpisign.data.chunks import ChunkStore
 from mpisign.data.file import Layout
 from mpisign.data.libsvm import Text
 
@@ -12,17 +12,18 @@ DENSE = 0.25
 """The density above which a file is dense unless it is told."""
 
 
-class Tally:
+class DatasetSummary:
     """Rank 0's sums over the chunks that are done. base: the first index, 0 when any line has the index 0, else 1."""
 
-    def __init__(self, work: Work, text: Text, name: str, dimension: int | None):
+    def __init__(self, work: ChunkStore, text: Text, name: str, dimension: int | None):
         self._work, self._text, self._name, self._dimension = work, text, name, dimension
         self._next, self.n, self.nnz = 0, 0, 0
         self.base, self._highest = 1, np.full(text.chunks, -1)
         self.classes: list[float] = []
 
     def advance(self) -> None:
-        """Count the chunks that are done by now. Raises BadInput at the first line with a third label, or too long."""
+        """Count the chunks that are done by now. Raises InputError at the first line with a third label, or too
+        long."""
         while self._next < self._text.chunks and self._work.done(self._next):
             (rows, nnz, lowest, highest), labels = self._work.load(self._next, 2)
             self.n, self.nnz, self.base = self.n + int(rows), self.nnz + int(nnz), min(self.base, int(lowest))
@@ -32,11 +33,11 @@ class Tally:
             self._next += 1
 
     def layout(self, sparse: bool | None, dtype: str) -> Layout:
-        """All chunks are counted: what the file will hold. Raises BadInput when that is no data set."""
+        """All chunks are counted: what the file will hold. Raises InputError when that is no data set."""
         if self.n == 0:
-            raise BadInput(self._name, "expected LIBSVM text, found no line with data")
+            raise InputError(self._name, "expected LIBSVM text, found no line with data")
         if len(self.classes) < 2:
-            raise BadInput(self._name, f"expected labels of two classes, all are {self.classes[0]:g}")
+            raise InputError(self._name, f"expected labels of two classes, all are {self.classes[0]:g}")
         for chunk in range(self._text.chunks):  # whether an index is 0 was not known before
             self._check_dimension(chunk)
         d = self._dimension or max(1, int(self._highest.max()) + 1 - self.base)

@@ -3,24 +3,24 @@
 import sys
 from pathlib import Path
 
-from mpisign.comm.communicator import Ranks
-from mpisign.config.validation import BadInput
+from mpisign.comm.communicator import Communicator
+from mpisign.config.validation import InputError
 from mpisign.engine import runner
 from mpisign.engine.planning import Plan
 from mpisign.engine.worker_loss import without_lost
 
 
-def refuse_where_impossible(ranks: Ranks, exchange: str) -> None:
-    """Raises BadInput, with the reason, where a rank that is lost cannot be survived."""
+def refuse_where_impossible(ranks: Communicator, exchange: str) -> None:
+    """Raises InputError, with the reason, where a rank that is lost cannot be survived."""
     reason = ranks.cannot_survive()
     if not reason and exchange not in ("server", "sharded"):
         reason = f"it goes with the exchanges server and sharded, which share no memory; the job has {exchange}"
     if reason:
-        raise BadInput("--on-failure", f"cannot continue: {reason}")
+        raise InputError("--on-failure", f"cannot continue: {reason}")
 
 
 def run(
-    planned: Plan, ranks: Ranks, output: Path, repeats: range, resume: bool, *, new: bool = False
+    planned: Plan, ranks: Communicator, output: Path, repeats: range, resume: bool, *, new: bool = False
 ) -> dict[str, list[int]]:
     """`mpisign.engine.runner.run`, again and again until no rank is lost; every rank calls it.
 
@@ -40,7 +40,7 @@ def run(
                 raise
             lost = [rank for rank in range(size) if rank not in were]
             planned = without_lost(planned, size, lost)
-            resume = ranks.decided(_identity(output) not in (None, before))
+            resume = ranks.broadcast_bool(_identity(output) not in (None, before))
             if ranks.root:
                 _say(lost, size, planned, resume)
             if not all(run.left for run in planned.runs):

@@ -9,22 +9,23 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.config.experiment import Experiment, Table, parse
 from mpisign.config.registry import Registry
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.problems import PROBLEMS
 from mpisign.storage.trajectory import Trajectory
 
 
 def carried(trajectory: Trajectory) -> Experiment:
-    """It; raises BadInput, naming the file, where it is none, or its runs are not those of the file, in their order."""
+    """It; raises InputError, naming the file, where it is none, or its runs are not those of the file, in their
+    order."""
     try:
         found = parse(trajectory.experiment, trajectory.overrides, trajectory.name)
-    except BadInput as error:
+    except InputError as error:
         raise inside(trajectory, error) from None
     expected, there = ([run.label for run in runs] for runs in (found.runs, trajectory.runs))
     if there != expected:
         lost = [label for label in expected if label not in there]
         wrong = f"{_listed(lost)} is missing" if lost else f"found {_listed(there)}"
-        raise BadInput(str(trajectory.path), f"expected the runs of its experiment, {_listed(expected)}; {wrong}")
+        raise InputError(str(trajectory.path), f"expected the runs of its experiment, {_listed(expected)}; {wrong}")
     return found
 
 
@@ -49,13 +50,13 @@ def resolved(experiment: Experiment) -> Experiment:
 def _filled(registry: Registry[Any], table: Table, kind: str = "kind") -> Table:
     try:
         return registry.filled(table, kind)
-    except (BadInput, KeyError):
+    except (InputError, KeyError):
         return table
 
 
-def inside(trajectory: Trajectory, error: BadInput) -> BadInput:
+def inside(trajectory: Trajectory, error: InputError) -> InputError:
     """A complaint about the experiment of a file, which names the file."""
-    return BadInput(str(trajectory.path), f"the experiment that it carries: {error}")
+    return InputError(str(trajectory.path), f"the experiment that it carries: {error}")
 
 
 def _listed(labels: list[str]) -> str:

@@ -12,7 +12,7 @@ from mpisign.algorithms.oracles import Source
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.recorder import Recorder
 from mpisign.engine.state import State
-from mpisign.rng import Draws, Purpose
+from mpisign.rng import RandomStreams, Stream
 
 
 class Repeat(NamedTuple):
@@ -23,7 +23,7 @@ class Repeat(NamedTuple):
     step: Callable[[int], float]
     iterations: int
     server: Server
-    draws: Draws
+    streams: RandomStreams
     recorder: Recorder
     checkpoints: Checkpoints
 
@@ -31,25 +31,26 @@ class Repeat(NamedTuple):
 def iterate(repeat: Repeat, state: State) -> int | None:
     """x_k -> x_K in place, the same on every rank; `state` is that before iteration k.
 
-    Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends. Raises Stopped.
+    Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends. Raises
+    StopRequested.
     """
-    method, source, step, iterations, server, draws, recorder, checkpoints = repeat
+    method, source, step, iterations, server, streams, recorder, checkpoints = repeat
     first, _, x, memories, shared = state
     memory = dict(zip(server.hosted, memories, strict=True))
     gradient = np.empty(len(x))
     recorder.start()
     for k in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
-        server.begin(k)
+        server.start_iteration(k)
         alpha = step(k)
         for worker in server.hosted:
             point = method.query(x, memory[worker])
-            source(point, worker, draws.at(Purpose.ORACLE, worker, k), gradient)
+            source(point, worker, streams.generator(Stream.ORACLE, worker, k), gradient)
             method.encode(gradient, alpha, memory[worker], server.message(worker))
-        reply = server.round()
+        reply = server.aggregate()
         if not math.isfinite(reply.number):
             return recorder.stop(k, x)
         if k == recorder.due:
             recorder.record(k, x, alpha, reply)
         method.step(x, alpha, reply, shared)
-    server.begin(iterations)
+    server.start_iteration(iterations)
     return recorder.stop(iterations, x)

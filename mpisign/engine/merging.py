@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from mpisign.config.experiment import difference
-from mpisign.config.validation import BadInput, in_utf8
+from mpisign.config.validation import InputError, in_utf8
 from mpisign.engine.embedded_experiment import carried, resolved
-from mpisign.storage.output_file import claim
+from mpisign.storage.output_file import lock_output
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.storage.writer import TrajectoryWriter
 
@@ -27,12 +27,12 @@ def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
     """Write the file at `output` with every repeat of the experiment whose slices are `inputs`.
 
     virtual: its datasets are views of those of the inputs, which have to stay where they are, seen from the output.
-    Raises BadInput where the inputs are not slices of one experiment, and where repeats are missing, unfinished, or
+    Raises InputError where the inputs are not slices of one experiment, and where repeats are missing, unfinished, or
     there twice; it names them.
     """
     for path in inputs if virtual else ():
         _refuse_a_name(path, output)
-    with claim(output):
+    with lock_output(output):
         slices = [Trajectory(path) for path in inputs]
         for other in slices[1:]:
             _refuse_another_experiment(slices[0], other)
@@ -48,14 +48,14 @@ def _refuse_a_name(path: Path, output: Path) -> None:
     """A view keeps the names of its files, as HDF5 does: in UTF-8."""
     name = os.path.relpath(path, output.parent)
     if name != in_utf8(name):
-        raise BadInput(str(path), "expected a name in UTF-8, which a view keeps; rename it, or leave out --virtual")
+        raise InputError(str(path), "expected a name in UTF-8, which a view keeps; rename it, or leave out --virtual")
 
 
 def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
     if apart := difference(resolved(carried(one)), resolved(carried(other))):
-        raise BadInput(str(other.path), f"another experiment than {one.path}: there {apart} as here")
+        raise InputError(str(other.path), f"another experiment than {one.path}: there {apart} as here")
     if one.provenance.get("data_sha256") != other.provenance.get("data_sha256"):
-        raise BadInput(str(other.path), f"made from other data than {one.path}")
+        raise InputError(str(other.path), f"made from other data than {one.path}")
     for run, same in zip(one, other, strict=True):
         _refuse_other_attributes(one, other, run, same)
 
@@ -66,7 +66,7 @@ def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord,
         # A list, such as eigenvalues, is an array: it is not compared with a word.
         older = name.startswith(_DEFAULTED) and not (name in run.attributes and name in same.attributes)
         if name not in _OWN and not older and not np.array_equal(here, there):
-            raise BadInput(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
+            raise InputError(str(other.path), f"{run.label!r} has {name} = {there}, but in {one.path} it is {here}")
 
 
 def _refuse_gaps(slices: list[Trajectory]) -> None:
@@ -75,19 +75,19 @@ def _refuse_gaps(slices: list[Trajectory]) -> None:
         found = _in_order(label, slices)
         for (number, one), (next_number, other) in pairwise(found):
             if number == next_number:
-                raise BadInput(str(other.path), f"repeat {number} of {label!r} is in {one.path}, too")
+                raise InputError(str(other.path), f"repeat {number} of {label!r} is in {one.path}, too")
         if missing := wanted - {number for number, _ in found}:
-            raise BadInput("inputs", f"of {label!r} the repeats {_listed(missing)} are missing")
+            raise InputError("inputs", f"of {label!r} the repeats {_listed(missing)} are missing")
 
 
 def _in_order(label: str, slices: list[Trajectory]) -> list[tuple[int, Trajectory]]:
-    """The numbers of a run's repeats, and where each is. Raises BadInput where one is unfinished."""
+    """The numbers of a run's repeats, and where each is. Raises InputError where one is unfinished."""
     found = []
     for source in slices:
         for repeat in next(run for run in source if run.label == label).repeats:
             if repeat.status == "running":
                 unfinished = f"repeat {repeat.number} of {label!r} is unfinished: give its job --resume"
-                raise BadInput(str(source.path), unfinished)
+                raise InputError(str(source.path), unfinished)
             found.append((repeat.number, source))
     return sorted(found, key=itemgetter(0))
 

@@ -1,19 +1,21 @@
 """An experiment's kinds, made and checked, so that little can be refused once it runs."""
 
 import os
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from mpisign.aggregation.exchange_registry import EXCHANGES
-from mpisign.algorithms.initial_points import STARTS, Start
+from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle, Source
 from mpisign.algorithms.step_sizes import STEPS
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError, in_utf8
 from mpisign.problems import PROBLEMS, Problem
-from mpisign.rng import Draws
+from mpisign.problems.reference_solution import CertifiedOptimum
+from mpisign.rng import RandomStreams
+from mpisign.theory.noise import Noise
 
 _MOST_RECORDS = 10**7
 """Of a repeat: beyond that, a file that nobody can read."""
@@ -39,19 +41,19 @@ class Plan(NamedTuple):
 
     experiment: Experiment
     problem: Problem
-    start: Start
+    start: InitialPoint
     runs: list[PlannedRun]
 
 
-def plan(experiment: Experiment, ranks: Ranks) -> Plan:
-    """Make the problem, the start and every run; raises BadInput, naming the key. Every rank calls it."""
+def plan(experiment: Experiment, ranks: Communicator) -> Plan:
+    """Make the problem, the start and every run; raises InputError, naming the key. Every rank calls it."""
     _check_records(experiment)
     _check_exchange(experiment.exchange)
     problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
     _check_dimension(problem)
     start = STARTS.make(experiment.start, "start")
     with _naming("start"):
-        start.point(problem.dimension, Draws(experiment.seed, 0))
+        start.point(problem.dimension, RandomStreams(experiment.seed, 0))
     default_workers = max(1, ranks.size - 1)
     runs = [_plan_run(run, problem, default_workers, f"runs.{i}") for i, run in enumerate(experiment.runs)]
     return Plan(experiment, problem, start, runs)
@@ -61,7 +63,7 @@ def _check_records(experiment: Experiment) -> None:
     every = experiment.log.every
     longest = max(run.iterations for run in experiment.runs)
     if every is not None and longest // every > _MOST_RECORDS:
-        raise BadInput(
+        raise InputError(
             "log.every", f"expected at most {_MOST_RECORDS} records of a repeat, got {longest // every}; make it larger"
         )
 
@@ -70,8 +72,8 @@ def _check_exchange(name: str) -> None:
     if name != "auto":
         try:
             EXCHANGES[name]
-        except BadInput as error:
-            raise BadInput("exchange", f"{error.complaint}, or auto") from None
+        except InputError as error:
+            raise InputError("exchange", f"{error.complaint}, or auto") from None
 
 
 def _check_dimension(problem: Problem) -> None:
@@ -79,7 +81,7 @@ def _check_dimension(problem: Problem) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if 4 * 8 * problem.dimension > memory:
         what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
-        raise BadInput("problem", what)
+        raise InputError("problem", what)
 
 
 def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
@@ -104,5 +106,52 @@ class _naming:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, BadInput):
+        if isinstance(error, InputError):
             raise error.inside(self._path) from None
+
+
+def run_attributes(planned: Plan, run: PlannedRun, known: CertifiedOptimum) -> dict[str, Any]:
+    """The attributes of a run's group, but for its exchange."""
+    return run_settings(planned, run) | dict(_noise(run.oracle.assumption4(planned.problem))) | dict(_known(known))
+
+
+def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
+    """Every setting of a run, flat, with dots: what the job says, and the defaults of what it leaves out."""
+    experiment, asked = planned.experiment, run.settings
+    tables = {
+        "problem": {**planned.problem.defaults, **PROBLEMS.filled(experiment.problem)},
+        "start": STARTS.filled(experiment.start),
+        "oracle": ORACLES.filled(asked.oracle),
+        "step": STEPS.filled(asked.step),
+    }
+    flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
+    flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
+    flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
+    return flat
+
+
+def _noise(noise: Noise) -> Iterator[tuple[str, Any]]:
+    """What is known of Assumption 4."""
+    yield "noise_independent", noise.independent
+    for name in ("sigma2", "p_min", "p_min_literal"):
+        constant = getattr(noise, name)
+        if constant is not None:
+            yield name, constant.value
+            yield f"{name}_known", constant.how
+
+
+def _known(known: CertifiedOptimum) -> Iterator[tuple[str, Any]]:
+    """f* with its error; L and mu, each with how it is known."""
+    yield "f_star", known.minimum.value
+    yield "f_star_error", known.minimum.error
+    for name, constant in known.constants.items():
+        yield name, constant.value
+        yield f"{name}_known", constant.how
+
+
+def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", in_utf8(value) if isinstance(value, str) else value

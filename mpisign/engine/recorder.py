@@ -14,12 +14,12 @@ import numpy as np
 from mpisign.aggregation.messages import Message
 from mpisign.aggregation.server import Server
 from mpisign.arrays import Floats, Indices, Signs
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
 from mpisign.config.experiment import Log
 from mpisign.engine.state import State, collect
 from mpisign.problems import Problem
-from mpisign.storage.checkpoint import Counters, Kept
+from mpisign.storage.checkpoint import Checkpoint, Counters
 
 _BLOCK = 64
 """Records that are evaluated together; fewer where that many points would take more than 32 MiB."""
@@ -31,7 +31,7 @@ class Sink(Protocol):
     def append(self, block: dict[str, np.ndarray]) -> None:
         """Add records: arrays of the same length, by column."""
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: Checkpoint) -> None:
         """Replace the state from which the repeat can go on."""
 
 
@@ -158,7 +158,7 @@ class Evaluation:
     same bits, however full the block is.
     """
 
-    def __init__(self, problem: Problem, ranks: Ranks, records: int):
+    def __init__(self, problem: Problem, ranks: Communicator, records: int):
         self._problem = problem
         most = max(1, min(_BLOCK, 2**25 // (8 * problem.dimension)))
         count = -(-records // -(-records // most))  # the fewest blocks, and those as equal as can be

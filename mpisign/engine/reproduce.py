@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.config.experiment import Experiment
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.engine import planning, resuming, runner
 from mpisign.engine.embedded_experiment import carried, inside
 from mpisign.storage.trajectory import COLUMNS, RepeatRecord, Trajectory
@@ -32,16 +32,16 @@ class Comparison(NamedTuple):
     remarks: list[str]
 
 
-def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
+def rerun(file: Path, output: Path, ranks: Communicator) -> Comparison:
     """Run the experiment of `file` again, to `output`, and compare; every rank calls it, and the root's result counts.
 
-    Raises BadInput where `file` is no trajectory file, or its data are gone or others.
+    Raises InputError where `file` is no trajectory file, or its data are gone or others.
     """
-    was = ranks.together(lambda: _ended(file))
-    experiment = ranks.together(lambda: carried(was))
+    was = ranks.raise_collectively(lambda: _ended(file))
+    experiment = ranks.raise_collectively(lambda: carried(was))
     experiment, repeats, earlier = resuming.take_up(file, experiment, None, ranks)
-    plan = ranks.together(lambda: _planned(was, experiment, ranks))
-    ranks.together(lambda: resuming.refuse_other_data(file, earlier, plan))
+    plan = ranks.raise_collectively(lambda: _planned(was, experiment, ranks))
+    ranks.raise_collectively(lambda: resuming.refuse_other_data(file, earlier, plan))
     runner.run(plan, ranks, output, repeats, new=True)
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, 0, [])
 
@@ -49,17 +49,17 @@ def rerun(file: Path, output: Path, ranks: Ranks) -> Comparison:
 def _ended(file: Path) -> Trajectory:
     was = Trajectory(file)
     if all(repeat.status == "running" for run in was for repeat in run.repeats):
-        raise BadInput(str(file), "no repeat of it has ended: there is nothing to compare")
+        raise InputError(str(file), "no repeat of it has ended: there is nothing to compare")
     return was
 
 
-def _planned(was: Trajectory, experiment: Experiment, ranks: Ranks) -> planning.Plan:
-    """Raises BadInput, with the folder that a relative path was seen from."""
+def _planned(was: Trajectory, experiment: Experiment, ranks: Communicator) -> planning.Plan:
+    """Raises InputError, with the folder that a relative path was seen from."""
     try:
         return planning.plan(experiment, ranks)
-    except BadInput as error:
+    except InputError as error:
         folder = was.provenance.get("folder", "a folder that is not recorded")
-        raise inside(was, BadInput("", f"{error}; it was run in {folder}")) from None
+        raise inside(was, InputError("", f"{error}; it was run in {folder}")) from None
 
 
 def compare(was: Trajectory, now: Trajectory) -> Comparison:

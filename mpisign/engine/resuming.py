@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.config.experiment import Experiment, difference, with_workers
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.engine.embedded_experiment import carried, resolved
 from mpisign.engine.planning import Plan
 from mpisign.storage.trajectory import Trajectory
@@ -22,13 +22,14 @@ class Earlier(NamedTuple):
 
 
 def take_up(
-    output: Path, experiment: Experiment, asked: range | None, ranks: Ranks
+    output: Path, experiment: Experiment, asked: range | None, ranks: Communicator
 ) -> tuple[Experiment, range, Earlier | None]:
     """`experiment` with the workers of the file at `output`, and its repeats, on every rank; each calls it.
 
-    On the root also what the file says. Raises BadInput where that has other settings, or not the repeats `asked` for.
+    On the root also what the file says. Raises InputError where that has other settings, or not the repeats `asked`
+    for.
     """
-    found = ranks.together(lambda: _earlier(output, experiment, asked) if ranks.root else None)
+    found = ranks.raise_collectively(lambda: _earlier(output, experiment, asked) if ranks.root else None)
     row = np.zeros(2 + len(experiment.runs), dtype=np.uint64)
     if found is not None:
         row[:] = (found.repeats.start, found.repeats.stop, *found.workers)
@@ -41,15 +42,15 @@ def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earli
     trajectory = Trajectory(output)
     if apart := difference(resolved(carried(trajectory)), resolved(experiment)):
         what = f"cannot go on with this file: in it {apart} as in the job now"
-        raise BadInput(str(output), f"{what}; give the job as it was, another output, or --overwrite")
+        raise InputError(str(output), f"{what}; give the job as it was, another output, or --overwrite")
     theirs = trajectory.repeats
     if asked not in (None, theirs):
-        raise BadInput("--repeats", f"{output} has the repeats {theirs.start}:{theirs.stop}; leave it out to go on")
+        raise InputError("--repeats", f"{output} has the repeats {theirs.start}:{theirs.stop}; leave it out to go on")
     workers = [int(run.attributes["workers"]) for run in trajectory]
     return Earlier(workers, theirs, trajectory.provenance.get("data_sha256", ""))
 
 
 def refuse_other_data(output: Path, earlier: Earlier | None, planned: Plan) -> None:
-    """Raises BadInput where the file at `output` was made from other data. earlier: None except on the root."""
+    """Raises InputError where the file at `output` was made from other data. earlier: None except on the root."""
     if earlier is not None and earlier.data_sha256 != planned.problem.data_sha256():
-        raise BadInput(str(output), "cannot go on with this file: it was made from other data than the job names now")
+        raise InputError(str(output), "cannot go on with this file: it was made from other data than the job names now")

@@ -11,26 +11,26 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign.aggregation.autotune import Choice, choose
-from mpisign.aggregation.exchange_registry import meeting
+from mpisign.aggregation.exchange_registry import exchange_factory
 from mpisign.aggregation.server import plan_server
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
+from mpisign.comm.stop_signals import StopSignals
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import one_line
-from mpisign.engine.attributes import attributes
-from mpisign.engine.checkpointing import Checkpoints, StopSignals
-from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.planning import Plan, PlannedRun, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
-from mpisign.problems.reference_solution import Known, optimum
+from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
-from mpisign.rng import Draws
-from mpisign.storage.output_file import claim
+from mpisign.rng import RandomStreams
+from mpisign.storage.output_file import lock_output
 from mpisign.storage.provenance import Sites, provenance, sites, warnings
 from mpisign.storage.writer import TrajectoryWriter
 
 
 def run(
     planned: Plan,
-    ranks: Ranks,
+    ranks: Communicator,
     output: Path,
     repeats: range,
     resume: bool = False,
@@ -42,12 +42,12 @@ def run(
 
     resume: go on with the file at `output`, which was made by the same experiment; otherwise a new one takes its place.
     new: there was none when the command began. watched: when a rank is lost, the others are ended.
-    Returns, on rank 0, at which k repeats diverged, for each label. Raises BadInput where another job writes it, and
-    Stopped.
+    Returns, on rank 0, at which k repeats diverged, for each label. Raises InputError where another job writes it, and
+    StopRequested.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
-        ranks.together(lambda: stack.enter_context(claim(output, new)) if ranks.root else None)
+        ranks.raise_collectively(lambda: stack.enter_context(lock_output(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         where = sites(ranks)
         _warn(where, ranks)
@@ -60,7 +60,7 @@ def run(
             progress.count(k)
             watch.at(k)
 
-        due = writer.due if writer is not None else lambda: False
+        due = writer.commit_due if writer is not None else lambda: False
         site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
         exchanges = [_choice(planned, run, ranks).exchange for run in planned.runs]
         if writer is not None and known is not None:
@@ -70,13 +70,13 @@ def run(
             label = run.settings.label
             progress.at(f"{label}, repeat {number}", before)
             watch.enter(f"in {label!r}, repeat {number}")
-            if not ranks.decided(writer is not None and writer.finished(label, number)):
-                run_repeat(planned, run, number, meeting(exchange, ranks), site)
+            if not ranks.broadcast_bool(writer is not None and writer.finished(label, number)):
+                run_repeat(planned, run, number, exchange_factory(exchange, ranks), site)
             before += run.settings.iterations
         return {} if writer is None else _diverged(planned, repeats, writer)
 
 
-def _warn(where: Sites, ranks: Ranks) -> None:
+def _warn(where: Sites, ranks: Communicator) -> None:
     """Say once, on the root, what is unusual of the ranks' arithmetic."""
     for warning in warnings(where) if ranks.root else ():
         print(f"mpisign: {warning}", file=sys.stderr, flush=True)
@@ -92,14 +92,14 @@ def _total(planned: Plan, repeats: range) -> int:
     return sum(run.settings.iterations for run in planned.runs) * len(repeats)
 
 
-def _describe(planned: Plan, known: Known, exchanges: list[str], writer: TrajectoryWriter) -> None:
+def _describe(planned: Plan, known: CertifiedOptimum, exchanges: list[str], writer: TrajectoryWriter) -> None:
     """Every run's settings and constants are in the file before its first repeat."""
     for run, exchange in zip(planned.runs, exchanges, strict=True):
-        writer.run(run.settings.label, attributes(planned, run, known) | {"exchange": exchange})
+        writer.run(run.settings.label, run_attributes(planned, run, known) | {"exchange": exchange})
     writer.commit()
 
 
-def _header(planned: Plan, ranks: Ranks, where: Sites, repeats: range) -> dict[str, Any]:
+def _header(planned: Plan, ranks: Communicator, where: Sites, repeats: range) -> dict[str, Any]:
     """The attributes of the file; it hashes all data, which the root alone does."""
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
@@ -111,11 +111,11 @@ def _header(planned: Plan, ranks: Ranks, where: Sites, repeats: range) -> dict[s
     }
 
 
-def _choice(planned: Plan, run: PlannedRun, ranks: Ranks) -> Choice:
+def _choice(planned: Plan, run: PlannedRun, ranks: Communicator) -> Choice:
     """The run's exchange; where it was chosen, the root says why."""
     asked = planned.experiment.exchange
     workers, d = len(run.left), planned.problem.dimension
-    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, Draws(0, 0)))
+    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0)))
     if asked == "auto" and ranks.root:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
     return choice

@@ -12,8 +12,8 @@ import numpy as np
 from mpisign.aggregation.server import Server
 from mpisign.algorithms.methods import Method
 from mpisign.arrays import Floats, Words
-from mpisign.comm.communicator import Ranks
-from mpisign.storage.checkpoint import Counters, Kept
+from mpisign.comm.communicator import Communicator
+from mpisign.storage.checkpoint import Checkpoint, Counters
 
 
 class State(NamedTuple):
@@ -36,7 +36,7 @@ def at_start(method: Method, x: Floats, server: Server, workers: Sequence[int]) 
     return State(0, workers, x, np.repeat(one[np.newaxis], len(server.hosted), axis=0), method.shared(len(x)))
 
 
-def placed(method: Method, x: Floats, server: Server) -> Floats:
+def place_iterate(method: Method, x: Floats, server: Server) -> Floats:
     """x, where it is stepped: in common on a node where the exchange wants that and the method allows it.
 
     Every rank calls it.
@@ -44,13 +44,13 @@ def placed(method: Method, x: Floats, server: Server) -> Floats:
     return server.keep(x) if method.only_subtracts else x
 
 
-def collect(state: State, counters: Counters, server: Server) -> Kept:
+def collect(state: State, counters: Counters, server: Server) -> Checkpoint:
     """What is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
     memory = server.of_all_workers(_rows(state)).view(np.float64)
-    return Kept(state.k, counters, state.workers, state.x, memory, state.shared)
+    return Checkpoint(state.k, counters, state.workers, state.x, memory, state.shared)
 
 
-def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> tuple[State, Counters]:
+def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> tuple[State, Counters]:
     """What the root has kept, in the arrays of `state`, on every rank; where it has nothing, `state` as it is.
 
     Every rank calls it. kept: None except on the root. The workers' memories go out one by one: no rank needs room for
@@ -70,7 +70,7 @@ def hand_out(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> t
     return state._replace(k=k), Counters(records, up, down, float(head[5:].view(np.float64)[0]))
 
 
-def _hand_out_memory(kept: Kept | None, state: State, server: Server, ranks: Ranks) -> None:
+def _hand_out_memory(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> None:
     rows = _rows(state)
     row = np.zeros(rows.shape[1], dtype=np.uint64)
     places = {} if kept is None else {int(worker): place for place, worker in enumerate(kept.workers)}

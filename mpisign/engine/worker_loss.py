@@ -11,22 +11,22 @@ import numpy as np
 from mpisign.aggregation.exchange import hosted_by
 from mpisign.algorithms.oracles import Source
 from mpisign.arrays import Floats
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.rng import Draws, Purpose
-from mpisign.storage.checkpoint import Kept
+from mpisign.rng import RandomStreams, Stream
+from mpisign.storage.checkpoint import Checkpoint
 
 
-class _DrawsOf(Draws):
+class _StreamsOf(RandomStreams):
     """The random numbers of the workers with these numbers."""
 
     def __init__(self, seed: int, repeat: int, workers: Sequence[int]):
         super().__init__(seed, repeat)
         self._workers = workers
 
-    def at(self, purpose: Purpose, worker: int, k: int) -> np.random.Generator:
-        """See `Draws`; worker: its place among those that are left."""
-        return super().at(purpose, self._workers[worker], k)
+    def generator(self, stream: Stream, worker: int, k: int) -> np.random.Generator:
+        """See `RandomStreams`; worker: its place among those that are left."""
+        return super().generator(stream, self._workers[worker], k)
 
 
 def without_lost(planned: Plan, size: int, lost: Sequence[int]) -> Plan:
@@ -39,7 +39,7 @@ def _without(run: PlannedRun, lost: Sequence[int], size: int) -> PlannedRun:
     return run._replace(left=tuple(worker for place, worker in enumerate(run.left) if place not in places))
 
 
-def agreed(run: PlannedRun, kept: Kept | None, ranks: Ranks) -> PlannedRun:
+def agreed(run: PlannedRun, kept: Checkpoint | None, ranks: Communicator) -> PlannedRun:
     """The run with the workers that are left of those it had when its state was kept; every rank calls it.
 
     kept: None except on the root.
@@ -50,9 +50,9 @@ def agreed(run: PlannedRun, kept: Kept | None, ranks: Ranks) -> PlannedRun:
     return run._replace(left=tuple(int(worker) for worker in np.flatnonzero(mask)))
 
 
-def draws(run: PlannedRun, seed: int, repeat: int) -> Draws:
+def streams(run: PlannedRun, seed: int, repeat: int) -> RandomStreams:
     """The random numbers of a repeat, by a worker's place among those that are left."""
-    return Draws(seed, repeat) if len(run.left) == run.workers else _DrawsOf(seed, repeat, run.left)
+    return RandomStreams(seed, repeat) if len(run.left) == run.workers else _StreamsOf(seed, repeat, run.left)
 
 
 def source(run: PlannedRun) -> Source:

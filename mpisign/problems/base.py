@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise
@@ -51,7 +51,7 @@ class Problem(ABC):
 
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
         """out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
-        raise BadInput("kind", "this problem has no data points")
+        raise InputError("kind", "this problem has no data points")
 
     def noise(self, batch: int) -> Noise:
         """What is known of the noise of `batch` data points, drawn with replacement."""
@@ -90,8 +90,8 @@ class Problem(ABC):
 
 
 def finite_vector(values: object, key: str) -> Floats:
-    """A float64 array of finite numbers, or BadInput that names `key`."""
+    """A float64 array of finite numbers, or InputError that names `key`."""
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
-        raise BadInput(key, "expected finite numbers, found a NaN or an infinity")
+        raise InputError(key, "expected finite numbers, found a NaN or an infinity")
     return array

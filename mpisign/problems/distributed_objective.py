@@ -11,9 +11,9 @@ import numpy as np
 import scipy  # its parts are imported when they are used: all of them would take longer than to plan a run
 
 from mpisign.arrays import Floats
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.engine.checkpointing import NO_SIGNALS, Asked, StopSignals
+from mpisign.comm.stop_signals import NO_SIGNALS, StopPoll, StopSignals
 
 SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
@@ -42,14 +42,14 @@ class Objective:
     """f, its gradient and its curvature, asked for on the root and computed by all ranks.
 
     The root calls `value_and_gradient`, `curvature` and `hessian`, then `finish`; the others call `serve`, which
-    returns when the root finishes. All of them raise Stopped when one of them has had a signal. count: told on the root
-    how many passes there were.
+    returns when the root finishes. All of them raise StopRequested when one of them has had a signal. count: told on
+    the root how many passes there were.
     """
 
     def __init__(
         self,
         parts: Parts,
-        ranks: Ranks,
+        ranks: Communicator,
         signals: StopSignals = NO_SIGNALS,
         count: Callable[[int], object] = lambda passes: None,
     ):
@@ -59,7 +59,7 @@ class Objective:
         self._height = max(1, min(d, _ENTRIES // d))
         self._vectors = Segments(parts.segments, ranks, 1 + d)
         self._blocks = Segments(parts.segments, ranks, self._height * d)
-        self._asked_to_stop = Asked(ranks, signals)
+        self._asked_to_stop = StopPoll(ranks, signals)
         self._request = np.zeros(2)  # what is asked for; a block's first row
         self._where = np.zeros(2 * d)
         self._x, self._direction = self._where[:d], self._where[d:]

@@ -3,12 +3,12 @@
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.config.validation import BadInput, checked, shown
+from mpisign.config.validation import InputError, checked, shown
 from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.quadratic import Quadratic, Separable
 from mpisign.theory.constants import Constant
-from mpisign.theory.noise import Law, Noise, known, limited, mean_law
+from mpisign.theory.noise import FiniteDistribution, Noise, known, limited, mean_law
 
 _ROUNDING = 1e-12
 
@@ -31,7 +31,7 @@ class FiniteQuadratic(Problem):
         self._quadratic = _quadratic(eigenvalues, matrix)
         self.dimension, self.samples = self._quadratic.dimension, len(atoms)
         self.weights = checked_weights = _weights(weights, len(atoms))
-        self._law = Law(_atoms(atoms, checked_weights, self.dimension), checked_weights)
+        self._law = FiniteDistribution(_atoms(atoms, checked_weights, self.dimension), checked_weights)
 
     def value(self, x: Floats) -> float:
         return self._quadratic.value(x)
@@ -62,28 +62,28 @@ def _quadratic(eigenvalues: list[float] | None, matrix: list[list[float]] | None
         return Quadratic(matrix=matrix)
     if eigenvalues is not None and matrix is None:
         return Separable(eigenvalues=eigenvalues)
-    raise BadInput("eigenvalues", "expected either eigenvalues or matrix")
+    raise InputError("eigenvalues", "expected either eigenvalues or matrix")
 
 
 def _weights(weights: list[float], count: int) -> Floats:
     array = finite_vector(weights, "weights")
     if not count:
-        raise BadInput("atoms", "expected at least one, got none")
+        raise InputError("atoms", "expected at least one, got none")
     if len(array) != count:
-        raise BadInput("weights", f"expected one for each of the {count} atoms, got {len(array)}")
+        raise InputError("weights", f"expected one for each of the {count} atoms, got {len(array)}")
     if not (array > 0).all():
-        raise BadInput("weights", f"expected numbers > 0 that add up to 1, got {array[array <= 0][0]:.15g}")
+        raise InputError("weights", f"expected numbers > 0 that add up to 1, got {array[array <= 0][0]:.15g}")
     if abs(array.sum() - 1) > _ROUNDING:
-        raise BadInput("weights", f"expected numbers > 0 that add up to 1, got a sum of {array.sum():.15g}")
+        raise InputError("weights", f"expected numbers > 0 that add up to 1, got a sum of {array.sum():.15g}")
     return array
 
 
 def _atoms(atoms: list[list[float]], weights: Floats, dimension: int) -> Floats:
     for i, atom in enumerate(atoms):
         if len(atom) != dimension:
-            raise BadInput(f"atoms.{i}", f"expected {dimension} numbers, one a coordinate, got {len(atom)}")
+            raise InputError(f"atoms.{i}", f"expected {dimension} numbers, one a coordinate, got {len(atom)}")
     array = finite_vector(atoms, "atoms")
     mean = weights @ array
     if (np.abs(mean) > _ROUNDING * np.abs(array).max(initial=0.0)).any():
-        raise BadInput("atoms", f"expected sum_i w_i c_i = 0, got {shown(mean.tolist())}")
+        raise InputError("atoms", f"expected sum_i w_i c_i = 0, got {shown(mean.tolist())}")
     return array

@@ -11,7 +11,7 @@ import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Share, unshared
-from mpisign.config.validation import BadInput, Positive, checked
+from mpisign.config.validation import InputError, Positive, checked
 from mpisign.data.linear_rows import Matrix, Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
 from mpisign.problems.base import Minimum, Problem
@@ -65,7 +65,7 @@ class Logistic(Problem):
 
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
         self.regulariser.gradient(x, out)
-        self.rows.subtract_pulls(x, samples, out)
+        self.rows.add_loss_gradient(x, samples, out)
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:
         """By matrix products over blocks of data; the regulariser belongs to segment 0."""
@@ -267,7 +267,7 @@ def logistic(
     "l2": ||x||^2 / (2n). "nonconvex": `weight` sum x_i^2 / (1 + x_i^2), by default 0.1; f is then smooth, and no more.
     """
     if regulariser == "l2" and weight is not None:
-        raise BadInput("weight", 'expected only with regulariser = "nonconvex"')
+        raise InputError("weight", 'expected only with regulariser = "nonconvex"')
     rows, weight = stored(share(lambda: opened(data, scaling))), 0.1 if weight is None else weight
     problem = Logistic(rows, L2(rows.samples) if regulariser == "l2" else Nonconvex(weight))
     problem.defaults = {"scaling": usual_scaling(data)} | ({} if regulariser == "l2" else {"weight": weight})

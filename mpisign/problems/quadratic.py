@@ -3,7 +3,7 @@
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.config.validation import BadInput, checked, shown
+from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import multiply
 from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
@@ -21,7 +21,7 @@ class Separable(Problem):
         self._eigenvalues = finite_vector(eigenvalues, "eigenvalues")
         self.dimension = len(self._eigenvalues)
         if not self.dimension or not (self._eigenvalues >= 0).all() or not self._eigenvalues.any():
-            raise BadInput("eigenvalues", f"expected numbers >= 0, not all zero, got {shown(eigenvalues)}")
+            raise InputError("eigenvalues", f"expected numbers >= 0, not all zero, got {shown(eigenvalues)}")
 
     def value(self, x: Floats) -> float:
         return 0.5 * float(np.dot(self._eigenvalues * x, x))
@@ -61,16 +61,16 @@ class Quadratic(Problem):
 
 
 def semidefinite(matrix: list[list[float]], key: str) -> tuple[Floats, bool]:
-    """(H, whether it is definite): symmetric, positive semidefinite and not 0, or BadInput that names `key`."""
+    """(H, whether it is definite): symmetric, positive semidefinite and not 0, or InputError that names `key`."""
     if not matrix or any(len(row) != len(matrix) for row in matrix):
-        raise BadInput(key, "expected a square matrix, as many rows as columns")
+        raise InputError(key, "expected a square matrix, as many rows as columns")
     hessian = finite_vector(matrix, key)
     if not np.allclose(hessian, hessian.T, rtol=1e-12, atol=0):
-        raise BadInput(key, "expected a symmetric matrix")
+        raise InputError(key, "expected a symmetric matrix")
     symmetric = hessian / 2 + hessian.T / 2
     rank = rank_of_semidefinite(symmetric) if symmetric.any() else 0
     if not rank:
-        raise BadInput(key, _refusal(symmetric))
+        raise InputError(key, _refusal(symmetric))
     return symmetric, rank == len(matrix)
 
 

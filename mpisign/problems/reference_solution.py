@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mpisign import caches
-from mpisign.comm.communicator import Ranks
-from mpisign.engine.checkpointing import NO_SIGNALS, StopSignals
+from mpisign.comm.communicator import Communicator
+from mpisign.comm.stop_signals import NO_SIGNALS, StopSignals
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import Objective
 from mpisign.progress import Progress
@@ -19,15 +19,15 @@ _SCHEMA = 3
 """Of what is kept; one more whenever f*, its error or a constant of the same data is found in another way."""
 
 
-class Known(NamedTuple):
+class CertifiedOptimum(NamedTuple):
     """What is certain of a problem: f* and the constants."""
 
     minimum: Minimum
     constants: dict[str, Constant]
 
 
-def optimum(problem: Problem, ranks: Ranks, signals: StopSignals = NO_SIGNALS) -> Known | None:
-    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it. Raises Stopped."""
+def optimum(problem: Problem, ranks: Communicator, signals: StopSignals = NO_SIGNALS) -> CertifiedOptimum | None:
+    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it. Raises StopRequested."""
     with Progress(None, quiet=not ranks.root, unit="passes over the data") as progress:
         objective = Objective(problem, ranks, signals, progress.count)
         if not ranks.root:
@@ -40,7 +40,7 @@ def optimum(problem: Problem, ranks: Ranks, signals: StopSignals = NO_SIGNALS) -
     return found
 
 
-def keep(problem: Problem, known: Known, cache: Path) -> None:
+def keep(problem: Problem, known: CertifiedOptimum, cache: Path) -> None:
     """Keep what is certain of a problem with data in a cache folder: who has it as XDG_CACHE_HOME need not find it."""
     _write(_path(problem, cache / _MINIMA), known)
 
@@ -50,13 +50,13 @@ def is_known(problem: Problem) -> bool:
     return not problem.data_sha256() or _read(_path(problem, _folder())) is not None
 
 
-def _kept_or_solved(problem: Problem, objective: Objective) -> Known:
+def _kept_or_solved(problem: Problem, objective: Objective) -> CertifiedOptimum:
     if not problem.data_sha256():
-        return Known(problem.minimum(objective), problem.constants(objective))
+        return CertifiedOptimum(problem.minimum(objective), problem.constants(objective))
     path = _path(problem, _folder())
     kept = _read(path)
     if kept is None:
-        kept = Known(problem.minimum(objective), problem.constants(objective))
+        kept = CertifiedOptimum(problem.minimum(objective), problem.constants(objective))
         _write(path, kept)
     return kept
 
@@ -74,13 +74,15 @@ def _folder() -> Path:
     return own / _MINIMA.name if own else Path(os.devnull) / _MINIMA  # where nothing is, and nothing can be written
 
 
-def _read(path: Path) -> Known | None:
+def _read(path: Path) -> CertifiedOptimum | None:
     try:
         kept = json.loads(path.read_text())
         if kept.pop("sha256") != _sha256(kept):
             return None
         minimum = Minimum(float(kept["value"]), float(kept["error"]))
-        return Known(minimum, {name: Constant(float(value), how) for name, (value, how) in kept["constants"].items()})
+        return CertifiedOptimum(
+            minimum, {name: Constant(float(value), how) for name, (value, how) in kept["constants"].items()}
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # nothing kept, or not by us: solved again
 
@@ -90,7 +92,7 @@ def _sha256(kept: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _write(path: Path, known: Known) -> None:
+def _write(path: Path, known: CertifiedOptimum) -> None:
     """By a rename, so that nobody reads half of it. Where it cannot be written it is solved again next time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

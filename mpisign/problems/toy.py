@@ -3,7 +3,7 @@
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.config.validation import BadInput, checked, shown
+from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import sine
 from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
@@ -20,7 +20,7 @@ class Toy(Problem):
         self._frequencies = finite_vector([1.0] if frequencies is None else frequencies, "frequencies")
         self.dimension = len(self._frequencies)
         if not self.dimension or not (self._frequencies > 0).all():
-            raise BadInput("frequencies", f"expected numbers > 0, got {shown(frequencies)}")
+            raise InputError("frequencies", f"expected numbers > 0, got {shown(frequencies)}")
 
     def value(self, x: Floats) -> float:
         sines = np.sin(self._frequencies * x)

@@ -15,7 +15,7 @@ class Counters(NamedTuple):
     seconds: float = 0.0
 
 
-class Kept(NamedTuple):
+class Checkpoint(NamedTuple):
     """A state as a file keeps it: `memory` has a row for each of `workers`, shape (M, size of one)."""
 
     k: int

@@ -8,7 +8,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.output_file import naming
 
 _COPIES, _BLOCK = 8, 512
@@ -42,7 +42,7 @@ def unseal(path: Path) -> None:
 
 
 def check_seal(path: Path) -> bool:
-    """Whether the file has a seal. Raises BadInput when it was changed, damaged or cut off after it was sealed."""
+    """Whether the file has a seal. Raises InputError when it was changed, damaged or cut off after it was sealed."""
     end = _end(path)
     at = end.find(_MAGIC)
     if at < 0:
@@ -54,8 +54,8 @@ def check_seal(path: Path) -> bool:
             if _sha256(path, size) == sha256:
                 return True
             if _sha256(path, size, closed=True) == sha256:
-                raise BadInput(str(path), _OPEN)
-    raise BadInput(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
+                raise InputError(str(path), _OPEN)
+    raise InputError(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
 
 
 def _seal(sha256: str, size: int) -> bytes:

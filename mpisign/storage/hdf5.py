@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mpisign.config.validation import BadInput, shown
+from mpisign.config.validation import InputError, shown
 from mpisign.storage.checksum import check_seal
 
 Attributes = dict[str, Any]
@@ -142,23 +142,23 @@ def is_hdf5(path: Path) -> bool:
 
 @contextmanager
 def reading(path: Path, what: str, sealed: int | None = None) -> Iterator[Source]:
-    """An HDF5 file, open; raises BadInput, key its path, for all that goes wrong while it is read: it is no `what`.
+    """An HDF5 file, open; raises InputError, key its path, for all that goes wrong while it is read: it is no `what`.
 
     sealed: the size in bytes up to which its seal is checked; None: whatever its size.
     """
     try:
         if not path.is_file():
             found = "this is no file" if path.exists() else "no such file"
-            raise BadInput(str(path), f"{found}; expected {what}")
+            raise InputError(str(path), f"{found}; expected {what}")
         checked = (sealed is None or path.stat().st_size <= sealed) and check_seal(path)
         if not is_hdf5(path):
-            raise BadInput(str(path), f"expected {what}, an HDF5 file; this is none, or it was cut off")
+            raise InputError(str(path), f"expected {what}, an HDF5 file; this is none, or it was cut off")
         with h5py.File(path, "r") as file:
             yield Source(path, file, checked)
-    except BadInput:
+    except InputError:
         raise
     except _ERRORS as error:
-        raise BadInput(str(path), f"cannot read this file, expected {what}: {_reason(error)}") from None
+        raise InputError(str(path), f"cannot read this file, expected {what}: {_reason(error)}") from None
 
 
 @contextmanager

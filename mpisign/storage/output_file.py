@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 _NOT_SUPPORTED = 524
 """ENOTSUPP, which the kernel lets out of some network file systems, and which `errno` does not know."""
@@ -21,21 +21,21 @@ _warned: set[Path] = set()
 
 
 def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
-    """Raises BadInput for a folder or a device, for a file that is there unless `overwrite`, and where none can be.
+    """Raises InputError for a folder or a device, for a file that is there unless `overwrite`, and where none can be.
 
     instead: what to do about a file that exists.
     """
     try:
         if output.exists() and not output.is_file():  # a device would be replaced by what is written
             what = "a folder" if output.is_dir() else "a device"
-            raise BadInput(str(output), f"expected a file name for the output, but this is {what}")
+            raise InputError(str(output), f"expected a file name for the output, but this is {what}")
         if output.exists() and not overwrite:
-            raise BadInput(str(output), f"this output exists already; {instead}")
+            raise InputError(str(output), f"this output exists already; {instead}")
         nearest = next(folder for folder in output.absolute().parents if folder.exists())
     except OSError as error:
-        raise BadInput(str(output), f"cannot write this output: {error.strerror}") from None
+        raise InputError(str(output), f"cannot write this output: {error.strerror}") from None
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise BadInput(str(nearest), "expected a folder that can be written into, for the output")
+        raise InputError(str(nearest), "expected a folder that can be written into, for the output")
 
 
 def output_path(text: str) -> Path:
@@ -53,11 +53,11 @@ def part_of(output: Path) -> Path:
 
 
 @contextmanager
-def claim(output: Path, new: bool = False, file: Path | None = None) -> Iterator[None]:
+def lock_output(output: Path, new: bool = False, file: Path | None = None) -> Iterator[None]:
     """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
 
     The lock ends with the process, however that ends. new: there was no such file when the command began. file: what
-    is locked where OUTPUT.part is a folder. Raises BadInput where somebody else has it or, if new, has written it
+    is locked where OUTPUT.part is a folder. Raises InputError where somebody else has it or, if new, has written it
     meanwhile, or where there can be no such file.
     """
     part = file or part_of(output)
@@ -67,10 +67,10 @@ def claim(output: Path, new: bool = False, file: Path | None = None) -> Iterator
     except OSError as error:
         busy = isinstance(error, BlockingIOError)
         reason = f"another job is writing it: {part} is locked" if busy else f"{part}: {error.strerror}"
-        raise BadInput(str(output), f"cannot write this output; {reason}") from None
+        raise InputError(str(output), f"cannot write this output; {reason}") from None
     try:
         if new and output.exists():
-            raise BadInput(str(output), "another job has written this output meanwhile; give another name")
+            raise InputError(str(output), "another job has written this output meanwhile; give another name")
         yield
     finally:
         if _is(part, lock):  # not renamed, nor another one of somebody who came after that

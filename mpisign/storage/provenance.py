@@ -17,7 +17,7 @@ from typing import NamedTuple
 from threadpoolctl import threadpool_info
 
 from mpisign._version import __version__
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.fixed_order import keeps_subnormals
 
 _PACKAGES = ("numpy", "numba", "scipy", "h5py", "mpi4py", "scikit-learn")
@@ -33,7 +33,7 @@ class Sites(NamedTuple):
     arithmetic: list[str]
 
 
-def sites(ranks: Ranks) -> Sites:
+def sites(ranks: Communicator) -> Sites:
     """Return where each rank runs; every rank calls it."""
     return Sites(ranks.hosts(), ranks.texts(arithmetic()))
 
@@ -70,7 +70,7 @@ def warnings(where: Sites) -> Iterator[str]:
         yield f"ranks on unlike processors: x is the same, recorded values may differ in their last digits: {apart}"
 
 
-def provenance(ranks: Ranks, where: Sites) -> dict[str, str]:
+def provenance(ranks: Communicator, where: Sites) -> dict[str, str]:
     """What is needed to run it again, as text; where: `sites`, which are asked for by every rank."""
     return {
         "mpisign": __version__,

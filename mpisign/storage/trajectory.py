@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.config.validation import BadInput, shown
+from mpisign.config.validation import InputError, shown
 from mpisign.storage.hdf5 import Attributes, Source, reading, typed, within
 
 SCHEMA = "mpisign-trajectory/1"
@@ -200,7 +200,7 @@ class Trajectory:
     what --set changed in it. provenance: where it comes from, by name; resumed, merged: that of each job that went on
     with it, and of each slice that it was merged from. runs: in the order of the job file. repeats: the numbers that
     were asked for.
-    Raises BadInput when the file cannot be opened, is something else, or was damaged: one line that names the file
+    Raises InputError when the file cannot be opened, is something else, or was damaged: one line that names the file
     and, where it is known, the run and the repeat.
     """
 
@@ -225,7 +225,7 @@ class Trajectory:
         if found != SCHEMA:
             hint = "; for a data file: mpisign data info" if str(found).startswith("mpisign-data/") else ""
             what = f"expected a trajectory file of schema {SCHEMA}, found {'none' if found is None else shown(found)}"
-            raise BadInput(str(self.path), f"{what}{hint}")
+            raise InputError(str(self.path), f"{what}{hint}")
 
     def __iter__(self) -> Iterator[RunRecord]:
         return iter(self.runs)

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Counters, Kept
+from mpisign.storage.checkpoint import Checkpoint, Counters
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.output_file import naming, part_of, replace_durably
 from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
@@ -105,7 +105,7 @@ class RepeatWriter:
         self._group.attrs["records"] = stop
         self._file.check()
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: Checkpoint) -> None:
         """Replace the state from which the repeat can go on, and commit the file."""
         began = time.monotonic()
         self._write()
@@ -136,14 +136,14 @@ class RepeatWriter:
         attrs["status"] = "complete" if diverged_at is None else "diverged"
         if "state" in self._group:
             del self._group["state"]
-        if self._file.due():
+        if self._file.commit_due():
             self._file.commit()
 
 
 class TrajectoryWriter:
     """The file at `output` and the one that is worked on, on rank 0; it takes up `output` where `resume` says so.
 
-    The caller has claimed `output` (`mpisign.storage.output_file.claim`).
+    The caller holds the lock of `output` (`mpisign.storage.output_file.lock_output`).
     """
 
     def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
@@ -186,13 +186,13 @@ class TrajectoryWriter:
         attributes = (self._file[_path(label, number)].attrs for number in repeats)
         return [int(attrs["diverged_at"]) for attrs in attributes if "diverged_at" in attrs]
 
-    def kept(self, label: str, number: int) -> Kept | None:
+    def kept(self, label: str, number: int) -> Checkpoint | None:
         """The state in which that repeat was saved."""
         state = self._file.get(f"{_path(label, number)}/state")
         if state is None:
             return None
         counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-        return Kept(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+        return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
         """The group of a repeat: a new one, or that of its state, whose later records are forgotten."""
@@ -202,7 +202,7 @@ class TrajectoryWriter:
         else:
             if path in self._file:
                 del self._file[path]
-            lay_out(self._file.create_group(path), ks, dimension, iterates)
+            create_datasets(self._file.create_group(path), ks, dimension, iterates)
         return RepeatWriter(self._file[path], self)
 
     def copy(self, label: str, number: int, source: Path, virtual: bool) -> None:
@@ -214,12 +214,12 @@ class TrajectoryWriter:
                 _view(group, theirs, os.path.relpath(source.resolve(), self._output.parent.resolve()))
             else:
                 iterates = "x" in theirs
-                lay_out(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
+                create_datasets(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
                 for name in (*COLUMNS, "x") if iterates else COLUMNS:
                     group[name][...] = theirs[name][()]
             group.attrs.update(theirs.attrs)
 
-    def due(self) -> bool:
+    def commit_due(self) -> bool:
         """Whether the next commit is due."""
         return time.monotonic() - self._committed > max(_SECONDS, self._cost / _SHARE)
 
@@ -259,7 +259,7 @@ def _path(label: str, number: int) -> str:
     return f"runs/{label}/repeats/{number:04d}"
 
 
-def lay_out(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
+def create_datasets(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
     """The datasets of a repeat, in full, and what is true of it before its first record."""
     group.attrs["status"], group.attrs["records"] = "running", 0
     for name, (dtype, unit, description) in COLUMNS.items():

@@ -31,14 +31,14 @@ class Noise(NamedTuple):
     independent: bool = False
 
 
-class Law(NamedTuple):
+class FiniteDistribution(NamedTuple):
     """Finitely many values of the noise: atoms, shape (n, d), with probabilities `weights`, shape (n,)."""
 
     atoms: Floats
     weights: Floats
 
 
-def known(law: Law) -> Noise:
+def known(law: FiniteDistribution) -> Noise:
     """Everything of a finite law, exactly; its coordinates are not asked whether they are independent.
 
     Near g_i = 0+ a sign is wrong when the noise is negative, so that p_min = min_i min(P(c_i >= 0), P(c_i <= 0)).
@@ -52,19 +52,19 @@ def known(law: Law) -> Noise:
     return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"))
 
 
-def mean_law(law: Law, batch: int) -> Law | None:
+def mean_law(law: FiniteDistribution, batch: int) -> FiniteDistribution | None:
     """The law of the mean of `batch` independent draws; None when it has too many atoms to be written down."""
     atoms, weights = law
     if comb(len(atoms) + batch - 1, batch) * batch > _MOST_DRAWS:
         return None
-    draws = combinations_with_replacement(range(len(atoms)), batch)
-    counts = np.array([np.bincount(draw, minlength=len(atoms)) for draw in draws])
+    streams = combinations_with_replacement(range(len(atoms)), batch)
+    counts = np.array([np.bincount(draw, minlength=len(atoms)) for draw in streams])
     logs = (
         scipy.special.gammaln(batch + 1)
         - scipy.special.gammaln(counts + 1).sum(axis=1)
         + scipy.special.xlogy(counts, weights).sum(axis=1)
     )
-    return Law(counts @ atoms / batch, np.exp(logs))
+    return FiniteDistribution(counts @ atoms / batch, np.exp(logs))
 
 
 def limited(single: float, deviations: float, batch: int) -> Noise:
@@ -90,9 +90,9 @@ def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q:
     return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), independent=True)
 
 
-def sign_probability(right: Floats, draws: int, level: float) -> tuple[Floats, Floats]:
-    """(low, high), Clopper and Pearson's limits, (d,) at `level`, of the probability behind `right` of `draws`."""
-    wrong = draws - right
+def sign_probability(right: Floats, streams: int, level: float) -> tuple[Floats, Floats]:
+    """(low, high), Clopper and Pearson's limits, (d,) at `level`, of the probability behind `right` of `streams`."""
+    wrong = streams - right
     low = np.where(right > 0, scipy.special.betaincinv(np.maximum(right, 1), wrong + 1, level), 0.0)
     high = np.where(wrong > 0, scipy.special.betaincinv(right + 1, np.maximum(wrong, 1), 1 - level), 1.0)
     return low, high

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from mpisign.arrays import Floats
 from mpisign.theory.bounds import Numbers, vote_advantage
 from mpisign.theory.conditions import in_range, require
-from mpisign.theory.noise import Law
+from mpisign.theory.noise import FiniteDistribution
 
 
 class Moments(NamedTuple):
@@ -31,7 +31,7 @@ class VoteDrift(NamedTuple):
     independent: float
 
 
-def moments(gradient: Floats, law: Law) -> Moments:
+def moments(gradient: Floats, law: FiniteDistribution) -> Moments:
     """Of g~ = g + noise with a finite law, by enumeration; gradient: (d,). ValueError for a zero g_i or g~_i."""
     samples = gradient + law.atoms
     _nonzero(gradient, samples)
@@ -62,10 +62,10 @@ def vote_drift(gradient: Floats, known: Moments, workers: int) -> VoteDrift:
     advantage = vote_advantage(known.p, workers)
     sizes = np.abs(gradient)
     independent = float(sizes @ advantage * known.norm)
-    return VoteDrift(independent + float(sizes @ (influence(known.p, workers) * known.covariance)), independent)
+    return VoteDrift(independent + float(sizes @ (pivot_probability(known.p, workers) * known.covariance)), independent)
 
 
-def influence(p: Numbers, workers: int) -> Floats:
+def pivot_probability(p: Numbers, workers: int) -> Floats:
     """T_M(p), half of what the advantage gains when one worker's sign turns from wrong to right (C4).
 
     C(M-1, n) (p (1-p))^n, n = (M-1)/2, for odd M; C(M-1, M/2) (p (1-p))^(M/2 - 1) / 2 for even M.

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from mpisign.aggregation.exchange import Central, Format
-from mpisign.aggregation.exchange_registry import EXCHANGES, meeting
+from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS
 from mpisign.algorithms.methods import Sign
-from mpisign.comm.communicator import Alone
-from mpisign.comm.mpi import World
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.comm.mpi import MPICommunicator
 from mpisign.comm.startup import connect
 from mpisign.config.experiment import parse
-from mpisign.config.validation import BadInput, settings
+from mpisign.config.validation import InputError, settings
 from mpisign.engine import planning, runner
 from mpisign.problems import Problem
-from mpisign.rng import Draws
+from mpisign.rng import RandomStreams
 from mpisign.storage.trajectory import Trajectory
 
 pytestmark = pytest.mark.mpi
@@ -36,7 +36,7 @@ def test_this_is_the_world_that_was_launched(ranks):
 
     assert (ranks.rank, ranks.size) == (MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size)
     assert len(ranks.hosts()) == ranks.size
-    assert ranks.library != Alone.library
+    assert ranks.library != SerialCommunicator.library
 
 
 def test_gather_brings_the_rows_in_the_order_of_the_ranks(ranks):
@@ -56,16 +56,16 @@ def test_broadcast_overwrites_with_the_roots_row(ranks):
 
 
 def test_a_complaint_of_any_rank_is_everyones(ranks):
-    ranks.agree(None)
+    ranks.sync_errors(None)
     for unhappy in range(ranks.size):
-        with pytest.raises(BadInput) as caught:
-            ranks.agree(BadInput("key", f"rank {unhappy}") if ranks.rank == unhappy else None)
+        with pytest.raises(InputError) as caught:
+            ranks.sync_errors(InputError("key", f"rank {unhappy}") if ranks.rank == unhappy else None)
         assert (caught.value.key, caught.value.complaint) == ("key", f"rank {unhappy}")
 
 
 def test_of_several_complaints_the_first_ranks_is_raised(ranks):
-    with pytest.raises(BadInput, match="rank 0"):
-        ranks.agree(BadInput("key", f"rank {ranks.rank}"))
+    with pytest.raises(InputError, match="rank 0"):
+        ranks.sync_errors(InputError("key", f"rank {ranks.rank}"))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 5, 7])
@@ -91,7 +91,7 @@ def nodes(ranks):
 
     colors = {"blocks": (ranks.rank + 1) // 2, "in turn": ranks.rank % 2}
     with ExitStack() as stack:
-        worlds = {name: World(MPI.COMM_WORLD, MPI.COMM_WORLD.Split(color)) for name, color in colors.items()}
+        worlds = {name: MPICommunicator(MPI.COMM_WORLD, MPI.COMM_WORLD.Split(color)) for name, color in colors.items()}
         yield {name: stack.enter_context(world) for name, world in worlds.items()}
 
 
@@ -100,11 +100,14 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
     d = 130
     rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
     rows = rows if with_zeros else np.where(rows == 0, 0.5, rows)
-    alone, here = (SERVERS[message](meeting(exchange, who), workers, d, zeros, Draws(1, 0)) for who in (Alone(), ranks))
+    alone, here = (
+        SERVERS[message](exchange_factory(exchange, who), workers, d, zeros, RandomStreams(1, 0))
+        for who in (SerialCommunicator(), ranks)
+    )
     assert list(alone.hosted) == list(range(workers))
     for k in range(len(rows)):
         for server in (alone, here):
-            server.begin(k)
+            server.start_iteration(k)
             for worker in server.hosted:
                 server.message(worker).put(rows[k, worker])
         expected, reply = alone.round(), here.round()
@@ -126,13 +129,16 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
     """Two workers, so that votes tie; x is one for a whole node where there is one."""
     d = 2**17 + 100
     rows = np.random.default_rng(3).integers(-2, 3, (2, d)).astype(float)
-    alone, here = (SERVERS[message](meeting(exchange, who), 2, d, "exact", Draws(1, 0)) for who in (Alone(), ranks))
+    alone, here = (
+        SERVERS[message](exchange_factory(exchange, who), 2, d, "exact", RandomStreams(1, 0))
+        for who in (SerialCommunicator(), ranks)
+    )
     with alone, here:
         start = np.arange(d, dtype=float)
         expected, x = alone.keep(start.copy()), here.keep(start.copy())
         for k in range(4):
             for server in (alone, here):
-                server.begin(k)
+                server.start_iteration(k)
                 for worker in server.hosted:
                     server.message(worker).put(np.roll(rows[worker], k))
             alone.round().subtract_from(expected, 0.5)
@@ -187,10 +193,12 @@ step = { kind = "constant", alpha = 0.25 }
 def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
     """By the node, as in one process."""
     experiment = parse(JOB.replace("METHOD", method), ["exchange=node"])
-    for who in (ranks, *([Alone()] if ranks.root else [])):
+    for who in (ranks, *([SerialCommunicator()] if ranks.root else [])):
         runner.run(planning.plan(experiment, who), who, folder / f"{type(who).__name__}.h5", range(1))
     if ranks.root:
-        ended = [Trajectory(folder / f"{name}.h5").runs[0].repeats[0] for name in ("World", "Alone")]
+        ended = [
+            Trajectory(folder / f"{name}.h5").runs[0].repeats[0] for name in ("MPICommunicator", "SerialCommunicator")
+        ]
         assert [repeat.status for repeat in ended] == 2 * ["complete"]
         assert len({repeat.sha256 for repeat in ended}) == 1
 
@@ -206,7 +214,7 @@ def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
 def test_every_worker_is_hosted_once(ranks, workers):
     from mpi4py import MPI
 
-    with SERVERS["signs"](meeting("server", ranks), workers, 3, "exact", Draws(1, 0)) as server:
+    with SERVERS["signs"](exchange_factory("server", ranks), workers, 3, "exact", RandomStreams(1, 0)) as server:
         hosted = MPI.COMM_WORLD.allgather(list(server.hosted))
     assert [worker for there in hosted for worker in there] == list(range(workers))
     assert ranks.size == 1 or hosted[0] == []
@@ -253,12 +261,12 @@ def test_shared_memory_is_one_memory(ranks, node):
 @pytest.mark.parametrize("when", ["open", "fill"])
 def test_what_cannot_be_shared_is_refused_on_every_rank(ranks, when):
     def refuse(*arguments):
-        raise BadInput("data", f"cannot {when}")
+        raise InputError("data", f"cannot {when}")
 
     def opening():
         return (refuse() if when == "open" else {"a": ((1,), np.dtype(np.int64))}), refuse
 
-    with pytest.raises(BadInput, match=f"cannot {when}"):
+    with pytest.raises(InputError, match=f"cannot {when}"):
         ranks.share(opening)
 
 
@@ -267,16 +275,16 @@ def test_a_complaint_before_data_are_shared_is_agreed_on_once(ranks):
 
     def planning(unhappy):
         if ranks.rank == unhappy:
-            raise BadInput("exchange", "mine")
+            raise InputError("exchange", "mine")
         try:
             ranks.share(lambda: ({"a": ((1,), np.dtype(np.int64))}, lambda arrays: None))
-        except BadInput as error:
+        except InputError as error:
             raise error.inside("problem") from None
 
     for unhappy in range(ranks.size):
-        with pytest.raises(BadInput, match=r"^exchange: mine$"):
-            ranks.together(lambda unhappy=unhappy: planning(unhappy))
-        ranks.agree(None)  # nobody is one agreement behind
+        with pytest.raises(InputError, match=r"^exchange: mine$"):
+            ranks.raise_collectively(lambda unhappy=unhappy: planning(unhappy))
+        ranks.sync_errors(None)  # nobody is one agreement behind
 
 
 def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
@@ -293,5 +301,5 @@ def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
             continue
         found = problem.minimum(objective), problem.constants(objective)
         objective.finish()
-        alone, own = Logistic(problem.rows), Objective(problem, Alone())
+        alone, own = Logistic(problem.rows), Objective(problem, SerialCommunicator())
         assert found == (alone.minimum(own), alone.constants(own))

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.audit.bounds.hypotheses import Given, given
-from mpisign.audit.bounds.measurements import Measured, measured, probes
+from mpisign.audit.bounds.hypotheses import Hypotheses, given
+from mpisign.audit.bounds.measurements import Measurements, measured, probes
 from mpisign.audit.bounds.statements import Statement, statements
 from mpisign.audit.probing import Probe
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory.verdict import MIN_REPEATS, Judgement, Word, checkpoints, judge, judge_exact, unknown, vacuous
 
@@ -17,7 +17,7 @@ ROUNDING = 64 * np.finfo(float).eps
 """What rounding may add to an exact run's gap or ||g||_1^2, in units of |f(x_0)| or of ||g_0||_1^2."""
 
 
-class Checked(NamedTuple):
+class BoundCheck(NamedTuple):
     """One bound on one run.
 
     reading: how a constant was taken that can be taken in more than one way. k, with the judgement's mean, limits and
@@ -81,11 +81,11 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def check(trajectory: Trajectory, options: dict[str, float] | None = None, level: float = 0.05) -> list[Checked]:
-    """Every bound on every run; options: constants in place of the file's. Raises BadInput when there is none."""
+def check(trajectory: Trajectory, options: dict[str, float] | None = None, level: float = 0.05) -> list[BoundCheck]:
+    """Every bound on every run; options: constants in place of the file's. Raises InputError when there is none."""
     found = [checked for run in trajectory for checked in _Run(trajectory, run, options or {}, level).checked()]
     if not found:
-        raise BadInput(str(trajectory.path), 'expected a run with method = "scaled-sign" that came to its end')
+        raise InputError(str(trajectory.path), 'expected a run with method = "scaled-sign" that came to its end')
     return found
 
 
@@ -114,17 +114,17 @@ class _Run:
         self._trajectory, self._run, self._options, self._level = trajectory, run, options, level
         self._no_probes = ""
 
-    def checked(self) -> list[Checked]:
+    def checked(self) -> list[BoundCheck]:
         if self._run.attributes["method"] != "scaled-sign" or all(r.status == "running" for r in self._run.repeats):
             return []
         facts = given(self._run, self._options)
         return [self._judged(statement, facts) for statement in statements(facts)]
 
     @cached_property
-    def _measured(self) -> Measured:
+    def _measured(self) -> Measurements:
         return measured(self._trajectory, self._run)
 
-    def _judged(self, statement: Statement, facts: Given) -> Checked:
+    def _judged(self, statement: Statement, facts: Hypotheses) -> BoundCheck:
         """Premises first, then what is not known, then the numbers."""
         chosen = self._chosen(facts)
         premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
@@ -145,13 +145,15 @@ class _Run:
         few = len(self._measured.gaps) < MIN_REPEATS
         return f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
 
-    def _row(self, statement: Statement, chosen: np.ndarray, judgement: Judgement) -> Checked:
+    def _row(self, statement: Statement, chosen: np.ndarray, judgement: Judgement) -> BoundCheck:
         """The row, with the constants of its bound."""
         known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
         known["mu_along_the_run"] = self._measured.least_mu()
-        return Checked(self._run.label, statement.bound, statement.reading, self._measured.k[chosen], judgement, known)
+        return BoundCheck(
+            self._run.label, statement.bound, statement.reading, self._measured.k[chosen], judgement, known
+        )
 
-    def _chosen(self, facts: Given) -> np.ndarray:
+    def _chosen(self, facts: Hypotheses) -> np.ndarray:
         """Every record of an exact run but x_0, of which no bound says anything new; else the preset checkpoints."""
         return np.arange(1, len(self._measured.k)) if facts.exact else checkpoints(self._measured.k)
 
@@ -159,7 +161,7 @@ class _Run:
         """What the bound limits: shape (R, records)."""
         gradients = statement.bound == "theorem1_gradient"
         values = self._measured.least_gradients() if gradients else self._measured.gaps
-        return np.maximum(values, 0.0)  # a gap below 0 is the error of f* or rounding
+        return np.asarray(np.maximum(values, 0.0))  # a gap below 0 is the error of f* or rounding
 
     def _failing(self, statement: Statement) -> tuple[str, int]:
         """The condition that its parameters do not meet, with k; "" when they do or are not all known."""
@@ -185,7 +187,7 @@ class _Run:
         """k -> probe; none, and why in `_no_probes`, where the job's data is not there."""
         try:
             return probes(self._trajectory, self._run, self._level)
-        except BadInput as error:
+        except InputError as error:
             self._no_probes = f"; not measured: {error}"
             return {}
 
@@ -204,9 +206,10 @@ class _Run:
 
     def _gap0(self) -> np.ndarray:
         """f(x_0) - f* of each repeat, at most; shape (R, 1)."""
-        return np.maximum(self._measured.gaps[:, :1], 0.0) + float(self._run.attributes["f_star_error"])
+        highest: np.ndarray = np.maximum(self._measured.gaps[:, :1], 0.0)
+        return highest + float(self._run.attributes["f_star_error"])
 
-    def _judgement(self, statement: Statement, facts: Given, chosen: np.ndarray) -> Judgement:
+    def _judgement(self, statement: Statement, facts: Hypotheses, chosen: np.ndarray) -> Judgement:
         bounds = statement.compute(self._measured.k[chosen], self._gap0())
         values = self._values(statement)[:, chosen]
         error = float(self._run.attributes["f_star_error"])

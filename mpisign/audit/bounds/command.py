@@ -11,15 +11,15 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from mpisign.audit.bounds import Checked, check
+from mpisign.audit.bounds import BoundCheck, check
 from mpisign.audit.bounds.hypotheses import CONSTANTS
 from mpisign.audit.bounds.plot import draw
 from mpisign.audit.figures.figure import report, save, status_of
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 
-def table(found: list[Checked]) -> list[str]:
+def table(found: list[BoundCheck]) -> list[str]:
     """One line for each run and bound."""
     widths = [max(len(str(row[i])) for row in found) for i in range(2)] if found else []
     return [
@@ -27,13 +27,13 @@ def table(found: list[Checked]) -> list[str]:
     ]
 
 
-def write(path: Path, found: list[Checked]) -> None:
-    """The rows as JSON; raises BadInput where that cannot be written."""
+def write(path: Path, found: list[BoundCheck]) -> None:
+    """The rows as JSON; raises InputError where that cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([row.document() for row in found], indent=1))
     except OSError as error:
-        raise BadInput("--json", f"cannot write {path}: {error.strerror}") from None
+        raise InputError("--json", f"cannot write {path}: {error.strerror}") from None
 
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:
@@ -64,11 +64,11 @@ POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 def refuse_impossible(options: argparse.Namespace) -> None:
-    """Raises BadInput for a number that an option cannot be."""
+    """Raises InputError for a number that an option cannot be."""
     for name, (expected, possible) in POSSIBLE.items():
         value = getattr(options, name)
         if value is not None and not possible(value):
-            raise BadInput(f"--{name.replace('_', '-')}", f"expected {expected}, got {value}")
+            raise InputError(f"--{name.replace('_', '-')}", f"expected {expected}, got {value}")
 
 
 def main(documentation: str | None) -> int:

@@ -1,6 +1,6 @@
 """What the theorems need of a run: its constants, from its file or as they are given, and what it does not satisfy."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mpisign.storage.trajectory import RunRecord
 
@@ -8,7 +8,7 @@ CONSTANTS = ("mu", "L", "sigma2", "p_min")
 """What can be given in place of what the file says."""
 
 
-class Given(NamedTuple):
+class Hypotheses(NamedTuple):
     """The constants of one run; None where one is not known.
 
     mu: of Assumption 1, or of 2 where it is larger or the only one. p_min: each reading of it with its value. alpha:
@@ -30,12 +30,12 @@ class Given(NamedTuple):
     broken: str
 
 
-def given(run: RunRecord, options: dict[str, float]) -> Given:
+def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
     """From the attributes of a run of scaled-sign, and `options` over them."""
     attributes = {**run.attributes, **options}
     per_coordinate = float(run.attributes["dimension"]) if run.attributes["scale"] == "mean" else 1.0
     kind = run.attributes["step.kind"]
-    return Given(
+    return Hypotheses(
         mu=_largest(attributes, ["mu"] if "mu" in options else ["mu", "mu_PL"]),
         L=_number(attributes, "L"),
         sigma2=_number(attributes, "sigma2"),
@@ -80,11 +80,11 @@ def _harmonic(run: RunRecord, per_coordinate: float) -> tuple[float, float]:
     return number / per_coordinate, float(run.attributes.get("step.k0", 1.0))
 
 
-def _number(attributes: dict[str, object], name: str) -> float | None:
+def _number(attributes: dict[str, Any], name: str) -> float | None:
     value = attributes.get(name)
     return None if value is None else float(value)
 
 
-def _largest(attributes: dict[str, object], names: list[str]) -> float | None:
+def _largest(attributes: dict[str, Any], names: list[str]) -> float | None:
     found = [float(attributes[name]) for name in names if attributes.get(name)]
     return max(found) if found else None

@@ -11,14 +11,14 @@ from mpisign.comm.shared_arrays import unshared
 from mpisign.config import experiment
 from mpisign.engine.recorder import schedule
 from mpisign.problems import PROBLEMS
-from mpisign.rng import Draws
+from mpisign.rng import RandomStreams
 from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
 
 ROUNDS = 2000
 """Rounds of stochastic gradients at one x."""
 
 
-class Measured(NamedTuple):
+class Measurements(NamedTuple):
     """k: (m,), the schedule. gaps: (R, m), f(x_k) - f*, infinite from where a repeat diverged. gradients: (R, m),
     ||g_k||_1^2. size: (R,), |f(x_0)|, which rounding is measured by."""
 
@@ -39,7 +39,7 @@ class Measured(NamedTuple):
         return float(ratios.min(where=met, initial=np.inf))
 
 
-def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
+def measured(trajectory: Trajectory, run: RunRecord) -> Measurements:
     """Every repeat that came to an end."""
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
     k = schedule(job.log, int(run.attributes["iterations"]))
@@ -48,7 +48,7 @@ def measured(trajectory: Trajectory, run: RunRecord) -> Measured:
     with np.errstate(over="ignore"):
         squares = np.array([_spread(repeat, repeat.columns["gradient_l1"] ** 2, k) for repeat in ended])
     size = np.array([abs(repeat.columns["value"][0]) for repeat in ended])
-    return Measured(k, gaps, squares.reshape(gaps.shape), size)
+    return Measurements(k, gaps, squares.reshape(gaps.shape), size)
 
 
 def _spread(repeat: RepeatRecord, values: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -62,17 +62,17 @@ def _spread(repeat: RepeatRecord, values: np.ndarray, k: np.ndarray) -> np.ndarr
 def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Probe]:
     """k -> what the run's oracle gives at x_k of its first repeat: at x_0, and where the iterates were kept.
 
-    level: of the limits of all probabilities together. Raises BadInput where the job's data is not there any more.
+    level: of the limits of all probabilities together. Raises InputError where the job's data is not there any more.
     """
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
     settings = next(settings for settings in job.runs if settings.label == run.label)
     problem = PROBLEMS.make(job.problem, "problem", share=unshared)
     oracle = ORACLES.make(settings.oracle, "oracle")
-    draws = Draws(job.seed, run.repeats[0].number)
-    points = {0: STARTS.make(job.start, "start").point(problem.dimension, draws)} | _kept(run)
+    streams = RandomStreams(job.seed, run.repeats[0].number)
+    points = {0: STARTS.make(job.start, "start").point(problem.dimension, streams)} | _kept(run)
     workers, each = int(run.attributes["workers"]), level / len(points)
     with np.errstate(over="ignore", invalid="ignore"):  # on its way to overflow x may be finite, and its drift not
-        return {k: probe(problem, oracle, workers, x, draws, ROUNDS, each) for k, x in points.items()}
+        return {k: probe(problem, oracle, workers, x, streams, ROUNDS, each) for k, x in points.items()}
 
 
 def _kept(run: RunRecord) -> dict[int, np.ndarray]:

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.bounds import Checked
+from mpisign.audit.bounds import BoundCheck
 
 NAMES = {
     "theorem1": "Theorem 1, (16)",
@@ -20,7 +20,7 @@ NAMES = {
 COLORS = {"violated": "C1", "confirmed": "C0", "inconclusive": "0.5"}
 
 
-def draw(found: list[Checked]) -> Figure:
+def draw(found: list[BoundCheck]) -> Figure:
     """The mean over the repeats with its limits; printed bounds dashed, corrected ones dotted, where they apply."""
     runs = list(dict.fromkeys(row.run for row in found))
     figure, axes = plt.subplots(len(runs), 1, figsize=(8.4, 0.3 + 2.2 * len(runs)), squeeze=False, sharex=True)
@@ -31,13 +31,13 @@ def draw(found: list[Checked]) -> Figure:
     return figure
 
 
-def shown(row: Checked) -> bool:
+def shown(row: BoundCheck) -> bool:
     """Not the bound on gradients; and with one worker (21) is (19)."""
     same = row.bound == "theorem3" and row.constants.get("workers") == 1
     return row.bound != "theorem1_gradient" and not same
 
 
-def draw_run(found: list[Checked], axes: Axes) -> None:
+def draw_run(found: list[BoundCheck], axes: Axes) -> None:
     """One panel: the mean gap with its limits, and the bounds that apply."""
     k, mean = found[0].k, found[0].judgement.mean
     limits = next((row.judgement for row in found if np.isfinite(row.judgement.low).any()), None)

@@ -1,12 +1,12 @@
 """Which bounds speak of a run, and what each needs: the printed theorems first, then the corrected ones."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.audit.bounds.hypotheses import Given
+from mpisign.audit.bounds.hypotheses import Hypotheses
 from mpisign.theory import bounds, drift
 
 _SAME = 1e-9
@@ -22,12 +22,12 @@ class Statement(NamedTuple):
 
     bound: str
     reading: str
-    compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    compute: "partial[np.ndarray]"
     premise: str = ""
     missing: tuple[str, ...] = ()
 
 
-def statements(given: Given) -> list[Statement]:
+def statements(given: Hypotheses) -> list[Statement]:
     """Every bound whose algorithm and step rule are those of the run."""
     return [*_deterministic(given), *_printed(given), *_corrected(given)]
 
@@ -37,17 +37,18 @@ def _statement(bound: str, reading: str, premise: str = "", **constants: object)
     return Statement(bound, reading, partial(getattr(bounds, bound), **constants), premise, missing)
 
 
-def _deterministic(given: Given) -> Iterator[Statement]:
+def _deterministic(given: Hypotheses) -> Iterator[Statement]:
     """Theorem 1: exact gradients and a constant step."""
     if given.exact and given.alpha is not None:
         yield _statement("theorem1", "", mu=given.mu, L=given.L, alpha=given.alpha)
         yield _statement("theorem1_gradient", "", L=given.L, alpha=given.alpha)
 
 
-def _printed(given: Given) -> Iterator[Statement]:
+def _printed(given: Hypotheses) -> Iterator[Statement]:
     """Theorems 2 and 3, and what Remark 7 says of (20) for M > 1, once for each reading of p_min."""
     known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
-    for reading, p_min in (given.p_min or {"": None}).items():
+    readings: dict[str, float | None] = {**given.p_min} or {"": None}
+    for reading, p_min in readings.items():
         noise = {**known, "p_min": p_min}
         if given.alpha is not None and given.workers == 1:
             yield _statement("theorem2", reading, given.broken, alpha=given.alpha, **noise)
@@ -57,7 +58,7 @@ def _printed(given: Given) -> Iterator[Statement]:
             yield _harmonic(given, reading, noise)
 
 
-def _harmonic(given: Given, reading: str, noise: dict[str, float | None]) -> Statement:
+def _harmonic(given: Hypotheses, reading: str, noise: dict[str, float | None]) -> Statement:
     """(20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1."""
     if given.workers > 1:
         reading = "; ".join(filter(None, ["Remark 7", reading]))
@@ -65,7 +66,7 @@ def _harmonic(given: Given, reading: str, noise: dict[str, float | None]) -> Sta
     return _statement("theorem2_harmonic", reading, premise, workers=given.workers, **noise)
 
 
-def _step_rule(given: Given, p_min: float | None) -> str:
+def _step_rule(given: Hypotheses, p_min: float | None) -> str:
     """The premise of (20) on its step, if it fails."""
     if given.mu is None or p_min is None or p_min <= 0.5:
         return ""
@@ -76,7 +77,7 @@ def _step_rule(given: Given, p_min: float | None) -> str:
     return "" if same else f"alpha_k = 3/(mu ({advantage})(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
 
 
-def _corrected(given: Given) -> Iterator[Statement]:
+def _corrected(given: Hypotheses) -> Iterator[Statement]:
     """C0 and C1 for a constant step, C3 for a harmonic one; of unbiased workers, with any rule for ties (C0, C1)."""
     known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
     biased = given.broken if given.broken.startswith("Assumption 4") else ""
@@ -92,7 +93,7 @@ def _corrected(given: Given) -> Iterator[Statement]:
                 yield from _shifted(given, reading, rho, biased)
 
 
-def _shifted(given: Given, reading: str, rho: float, biased: str) -> Iterator[Statement]:
+def _shifted(given: Hypotheses, reading: str, rho: float, biased: str) -> Iterator[Statement]:
     """C3 with c = (the step's factor) mu rho; its second form is for c = 3."""
     c, k0 = given.harmonic or (np.nan, np.nan)
     shift = None if given.mu is None else c * given.mu * rho
@@ -103,7 +104,7 @@ def _shifted(given: Given, reading: str, rho: float, biased: str) -> Iterator[St
         yield _statement("harmonic_shifted", label, biased, c=3.0 if cubic else shift, **some)
 
 
-def _drifts(given: Given) -> dict[str, drift.Drift]:
+def _drifts(given: Hypotheses) -> dict[str, drift.Drift]:
     """The drifts (rho, delta) of C1 that something certifies."""
     found = {}
     if given.sigma2 is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mpisign.audit.claims.appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
 from mpisign.audit.claims.beyond import covariance, crossing, fewer_bits, flips, how_many, ties
-from mpisign.audit.claims.claim import Entry, Results, Verdict
+from mpisign.audit.claims.claim import Claim, Results, Verdict
 from mpisign.audit.claims.cut_short import Asked, weighed
 from mpisign.audit.claims.remarks import remark_2, remark_3, remark_4, remark_5, remark_6
 from mpisign.audit.claims.section2 import example_1, example_2, example_3
@@ -15,9 +15,9 @@ from mpisign.audit.claims.section3 import theorem_1_1, theorem_1_2, theorem_1_3,
 from mpisign.audit.claims.section4 import remark_7, theorem_3
 from mpisign.audit.claims.section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
 from mpisign.config.registry import Registry
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
-PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
+PARTS: dict[str, tuple[Callable[[Results], Claim], ...]] = {
     "Section II: counterexamples": (example_1, example_2, example_3),
     "Section III: one worker": (
         remark_2,
@@ -44,26 +44,26 @@ PARTS: dict[str, tuple[Callable[[Results], Entry], ...]] = {
 """In the paper's order."""
 
 
-CLAIMS: Registry[Entry] = Registry("claims", Entry)
+CLAIMS: Registry[Claim] = Registry("claims", Claim)
 """Claims from elsewhere: functions of the results that say they return an Entry, by entry point or dotted path."""
 
 
-def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Entry]]:
-    """Every part of the ledger by its heading; also: dotted paths of further claims. Raises BadInput."""
+def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Claim]]:
+    """Every part of the ledger by its heading; also: dotted paths of further claims. Raises InputError."""
     try:
         others = tuple(CLAIMS[name] for name in (*CLAIMS, *also))
-    except BadInput as error:
+    except InputError as error:
         raise error.inside("--claim") from None
     parts = PARTS | ({"From elsewhere": others} if others else {})
     return {heading: [judged(make, results) for make in makers] for heading, makers in parts.items()}
 
 
-def judged(make: Callable[[Results], Entry], results: Results) -> Entry:
+def judged(make: Callable[[Results], Claim], results: Results) -> Claim:
     """The entry; one whose files lack what it needs (a complete run, say) says so and is inconclusive."""
     asked = Asked(results)
     try:
         return weighed(make(asked), asked.files())
-    except BadInput as error:
+    except InputError as error:
         entry = make({})
         right = entry.corrected_verdict and Verdict.INCONCLUSIVE
         return entry._replace(evidence=[str(error)], verdict=Verdict.INCONCLUSIVE, corrected_verdict=right)

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from mpisign.audit.claims.claim import Drawing, Entry, Results, confirmed_if
+from mpisign.audit.claims.claim import Claim, Drawing, Results, confirmed_if
 from mpisign.audit.figures.paper import flows
 from mpisign.theory.bounds import proposition1_gradient, proposition2_gradient
 
 
-def proposition_1(results: Results) -> Entry:
+def proposition_1(results: Results) -> Claim:
     """V(t) along (22), solved exactly, against the bound at every t."""
     known = flows.of_chain()
-    return Entry(
+    return Claim(
         id="proposition-1-1",
         title="Proposition 1(1)",
         equation="",
@@ -28,10 +28,10 @@ def proposition_1(results: Results) -> Entry:
     )
 
 
-def proposition_2(results: Results) -> Entry:
+def proposition_2(results: Results) -> Claim:
     """V(t) along (23), solved exactly, against the bound at every t."""
     known = flows.of_chain()
-    return Entry(
+    return Claim(
         id="proposition-2-1",
         title="Proposition 2(1)",
         equation="",
@@ -42,11 +42,11 @@ def proposition_2(results: Results) -> Entry:
     )
 
 
-def proposition_1_gradient(results: Results) -> Entry:
+def proposition_1_gradient(results: Results) -> Claim:
     """The least ||grad f||_2 along (22) against the bound at every t."""
     t, least, _, gap0 = flows.on_line()
     bound = proposition1_gradient(t, gap0, beta=flows.BETA)
-    return Entry(
+    return Claim(
         id="proposition-1-2",
         title="Proposition 1(2)",
         equation="",
@@ -57,11 +57,11 @@ def proposition_1_gradient(results: Results) -> Entry:
     )
 
 
-def proposition_2_gradient(results: Results) -> Entry:
+def proposition_2_gradient(results: Results) -> Claim:
     """The least ||grad f||_1 along (23) against the bound at every t."""
     t, _, least, gap0 = flows.on_line()
     bound = proposition2_gradient(t, gap0, beta=flows.BETA)
-    return Entry(
+    return Claim(
         id="proposition-2-2",
         title="Proposition 2(2)",
         equation="",

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 
 from mpisign.audit.claims.claim import (
-    Entry,
+    Claim,
     Results,
     Verdict,
     above,
@@ -76,7 +76,7 @@ def _votes(each: Frozen) -> float:
     return float(np.mean(vote_advantage(each.known.p, workers.workers_of(each))))
 
 
-HOW_MANY = Entry(
+HOW_MANY = Claim(
     refutable=False,
     id="beyond-workers",
     title="How many workers buy how much",
@@ -88,7 +88,7 @@ HOW_MANY = Entry(
 )
 
 
-def how_many(results: Results) -> Entry:
+def how_many(results: Results) -> Claim:
     """The mean advantage for each M, and A_M(p)."""
     files = files_of(results, "workers")
     if not files:
@@ -100,7 +100,7 @@ def how_many(results: Results) -> Entry:
     )
 
 
-TIES = Entry(
+TIES = Claim(
     refutable=False,
     id="beyond-ties",
     title="A tie that becomes +1",
@@ -115,7 +115,7 @@ TIES = Entry(
 )
 
 
-def ties(results: Results) -> Entry:
+def ties(results: Results) -> Claim:
     """The mean advantage for each rule and M: printed and A_M(p), corrected and A_M(p) with the ties' part."""
     files = files_of(results, "ties")
     if not files:
@@ -130,7 +130,7 @@ def ties(results: Results) -> Entry:
     )
 
 
-COVARIANCE = Entry(
+COVARIANCE = Claim(
     refutable=False,
     id="beyond-covariance",
     title="The drift in the proof of Theorem 3",
@@ -144,7 +144,7 @@ COVARIANCE = Entry(
 )
 
 
-def covariance(results: Results) -> Entry:
+def covariance(results: Results) -> Claim:
     """The mean drift at each x: printed and the proof's, corrected and C4's."""
     files = files_of(results, "ce-b-drift")
     if not files:
@@ -159,7 +159,7 @@ def covariance(results: Results) -> Entry:
     )
 
 
-FLIPS = Entry(
+FLIPS = Claim(
     refutable=False,
     id="beyond-flipped",
     title="Workers that send −g̃",
@@ -174,7 +174,7 @@ FLIPS = Entry(
 )
 
 
-def flips(results: Results) -> Entry:
+def flips(results: Results) -> Claim:
     """The mean advantage for each B: printed and A_M at the mean p, corrected and the convolution."""
     files = files_of(results, "flipped")
     if not files:
@@ -196,12 +196,12 @@ def flips(results: Results) -> Entry:
 
 
 def _on_data(file: Trajectory) -> Trajectory:
-    """The same file; raises BadInput where its final gaps are not all there."""
+    """The same file; raises InputError where its final gaps are not all there."""
     flipped.by_method(file)
     return file
 
 
-FEWER_BITS = Entry(
+FEWER_BITS = Claim(
     refutable=False,
     id="beyond-bits",
     title="Bits to a given accuracy",
@@ -213,7 +213,7 @@ FEWER_BITS = Entry(
 )
 
 
-def fewer_bits(results: Results) -> Entry:
+def fewer_bits(results: Results) -> Claim:
     """The interval of SGD's bits over scaled signSGD's to the lowest gap that all reach, above 1."""
     files = files_of(results, "bits", "bits-wide")
     if not files:
@@ -233,12 +233,12 @@ def saved(file: Trajectory) -> Interval:
 
 
 def scaled_sign(file: Trajectory, row: dict[str, bits.Cost]) -> str:
-    """The name of scaled signSGD among the methods of a file; raises BadInput where it has none."""
+    """The name of scaled signSGD among the methods of a file; raises InputError where it has none."""
     named = (name for name, each in row.items() if each.run.attributes["method"] == "scaled-sign")
     return first(named, [file], "a run of scaled-sign")
 
 
-CROSSING = Entry(
+CROSSING = Claim(
     refutable=False,
     id="beyond-bandwidth",
     title="The bandwidth at which one bit wins",
@@ -249,7 +249,7 @@ CROSSING = Entry(
 )
 
 
-def crossing(results: Results) -> Entry:
+def crossing(results: Results) -> Claim:
     """The interval of the bandwidth below which scaled signSGD is faster, above 0."""
     files = files_of(results, "bits", "bits-wide")
     if not files:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mpisign.audit.figures.figure import whole
 from mpisign.audit.intervals import Interval
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-class Entry(NamedTuple):
+class Claim(NamedTuple):
     """One claim. Text is plain; an index or exponent stands in braces: x_{k+1}, ζ^{k}.
 
     id: "theorem-2-1"; equation: "(19)" or ""; statement: the claim in our words; verdict: on it, as printed.
@@ -100,7 +100,7 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def files_of(results: Results, *jobs: str) -> list[Trajectory]:
-    """The files of these jobs, in this order; none of a job that was not run. Raises BadInput as `whole`."""
+    """The files of these jobs, in this order; none of a job that was not run. Raises InputError as `whole`."""
     return whole([file for job in jobs for file in results.get(job, [])])
 
 
@@ -110,19 +110,20 @@ def beside(results: Results, job: str, read: Callable[[Trajectory], T]) -> tuple
     for file in results.get(job, []):
         try:
             found.append(read(*whole([file])))
-        except BadInput as error:
+        except InputError as error:
             refused.append(str(error))
     return found, refused
 
 
 def first(some: Iterable[T], files: list[Trajectory], what: str) -> T:
-    """The first of what was looked for in these files; raises BadInput, which says what that was, where there is none.
+    """The first of what was looked for in these files; raises InputError, which says what that was, where there is
+    none.
 
     A job keeps its name when its runs are relabelled or changed with --set.
     """
     for one in some:
         return one
-    raise BadInput(", ".join(str(file.path) for file in files), f"expected {what}")
+    raise InputError(", ".join(str(file.path) for file in files), f"expected {what}")
 
 
 def lines(files: list[Trajectory], findings: Callable[[Trajectory], list[str]]) -> list[str]:

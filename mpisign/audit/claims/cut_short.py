@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from mpisign.audit.claims.claim import Entry, Results, Verdict
+from mpisign.audit.claims.claim import Claim, Results, Verdict
 from mpisign.config.experiment import parse
 from mpisign.engine.embedded_experiment import carried
 from mpisign.storage.trajectory import Trajectory
@@ -41,7 +41,7 @@ def shortfall(file: Trajectory) -> str:
     return ", ".join(parts)
 
 
-def weighed(entry: Entry, files: list[Trajectory]) -> Entry:
+def weighed(entry: Claim, files: list[Trajectory]) -> Claim:
     """Return the entry with verdicts no stronger than what was run: inconclusive where a file was cut short."""
     short = {file.path.name: said for file in files if (said := shortfall(file))}
     if not short or entry.verdict == Verdict.NOT_RUN:

@@ -6,22 +6,22 @@ from functools import cache, partial
 
 import numpy as np
 
-from mpisign.audit.bounds import Checked, check, plot
-from mpisign.audit.claims.claim import Drawing, Entry, Results, Table, Verdict, files_of, not_run, together
+from mpisign.audit.bounds import BoundCheck, check, plot
+from mpisign.audit.claims.claim import Claim, Drawing, Results, Table, Verdict, files_of, not_run, together
 from mpisign.storage.trajectory import Trajectory
 
-Chosen = Callable[[str, Checked], bool]
+Chosen = Callable[[str, BoundCheck], bool]
 """Of a job and one bound on one of its runs: whether it speaks for a claim."""
 
 
 @cache
-def every_bound(file: Trajectory) -> tuple[Checked, ...]:
+def every_bound(file: Trajectory) -> tuple[BoundCheck, ...]:
     """Checked once, however many entries ask."""
     return tuple(check(file))
 
 
-def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[Checked]:
-    """The bounds that were chosen, of every file of these jobs; raises BadInput as `files_of`, or as `check`."""
+def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[BoundCheck]:
+    """The bounds that were chosen, of every file of these jobs; raises InputError as `files_of`, or as `check`."""
     return [row for job in jobs for file in files_of(results, job) for row in every_bound(file) if chosen(job, row)]
 
 
@@ -30,33 +30,33 @@ def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
     return lambda job, row: row.bound in bounds and only in row.run and but not in row.run
 
 
-def verdict(some: Iterable[Checked]) -> Verdict:
+def verdict(some: Iterable[BoundCheck]) -> Verdict:
     """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
     found = {Verdict(row.verdict) for row in some}
     return together(found - {Verdict.VACUOUS} or found)
 
 
-def line(row: Checked) -> str:
+def line(row: BoundCheck) -> str:
     """One run and bound, with the numbers where they decide."""
     return f"{plot.NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
 
 
-def summary(some: list[Checked]) -> str:
+def summary(some: list[BoundCheck]) -> str:
     """How often each verdict was given, and the row that says most for the worst one."""
-    counts = Counter(row.verdict for row in some)
+    counts = Counter[str](row.verdict for row in some)
     said = ", ".join(f"{counts[word]} {word}" for word in Verdict if counts[word])
     most = max((row for row in some if row.verdict == verdict(some)), key=_weight, default=some[0])
     return f"{said}; {line(most)}"
 
 
-def _weight(row: Checked) -> float:
+def _weight(row: BoundCheck) -> float:
     """How far a limit is above the bound, or how near below it."""
     found, i = row.judgement, row.worst
     limit = found.low[i] if row.verdict == "violated" else found.high[i]
     return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
 
 
-def table(some: list[Checked]) -> Table:
+def table(some: list[BoundCheck]) -> Table:
     """A row for each run and bound; where it is vacuous, the premise in the place of numbers."""
     what = "min ‖g_{l}‖_{1}²" if {row.bound for row in some} == {"theorem1_gradient"} else "the gap"
     return Table(
@@ -64,7 +64,7 @@ def table(some: list[Checked]) -> Table:
     )
 
 
-def _cells(row: Checked) -> list[str]:
+def _cells(row: BoundCheck) -> list[str]:
     reading = f" ({row.reading})" if row.reading else ""
     head = [row.run, f"{plot.NAMES[row.bound]}{reading}", row.verdict]
     if row.verdict == "vacuous" or row.note:
@@ -74,8 +74,8 @@ def _cells(row: Checked) -> list[str]:
 
 
 def judged(
-    entry: Entry, results: Results, jobs: list[str], printed: Chosen, corrected: Chosen | None = None, drawn: str = ""
-) -> Entry:
+    entry: Claim, results: Results, jobs: list[str], printed: Chosen, corrected: Chosen | None = None, drawn: str = ""
+) -> Claim:
     """The entry with its verdicts from check.py; where a file is missing a violation stands, and it says what to run.
 
     printed, corrected: which bounds speak for it. drawn: what the figures of these files show.
@@ -98,7 +98,7 @@ def judged(
     )
 
 
-def _of_some(some: list[Checked], missing: list[str]) -> Verdict:
+def _of_some(some: list[BoundCheck], missing: list[str]) -> Verdict:
     """The verdict; while files are missing only a violation is certain."""
     found = verdict(some) if some else Verdict.INCONCLUSIVE
     return found if not missing or found == Verdict.VIOLATED else Verdict.INCONCLUSIVE

@@ -5,15 +5,15 @@ from itertools import pairwise
 import numpy as np
 
 from mpisign.audit.bounds import every_l
-from mpisign.audit.claims.claim import Entry, Results, Table, Verdict, confirmed_if, files_of, first, not_run, together
+from mpisign.audit.claims.claim import Claim, Results, Table, Verdict, confirmed_if, files_of, first, not_run, together
 from mpisign.audit.claims.from_bounds import every_bound, line
 from mpisign.audit.figures.figure import chosen
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory.bounds import theorem1_gradient, zeta
 from mpisign.theory.verdict import lower_limit, upper_limits
 
-REMARK_2 = Entry(
+REMARK_2 = Claim(
     id="remark-2",
     title="Remark 2",
     equation="(13)",
@@ -23,7 +23,7 @@ REMARK_2 = Entry(
 )
 
 
-def remark_2(results: Results) -> Entry:
+def remark_2(results: Results) -> Claim:
     """The largest |z_k - x_k| over all k and starts, beside rounding."""
     files = files_of(results, "remark2")
     if not files:
@@ -43,12 +43,12 @@ def remark_2(results: Results) -> Entry:
 def distance_from_gd(file: Trajectory, method: str) -> float:
     """The largest |z_k - x_k| between z_k = x_k - e_k of an error-feedback run and GD from the same start.
 
-    Raises BadInput without both, with their iterates, from the same starts.
+    Raises InputError without both, with their iterates, from the same starts.
     """
     gd, run = (chosen(file, name) for name in ("gd", method))
     others = {repeat.number: repeat.columns["x"] for repeat in gd.finished()}
     if others.keys() != {repeat.number for repeat in run.finished()}:
-        raise BadInput(str(file.path), f"expected the same complete repeats of gd and {method}")
+        raise InputError(str(file.path), f"expected the same complete repeats of gd and {method}")
     pairs = [(repeat.columns["x"], others[repeat.number]) for repeat in run.finished()]
     return max(float(np.abs(_unsent(run, x) - other).max()) for x, other in pairs)
 
@@ -64,7 +64,7 @@ def _unsent(run: RunRecord, x: np.ndarray) -> np.ndarray:
     return np.array(path)
 
 
-REMARK_3 = Entry(
+REMARK_3 = Claim(
     id="remark-3",
     title="Remark 3",
     equation="(17)",
@@ -78,7 +78,7 @@ REMARK_3 = Entry(
 )
 
 
-def remark_3(results: Results) -> Entry:
+def remark_3(results: Results) -> Claim:
     """Printed: the least ||g_l||_1^2 at L alpha = 1.9 over L V_0/(2(k+1)). Corrected: that of (17) at L alpha = 1."""
     files = files_of(results, "theorem1")
     if not files:
@@ -114,7 +114,7 @@ def _least(L: float, at: float) -> float:
     return float(theorem1_gradient(np.zeros(1), 1.0, L=L, alpha=at / L)[0] / (L / 2))
 
 
-REMARK_4 = Entry(
+REMARK_4 = Claim(
     id="remark-4",
     title="Remark 4",
     equation="",
@@ -128,7 +128,7 @@ REMARK_4 = Entry(
 )
 
 
-def remark_4(results: Results) -> Entry:
+def remark_4(results: Results) -> Claim:
     """Printed: alpha mu/d beside the printed gain of a step. Corrected: (16) for alpha/d, `checking`."""
     files = files_of(results, "theorem1")
     if not files:
@@ -149,7 +149,7 @@ def remark_4(results: Results) -> Entry:
     )
 
 
-REMARK_5 = Entry(
+REMARK_5 = Claim(
     id="remark-5",
     title="Remark 5",
     equation="",
@@ -161,7 +161,7 @@ REMARK_5 = Entry(
 )
 
 
-def remark_5(results: Results) -> Entry:
+def remark_5(results: Results) -> Claim:
     """The limits of E||g~ - g||_1^2 for each n: printed against sigma^2/n, corrected against the corrected bound."""
     files = files_of(results, "remark5")
     if not files:
@@ -200,10 +200,10 @@ def variance(run: RunRecord, level: float) -> tuple[float, float, float, float]:
     return float(squares.mean()), low, high, float(run.attributes["sigma2"])
 
 
-def remark_6(results: Results) -> Entry:
+def remark_6(results: Results) -> Claim:
     """An inequality between two rates: no run is needed."""
     found = {p: largest(p) for p in (0.6, 0.75, 0.8, 0.9, 1.0)}
-    return Entry(
+    return Claim(
         id="remark-6",
         title="Remark 6",
         equation="(19)",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mpisign.audit.claims.claim import (
-    Entry,
+    Claim,
     Results,
     Verdict,
     confirmed_if,
@@ -18,7 +18,7 @@ from mpisign.audit.figures.figure import chosen
 from mpisign.audit.figures.paper import example1, example2, example3
 from mpisign.storage.trajectory import Trajectory
 
-EXAMPLE_1 = Entry(
+EXAMPLE_1 = Claim(
     id="example-1",
     title="Example 1",
     equation="(4)",
@@ -32,7 +32,7 @@ EXAMPLE_1 = Entry(
 )
 
 
-def example_1(results: Results) -> Entry:
+def example_1(results: Results) -> Claim:
     """Printed: the signs of x_k from the paper's start. Corrected: that orbit, and x_K = 0 from the lattice."""
     files = files_of(results, "example1")
     if not files:
@@ -55,7 +55,7 @@ def example_1(results: Results) -> Entry:
     )
 
 
-EXAMPLE_2 = Entry(
+EXAMPLE_2 = Claim(
     id="example-2",
     title="Example 2",
     equation="(6), (7)",
@@ -69,7 +69,7 @@ EXAMPLE_2 = Entry(
 )
 
 
-def example_2(results: Results) -> Entry:
+def example_2(results: Results) -> Claim:
     """Both: max(|x_k|, |x_{k+1}|) over eta/(2 b_{k+1}). Printed: the rate of (5). Corrected: that of f, and x_1."""
     files = files_of(results, "example2")
     if not files:
@@ -111,7 +111,7 @@ def hits_zero(file: Trajectory) -> Verdict:
     return together(confirmed_if(not x[1:].any()) for eta, x in starts if np.isclose(x[0, 0] ** 2, eta))
 
 
-EXAMPLE_3 = Entry(
+EXAMPLE_3 = Claim(
     id="example-3",
     title="Example 3",
     equation="(10)",
@@ -125,7 +125,7 @@ EXAMPLE_3 = Entry(
 )
 
 
-def example_3(results: Results) -> Entry:
+def example_3(results: Results) -> Claim:
     """Printed: the first k where (10) and (11) differ. Corrected: |x_k| of (11) against both its bounds."""
     files = files_of(results, "example3")
     if not files:

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from mpisign.audit.bounds import Checked
+from mpisign.audit.bounds import BoundCheck
 from mpisign.audit.bounds.measurements import probes
-from mpisign.audit.claims.claim import Entry, Results, beside
+from mpisign.audit.claims.claim import Claim, Results, beside
 from mpisign.audit.claims.from_bounds import Chosen, every_bound, judged, line, of
 from mpisign.storage.trajectory import Trajectory
 
 SHOWN = "Mean gap over the repeats with its limits (grey), printed bounds dashed, corrected ones dotted:"
 
 
-THEOREM_1_1 = Entry(
+THEOREM_1_1 = Claim(
     id="theorem-1-1",
     title="Theorem 1(1)",
     equation="(16)",
@@ -22,12 +22,12 @@ THEOREM_1_1 = Entry(
 )
 
 
-def theorem_1_1(results: Results) -> Entry:
+def theorem_1_1(results: Results) -> Claim:
     """Every record of every start against (16), `checking`."""
     return judged(THEOREM_1_1, results, ["theorem1"], of("theorem1"), drawn=SHOWN)
 
 
-THEOREM_1_2 = Entry(
+THEOREM_1_2 = Claim(
     id="theorem-1-2",
     title="Theorem 1(2)",
     equation="(16)",
@@ -38,12 +38,12 @@ THEOREM_1_2 = Entry(
 )
 
 
-def theorem_1_2(results: Results) -> Entry:
+def theorem_1_2(results: Results) -> Claim:
     """Every record of every start against (16), `checking`."""
     return judged(THEOREM_1_2, results, ["theorem1-singular", "theorem1-nonconvex"], of("theorem1"))
 
 
-THEOREM_1_3 = Entry(
+THEOREM_1_3 = Claim(
     id="theorem-1-3",
     title="Theorem 1(3)",
     equation="(17)",
@@ -54,12 +54,12 @@ THEOREM_1_3 = Entry(
 )
 
 
-def theorem_1_3(results: Results) -> Entry:
+def theorem_1_3(results: Results) -> Claim:
     """The least ||g_l||_1^2 over l <= k of every start against (17), `checking.judge_least`."""
     return judged(THEOREM_1_3, results, ["theorem1-smooth", "theorem1"], of("theorem1_gradient"))
 
 
-THEOREM_2_1 = Entry(
+THEOREM_2_1 = Claim(
     id="theorem-2-1",
     title="Theorem 2(1)",
     equation="(19)",
@@ -73,7 +73,7 @@ THEOREM_2_1 = Entry(
 )
 
 
-def theorem_2_1(results: Results) -> Entry:
+def theorem_2_1(results: Results) -> Claim:
     """The mean gap's limits at twelve k: printed against (19) on CE-A, corrected against C0, C1 and (19)."""
     found = judged(THEOREM_2_1, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
     drifts, refused = beside(results, "ce-a", drift_at_start)
@@ -87,19 +87,20 @@ def on_real_data(results: Results, chosen: Chosen) -> list[str]:
     return [*(f"on real data, breast-cancer: {line(row)}" for row in real), *refused]
 
 
-def _coupled(job: str, row: Checked) -> bool:
+def _coupled(job: str, row: BoundCheck) -> bool:
     """(19) where the norm goes with the signs."""
     return job == "ce-a" and row.bound == "theorem2" and "decoupled" not in row.run
 
 
-def _saved(job: str, row: Checked) -> bool:
+def _saved(job: str, row: BoundCheck) -> bool:
     """C0 and C1 everywhere, and (19) where the norm is independent of the signs or the coordinates of each other."""
     right = row.bound in ("theorem2", "floor_bound", "drift_bound") and not _coupled(job, row)
     return right and (job == "ce-a" or row.run == "M = 1")
 
 
 def drift_at_start(file: Trajectory) -> str:
-    """What the proof's (35) needs at x_0, and what is there: both counted over the data. Raises BadInput without it."""
+    """What the proof's (35) needs at x_0, and what is there: both counted over the data. Raises InputError without
+    it."""
     run = file.runs[0]
     probe = probes(file, run, 0.05)[0]
     granted = float(run.attributes["p_min"] * 2 - 1) * float(np.abs(probe.gradient).sum()) ** 2
@@ -109,7 +110,7 @@ def drift_at_start(file: Trajectory) -> str:
     )
 
 
-THEOREM_2_2 = Entry(
+THEOREM_2_2 = Claim(
     id="theorem-2-2",
     title="Theorem 2(2)",
     equation="(20)",
@@ -123,7 +124,7 @@ THEOREM_2_2 = Entry(
 )
 
 
-def theorem_2_2(results: Results) -> Entry:
+def theorem_2_2(results: Results) -> Claim:
     """The mean gap's limits at twelve k: printed against (20), corrected against C3."""
     return judged(
         THEOREM_2_2,

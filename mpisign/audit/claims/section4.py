@@ -1,11 +1,11 @@
 """The ledger's entries on Section IV: Theorem 3 and Remark 7."""
 
-from mpisign.audit.bounds import Checked
-from mpisign.audit.claims.claim import Entry, Results
+from mpisign.audit.bounds import BoundCheck
+from mpisign.audit.claims.claim import Claim, Results
 from mpisign.audit.claims.from_bounds import judged, of
 from mpisign.audit.claims.section3 import SHOWN, on_real_data
 
-THEOREM_3 = Entry(
+THEOREM_3 = Claim(
     id="theorem-3",
     title="Theorem 3",
     equation="(21)",
@@ -19,24 +19,24 @@ THEOREM_3 = Entry(
 )
 
 
-def theorem_3(results: Results) -> Entry:
+def theorem_3(results: Results) -> Claim:
     """The mean gap's limits at twelve k: printed against (21) on CE-B, corrected against C0, C1 and (21)."""
     found = judged(THEOREM_3, results, ["ce-b", "controls"], _coupled, _saved, drawn=SHOWN)
     return found._replace(evidence=[*found.evidence, *on_real_data(results, of("theorem3", only="M = 3"))])
 
 
-def _coupled(job: str, row: Checked) -> bool:
+def _coupled(job: str, row: BoundCheck) -> bool:
     """(21) where the norms go with the signs."""
     return job == "ce-b" and row.bound == "theorem3" and "decoupled" not in row.run
 
 
-def _saved(job: str, row: Checked) -> bool:
+def _saved(job: str, row: BoundCheck) -> bool:
     """C0-M and C1 everywhere, and (21) where norms are independent of the signs or coordinates of each other."""
     right = row.bound in ("theorem3", "floor_bound", "drift_bound") and not _coupled(job, row)
     return right and (job == "ce-b" or row.run in ("M = 3", "M = 4"))
 
 
-REMARK_7 = Entry(
+REMARK_7 = Claim(
     id="remark-7",
     title="Remark 7",
     equation="(20)",
@@ -47,7 +47,7 @@ REMARK_7 = Entry(
 )
 
 
-def remark_7(results: Results) -> Entry:
+def remark_7(results: Results) -> Claim:
     """The mean gap's limits at twelve k: printed against (20) for M = 3, corrected against C3."""
     return judged(
         REMARK_7,

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from mpisign.audit.claims.claim import (
+    Claim,
     Drawing,
-    Entry,
     Results,
     Verdict,
     confirmed_if,
@@ -21,10 +21,10 @@ from mpisign.audit.claims.claim import (
 from mpisign.audit.claims.from_comparisons import count, said, table_of, verdict_of
 from mpisign.audit.claims.linear_rate import linear
 from mpisign.audit.figures.paper import example5, figure1, figure2, figure3
-from mpisign.audit.run_comparison import Claim, Finding, better, similar
+from mpisign.audit.run_comparison import ComparisonResult, Finding, better, similar
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
-FIGURE_1 = Entry(
+FIGURE_1 = Claim(
     id="figure-1",
     title="Figure 1 (Example 4)",
     equation="",
@@ -38,7 +38,7 @@ FIGURE_1 = Entry(
 )
 
 
-def figure_1(results: Results) -> Entry:
+def figure_1(results: Results) -> Claim:
     """Printed: the rate of GD and the two like it, and the least late gap of the others. Corrected: equal bits."""
     files = files_of(results, "figure1")
     if not files:
@@ -64,7 +64,7 @@ def figure_1(results: Results) -> Entry:
 
 
 _on_figure_2 = partial(
-    Entry,
+    Claim,
     refutable=False,
     equation="",
     corrected_verdict=Verdict.NOT_RUN,
@@ -83,7 +83,7 @@ FIGURE_2A = _on_figure_2(
 )
 
 
-def figure_2a(results: Results) -> Entry:
+def figure_2a(results: Results) -> Claim:
     """The intervals of the ratios of final gaps in panel (a)."""
     entry = _compared(FIGURE_2A, results, "(a) ", _says_2a)
     return entry._replace(
@@ -114,7 +114,7 @@ FIGURE_2B = _on_figure_2(
 )
 
 
-def figure_2b(results: Results) -> Entry:
+def figure_2b(results: Results) -> Claim:
     """The intervals of the ratios of final gaps in panel (b)."""
     entry = _compared(FIGURE_2B, results, "(b) ", _says_2b)
     lost = [overflow(file) for file in files_of(results, "figure2")]
@@ -137,7 +137,7 @@ def overflow(file: Trajectory) -> str:
     """Where the run with 6n/(k+1) as printed is no longer finite; "" when it is."""
     run = next((run for run in file if run.label == "(b) scaled signSGD, as printed"), None)
     ends = [repeat.diverged_at for repeat in run.repeats if repeat.diverged_at is not None] if run else []
-    if not ends:
+    if run is None or not ends:
         return ""
     where = f"from k = {min(ends)} to {max(ends)} in {len(ends)} of {len(run.repeats)} repeats"
     return f"{file.path.stem}: scaled signSGD as printed is not finite {where}"
@@ -152,7 +152,7 @@ FIGURE_2 = _on_figure_2(
 )
 
 
-def figure_2(results: Results) -> Entry:
+def figure_2(results: Results) -> Claim:
     """The intervals of the ratios of final gaps, (a) over (b)."""
     entry = _compared(FIGURE_2, results, "", _says_2)
     files = files_of(results, "figure2")
@@ -172,7 +172,7 @@ def _says_2(batch: float, claim: str) -> bool | None:
     return batch < 1024 if claim.startswith(("SGD", "EF-")) else None
 
 
-def _compared(entry: Entry, results: Results, panel: str, says: Callable[[float, str], bool | None]) -> Entry:
+def _compared(entry: Claim, results: Results, panel: str, says: Callable[[float, str], bool | None]) -> Claim:
     """An entry on a panel "(a) " or "(b) " of Figure 2, or on "", the one against the other; over all batch sizes.
 
     says: of a batch size and a claim, whether the corrected statement makes it (True), denies it, or is silent (None).
@@ -196,7 +196,7 @@ def _compared(entry: Entry, results: Results, panel: str, says: Callable[[float,
     )
 
 
-def _of_panel(claims: list[Claim], panel: str) -> dict[str, Finding]:
+def _of_panel(claims: list[ComparisonResult], panel: str) -> dict[str, Finding]:
     mine = [claim for claim in claims if (claim[0][:4] if claim[0].startswith(("(a)", "(b)")) else "") == panel]
     return {claim.removeprefix(panel): finding for claim, finding in mine}
 
@@ -206,7 +206,7 @@ def _without(findings: Mapping[str, Finding], reading: str) -> list[Finding]:
     return [finding for claim, finding in findings.items() if reading not in claim]
 
 
-FIGURE_3 = Entry(
+FIGURE_3 = Claim(
     refutable=False,
     id="figure-3",
     title="Figure 3 (Example 5)",
@@ -219,7 +219,7 @@ FIGURE_3 = Entry(
 )
 
 
-def figure_3(results: Results) -> Entry:
+def figure_3(results: Results) -> Claim:
     """The ratio of final gaps: printed each M over the one before; corrected odd over odd, and even M over M - 1."""
     files = files_of(results, "figure3")
     if not files:
@@ -253,13 +253,13 @@ NOTHING = 1.1
 that is 3/2 from M = 1 to 3 and 5/4 from 3 to 5 for p near 1/2: this is less than half of either."""
 
 
-def odd_steps(runs: list[RunRecord]) -> list[Claim]:
+def odd_steps(runs: list[RunRecord]) -> list[ComparisonResult]:
     """From one odd M to the next there is an improvement."""
     odd = [run for run in runs if run.attributes["workers"] % 2]
     return [(f"{more.label} better than {fewer.label}", better(more, fewer)) for fewer, more in pairwise(odd)]
 
 
-def even_steps(runs: list[RunRecord]) -> list[Claim]:
+def even_steps(runs: list[RunRecord]) -> list[ComparisonResult]:
     """An even M is as good as M - 1, where both were run."""
     known = {run.attributes["workers"]: run for run in runs}
     pairs = [(run, known[M - 1]) for M, run in known.items() if M % 2 == 0 and M - 1 in known]

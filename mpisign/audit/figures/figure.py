@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.config.validation import BadInput, one_line, spell_out
+from mpisign.config.validation import InputError, one_line, spell_out
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
@@ -104,7 +104,7 @@ def status_of(work: Callable[[], None], output: Path | None) -> int:
         if output is not None:
             _check_folder(output)
         work()
-    except BadInput as error:
+    except InputError as error:
         print(one_line(f"{Path(sys.argv[0]).name}: {error}"), file=sys.stderr)
         return 2
     return 0
@@ -116,19 +116,19 @@ def ours() -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    """Raises BadInput for what is no folder, or one that cannot be made or written into."""
+    """Raises InputError for what is no folder, or one that cannot be made or written into."""
     try:
         nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     except OSError as error:
-        raise BadInput("--output", f"cannot write into {folder}: {error.strerror}") from None
+        raise InputError("--output", f"cannot write into {folder}: {error.strerror}") from None
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise BadInput("--output", f"{nearest}: expected a folder that can be written into")
+        raise InputError("--output", f"{nearest}: expected a folder that can be written into")
 
 
 def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
     """The first run of `method` with a constant step, x_k of every k, `least` iterations and a complete repeat.
 
-    Raises BadInput when there is no such run.
+    Raises InputError when there is no such run.
     """
     for run in trajectory:
         repeats = run.finished()
@@ -136,7 +136,7 @@ def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
             columns = repeats[0].columns
             if "x" in columns and len(columns["k"]) == columns["k"][-1] + 1 > least:
                 return run
-    raise BadInput(
+    raise InputError(
         str(trajectory.path),
         f"expected a complete run of method = {method} with a constant step, at least {least} iterations and log = "
         "{ every = 1, iterates = true }",
@@ -144,17 +144,17 @@ def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
 
 
 def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
-    """The same files; raises BadInput for one with a repeat that has not ended, so that it is not taken for diverged.
+    """The same files; raises InputError for one with a repeat that has not ended, so that it is not taken for diverged.
 
     A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
     """
     for trajectory in trajectories:
         if not trajectory.runs or not trajectory.repeats:
-            raise BadInput(str(trajectory.path), "expected a run with a repeat; there is none")
+            raise InputError(str(trajectory.path), "expected a run with a repeat; there is none")
         for run in trajectory:
             missing = set(trajectory.repeats) - {each.number for each in run.repeats if each.status != "running"}
             if missing:
-                raise BadInput(
+                raise InputError(
                     str(trajectory.path),
                     f"expected repeats that are complete or have diverged; repeat {min(missing)} of {run.label!r} was "
                     "cut off or not begun: give its job --resume",
@@ -178,13 +178,13 @@ def plain(label: str) -> str:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write `figure` as stem.png and stem.pdf, and say so; raises BadInput where that cannot be written."""
+    """Write `figure` as stem.png and stem.pdf, and say so; raises InputError where that cannot be written."""
     for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path)
         except OSError as error:
-            raise BadInput("--output", f"cannot write {path}: {error.strerror or error}") from None
+            raise InputError("--output", f"cannot write {path}: {error.strerror or error}") from None
         print(f"drew {path}")
     plt.close(figure)
 

@@ -17,37 +17,37 @@ import matplotlib.pyplot as plt
 from mpisign.audit import claims
 from mpisign.audit.report import page
 from mpisign.audit.figures.figure import STYLE, report
-from mpisign.audit.claims.claim import Entry, Results
+from mpisign.audit.claims.claim import Claim, Results
 from mpisign.engine.embedded_experiment import carried
 from mpisign.data.file import is_data_file
-from mpisign.config.validation import BadInput, one_line, spell_out
+from mpisign.config.validation import InputError, one_line, spell_out
 from mpisign.storage.trajectory import Trajectory
 
 
 def read(folder: Path) -> Results:
     """The trajectory files in a folder by the name of their job; data files are passed over.
 
-    Raises BadInput when there is none, and for a file that is something else or was cut off.
+    Raises InputError when there is none, and for a file that is something else or was cut off.
     """
     if not folder.is_dir():
-        raise BadInput(str(folder), "expected a folder with trajectory files")
+        raise InputError(str(folder), "expected a folder with trajectory files")
     results: dict[str, list[Trajectory]] = defaultdict(list)
     for path in sorted(folder.glob("*.h5")):
         if not is_data_file(path):
             trajectory = Trajectory(path, iterates=True)
             results[carried(trajectory).name].append(trajectory)
     if not results:
-        raise BadInput(str(folder), "expected trajectory files (*.h5) made by mpisign run; found none")
+        raise InputError(str(folder), "expected trajectory files (*.h5) made by mpisign run; found none")
     return dict(results)
 
 
-def as_json(entries: dict[str, list[Entry]]) -> str:
+def as_json(entries: dict[str, list[Claim]]) -> str:
     """A list of claims, each with everything but the pictures."""
     claims = [{"part": part, **as_table(entry)} for part, some in entries.items() for entry in some]
     return json.dumps(claims, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_table(entry: Entry) -> dict[str, Any]:
+def as_table(entry: Claim) -> dict[str, Any]:
     """An entry for JSON: of its figures, the captions."""
     table = entry.table._asdict() if entry.table else None
     return entry._asdict() | {"table": table, "figures": [drawing.caption for drawing in entry.figures]}
@@ -60,7 +60,7 @@ def write(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def lines(entries: dict[str, list[Entry]]) -> list[str]:
+def lines(entries: dict[str, list[Claim]]) -> list[str]:
     """One for each claim."""
     some = [entry for part in entries.values() for entry in part]
     width = max(len(entry.id) for entry in some)
@@ -69,12 +69,12 @@ def lines(entries: dict[str, list[Entry]]) -> list[str]:
 
 
 def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
-    """Write both files; returns what to print. also: dotted paths of further claims. Raises BadInput."""
+    """Write both files; returns what to print. also: dotted paths of further claims. Raises InputError."""
     results = read(folder)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(str(output), f"expected a folder to write into: {error.strerror}") from None
+        raise InputError(str(output), f"expected a folder to write into: {error.strerror}") from None
     entries = claims.entries(results, also)
     html, data = output / "report.html", output / "report.json"
     with plt.style.context(STYLE, after_reset=True):
@@ -101,7 +101,7 @@ def main(documentation: str | None) -> int:
     spell_out(sys.stdout)
     try:
         report(*make(options.folder, options.output, options.claim))
-    except BadInput as error:
+    except InputError as error:
         print(one_line(f"report.py: {error}"), file=sys.stderr)
         return 2
     return 0

@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 from markupsafe import Markup, escape
 
 from mpisign.audit.claims.cut_short import shortfall
-from mpisign.audit.claims.claim import MEANINGS, Drawing, Entry, Verdict
-from mpisign.config.validation import BadInput
+from mpisign.audit.claims.claim import MEANINGS, Drawing, Claim, Verdict
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -33,7 +33,7 @@ class Picture(NamedTuple):
     height: int
 
 
-def render(entries: dict[str, list[Entry]], trajectories: list[Trajectory]) -> str:
+def render(entries: dict[str, list[Claim]], trajectories: list[Trajectory]) -> str:
     """The page. entries: by the heading of their part; trajectories: the files that were read."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -79,7 +79,7 @@ def picture(drawing: Drawing) -> Picture:
     """Draw it, and let go of the figure; one whose files are refused is a caption that says so, without an image."""
     try:
         figure, png = drawing.draw(), io.BytesIO()
-    except BadInput as error:
+    except InputError as error:
         return Picture(f"{drawing.caption} Not drawn: {error}", drawing.alt, "", 0, 0)
     figure.savefig(png, format="png", dpi=DPI, pil_kwargs={"optimize": True})
     plt.close(figure)

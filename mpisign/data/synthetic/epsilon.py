@@ -5,7 +5,7 @@ from scipy.special import expit
 
 from mpisign.arrays import Floats, Signs
 from mpisign.data.synthetic.base import Maker
-from mpisign.rng import Draws, Purpose
+from mpisign.rng import RandomStreams, Stream
 
 _DIRECTIONS = 512
 _WHITE = 0.5
@@ -28,25 +28,25 @@ class Epsilon(Maker):
 
     def __init__(self, d: int, seed: int):
         self.block_rows, self._seed, directions = max(1, _BLOCK_NUMBERS // d), seed, min(d, _DIRECTIONS)
-        draws = Draws(seed, 0).at(Purpose.DATA, worker=_MODEL, k=0)
-        rotation = np.linalg.qr(draws.standard_normal((d, directions)))[0].T
+        streams = RandomStreams(seed, 0).generator(Stream.DATA, worker=_MODEL, k=0)
+        rotation = np.linalg.qr(streams.standard_normal((d, directions)))[0].T
         decay = 1.0 / np.arange(1, directions + 1)
         mixing = rotation * np.sqrt((1 - _WHITE) * d * decay / decay.sum())[:, None]
         deviations = np.sqrt((mixing**2).sum(axis=0) + _WHITE)
-        mixing, white, planted = mixing / deviations, np.sqrt(_WHITE) / deviations, draws.standard_normal(d)
+        mixing, white, planted = mixing / deviations, np.sqrt(_WHITE) / deviations, streams.standard_normal(d)
         deviation = np.sqrt(((mixing @ planted) ** 2).sum() + ((white * planted) ** 2).sum())
         self._planted = planted / deviation
         self._mixing, self._white = mixing.astype(np.float32), white.astype(np.float32)
 
     def block(self, number: int) -> tuple[Signs, Floats]:
         """Block `number`: labels, shape (block_rows,), and features, shape (block_rows, d). Drawn in float32."""
-        draws = Draws(self._seed, 0).at(Purpose.DATA, worker=_ROWS, k=number)
+        streams = RandomStreams(self._seed, 0).generator(Stream.DATA, worker=_ROWS, k=number)
         directions, d = self._mixing.shape
-        mixed = draws.standard_normal((self.block_rows, directions), dtype=np.float32) @ self._mixing
-        white = draws.standard_normal((self.block_rows, d), dtype=np.float32)
+        mixed = streams.standard_normal((self.block_rows, directions), dtype=np.float32) @ self._mixing
+        white = streams.standard_normal((self.block_rows, d), dtype=np.float32)
         white *= self._white
         mixed += white
         features = mixed.astype(np.float64)
-        positive = draws.random(self.block_rows) < expit(_SLOPE * (features @ self._planted))
+        positive = streams.random(self.block_rows) < expit(_SLOPE * (features @ self._planted))
         features /= np.sqrt(np.einsum("ij,ij->i", features, features))[:, None]
         return np.where(positive, 1, -1).astype(np.int8), features

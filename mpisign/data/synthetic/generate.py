@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse
 from threadpoolctl import threadpool_limits
 
-from mpisign.comm.communicator import Ranks
-from mpisign.data.chunks import Work
+from mpisign.comm.communicator import Communicator
+from mpisign.data.chunks import ChunkStore
 from mpisign.data.csr import row_norms
 from mpisign.data.file import DataWriter, Layout
 from mpisign.data.synthetic.base import Maker
@@ -33,19 +33,19 @@ class Recipe(NamedTuple):
         return " ".join(["synth", *(f"--{name} {value}" for name, value in self._asdict().items())])
 
 
-def synthesise(recipe: Recipe, output: Path, overwrite: bool, ranks: Ranks) -> None:
+def synthesise(recipe: Recipe, output: Path, overwrite: bool, ranks: Communicator) -> None:
     """Make the data file `output`: blocks by all ranks, the file by rank 0; cut off, it can be taken up again.
 
-    Raises BadInput, on every rank, where the output cannot be written or another job makes it. The bits are the same
+    Raises InputError, on every rank, where the output cannot be written or another job makes it. The bits are the same
     on one kind of processor, whatever the ranks; n only says where the rows end.
     """
-    work = Work(output)
+    work = ChunkStore(output)
     with work.claimed(ranks, lambda: check_output(output, overwrite)):
         _synthesise(recipe, work, ranks)
 
 
-def _synthesise(recipe: Recipe, work: Work, ranks: Ranks) -> None:
-    work.together(ranks, lambda: work.take_up(str(recipe)) if ranks.root else None)
+def _synthesise(recipe: Recipe, work: ChunkStore, ranks: Communicator) -> None:
+    work.raise_collectively(ranks, lambda: work.take_up(str(recipe)) if ranks.root else None)
     # More BLAS threads would add in another order.
     with threadpool_limits(limits=1):
         maker = KINDS[recipe.like](recipe.d, recipe.seed)
@@ -53,10 +53,10 @@ def _synthesise(recipe: Recipe, work: Work, ranks: Ranks) -> None:
         with Progress(blocks, quiet=not ranks.root, unit="blocks") as progress:
             progress.at(f"making {work.output.name}")
             work.all_chunks(ranks, blocks, lambda block: _make(maker, recipe, work, block), lambda: None, progress)
-    work.together(ranks, lambda: _assemble(recipe, work, blocks) if ranks.root else None)
+    work.raise_collectively(ranks, lambda: _assemble(recipe, work, blocks) if ranks.root else None)
 
 
-def _make(maker: Maker, recipe: Recipe, work: Work, block: int) -> None:
+def _make(maker: Maker, recipe: Recipe, work: ChunkStore, block: int) -> None:
     """A block: entries; labels, norms, then values, and for a sparse one indices and indptr."""
     rows = min(maker.block_rows, recipe.n - block * maker.block_rows)
     labels, features = maker.block(block)
@@ -71,7 +71,7 @@ def _make(maker: Maker, recipe: Recipe, work: Work, block: int) -> None:
     work.save(block, np.array([values.size]), labels[:rows], norms, values, *places)
 
 
-def _assemble(recipe: Recipe, work: Work, blocks: int) -> None:
+def _assemble(recipe: Recipe, work: ChunkStore, blocks: int) -> None:
     nnz, sparse = sum(int(work.load(block, 1)[0][0]) for block in range(blocks)), KINDS[recipe.like].sparse
     unfinished = work.folder / "data.h5"
     with DataWriter(unfinished, Layout(recipe.n, recipe.d, nnz, sparse, recipe.dtype)) as writer:

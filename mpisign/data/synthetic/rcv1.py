@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from mpisign.arrays import Floats, Signs
 from mpisign.data.synthetic.base import Maker
-from mpisign.rng import Draws, Purpose
+from mpisign.rng import RandomStreams, Stream
 
 _TERMS = 74
 _SHIFT = 10
@@ -34,15 +34,15 @@ class Rcv1(Maker):
 
     def __init__(self, d: int, seed: int):
         self._d, self._seed = d, seed
-        draws = Draws(seed, 0).at(Purpose.DATA, worker=_MODEL, k=0)
+        streams = RandomStreams(seed, 0).generator(Stream.DATA, worker=_MODEL, k=0)
         weights = 1 / (np.arange(1, d + 1) + _SHIFT)
         chances = np.minimum(weights / weights.sum(), 1 - 1e-9)
-        self._cumulated, self._columns = np.cumsum(chances), draws.permutation(d)
+        self._cumulated, self._columns = np.cumsum(chances), streams.permutation(d)
         self._length = _mean_length(chances)
         share, self._rarity, self._planted = _share(chances, self._length), np.empty(d), np.empty(d)
         self._rarity[self._columns] = np.log1p(1 / share)
-        self._planted[self._columns] = draws.standard_normal(d) * np.sqrt(share)
-        pilot = self._documents(Draws(seed, 0).at(Purpose.DATA, worker=_PILOT, k=0))
+        self._planted[self._columns] = streams.standard_normal(d) * np.sqrt(share)
+        pilot = self._documents(RandomStreams(seed, 0).generator(Stream.DATA, worker=_PILOT, k=0))
         self._planted /= max(float(self._scores(pilot).std()), 1e-6)
         scores = self._scores(pilot)
         self._threshold = brentq(
@@ -51,15 +51,15 @@ class Rcv1(Maker):
 
     def block(self, number: int) -> tuple[Signs, "scipy.sparse.csr_array[Any]"]:
         """Block `number`: labels, shape (block_rows,), and features in float64."""
-        draws = Draws(self._seed, 0).at(Purpose.DATA, worker=_ROWS, k=number)
-        features = self._documents(draws)
-        positive = draws.random(self.block_rows) < expit(_SLOPE * (self._scores(features) - self._threshold))
+        streams = RandomStreams(self._seed, 0).generator(Stream.DATA, worker=_ROWS, k=number)
+        features = self._documents(streams)
+        positive = streams.random(self.block_rows) < expit(_SLOPE * (self._scores(features) - self._threshold))
         return np.where(positive, 1, -1).astype(np.int8), features
 
-    def _documents(self, draws: np.random.Generator) -> "scipy.sparse.csr_array[Any]":
-        lengths = self._length * np.exp(_SPREAD * draws.standard_normal(self.block_rows) - _SPREAD**2 / 2)
+    def _documents(self, streams: np.random.Generator) -> "scipy.sparse.csr_array[Any]":
+        lengths = self._length * np.exp(_SPREAD * streams.standard_normal(self.block_rows) - _SPREAD**2 / 2)
         owners = np.repeat(np.arange(self.block_rows), np.maximum(1, np.rint(lengths)).astype(np.int64))
-        ranks = np.searchsorted(self._cumulated, self._cumulated[-1] * draws.random(owners.size), side="right")
+        ranks = np.searchsorted(self._cumulated, self._cumulated[-1] * streams.random(owners.size), side="right")
         pairs, counts = np.unique(owners * self._d + self._columns[ranks], return_counts=True)
         rows, columns = np.divmod(pairs, self._d)
         values = (1 + np.log(counts)) * self._rarity[columns]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from mpisign.arrays import Floats
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.data.linear_rows import DenseRows
 from mpisign.problems.logistic import Logistic
 from mpisign.tools.bench.timing import Effort, Ratio, Unmeasured, compare, seconds, summary
@@ -88,7 +88,7 @@ def conversion(effort: Effort) -> Iterator[Ratio | Unmeasured]:
         used, failed = [], ""
         try:
             used = [(_used("the reader", reading), _used("data convert", converting)) for _ in range(effort.launches)]
-        except BadInput as error:
+        except InputError as error:
             failed = error.complaint
     size = f"scikit-learn's reader / data convert, {effort.text >> 20} MB of text"
     for what, which, goal in (("time", 0, ">= 1"), ("peak memory", 1, "")):
@@ -110,11 +110,11 @@ def _write_text(path: Path, effort: Effort) -> None:
 
 
 def _used(who: str, command: list[str]) -> tuple[float, float]:
-    """Seconds, and resident memory at its highest, of a command; raises BadInput where it fails."""
+    """Seconds, and resident memory at its highest, of a command; raises InputError where it fails."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise BadInput("", f"{who} ended with status {process.returncode}")
+        raise InputError("", f"{who} ended with status {process.returncode}")
     return time.perf_counter() - start, usage.ru_maxrss

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpisign.algorithms.methods import METHODS
 from mpisign.arrays import Floats
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.engine import planning, runner
 from mpisign.engine.recorder import Evaluation, Recorder
@@ -61,7 +61,7 @@ def logging(effort: Effort) -> Iterator[Ratio]:
 def _shares(effort: Effort) -> tuple[float, float]:
     evaluating, recording = Stopwatch(Evaluation, "run"), Stopwatch(Recorder, "record", "stop")
     writing = Stopwatch(TrajectoryWriter, "__init__", "run", "repeat", "commit", "__exit__")
-    planned = planning.plan(experiment.parse(_JOB, [f"iterations={effort.iterations}"]), Alone())
+    planned = planning.plan(experiment.parse(_JOB, [f"iterations={effort.iterations}"]), SerialCommunicator())
     with tempfile.TemporaryDirectory() as folder, evaluating, recording, writing:
-        total = seconds(lambda: runner.run(planned, Alone(), Path(folder) / "run.h5", range(1)))
+        total = seconds(lambda: runner.run(planned, SerialCommunicator(), Path(folder) / "run.h5", range(1)))
     return (recording.seconds + writing.seconds - evaluating.seconds) / total, evaluating.seconds / total

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mpisign.aggregation.exchange_registry import EXCHANGES
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import launch
 from mpisign.tools.bench import kernels, results_file
 from mpisign.tools.bench.rounds import BARE, SHARES, WHOLE, on_ranks
@@ -27,7 +27,7 @@ def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
         yield from ratios(times)
 
 
-def here(ranks: Ranks, effort: Effort, curves: bool) -> Iterator[Ratio | Time]:
+def here(ranks: Communicator, effort: Effort, curves: bool) -> Iterator[Ratio | Time]:
     """The times on these ranks, and their ratios; every rank goes through them.
 
     curves: first those of `kernels.curves`, on the root, for which the other ranks wait.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import ConfigDict, TypeAdapter
 
 from mpisign.comm.launcher import cores
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.bench.timing import Ratio, Time, Unmeasured
 
 _SCHEMA = "mpisign-bench/1"
@@ -36,7 +36,7 @@ def write(path: Path, results: Iterable[Ratio | Time | Unmeasured], machine: dic
 
 
 def read(path: Path) -> Record:
-    """A record that `write` wrote; raises BadInput."""
+    """A record that `write` wrote; raises InputError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != _SCHEMA:
@@ -47,9 +47,9 @@ def read(path: Path) -> Record:
             raise ValueError
         return record
     except OSError as error:
-        raise BadInput(str(path), f"cannot read this file: {error.strerror}") from None
+        raise InputError(str(path), f"cannot read this file: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadInput(str(path), "expected a file that `mpisign bench -o` wrote") from None
+        raise InputError(str(path), "expected a file that `mpisign bench -o` wrote") from None
 
 
 def _possible(record: Record) -> bool:

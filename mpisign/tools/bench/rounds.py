@@ -12,11 +12,11 @@ import numpy as np
 
 from mpisign.aggregation import bitplanes, majority_vote
 from mpisign.aggregation.exchange import Format
-from mpisign.aggregation.exchange_registry import EXCHANGES, meeting
+from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import VoteServer
 from mpisign.arrays import Floats
-from mpisign.comm.communicator import Ranks
-from mpisign.rng import Draws
+from mpisign.comm.communicator import Communicator
+from mpisign.rng import RandomStreams
 from mpisign.tools.bench.timing import Effort, Time
 
 DENSE = ("allreduce float32", "allreduce float64", "gather int8")
@@ -30,7 +30,7 @@ SHARES = ("workers pack", "root votes", "ranks apply")
 """What of it is computing, by those ranks that do it."""
 
 
-def on_ranks(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
+def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
     """All times at one dimension, with a worker on each rank but the first; every rank calls it."""
     with ExitStack() as stack:
         calls = _calls(ranks, dimension, stack)
@@ -43,7 +43,7 @@ def on_ranks(ranks: Ranks, dimension: int, effort: Effort) -> list[Time]:
     return [Time(what, exchange, ranks.size, dimension, taken[what, exchange]) for what, exchange in calls]
 
 
-def _calls(ranks: Ranks, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
+def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
     calls = {}
     for name in EXCHANGES:
@@ -54,31 +54,33 @@ def _calls(ranks: Ranks, dimension: int, stack: ExitStack) -> dict[tuple[str, st
     return calls | {(what, ""): call for what, call in _dense(dimension).items()}
 
 
-def _whole(ranks: Ranks, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
-    server = stack.enter_context(VoteServer(meeting(name, ranks), ranks.size - 1, len(x), "exact", Draws(0, 0)))
+def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
+    server = stack.enter_context(
+        VoteServer(exchange_factory(name, ranks), ranks.size - 1, len(x), "exact", RandomStreams(0, 0))
+    )
     kept = server.keep(x)
 
     def call() -> None:
         for worker in server.hosted:
             server.message(worker).put(gradient)
-        server.round().subtract_from(kept, 1e-9)
+        server.aggregate().subtract_from(kept, 1e-9)
 
     return call
 
 
-def _bare(ranks: Ranks, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
+def _bare(ranks: Communicator, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
     width = bitplanes.words(dimension)
-    exchange = meeting(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))
+    exchange = exchange_factory(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))
     stack.callback(exchange.close)
 
     def call() -> None:
-        exchange.collect()
-        exchange.spread(0)
+        exchange.gather()
+        exchange.broadcast_reply(0)
 
     return call
 
 
-def _shares(ranks: Ranks, gradient: Floats, x: Floats) -> dict[str, Callable[[], object]]:
+def _shares(ranks: Communicator, gradient: Floats, x: Floats) -> dict[str, Callable[[], object]]:
     """Each at the same time on all ranks that do it."""
     rows = np.random.default_rng(0).integers(0, 2**64, (ranks.size - 1, bitplanes.words(len(x))), dtype=np.uint64)
     plane, weak = np.zeros((2, rows.shape[1]), dtype=np.uint64)
@@ -108,7 +110,7 @@ def _dense(dimension: int) -> dict[str, Callable[[], object]]:
 class Clock:
     """Times calls that all ranks make together."""
 
-    def __init__(self, ranks: Ranks, effort: Effort):
+    def __init__(self, ranks: Communicator, effort: Effort):
         from mpi4py import MPI
 
         self._world, self._slowest, self._effort = MPI.COMM_WORLD, MPI.MAX, effort

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from mpisign.algorithms.methods import METHODS
-from mpisign.comm.communicator import Ranks
-from mpisign.config.validation import BadInput, closest
+from mpisign.comm.communicator import Communicator
+from mpisign.config.validation import InputError, closest
 from mpisign.tools.bench import data, iteration, kernels, launched
 from mpisign.tools.bench.baselines import classifier, example5
 from mpisign.tools.bench.timing import Effort, Ratio, Time, Unmeasured
@@ -52,19 +52,19 @@ SECTIONS: dict[str, Callable[[Effort], Iterator[Result]]] = {
 """What `mpisign bench --only` can name."""
 
 
-def measure(effort: Effort, only: str | None, ranks: Ranks) -> Iterator[Result]:
+def measure(effort: Effort, only: str | None, ranks: Communicator) -> Iterator[Result]:
     """The sections that are named, with commas between them, or all; on several ranks the rounds on these.
 
-    Raises BadInput for another name.
+    Raises InputError for another name.
     """
     names = list(SECTIONS) if only is None else only.split(",")
     for name in names:
         if name not in SECTIONS:
-            raise BadInput("--only", f"no section {name!r}; {closest(name, list(SECTIONS))}")
+            raise InputError("--only", f"no section {name!r}; {closest(name, list(SECTIONS))}")
     if ranks.size == 1:
         return (result for name in names for result in SECTIONS[name](effort))
     if only not in (None, "rounds"):
-        raise BadInput("--only", f"expected rounds under a launcher, got {only}: the rest runs in one process")
+        raise InputError("--only", f"expected rounds under a launcher, got {only}: the rest runs in one process")
     return launched.here(ranks, effort, curves=only is None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 
 class Effort(NamedTuple):
@@ -66,21 +66,21 @@ class Unmeasured(NamedTuple):
     why: str
 
 
-Failure: TypeAlias = BadInput | subprocess.TimeoutExpired
+Failure: TypeAlias = InputError | subprocess.TimeoutExpired
 """Of a program that is measured: it failed, or had no end; either way the rest goes on."""
-FAILURES = (BadInput, subprocess.TimeoutExpired)
+FAILURES = (InputError, subprocess.TimeoutExpired)
 
 
 def reason(failure: Failure) -> str:
     """Why something was not measured, for `Unmeasured`."""
-    return failure.complaint if isinstance(failure, BadInput) else f"no end in {failure.timeout:g} seconds"
+    return failure.complaint if isinstance(failure, InputError) else f"no end in {failure.timeout:g} seconds"
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    """What a program printed; raises BadInput, with the end of its complaint in one line, where it failed."""
+    """What a program printed; raises InputError, with the end of its complaint in one line, where it failed."""
     if done.returncode:
         name, said = Path(done.args[0]).name, " ".join(done.stderr.split())
-        raise BadInput("", f"{name} ended with status {done.returncode}: {said[-300:]}")
+        raise InputError("", f"{name} ended with status {done.returncode}: {said[-300:]}")
     return done.stdout
 
 

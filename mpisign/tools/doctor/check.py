@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 
 class Check(NamedTuple):
@@ -27,7 +27,7 @@ def run_program(command: list[str], timeout: float) -> subprocess.CompletedProce
     """A command to its end, whatever its status; its output is captured as text.
 
     timeout: seconds; whatever it started is killed then, and not waited for: a process that hangs in a file system
-    cannot be ended. Raises BadInput where it cannot be started or takes longer.
+    cannot be ended. Raises InputError where it cannot be started or takes longer.
     """
     name, pipe = Path(command[0]).name, subprocess.PIPE
     try:
@@ -35,11 +35,11 @@ def run_program(command: list[str], timeout: float) -> subprocess.CompletedProce
             command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, errors="replace", process_group=0
         )
     except OSError as error:
-        raise BadInput(name, f"cannot be started: {error.strerror}") from None
+        raise InputError(name, f"cannot be started: {error.strerror}") from None
     try:
         output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise BadInput(name, f"no answer in {timeout:g} seconds") from None
+        raise InputError(name, f"no answer in {timeout:g} seconds") from None
     finally:
         _end(process)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)

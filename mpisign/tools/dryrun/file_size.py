@@ -5,15 +5,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mpisign.comm.communicator import Alone
+from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import one_line
-from mpisign.engine.attributes import settings
-from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.planning import Plan, PlannedRun, run_settings
 from mpisign.engine.recorder import schedule
 from mpisign.storage import checksum
 from mpisign.storage.provenance import provenance, sites
 from mpisign.storage.trajectory import COLUMNS, sha256
-from mpisign.storage.writer import lay_out
+from mpisign.storage.writer import create_datasets
 
 _RECORDS, _COORDINATES = 64, 8
 """What is written of a repeat; the rest is as long as numbers are."""
@@ -47,7 +46,7 @@ def _written(plan: Plan, repeats: int) -> int:
         file.create_group("runs", track_order=True)
         file.attrs["experiment"], file.attrs["overrides"] = plan.experiment.text, str(plan.experiment.overrides)
         file.attrs["name"] = one_line(plan.experiment.name)
-        file.attrs["provenance"] = str(provenance(Alone(), sites(Alone())))
+        file.attrs["provenance"] = str(provenance(SerialCommunicator(), sites(SerialCommunicator())))
         for run in plan.runs:
             group = file.create_group(f"runs/{run.settings.label}", track_order=True)
             group.attrs.update(_attributes(plan, run))
@@ -62,7 +61,7 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
     log, dimension = plan.experiment.log, plan.problem.dimension
     ks = schedule(log, run.settings.iterations)
     short, narrow = ks[:_RECORDS], min(dimension, _COORDINATES)
-    lay_out(group, short, narrow, log.iterates)
+    create_datasets(group, short, narrow, log.iterates)
     for name in COLUMNS:
         group[name][...] = 0
     if log.iterates:
@@ -77,4 +76,4 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
 
 def _attributes(plan: Plan, run: PlannedRun) -> dict[str, Any]:
     """As many as a run's group will have, and as long."""
-    return settings(plan, run) | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}
+    return run_settings(plan, run) | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}

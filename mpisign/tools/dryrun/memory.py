@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mpisign.aggregation.exchange_registry import EXCHANGES, meeting
+from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS, Server, plan_server
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.recorder import Evaluation, Recorder, schedule
 from mpisign.problems import Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.logistic import BLOCK, has_whole_hessian
-from mpisign.rng import Draws
-from mpisign.tools.dryrun.mock_communicator import Pretended
+from mpisign.rng import RandomStreams
+from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 _MPI = 2**24
 """What an MPI library takes of its own; MPICH 5 and Open MPI 5 take about half of it on four ranks."""
@@ -33,7 +33,7 @@ _SHRUNK = (1, 16, 256, 4096)
 """What cannot even be promised here is counted at a part of d, in proportion."""
 
 
-class Held(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """Bytes of one process, of its largest run. libraries: Python's and MPI's private memory. vectors: x, the gradient,
     what the method keeps for each worker hosted here, noise, the problem's own. messages: rows and replies. records: a
     block of them and its evaluation. state: of all workers, while it is saved. minimum: to find f*, before the runs.
@@ -77,15 +77,15 @@ def shared(problem: Problem) -> list["np.ndarray[Any, Any]"]:
     return list(getattr(rows, "arrays", {}).values())
 
 
-def held(plan: Plan, rank: int, size: int, base: Base) -> Held:
+def held(plan: Plan, rank: int, size: int, base: Base) -> MemoryEstimate:
     """By rank number `rank` of `size`, all on one node; by one process if size is 1."""
     names = list(EXCHANGES) if plan.experiment.exchange == "auto" else [plan.experiment.exchange]
     libraries = base.private + (base.mpi if size > 1 else 0)
     own = _own(plan)
-    found = (_of_run(plan, run, name, Pretended(rank, size)) for run in plan.runs for name in names)
+    found = (_of_run(plan, run, name, MockCommunicator(rank, size)) for run in plan.runs for name in names)
     vectors, messages, records, state, common = max(found, key=sum)
-    minimum = _minimum(plan.problem, Pretended(rank, size))
-    return Held(libraries, own + vectors, messages, records, state, minimum, common)
+    minimum = _minimum(plan.problem, MockCommunicator(rank, size))
+    return MemoryEstimate(libraries, own + vectors, messages, records, state, minimum, common)
 
 
 def _own(plan: Plan) -> int:
@@ -94,7 +94,7 @@ def _own(plan: Plan) -> int:
     return oracles + sum(array.nbytes for array in vars(plan.problem).values() if isinstance(array, np.ndarray))
 
 
-def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: Pretended) -> tuple[int, int, int, int, int]:
+def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator) -> tuple[int, int, int, int, int]:
     """vectors, messages, records, state and what is in common."""
     d, method = plan.problem.dimension, run.method
     hosted, messages = _messages(run, exchange, d, ranks)
@@ -110,7 +110,7 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: Pretended) -> tup
     return vectors, messages - ranks.in_common, _records(plan, run, ranks), state, common
 
 
-def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) -> tuple[int, int]:
+def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> tuple[int, int]:
     """How many workers are hosted, and the bytes of a round's rows and replies, those in common among them."""
     for part in _SHRUNK:
         ranks.in_common = 0
@@ -123,14 +123,14 @@ def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) 
     raise MemoryError(f"d = {dimension}")
 
 
-def _server(run: PlannedRun, exchange: str, dimension: int, ranks: Pretended) -> Server:
-    return plan_server(run.method, run.workers, dimension, meeting(exchange, ranks), Draws(0, 0))
+def _server(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> Server:
+    return plan_server(run.method, run.workers, dimension, exchange_factory(exchange, ranks), RandomStreams(0, 0))
 
 
-def _records(plan: Plan, run: PlannedRun, ranks: Pretended) -> int:
+def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     """The block of points, f and gradients there, and what one part's evaluation takes meanwhile."""
     ks, problem = schedule(plan.experiment.log, run.settings.iterations), plan.problem
-    server = SERVERS["dense"](meeting("server", Pretended(0, 1)), 1, 1, "plus", Draws(0, 0))
+    server = SERVERS["dense"](exchange_factory("server", MockCommunicator(0, 1)), 1, 1, "plus", RandomStreams(0, 0))
     block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
     signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
     points = len(evaluation.points)
@@ -148,7 +148,7 @@ def _block(problem: Problem, points: int) -> int:
     return int(as_float64 + 8 * points * (4 * count + 2 * problem.dimension))
 
 
-def _minimum(problem: Problem, ranks: Pretended) -> int:
+def _minimum(problem: Problem, ranks: MockCommunicator) -> int:
     """The tables of sums, and on the root the solver's vectors and matrices, where there is data to solve for."""
     size, _ = allocated(lambda: Objective(problem, ranks))
     if not (ranks.root and problem.data_sha256()):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.comm.communicator import Alone, Collective, Ranks
+from mpisign.comm.communicator import Collective, Communicator, SerialCommunicator
 
 
-class Pretended(Alone):
+class MockCommunicator(SerialCommunicator):
     """Rank number `rank` of `size`, all on one node.
 
     in_common: bytes that the node's ranks were given to share so far.
@@ -25,7 +25,7 @@ class Pretended(Alone):
         return Collective()
 
     @property
-    def leaders(self) -> Ranks | None:
+    def leaders(self) -> Communicator | None:
         return self if self.root else None
 
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:

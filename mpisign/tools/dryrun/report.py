@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mpisign.comm import shared_arrays
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import cores
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.engine.planning import Plan
 from mpisign.problems.reference_solution import is_known
 from mpisign.storage.summary import aligned
@@ -19,7 +19,7 @@ from mpisign.tools.dryrun.trial import Seconds
 _Row = tuple[str, ...]
 
 
-class Asked(NamedTuple):
+class DryRunRequest(NamedTuple):
     """What a dry run is of: the plan, the numbers of its repeats, and the options of the command by name."""
 
     plan: Plan
@@ -32,11 +32,11 @@ class Asked(NamedTuple):
         return 1 + max(run.workers for run in self.plan.runs)
 
 
-def show(asked: Asked, ranks: Ranks) -> None:
+def show(asked: DryRunRequest, ranks: Communicator) -> None:
     """Print it, on the root; every rank calls it. f* is not solved for.
 
     The plan has its data in memory, in that which a node's ranks share, as a run does: a dry run needs room for them.
-    Raises BadInput where there is no room for a forecast.
+    Raises InputError where there is no room for a forecast.
     """
     base = memory.base(asked.plan.problem, ranks.size == 1)
     try:
@@ -46,10 +46,10 @@ def show(asked: Asked, ranks: Ranks) -> None:
     except MemoryError as error:
         if ranks.size > 1:  # the others wait for this one: all are ended
             raise
-        raise BadInput("--dry-run", f"a machine with more memory is needed to forecast this job: {error}") from None
+        raise InputError("--dry-run", f"a machine with more memory is needed to forecast this job: {error}") from None
 
 
-def _report(asked: Asked, ranks: Ranks, base: memory.Base, times: list[Duration]) -> Iterator[str]:
+def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times: list[Duration]) -> Iterator[str]:
     plan, problem = asked.plan, asked.plan.problem
     yield f"dry run of {asked.options['job']}: nothing is run to its end or written; memory, size, time are estimates"
     yield f"problem: {plan.experiment.problem['kind']}, d = {problem.dimension}, n = {problem.samples or 'none'}"
@@ -67,7 +67,7 @@ def _report(asked: Asked, ranks: Ranks, base: memory.Base, times: list[Duration]
     yield commands.sbatch(asked.options, asked.ranks, there.high, node)
 
 
-def _runs(asked: Asked, ranks: Ranks, times: list[Duration]) -> Iterator[_Row]:
+def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> Iterator[_Row]:
     head = (
         "run",
         "method",
@@ -100,7 +100,7 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield "a run without workers has as many as there are ranks besides rank 0"
 
 
-def _memory(asked: Asked, ranks: Ranks, base: memory.Base) -> tuple[list[_Row], int]:
+def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tuple[list[_Row], int]:
     """The table, and the bytes of a node with all M + 1 ranks."""
     rows: list[_Row] = [("memory", "libraries", "vectors", "messages", "records", "state", "or for f*", "together")]
     if ranks.size == 1:
@@ -115,7 +115,7 @@ def _memory(asked: Asked, ranks: Ranks, base: memory.Base) -> tuple[list[_Row], 
     return rows, node
 
 
-def _shared(asked: Asked, base: memory.Base) -> Iterator[str]:
+def _shared(asked: DryRunRequest, base: memory.Base) -> Iterator[str]:
     """Where what a node's ranks would share is more than this node has room for."""
     free, common = shared_arrays.room(), memory.held(asked.plan, 1, asked.ranks, base).common
     if free is not None and base.data + common + shared_arrays.MARGIN > free:
@@ -124,7 +124,7 @@ def _shared(asked: Asked, base: memory.Base) -> Iterator[str]:
         yield f"{need}: data are then kept once a rank, and exchange node is refused; {shared_arrays.TO_DO}"
 
 
-def _held(who: str, held: memory.Held, together: int) -> _Row:
+def _held(who: str, held: memory.MemoryEstimate, together: int) -> _Row:
     parts = (held.libraries, held.vectors, held.messages, held.records, held.state, held.minimum, together)
     return (who, *map(amount, parts))
 
@@ -133,7 +133,7 @@ def _total(times: list[Seconds], repeats: int) -> Seconds:
     return Seconds(sum(time.low for time in times), sum(time.high for time in times)).times(repeats)
 
 
-def _time(asked: Asked, ranks: Ranks, here: Seconds, there: Seconds) -> Iterator[str]:
+def _time(asked: DryRunRequest, ranks: Communicator, here: Seconds, there: Seconds) -> Iterator[str]:
     yield f"time, {_who(ranks)}: {_between(here)} s, from a few iterations of each run, executed here and thrown away,"
     yield "  and from the evaluation of a part of f; the range is that of their times"
     if ranks.size == 1:
@@ -150,7 +150,7 @@ def _minimum(plan: Plan) -> str:
     return "which is solved for first: seconds with small data, minutes with large; then it is kept"
 
 
-def _who(ranks: Ranks) -> str:
+def _who(ranks: Communicator) -> str:
     return "one process" if ranks.size == 1 else f"these {ranks.size} ranks"
 
 

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.aggregation.exchange_registry import meeting
+from mpisign.aggregation.exchange_registry import exchange_factory
 from mpisign.aggregation.messages import Message
 from mpisign.aggregation.server import plan_server
 from mpisign.arrays import Floats
-from mpisign.comm.communicator import Ranks
+from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.recorder import Evaluation, Recorder, schedule
-from mpisign.engine.state import at_start, placed
-from mpisign.rng import Draws
+from mpisign.engine.state import at_start, place_iterate
+from mpisign.rng import RandomStreams
 
 _SLICE = 0.05
 """Seconds of a timed slice; at least one iteration."""
@@ -62,12 +62,12 @@ class _Unrecorded(Recorder):
 class Trial:
     """A run with so many of its workers, to be tried; a context as its server is. Every rank does the same."""
 
-    def __init__(self, plan: Plan, run: PlannedRun, exchange: str, ranks: Ranks, workers: int):
+    def __init__(self, plan: Plan, run: PlannedRun, exchange: str, ranks: Communicator, workers: int):
         self._run, self._ranks, d = run, ranks, plan.problem.dimension
-        self._draws, self._workers = Draws(plan.experiment.seed, 0), run.left[:workers]
-        self._server = plan_server(run.method, workers, d, meeting(exchange, ranks), self._draws)
-        self._start = plan.start.point(d, self._draws)
-        self._x = placed(run.method, self._start.copy(), self._server)
+        self._streams, self._workers = RandomStreams(plan.experiment.seed, 0), run.left[:workers]
+        self._server = plan_server(run.method, workers, d, exchange_factory(exchange, ranks), self._streams)
+        self._start = plan.start.point(d, self._streams)
+        self._x = place_iterate(run.method, self._start.copy(), self._server)
         self._checkpoints = Checkpoints(ranks)
 
     def __enter__(self) -> "Trial":
@@ -93,14 +93,14 @@ class Trial:
         """As many iterations, from x_0; returns how many there were before x was no longer finite."""
         self._x[:] = self._start
         run = self._run
-        parts = run.method, run.source, run.step, count, self._server, self._draws, _Unrecorded(), self._checkpoints
+        parts = run.method, run.source, run.step, count, self._server, self._streams, _Unrecorded(), self._checkpoints
         return max(
             loop.iterate(loop.Repeat(*parts), at_start(run.method, self._x, self._server, self._workers)) or 0, 1
         )
 
     def _rounds(self, count: int) -> int:
         for _ in range(count):
-            self._server.round()
+            self._server.aggregate()
         return count
 
     def _timed(self, call: Callable[[int], int]) -> Seconds:
@@ -121,7 +121,7 @@ class Trial:
         return max(float(row[0]), 1e-9)
 
 
-def evaluations(plan: Plan, run: PlannedRun, ranks: Ranks) -> tuple[int, float]:
+def evaluations(plan: Plan, run: PlannedRun, ranks: Communicator) -> tuple[int, float]:
     """How many times a block of records is evaluated in a repeat, and the seconds of one of its parts, here."""
     records = len(schedule(plan.experiment.log, run.settings.iterations))
     points = Evaluation(plan.problem, ranks, records).points

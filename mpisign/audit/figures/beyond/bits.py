@@ -7,7 +7,7 @@ Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with t
 iteration are taken as known: the least over steps and repeats, of which a bootstrap would say too little.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +17,7 @@ from matplotlib.ticker import NullFormatter
 
 from mpisign.audit.figures.figure import above, command_of_files, plain
 from mpisign.audit.intervals import estimate
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 TARGETS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
@@ -53,7 +53,7 @@ class Cost(NamedTuple):
 def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
     """The runs of each method, by its name in the labels.
 
-    Raises BadInput without SGD, for a step that is not constant, and unless all have the same number of repeats, at
+    Raises InputError without SGD, for a step that is not constant, and unless all have the same number of repeats, at
     least 2.
     """
     sweeps: dict[str, list[RunRecord]] = {}
@@ -62,7 +62,7 @@ def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
     counts = {len(run.finished()) for run in trajectory}
     constant = all("step.alpha" in run.attributes for run in trajectory)
     if min(counts, default=0) < 2 or len(counts) > 1 or dense(sweeps) is None or not constant:
-        raise BadInput(
+        raise InputError(
             str(trajectory.path),
             "expected gd, constant steps, and the same number of complete repeats, at least 2, of every run, as "
             "jobs/bits.toml has",
@@ -117,7 +117,7 @@ def least_pace(runs: list[RunRecord]) -> float:
 
 
 def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
-    """Target, then method; the lowest targets that every method reaches. Raises BadInput when there is none."""
+    """Target, then method; the lowest targets that every method reaches. Raises InputError when there is none."""
     table: dict[float, dict[str, Cost]] = {target: {} for target in TARGETS}
     for name, runs in methods(trajectory).items():
         drawn = resamples(len(runs[0].finished()))
@@ -126,7 +126,7 @@ def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
             row[name] = cost(runs, middles, pace, target)
     reached = {target: row for target, row in table.items() if all(np.isfinite(each.bits[0]) for each in row.values())}
     if not reached:
-        raise BadInput(str(trajectory.path), f"expected every method to reach a gap of {TARGETS[0]:g}")
+        raise InputError(str(trajectory.path), f"expected every method to reach a gap of {TARGETS[0]:g}")
     return dict(list(reached.items())[-_SHOWN:])
 
 
@@ -147,7 +147,7 @@ def findings(trajectory: Trajectory) -> list[str]:
                 f"{where(trajectory)}, gap {target:g}, {name}: {estimate(each.bits)} bits, "
                 f"{estimate(each.iterations)} iterations, alpha = {each.run.attributes['step.alpha']:g}"
             )
-            if name != reference:
+            if reference is not None and name != reference:
                 line += f"; bits of {reference} over them {estimate(row[reference].bits / each.bits)}"
             lines.append(line)
     return lines
@@ -180,7 +180,7 @@ def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
     above(axes, ncols=2)
 
 
-def look(number: int) -> dict[str, object]:
+def look(number: int) -> dict[str, Any]:
     """The style of the method of this number; there are more of them than colours."""
     return {"color": f"C{number}" if number < 7 else "0.55", "lw": 1.3}
 

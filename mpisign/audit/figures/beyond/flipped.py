@@ -14,7 +14,7 @@ from mpisign.audit.run_comparison import final_gaps, ratio
 from mpisign.audit.figures.figure import above, command_of_files
 from mpisign.audit.frozen_point import Frozen, frozen
 from mpisign.audit.intervals import Interval, geometric_mean, mean
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.vote_moments import flipped_advantage, mean_probability
 from mpisign.storage.trajectory import RunRecord, Trajectory
@@ -47,7 +47,7 @@ def by_probability(trajectory: Trajectory) -> dict[float, list[Frozen]]:
 
 
 def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs on data for each method, by B; raises BadInput when there is but one, or one did not end above f*."""
+    """The runs on data for each method, by B; raises InputError when there is but one, or one did not end above f*."""
     curves: dict[str, list[RunRecord]] = {}
     for run in sorted(trajectory, key=flipped):
         if run.attributes["method"] in METHODS:
@@ -55,12 +55,12 @@ def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
     runs = [run for some in curves.values() for run in some]
     complete = all(len(run.finished()) == len(run.repeats) >= 2 for run in runs)
     if not complete or min(map(len, curves.values()), default=0) < 2:
-        raise BadInput(
+        raise InputError(
             str(trajectory.path),
             "expected at least two repeats, all complete, for each of several B, as jobs/flipped-logistic.toml has",
         )
     if not all((final_gaps(run) > 0).all() for run in runs):
-        raise BadInput(str(trajectory.path), "expected final gaps above 0; one is within the error of f*")
+        raise InputError(str(trajectory.path), "expected final gaps above 0; one is within the error of f*")
     return {method: curves[method] for method in METHODS if method in curves}
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.audit.figures.figure import command, median_and_band, plain
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 AXES = {
@@ -23,10 +23,10 @@ def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
     """What the horizontal axis shows, as the median over the repeats; shape (records,)."""
     columns = [repeat.columns for repeat in run.finished()]
     if axis == "iterations":
-        return columns[0]["k"][:records]
+        return np.asarray(columns[0]["k"][:records])
     if axis == "bits":  # which differ between repeats where a second plane travels
-        return np.median([(column["bits_up"] + column["bits_down"])[:records] for column in columns], axis=0)
-    return np.median([column["seconds"][:records] for column in columns], axis=0)
+        return np.asarray(np.median([(column["bits_up"] + column["bits_down"])[:records] for column in columns], axis=0))
+    return np.asarray(np.median([column["seconds"][:records] for column in columns], axis=0))
 
 
 def draw_run(run: RunRecord, axes: list[Axes]) -> None:
@@ -45,7 +45,7 @@ def draw(trajectory: Trajectory) -> Figure:
     """The figure: three panels that share the gap axis, one legend above them."""
     finished = [run for run in trajectory if run.finished()]
     if not finished:
-        raise BadInput(str(trajectory.path), "expected a run with a complete repeat; there is none")
+        raise InputError(str(trajectory.path), "expected a run with a complete repeat; there is none")
     figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
     for run in finished:
         draw_run(run, list(axes))

@@ -25,7 +25,7 @@ from mpisign.audit.intervals import Interval, estimate_of_known, known_part
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.rounds import DENSE, WHOLE
 from mpisign.tools.bench.timing import Time
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 _UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
@@ -48,7 +48,8 @@ class OverLinks(NamedTuple):
         """Time to the target of dense SGD over that of a method, shape (resamples,); NaN: one does not get there."""
         ratio: np.ndarray = np.full_like(self.row[name].seconds, np.nan)
         one, other = self.row[name].seconds, self.row[self.dense].seconds
-        return np.divide(other, one, out=ratio, where=np.isfinite(one) & np.isfinite(other))
+        np.divide(other, one, out=ratio, where=np.isfinite(one) & np.isfinite(other))
+        return ratio
 
 
 class Sweep(NamedTuple):
@@ -64,10 +65,10 @@ class Sweep(NamedTuple):
 
 
 def measured(trajectory: Trajectory) -> OverLinks:
-    """One file; raises BadInput when its name tells no rate. The rate of the one process is 0."""
+    """One file; raises InputError when its name tells no rate. The rate of the one process is 0."""
     found = _NAME.fullmatch(trajectory.path.stem)
     if not found:
-        raise BadInput(str(trajectory.path), "expected a name such as slow-network-100mbit.h5, -unshaped or -alone")
+        raise InputError(str(trajectory.path), "expected a name such as slow-network-100mbit.h5, -unshaped or -alone")
     word, rate, unit = found["word"], found["rate"], found["unit"]
     bandwidth = {"alone": 0.0, "unshaped": np.inf}[word] if word else float(rate) * _UNITS[unit]
     beside = trajectory.path.with_suffix(".json")
@@ -75,14 +76,14 @@ def measured(trajectory: Trajectory) -> OverLinks:
 
 
 def sweep(*trajectories: Trajectory) -> Sweep:
-    """All files together; raises BadInput when they are not the same trajectories, or too few."""
+    """All files together; raises InputError when they are not the same trajectories, or too few."""
     alone, *linked = sorted((measured(each) for each in trajectories), key=lambda each: each.bandwidth)
     made = Sweep(alone, linked)
     if alone.bandwidth != 0 or len(made.shaped) < 2:
-        raise BadInput(str(trajectories[0].path), "expected slow-network-alone.h5 too, and at least two rates")
+        raise InputError(str(trajectories[0].path), "expected slow-network-alone.h5 too, and at least two rates")
     for trajectory in trajectories:
         if ends(trajectory) != ends(trajectories[0]):
-            raise BadInput(str(trajectory.path), f"expected the trajectories of {trajectories[0].path}, bit for bit")
+            raise InputError(str(trajectory.path), f"expected the trajectories of {trajectories[0].path}, bit for bit")
     return made
 
 

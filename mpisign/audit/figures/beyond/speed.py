@@ -24,7 +24,7 @@ from mpisign.tools.bench import results_file
 from mpisign.tools.bench.cost_model import FITTED, Machine, fit, seconds
 from mpisign.tools.bench.results_file import Record
 from mpisign.tools.bench.timing import Ratio, Time
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 
 _MARKS = "<!-- mpisign bench: begin -->", "<!-- mpisign bench: end -->"
 _WHATS = {
@@ -151,28 +151,28 @@ def table(ratios: list[Ratio]) -> str:
 
 
 def insert(page: Path, between: str) -> None:
-    """Replace what is between the marks of a page; raises BadInput where it has none, or cannot be read or written."""
+    """Replace what is between the marks of a page; raises InputError where it has none, or cannot be read or written."""
     try:
         text = page.read_text()
     except OSError as error:
-        raise BadInput(str(page), f"cannot read this file: {error.strerror}") from None
+        raise InputError(str(page), f"cannot read this file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise BadInput(str(page), "cannot read this file: it is not UTF-8 text") from None
+        raise InputError(str(page), "cannot read this file: it is not UTF-8 text") from None
     head, tail = text.split(_MARKS[0]), text.split(_MARKS[1])
     if len(head) != 2 or len(tail) != 2:
-        raise BadInput(str(page), f"expected one {_MARKS[0]} and one {_MARKS[1]}")
+        raise InputError(str(page), f"expected one {_MARKS[0]} and one {_MARKS[1]}")
     try:
         page.write_text(f"{head[0]}{_MARKS[0]}\n{between}\n{_MARKS[1]}{tail[1]}")
     except OSError as error:
-        raise BadInput(str(page), f"cannot write this file: {error.strerror}") from None
+        raise InputError(str(page), f"cannot write this file: {error.strerror}") from None
 
 
 def fitted(found: Record, path: Path) -> Machine:
-    """The machine of a record; raises BadInput, naming its file, where it says too little."""
+    """The machine of a record; raises InputError, naming its file, where it says too little."""
     try:
         return fit(found.times, found.machine["cores"])
     except ValueError as error:
-        raise BadInput(str(path), str(error)) from None
+        raise InputError(str(path), str(error)) from None
 
 
 def main(documentation: str | None) -> int:

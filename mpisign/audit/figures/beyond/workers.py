@@ -4,6 +4,7 @@ Marks: measured, with 95 % intervals. Lines: theory. Left: one worker to fifteen
 Right: points of CE-B, where the coordinates of the noise depend on each other (dashes: if norms and signs did not).
 """
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from mpisign.audit.figures.figure import above, command_of_files, plain
 from mpisign.audit.frozen_point import Frozen, frozen, law, theory
 from mpisign.audit.intervals import Interval, mean
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.vote_moments import VoteDrift
 from mpisign.storage.trajectory import RunRecord, Trajectory
@@ -27,10 +28,10 @@ def workers_of(each: Frozen) -> int:
 
 
 def measured(trajectory: Trajectory) -> list[Frozen]:
-    """The points of a file; raises BadInput where workers are flipped, of which the theory here says nothing."""
+    """The points of a file; raises InputError where workers are flipped, of which the theory here says nothing."""
     points = frozen(trajectory)
     if any(each.run.attributes.get("oracle.flipped") for each in points):
-        raise BadInput(str(trajectory.path), "expected no flipped workers; analysis/flipped.py is for them")
+        raise InputError(str(trajectory.path), "expected no flipped workers; analysis/flipped.py is for them")
     return points
 
 
@@ -45,9 +46,8 @@ def expected_advantage(each: Frozen) -> float:
     """E[sign(g_i) vote_i], the mean over i."""
     if each.run.attributes["zeros"] != "plus":
         return float(np.mean(vote_advantage(each.known.p, workers_of(each))))
-    positive, negative = (
-        vote_advantage(each.known.p, workers_of(each), f"plus-{sign}") for sign in ("positive", "negative")
-    )
+    positive = vote_advantage(each.known.p, workers_of(each), "plus-positive")
+    negative = vote_advantage(each.known.p, workers_of(each), "plus-negative")
     return float(np.mean(np.where(each.gradient > 0, positive, negative)))
 
 
@@ -100,7 +100,7 @@ def draw(*trajectories: Trajectory) -> Figure:
 def mark(axes: Axes, at: Any, means: list[Interval], **look: Any) -> None:
     """Measurements with their intervals."""
     value, low, high = np.array(means).T
-    style = {"ls": "none", "markersize": 4, "elinewidth": 1} | look
+    style: dict[str, Any] = {"ls": "none", "markersize": 4, "elinewidth": 1} | look
     axes.errorbar(at, value, yerr=[value - low, high - value], **style)
 
 
@@ -108,7 +108,7 @@ def draw_workers(points: list[Frozen], axes: Axes) -> None:
     """Advantage and drift against M."""
     points = sorted(points, key=workers_of)
     at = np.array([workers_of(each) for each in points])
-    curves = {
+    curves: dict[str, tuple[str, str, float, Callable[[Frozen], float], Callable[[Frozen], np.ndarray]]] = {
         "advantage": ("C0", "-", -0.12, expected_advantage, lambda each: each.advantage),
         "drift$\\,/\\,(||g||_1 E N)$": ("C1", "--", 0.12, lambda each: each.theory.exact, lambda each: each.drift),
     }
@@ -155,7 +155,8 @@ def theory_at(run: RunRecord, gradient: np.ndarray) -> VoteDrift:
 
 def draw_covariance(points: list[Frozen], axes: Axes) -> None:
     """The drift along the diagonal of CE-B."""
-    ts = np.linspace(*np.array(sorted(each.gradient[0] for each in points))[[0, -1]], 100)
+    places = sorted(each.gradient[0] for each in points)
+    ts = np.linspace(places[0], places[-1], 100)
     for number, (label, group) in enumerate(groupby(points, lambda each: each.run.label)):
         some, color, marker = list(group), f"C{number}", "osD^v"[number % 5]
         run, direction = some[0].run, some[0].gradient / some[0].gradient[0]

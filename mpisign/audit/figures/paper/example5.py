@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 from mpisign.audit.figures.paper import figure2
 from mpisign.audit.figures.paper import figure3
-from mpisign.audit.run_comparison import SIMILAR, Claim, Finding, Ratio
+from mpisign.audit.run_comparison import SIMILAR, ComparisonResult, Finding, Ratio
 from mpisign.audit.figures.figure import command_of_files, nothing, plain, whole
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 _DRAWN = (1e-6, 1e6)
@@ -40,12 +40,12 @@ def table(trajectories: Sequence[Trajectory]) -> Table:
 def free(trajectory: Trajectory, taken: Collection[str]) -> str:
     """The name of a file's column: its setting, with the file's name where another file has that setting.
 
-    Raises BadInput where that is taken, too.
+    Raises InputError where that is taken, too.
     """
     names = [setting(trajectory), f"{setting(trajectory)}, {trajectory.path.stem}"]
     left = [name for name in names if name not in taken]
     if not left:
-        raise BadInput(str(trajectory.path), "expected files of one batch size to differ in their names")
+        raise InputError(str(trajectory.path), "expected files of one batch size to differ in their names")
     return left[0]
 
 
@@ -54,7 +54,7 @@ def batch(trajectory: Trajectory) -> float:
     return float(trajectory.runs[0].attributes.get("oracle.batch", np.inf))
 
 
-def claims(trajectory: Trajectory) -> list[Claim]:
+def claims(trajectory: Trajectory) -> list[ComparisonResult]:
     """Of Figure 3, when the runs differ in their workers; otherwise of Figure 2."""
     if len({run.attributes["workers"] for run in trajectory}) > 1:
         return figure3.claims(figure3.by_workers(trajectory))
@@ -71,7 +71,7 @@ def draw(found: Table) -> Figure:
     settings = list(dict.fromkeys(setting for findings in found.values() for setting in findings))
     figure, axes = plt.subplots(figsize=(9.6, 1.2 + 0.26 * len(found)))
     for number, setting in enumerate(settings):
-        style = {"color": f"C{number}", "marker": "osD^v"[number % 5], "ls": "none", "markersize": 4.5}
+        style: dict[str, Any] = {"color": f"C{number}", "marker": "osD^v"[number % 5], "ls": "none", "markersize": 4.5}
         axes.plot([], [], label=setting, **style)
         place = number - (len(settings) - 1) / 2
         for row, findings in enumerate(found.values()):
@@ -79,7 +79,7 @@ def draw(found: Table) -> Figure:
                 draw_finding(findings[setting], row, place, axes, style)
     for row, findings in enumerate(found.values()):
         for holds in {finding.verdict == "confirmed" for finding in findings.values() if finding.diverged}:
-            inner = {"x": 0.08, "ha": "left"} if holds else {"x": 0.92, "ha": "right"}
+            inner: dict[str, Any] = {"x": 0.08, "ha": "left"} if holds else {"x": 0.92, "ha": "right"}
             axes.text(y=row, s="diverged", fontsize=7, va="center", **inner, transform=axes.get_yaxis_transform())
     axes.axvline(1, color="0.3", lw=1, zorder=0.5)
     axes.axvspan(1 / SIMILAR, SIMILAR, color="0.93", zorder=0)

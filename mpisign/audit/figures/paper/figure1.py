@@ -3,13 +3,14 @@
 Thick: the first start; thin: the others.
 """
 
+from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.audit.figures.figure import chosen, command, plain, remark
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")
@@ -28,10 +29,10 @@ _LEAST = 100
 """Iterations after which GD's factor is read."""
 
 
-def draw_run(axes: Axes, run: RunRecord, style: dict[str, object]) -> None:
+def draw_run(axes: Axes, run: RunRecord, style: dict[str, Any]) -> None:
     """The gap from each start, where it is above 0: the first thick, the others faint."""
     for i, repeat in enumerate(run.finished()):
-        faint = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": plain(run.label)}
+        faint: dict[str, Any] = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": plain(run.label)}
         gap = run.gap(repeat)
         axes.plot(repeat.columns["k"], np.where(gap > 0, gap, np.nan), **(style | faint))
 
@@ -42,7 +43,7 @@ def same(trajectory: Trajectory) -> list[bool]:
     ends = [{repeat.number: repeat.columns["x"].tobytes() for repeat in run.finished()} for run in runs]
     shared = set.intersection(*map(set, ends))
     if not shared:
-        raise BadInput(str(trajectory.path), f"expected a start from which all of {', '.join(ONE_ITERATION)} ended")
+        raise InputError(str(trajectory.path), f"expected a start from which all of {', '.join(ONE_ITERATION)} ended")
     return [len({each[number] for each in ends}) == 1 for number in sorted(shared)]
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.run_comparison import Claim, better, similar
+from mpisign.audit.run_comparison import ComparisonResult, better, similar
 from mpisign.audit.figures.figure import command, median_and_band, whole
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.audit.figures.paper.unstated import tabulate, unstated
 
@@ -29,11 +29,11 @@ _HIGHEST = 1e9
 
 
 def by_step(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs of each panel, of the methods drawn; raises BadInput without SGD, or where a repeat has not ended."""
+    """The runs of each panel, of the methods drawn; raises InputError without SGD, or where a repeat has not ended."""
     known = [run for run in trajectory if run.attributes["method"] in METHODS]
     runs = {kind: [run for run in known if run.attributes["step.kind"] == kind] for kind in PANELS}
     if not all(of(some, "gd") for some in runs.values()):
-        raise BadInput(
+        raise InputError(
             str(trajectory.path), "expected SGD with constant and with harmonic steps, as jobs/figure2.toml has"
         )
     whole([trajectory])
@@ -94,7 +94,7 @@ def findings(trajectory: Trajectory) -> list[str]:
     return [*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))]
 
 
-def claims(runs: dict[str, list[RunRecord]]) -> list[Claim]:
+def claims(runs: dict[str, list[RunRecord]]) -> list[ComparisonResult]:
     """Each claim of section V on Figure 2, for every reading of the step that was run."""
     found = []
     for kind in PANELS:

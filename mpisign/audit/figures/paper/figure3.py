@@ -11,18 +11,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.run_comparison import Claim, better, final_gaps
+from mpisign.audit.run_comparison import ComparisonResult, better, final_gaps
 from mpisign.audit.figures.figure import command, plain, whole
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.audit.figures.paper.unstated import tabulate, unstated
 
 
 def by_workers(trajectory: Trajectory) -> list[RunRecord]:
-    """The runs from one worker to many; raises BadInput for one number only, or where a repeat has not ended."""
+    """The runs from one worker to many; raises InputError for one number only, or where a repeat has not ended."""
     runs = sorted(trajectory, key=lambda run: run.attributes["workers"])
     if len({run.attributes["workers"] for run in runs}) < 2:
-        raise BadInput(str(trajectory.path), "expected runs with several numbers of workers, as jobs/figure3.toml has")
+        raise InputError(str(trajectory.path), "expected runs with several numbers of workers, as jobs/figure3.toml has")
     whole([trajectory])
     return runs
 
@@ -31,7 +31,7 @@ def draw(trajectory: Trajectory) -> Figure:
     """Gap against k, final gap against M, what is unstated."""
     runs = [run for run in by_workers(trajectory) if run.finished()]
     if not runs:
-        raise BadInput(str(trajectory.path), "expected a run with a complete repeat; all diverged")
+        raise InputError(str(trajectory.path), "expected a run with a complete repeat; all diverged")
     figure, axes = plt.subplot_mosaic("ab;cd", figsize=(9.6, 5.8), height_ratios=[3, 1.5])
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(runs)))
     for run, shade in zip(runs, shades, strict=True):
@@ -69,7 +69,7 @@ def draw_run(run: RunRecord, shade: Any, left: Axes, right: Axes) -> None:
         right.plot(workers, np.exp(np.log(final).mean()), "D", color=shade, markersize=6)
 
 
-def claims(runs: list[RunRecord]) -> list[Claim]:
+def claims(runs: list[RunRecord]) -> list[ComparisonResult]:
     """More workers are better: each M against the one before."""
     return [
         (f"{more.label} better than {fewer.label}", better(more, fewer)) for fewer, more in itertools.pairwise(runs)

@@ -23,7 +23,7 @@ START = np.array([2.0, 1.5, -0.5, 1.0, 0.5, -1.0, 1.0, 2.0])
 
 def values(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """f = x'Hx/2 at each of the points; H of shape (d, d), points (n, d), values (n,)."""
-    return 0.5 * np.einsum("ni,ij,nj->n", points, matrix, points)
+    return np.asarray(0.5 * np.einsum("ni,ij,nj->n", points, matrix, points))
 
 
 def draw_paths(axes: Axes) -> None:
@@ -122,7 +122,7 @@ def on_line() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
 
 def slope(x: np.ndarray) -> np.ndarray:
     """f' of f = x^2 + 3 sin^2 x, which is not convex."""
-    return 2 * x + 3 * np.sin(2 * x)
+    return np.asarray(2 * x + 3 * np.sin(2 * x))
 
 
 def findings(known: Constants) -> list[str]:

@@ -3,7 +3,7 @@
     python ddp.py ROWS.npy BATCH ITERATIONS MEETING RANK WORKERS        (each rank, at the same time)
 
 A program of its own; it shares no code with mpisign. ROWS: c_i = b_i a_i, float32, shape (n, d). MEETING: a file that
-is not there yet, where the processes meet. Rank 0 prints {"seconds": of an iteration, "norm": ||x_K||}.
+is not there yet, by which the processes find each other. Rank 0 prints {"seconds": of an iteration, "norm": ||x_K||}.
 """
 
 import json
@@ -56,10 +56,10 @@ def train(path: str, batch: int, iterations: int, rank: int) -> dict[str, float]
     return {"seconds": seconds, "norm": float(module.module.weight.detach().norm())}
 
 
-def main(path: str, batch: int, iterations: int, meeting: str, rank: int, workers: int) -> None:
+def main(path: str, batch: int, iterations: int, rendezvous: str, rank: int, workers: int) -> None:
     """Meet the others, train, and print one line on rank 0."""
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
+    distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=workers)
     found = train(path, batch, iterations, rank)
     if rank == 0:
         print(json.dumps(found), flush=True)

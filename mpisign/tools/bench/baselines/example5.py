@@ -15,10 +15,10 @@ import numpy as np
 
 from mpisign.comm.launcher import launch, mpiexec
 from mpisign.comm.shared_arrays import unshared
-from mpisign.config.validation import BadInput
+from mpisign.config.validation import InputError
 from mpisign.problems import PROBLEMS, Minimum
 from mpisign.problems.logistic import Logistic
-from mpisign.problems.reference_solution import Known, keep
+from mpisign.problems.reference_solution import CertifiedOptimum, keep
 from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.bench.timing import FAILURES, Effort, Ratio, Unmeasured, reason, succeeded, summary
 
@@ -116,7 +116,7 @@ def _no_ranks() -> str:
         return "mpi4py is not installed"
     try:
         mpiexec()
-    except BadInput as error:
+    except InputError as error:
         return error.complaint
     return ""
 
@@ -144,7 +144,7 @@ def _prepare(folder: Path, effort: Effort) -> None:
     assert isinstance(problem, Logistic)
     np.save(folder / "rows.npy", problem.rows.arrays["rows"])
     # f* takes minutes and is not asked for here: it is enough that 0 <= f* <= f(0) = log 2.
-    keep(problem, Known(Minimum(math.log(2) / 2, math.log(2) / 2), {}), folder / "cache")
+    keep(problem, CertifiedOptimum(Minimum(math.log(2) / 2, math.log(2) / 2), {}), folder / "cache")
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -177,8 +177,8 @@ def _plain(folder: Path, iterations: int) -> float:
 def _ddp(folder: Path, iterations: int, number: int) -> float:
     """One process a worker; they meet at a new file each time."""
     program = [sys.executable, str(_HERE / "ddp.py"), "rows.npy", str(_BATCH), str(iterations)]
-    meeting, pipe = str(folder / f"meeting-{number}"), subprocess.PIPE
-    lines = [[*program, meeting, str(rank), str(_WORKERS)] for rank in range(_WORKERS)]
+    rendezvous, pipe = str(folder / f"rendezvous-{number}"), subprocess.PIPE
+    lines = [[*program, rendezvous, str(rank), str(_WORKERS)] for rank in range(_WORKERS)]
     surroundings = os.environ | _ONE_THREAD
     started = [
         subprocess.Popen(line, cwd=folder, env=surroundings, stdout=pipe, stderr=pipe, text=True) for line in lines

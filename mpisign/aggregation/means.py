@@ -1,0 +1,55 @@
+"""Means over the workers, added in their order: of vectors, and of the numbers in front of the messages."""
+
+import math
+
+import numpy as np
+
+from mpisign.arrays import Floats
+from mpisign.jit import kernel, part_of_kernels
+
+
+@kernel("void(float64[:, ::1], float64[::1])")
+def mean_row(rows: Floats, out: Floats) -> None:
+    """out = (rows[0] + rows[1] + ...) / M, added in the order of the workers; where that overflows, divided first."""
+    for i in range(len(out)):
+        out[i] = rows[0, i]
+    for m in range(1, len(rows)):
+        for i in range(len(out)):
+            out[i] += rows[m, i]
+    for i in range(len(out)):
+        if np.isfinite(out[i]):
+            out[i] /= len(rows)
+        else:
+            out[i] = 0.0
+            for m in range(len(rows)):
+                out[i] += rows[m, i] / len(rows)
+
+
+@part_of_kernels
+def _quadratic_mean(numbers: Floats) -> float:
+    """The root of the mean square, of parts of the largest number, so that no square overflows or vanishes."""
+    largest, squares = 0.0, 0.0
+    for number in numbers:
+        largest = max(largest, abs(number))
+    for number in numbers:
+        part = abs(number) / largest
+        squares += part * part
+    return largest * math.sqrt(squares / len(numbers))
+
+
+@kernel("Tuple((float64, boolean))(float64[:], boolean)")
+def mean_number(numbers: Floats, quadratic: bool) -> tuple[float, bool]:
+    """The mean size of the numbers, or their quadratic mean, in the order of the workers; whether one has its sign bit
+    set. It overflows, or vanishes, only where a number does."""
+    total, flagged, count = 0.0, False, len(numbers)
+    for number in numbers:
+        total += abs(number)
+        flagged |= np.signbit(number)
+    if quadratic and count > 1 and total > 0.0:
+        return _quadratic_mean(numbers), flagged
+    if np.isfinite(total):
+        return total / count, flagged
+    total = 0.0  # the mean of two finite numbers is finite, and their sum may not be
+    for number in numbers:
+        total += abs(number) / count
+    return total, flagged

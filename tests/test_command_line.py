@@ -1,5 +1,6 @@
 """The commands: what they print, what they write, and how they end."""
 
+import inspect
 import json
 import os
 import re
@@ -85,6 +86,23 @@ def test_list_describes_every_kind_and_names_every_data_set(capsys):
         more = ["auto"] if kinds is EXCHANGES else []
         assert re.findall(r"^  (\S+) +\S", section, re.MULTILINE) == [*kinds, *more]
     assert text.partition("data sets\n")[2].split() == list(BUNDLED)
+
+
+def test_list_shows_every_setting_and_keeps_its_columns(monkeypatch, capsys):
+    long = EntryPoint("a-name-that-is-longer-than-all-others", "mpisign.algorithms.methods:Signum", "mpisign.methods")
+    monkeypatch.setattr(registry, "_installed", lambda sort: (long,) if sort == "methods" else ())
+    text = printed(capsys, "list").partition("data sets\n")[0]
+    assert max(map(len, text.splitlines())) <= 100
+    starts = {match.start(2) for match in re.finditer(r"^(  \S+ +)(\S)", text, re.MULTILINE)}
+    columns = {start - text.rindex("\n", 0, start) for start in starts}
+    assert len(columns) == 1
+    assert text.count("beta: number >= 0 and < 1 (default 0.9)") == 2
+    for kinds in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS):
+        section = re.search(rf"^{kinds.sort}\n((  .*\n)*)", text, re.MULTILINE)[1]
+        for name in kinds:
+            own = re.search(rf"^  {name} (.*\n(?:   .*\n)*)", section, re.MULTILINE)[1]
+            asked = [key for key in inspect.signature(kinds[name]).parameters if key != "share"]
+            assert re.findall(r"^ +(\w+): .*\(", own, re.MULTILINE) == asked
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])

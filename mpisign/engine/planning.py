@@ -59,6 +59,13 @@ def plan(experiment: Experiment, ranks: Communicator) -> Plan:
     return Plan(experiment, problem, start, runs)
 
 
+def remarks(planned: Plan) -> Iterator[str]:
+    """Return what to say of a plan before it runs, a line each."""
+    if not planned.problem.says_minimum:
+        what = "defines neither minimum_value nor minimum"
+        yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
+
+
 def _check_records(experiment: Experiment) -> None:
     every = experiment.log.every
     longest = max(run.iterations for run in experiment.runs)

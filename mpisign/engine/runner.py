@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ from mpisign.comm.stop_signals import StopSignals
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
-from mpisign.engine.planning import Plan, PlannedRun, run_attributes
+from mpisign.engine.planning import Plan, PlannedRun, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
@@ -50,7 +51,7 @@ def run(
         ranks.raise_collectively(lambda: stack.enter_context(lock_output(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         where = sites(ranks)
-        _warn(where, ranks)
+        _warn([*warnings(where), *remarks(planned)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
@@ -76,9 +77,9 @@ def run(
         return {} if writer is None else _diverged(planned, repeats, writer)
 
 
-def _warn(where: Sites, ranks: Communicator) -> None:
-    """Say once, on the root, what is unusual of the ranks' arithmetic."""
-    for warning in warnings(where) if ranks.root else ():
+def _warn(said: Iterable[str], ranks: Communicator) -> None:
+    """Say once, on the root, what is unusual of the ranks' arithmetic or of the plan."""
+    for warning in said if ranks.root else ():
         print(f"mpisign: {warning}", file=sys.stderr, flush=True)
 
 

@@ -29,7 +29,10 @@ class Problem(ABC):
     is the sum of its parts in their order. variant: what tells f from others of its class on the same data. defaults:
     what its settings are that a job leaves out, where that is no default of an argument; for the trajectory file.
 
-    To add one, write `value` and `gradient`, and `minimum` unless f* = 0: everyone takes it for exact. All is float64.
+    minimum_value: f*, where it is known exactly.
+
+    To add one, write `value` and `gradient`, and `minimum_value` or `minimum`; without them f* is taken to be 0, and a
+    run says so. All is float64.
     Steps are made with `gradient` and `minibatch`, records with `part`: whoever overrides `part`, for many points or on
     many ranks at once, gives the same f and gradient as the others, but for rounding.
     """
@@ -40,6 +43,7 @@ class Problem(ABC):
     segments: int = 1
     variant: str = ""
     defaults: Mapping[str, object] = {}
+    minimum_value: float | None = None
 
     @abstractmethod
     def value(self, x: Floats) -> float:
@@ -76,9 +80,16 @@ class Problem(ABC):
         raise NotImplementedError
 
     def minimum(self, objective: Objective) -> Minimum:
-        """f* with a certified error, by `objective` where it has to be solved; on the root. Here f* = 0, exactly:
-        who does not override it says so."""
-        return Minimum(0.0, 0.0)
+        """Return f* with a certified error, by `objective` where it has to be solved; on the root.
+
+        Here that is `minimum_value`, exactly, or 0 where that is not known.
+        """
+        return Minimum(self.minimum_value or 0.0, 0.0)
+
+    @property
+    def says_minimum(self) -> bool:
+        """Whether this problem says what f* is."""
+        return self.minimum_value is not None or type(self).minimum is not Problem.minimum
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """L and mu with respect to the infinity norm (Assumptions 1 and 3), as far as they are known; on the root.

@@ -19,6 +19,8 @@ class FiniteQuadratic(Problem):
     `eigenvalues` of a diagonal H, or `matrix`: H. `atoms`: the c_i. `weights`: the w_i, which add up to 1.
     """
 
+    minimum_value = 0.0
+
     @checked
     def __init__(
         self,

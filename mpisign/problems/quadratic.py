@@ -16,6 +16,8 @@ from mpisign.theory.smoothness import smoothness
 class Separable(Problem):
     """f(x) = (1/2) sum lambda_i x_i^2; f* = 0. `eigenvalues`: the lambda_i >= 0"""
 
+    minimum_value = 0.0
+
     @checked
     def __init__(self, *, eigenvalues: list[float]):
         self._eigenvalues = finite_vector(eigenvalues, "eigenvalues")
@@ -41,6 +43,8 @@ class Separable(Problem):
 
 class Quadratic(Problem):
     """f(x) = (1/2) x'Hx; f* = 0. `matrix`: H, symmetric positive semidefinite, to the last bit where it is singular"""
+
+    minimum_value = 0.0
 
     @checked
     def __init__(self, *, matrix: list[list[float]]):

@@ -14,6 +14,8 @@ from mpisign.theory.polyak_lojasiewicz import pl_constant_of_toy
 class Toy(Problem):
     """f(x) = sum x_i^2 + 3 sin^2(omega_i x_i), not convex; f* = 0. `frequencies`: omega_i > 0; [1] is Example 4"""
 
+    minimum_value = 0.0
+
     @checked
     def __init__(self, *, frequencies: list[float] | None = None):
         self.defaults = {"frequencies": [1.0]}

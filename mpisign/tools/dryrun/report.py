@@ -7,13 +7,16 @@ from mpisign.comm import shared_arrays
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import cores
 from mpisign.config.validation import InputError
-from mpisign.engine.planning import Plan
+from mpisign.engine.planning import Plan, remarks
+from mpisign.problems import PROBLEMS
 from mpisign.problems.reference_solution import is_known
+from mpisign.rng import RandomStreams
 from mpisign.storage.summary import aligned
 from mpisign.tools.dryrun import commands, memory
 from mpisign.tools.dryrun.bits import bits
 from mpisign.tools.dryrun.duration import NETWORKS, Duration, duration
 from mpisign.tools.dryrun.file_size import size, state
+from mpisign.tools.dryrun.gradient import check_gradient
 from mpisign.tools.dryrun.trial import Seconds
 
 _Row = tuple[str, ...]
@@ -38,6 +41,7 @@ def show(asked: DryRunRequest, ranks: Communicator) -> None:
     The plan has its data in memory, in that which a node's ranks share, as a run does: a dry run needs room for them.
     Raises InputError where there is no room for a forecast.
     """
+    _check_problem(asked.plan, ranks)
     base = memory.base(asked.plan.problem, ranks.size == 1)
     try:
         times = [duration(asked.plan, run, ranks, asked.ranks) for run in asked.plan.runs]
@@ -47,6 +51,17 @@ def show(asked: DryRunRequest, ranks: Communicator) -> None:
         if ranks.size > 1:  # the others wait for this one: all are ended
             raise
         raise InputError("--dry-run", f"a machine with more memory is needed to forecast this job: {error}") from None
+
+
+def _check_problem(plan: Plan, ranks: Communicator) -> None:
+    """Raise InputError on every rank where the gradient of a problem that is not ours is not that of its value."""
+
+    def check() -> None:
+        if ranks.root and PROBLEMS.built_in(str(plan.experiment.problem["kind"])) is None:
+            x0 = plan.start.point(plan.problem.dimension, RandomStreams(plan.experiment.seed, 0))
+            check_gradient(plan.problem, x0)
+
+    ranks.raise_collectively(check)
 
 
 def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times: list[Duration]) -> Iterator[str]:
@@ -98,6 +113,7 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield f"of signs, where gradients have zeros or votes tie, {second}"
     if any(run.settings.workers is None for run in plan.runs):
         yield "a run without workers has as many as there are ranks besides rank 0"
+    yield from remarks(plan)
 
 
 def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tuple[list[_Row], int]:

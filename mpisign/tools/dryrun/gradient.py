@@ -1,0 +1,86 @@
+"""Whether the gradient of somebody else's problem is that of its value: central differences, at x_0 and near it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mpisign.arrays import Floats
+from mpisign.config.validation import InputError
+from mpisign.problems import Problem
+
+_POINTS = 3
+_MOST = 64
+"""Coordinates that are looked at at a point: all of a small problem, and some of a large one."""
+
+_STEPS = 10.0 ** np.arange(-2, -8, -1)
+"""Steps of the differences, in units of max(1, |x_i|): one of them suits f, whatever its curvature and its rounding."""
+
+_ROUNDING = 64 * np.finfo(float).eps
+"""Relative error of a value, about."""
+
+_AGREE = 1e-3
+"""Relative error up to which a difference agrees with the gradient."""
+
+
+def check_gradient(problem: Problem, x0: Floats) -> None:
+    """Compare `problem.gradient` with finite differences of `problem.value`.
+
+    A coordinate is wrong where no step's difference is near the gradient while two steps' differences are near each
+    other: a kink, or an f of much rounding, raises no alarm.
+
+    Args:
+        problem: the problem.
+        x0: where its runs start, shape (d,).
+
+    Raises:
+        InputError: the gradient changes x, leaves `out` as it was, or is wrong in a coordinate.
+    """
+    generator = np.random.default_rng(0)
+    for number in range(_POINTS):
+        x = x0 + (generator.standard_normal(len(x0)) if number else 0.0)
+        gradient = _asked(problem, x)
+        coordinates = generator.permutation(len(x))[:_MOST]
+        for i in sorted(coordinates.tolist()):
+            found, rounding = np.array(list(_differences(problem, x, i))).T
+            if (wrong := _contradiction(float(gradient[i]), found, rounding)) is not None:
+                where = "x_0" if number == 0 else f"a point near x_0, x_{i} = {x[i]:.6g}"
+                what = f"gradient gives {gradient[i]:.6g} in coordinate {i}, finite differences of value {wrong:.6g}"
+                raise InputError("problem", f"{type(problem).__name__}: at {where} {what}")
+
+
+def _asked(problem: Problem, x: Floats) -> Floats:
+    """Return the gradient at x; raise InputError where x was changed or `out` was not written."""
+    out, point = np.full(len(x), np.nan), x.copy()
+    problem.gradient(point, out)
+    if not np.array_equal(point, x):
+        raise InputError("problem", f"{type(problem).__name__}: gradient changes x; expected it to write to out alone")
+    if np.isnan(out).all() and np.isfinite(problem.value(x)):
+        hint = "expected out[:] = ...; out = ... gives the name to another array"
+        raise InputError("problem", f"{type(problem).__name__}: gradient leaves out as it was; {hint}")
+    return out
+
+
+def _differences(problem: Problem, x: Floats, i: int) -> Iterator[tuple[float, float]]:
+    """Return central differences of value along coordinate i, one a step, and what the rounding of value adds."""
+    for step in _STEPS * max(1.0, abs(float(x[i]))):
+        ahead, behind = x.copy(), x.copy()
+        ahead[i] += step
+        behind[i] -= step
+        with np.errstate(all="ignore"):
+            high, low, apart = problem.value(ahead), problem.value(behind), float(ahead[i] - behind[i])
+            yield (high - low) / apart, _ROUNDING * max(abs(high), abs(low)) / apart
+
+
+def _contradiction(gradient: float, found: Floats, rounding: Floats) -> float | None:
+    """Return what the differences say where they agree on another number than the gradient; None where they do not."""
+    if not np.isfinite(found).all():
+        return None
+    apart = np.abs(found - gradient)
+    if np.isnan(gradient):
+        return float(found[len(found) // 2])
+    if (apart <= _AGREE * np.maximum(np.abs(found), abs(gradient)) + rounding).any():
+        return None
+    between = np.abs(np.diff(found))
+    best = int(between.argmin())
+    sure = between[best] <= 0.01 * apart[best + 1]
+    return float(found[best + 1]) if sure else None

@@ -99,7 +99,7 @@ def test_what_others_may_write_is_no_private_folder(monkeypatch, tmp_path):
 
 
 BECOMES_ANOTHER_USER = """
-import os, numba, numba.core.caching, mpisign.connection
+import os, numba, numba.core.caching, mpisign.comm.startup
 numba.njit("int64(int64)")(lambda n: n)  # which reads what only root may read here
 os.setgid(54321)
 os.setuid(54321)

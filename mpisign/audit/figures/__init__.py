@@ -1,0 +1,1 @@
+"""Figures of trajectory files, in one style."""

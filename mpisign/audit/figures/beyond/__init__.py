@@ -1,0 +1,1 @@
+"""Figures of what the paper does not show: bits, bandwidth, workers, networks, speed."""

@@ -1,0 +1,1 @@
+"""The paper's figures and examples, drawn from trajectory files."""

@@ -1,0 +1,1 @@
+"""Every claim with its verdict on one page."""

@@ -51,12 +51,12 @@ def advice(checks):
 
 @pytest.mark.ranks
 def test_it_starts_ranks_and_says_what_it_found(monkeypatch, capsys):
-    """Whether ranks are fast depends on what else runs; that they meet does not. Two ranks are enough here."""
+    """Whether ranks are fast depends on what else runs; that they reach each other does not. Two ranks are enough here."""
     programs("mpich")
     monkeypatch.setattr(ranks, "FEW", 0)
     assert main(["doctor"]) in (0, 1)
     out = capsys.readouterr().out
-    assert out.count("they meet") == 1
+    assert out.count("they reach each other") == 1
     assert out.count("MPI threads multiple") == 1
     assert len(re.findall(r"[\d.e+]+ microseconds a round", out)) == 1
     assert out.count("ok    launcher: ") == 1

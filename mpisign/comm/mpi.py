@@ -127,7 +127,7 @@ class MPICommunicator(Communicator):
 
     def _persistent(self, name: str, *arguments: object) -> Collective:
         request = getattr(self._communicator, f"{name}_init")(*arguments)
-        return Collective(lambda: (request.InitialPoint(), request.Wait()), request.Free)
+        return Collective(lambda: (request.Start(), request.Wait()), request.Free)
 
     @cached_property
     def persistent(self) -> bool:

@@ -110,7 +110,7 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
             server.start_iteration(k)
             for worker in server.hosted:
                 server.message(worker).put(rows[k, worker])
-        expected, reply = alone.round(), here.round()
+        expected, reply = alone.aggregate(), here.aggregate()
         x, y = np.zeros(d), np.zeros(d)
         expected.subtract_from(x, 1.0)
         reply.subtract_from(y, 1.0)

@@ -141,8 +141,8 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
                 server.start_iteration(k)
                 for worker in server.hosted:
                     server.message(worker).put(np.roll(rows[worker], k))
-            alone.round().subtract_from(expected, 0.5)
-            reply = here.round()
+            alone.aggregate().subtract_from(expected, 0.5)
+            reply = here.aggregate()
             assert (x == np.arange(d)).all() == (k == 0)
             reply.subtract_from(x, 0.5)
             assert (x == expected).all()

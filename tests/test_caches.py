@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from launch import ROOT
 from mpisign import caches, jit
+from mpisign.comm.communicator import SerialCommunicator
+from mpisign.data.linear_rows import DenseRows
 from mpisign.problems import reference_solution
+from mpisign.problems.logistic import Logistic
 
 TRIPLED = """
 from mpisign.jit import kernel
@@ -83,7 +87,26 @@ def test_a_user_without_a_home(monkeypatch, tmp_path):
     assert caches.own() is None
     assert reference_solution._folder() == tmp_path / f"mpisign-{os.getuid()}" / "minima"
     monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
-    assert reference_solution._folder() == Path("/dev/null/mpisign/minima")
+    assert reference_solution._folder() is None
+
+
+def test_f_star_is_kept_where_it_can_be_and_the_line_names_that_folder(monkeypatch, tmp_path):
+    """With HOME=/ it was kept nowhere, and the line named a folder that cannot be made."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path))
+    problem = Logistic(DenseRows({"rows": np.array([[1.0], [2.0], [-3.0], [4.0]])}))
+    reference_solution.optimum(problem, SerialCommunicator())
+    own = tmp_path / f"mpisign-{os.getuid()}" / "minima"
+    assert reference_solution._once() == f", once for this data; it is kept in {own}"
+    assert len(list(own.iterdir())) == 1
+    assert reference_solution.is_known(problem)
+    monkeypatch.setattr(caches.tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    assert (
+        reference_solution._once()
+        == "; it is not kept, as neither the cache folder nor one below TMPDIR can be written"
+    )
+    assert not reference_solution.is_known(problem)
 
 
 def test_what_others_may_write_is_no_private_folder(monkeypatch, tmp_path):

@@ -51,7 +51,8 @@ def advice(checks):
 
 @pytest.mark.ranks
 def test_it_starts_ranks_and_says_what_it_found(monkeypatch, capsys):
-    """Whether ranks are fast depends on what else runs; that they reach each other does not. Two ranks are enough here."""
+    """Whether ranks are fast depends on what else runs; that they reach each other does not. Two ranks are enough
+    here."""
     programs("mpich")
     monkeypatch.setattr(ranks, "FEW", 0)
     assert main(["doctor"]) in (0, 1)
@@ -235,6 +236,9 @@ def test_a_launcher_of_another_make(path, monkeypatch):
     assert found[0].advice == ""
     assert found[1].what.startswith(f"mpiexec in this shell: {other}, Open MPI 4.1.4")
     assert f"type {good}" in found[1].advice
+    program(path, "mpiexec", "echo 'HYDRA build details: Version: 3.4'")
+    found = list(launchers.look(MPICH))
+    assert found[1] == (f"mpiexec in this shell: {other}, MPICH 3.4; mpi4py's library: {launchers.name(MPICH)}", "")
 
 
 def test_no_launcher(monkeypatch):
@@ -273,6 +277,29 @@ def test_ranks_on_one_core():
     assert "not bound" in ranks._binding(pair(range(16), range(16)), usable=16).what
 
 
+def test_where_a_plain_launch_fails_the_scripts_way_is_tried(monkeypatch, capsys):
+    """As root under Open MPI, or on fewer slots than ranks; what is tried is said before it takes its seconds."""
+
+    def refused(count):
+        raise InputError("mpiexec", "status 1: not enough slots")
+
+    def measured(count, scripted):
+        assert (
+            capsys.readouterr().err
+            == "...   starting 2 ranks\n...   measuring rounds on 2 ranks, by `mpisign launch -n 2`\n"
+        )
+        assert (count, scripted) == (2, True)
+        machine = {"mpi": "MPI", "mpi_threads": "multiple"}
+        return results_file.Record(machine, [], [Time("round", "server", count, 2000, [5e-5])], [])
+
+    monkeypatch.setattr(ranks, "mpiexec", lambda: "mpiexec")
+    monkeypatch.setattr(trial, "by_mpiexec", refused)
+    monkeypatch.setattr(ranks, "_measured", measured)
+    found = [(what, advice) for what, advice in ranks.look() if what.startswith("2 ranks")]
+    assert found[0][1].startswith("a plain mpirun fails here: with Open MPI: mpisign launch -n N COMMAND")
+    assert found[1] == ("2 ranks, by `mpisign launch -n 2`: MPI, they meet", "")
+
+
 def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
     monkeypatch.setattr(ranks, "mpiexec", lambda: "mpiexec")
     monkeypatch.setattr(ranks, "cores", lambda: 2)
@@ -281,7 +308,11 @@ def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
         raise InputError("mpiexec", "status 1: not enough slots")
 
     monkeypatch.setattr(trial, "by_mpiexec", refused)
+    monkeypatch.setattr(ranks, "_rounds", lambda *arguments, **options: iter([]))
     assert "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe" in advice(ranks.look())[-1]
+    monkeypatch.undo()
+    monkeypatch.setattr(ranks, "mpiexec", lambda: "mpiexec")
+    monkeypatch.setattr(ranks, "cores", lambda: 2)
     monkeypatch.setattr(trial, "by_mpiexec", lambda count: pair([0, 1], [0, 1]))
     monkeypatch.setattr(ranks, "_measured", refused)
     assert sum("oversubscribe" in said for said in advice(ranks.look())) == 2
@@ -315,7 +346,7 @@ def test_ranks_that_hang(path, monkeypatch):
     monkeypatch.setattr(ranks, "mpiexec", lambda: fake)
     monkeypatch.setattr(trial, "_TIMEOUT", 0.3)
     monkeypatch.setattr(ranks, "_TIMEOUT", 0.3)
-    found = list(ranks.look())[-1]
+    found = list(ranks.look())[-2]
     assert "no answer from its ranks in 0.3 seconds" in found.what
     with pytest.raises(InputError, match=r"no end of a few rounds in 0\.3 seconds"):
         ranks._measured(2, scripted=False)

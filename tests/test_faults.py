@@ -23,11 +23,11 @@ from mpisign.cli.main import main
 from mpisign.comm import mpi, watchdog_process
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.startup import connect
-from mpisign.comm.stop_signals import StopRequested, StopSignals
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import InputError
 from mpisign.engine import elastic, planning, runner
 from mpisign.engine.checkpointing import Checkpoints
+from mpisign.stop_signals import StopRequested, StopSignals
 from mpisign.storage.output_file import check_output, lock_output
 from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator

@@ -15,11 +15,11 @@ from mpisign.algorithms.methods import METHODS
 from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import unshared
-from mpisign.comm.stop_signals import StopRequested, StopSignals
 from mpisign.engine import planning
 from mpisign.problems import PROBLEMS
 from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.reference_solution import optimum
+from mpisign.stop_signals import StopRequested, StopSignals
 from mpisign.storage.trajectory import Trajectory
 
 ITERATIONS = 40

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 from mpisign._version import __version__
 from mpisign.cli import bench, data, run
 from mpisign.cli.arguments import command
-from mpisign.comm.stop_signals import STOPPED, StopRequested, StopSignals
 from mpisign.config.validation import InputError, advised, closest, described, one_line, shown, spell_out
 from mpisign.process_rank import first_process
+from mpisign.stop_signals import PLANNING, STOPPED, StopRequested, StopSignals
 
 _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o results/quickstart.h5
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     with redirect_stdout(sys.stdout if first_process() else StringIO()):
         try:
             options = _parser().parse_args(arguments)
-            status = options.command(options) or 0
+            status = _done(options)
         except InputError as error:
             status = _complain(str(error), status=2)
         except StopRequested as stop:
@@ -56,6 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain(f"{described(error)}{advised(error)}", status=1)
     leave()
     return status
+
+
+def _done(options: argparse.Namespace) -> int:
+    """Run the command; once it ends, a signal changes nothing."""
+    try:
+        return options.command(options) or 0
+    finally:
+        PLANNING.over()
 
 
 def _complain(message: str, status: int) -> int:

@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpisign.cli.arguments import command
-from mpisign.comm.stop_signals import StopPoll, StopRequested, StopSignals
+from mpisign.comm.stop_poll import StopPoll
 from mpisign.config.validation import InputError, one_line
+from mpisign.stop_signals import StopRequested, StopSignals
 from mpisign.storage.output_file import check_output, output_path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -17,8 +17,8 @@ import numpy as np
 
 from mpisign.comm import watchdog_process
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.stop_signals import StopRequested
 from mpisign.config.validation import InputError
+from mpisign.stop_signals import StopRequested
 
 _TEXT = 512
 """Bytes for what the ranks do."""
@@ -85,6 +85,13 @@ class Watch:
     def at(self, k: int) -> None:
         """This rank has come to k."""
         self._line[1] = k
+
+    def dismiss(self) -> None:
+        """Miss no rank of this machine: all of them are about to be ended, by one that says why."""
+        for line in range(len(self._processes)):
+            self._page[watchdog_process.LINE * line : watchdog_process.LINE * line + 8] = (
+                watchdog_process.LEFT.to_bytes(8, sys.byteorder)
+            )
 
     def __enter__(self) -> Self:
         if self._watched and self._ranks.node.root:

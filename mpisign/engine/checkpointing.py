@@ -12,7 +12,7 @@ import numpy as np
 
 from mpisign.arrays import Words
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.stop_signals import NO_SIGNALS, StopRequested, StopSignals
+from mpisign.stop_signals import NO_SIGNALS, StopRequested, StopSignals
 
 _APART = 0.1
 """Seconds between two agreements, about."""

@@ -15,7 +15,6 @@ from mpisign.aggregation.autotune import Choice, choose
 from mpisign.aggregation.exchange_registry import exchange_factory
 from mpisign.aggregation.server import plan_server
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.stop_signals import StopSignals
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
@@ -24,6 +23,7 @@ from mpisign.engine.repeat import Site, run_repeat
 from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
 from mpisign.rng import RandomStreams
+from mpisign.stop_signals import PLANNING, StopSignals
 from mpisign.storage.output_file import lock_output
 from mpisign.storage.provenance import Sites, provenance, sites, warnings
 from mpisign.storage.writer import TrajectoryWriter
@@ -50,10 +50,12 @@ def run(
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         ranks.raise_collectively(lambda: stack.enter_context(lock_output(output, new)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
+        PLANNING.dismiss = watch.dismiss
         where = sites(ranks)
         _warn([*warnings(where), *remarks(planned)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
+        PLANNING.over()  # from here on there is a file to write
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
         writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
 

@@ -13,7 +13,8 @@ import scipy  # its parts are imported when they are used: all of them would tak
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.comm.stop_signals import NO_SIGNALS, StopPoll, StopSignals
+from mpisign.comm.stop_poll import StopPoll
+from mpisign.stop_signals import NO_SIGNALS, StopSignals
 
 SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from mpisign import caches
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.stop_signals import NO_SIGNALS, StopSignals
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import Objective
 from mpisign.progress import Progress
+from mpisign.stop_signals import NO_SIGNALS, StopSignals
 from mpisign.theory.constants import Constant
 
 _MINIMA = Path("mpisign", "minima")
@@ -33,8 +33,7 @@ def optimum(problem: Problem, ranks: Communicator, signals: StopSignals = NO_SIG
         if not ranks.root:
             objective.serve()
             return None
-        once = f", once for this data; it is kept in {_folder()}" if problem.data_sha256() else ""
-        progress.at(f"solving for f*{once}")
+        progress.at(f"solving for f*{_once() if problem.data_sha256() else ''}")
         found = _kept_or_solved(problem, objective)
         objective.finish()
     return found
@@ -47,18 +46,37 @@ def keep(problem: Problem, known: CertifiedOptimum, cache: Path) -> None:
 
 def is_known(problem: Problem) -> bool:
     """Whether a run need not solve for f*: it has been kept, or there is no data."""
-    return not problem.data_sha256() or _read(_path(problem, _folder())) is not None
+    return not problem.data_sha256() or _kept(problem) is not None
 
 
 def _kept_or_solved(problem: Problem, objective: Objective) -> CertifiedOptimum:
     if not problem.data_sha256():
         return CertifiedOptimum(problem.minimum(objective), problem.constants(objective))
-    path = _path(problem, _folder())
-    kept = _read(path)
+    kept = _kept(problem)
     if kept is None:
         kept = CertifiedOptimum(problem.minimum(objective), problem.constants(objective))
-        _write(path, kept)
+        folder = _folder()
+        if folder is not None:
+            _write(_path(problem, folder), kept)
     return kept
+
+
+def _kept(problem: Problem) -> CertifiedOptimum | None:
+    """Return what is kept, if it is; a home that is read-only may have it, too."""
+    own = caches.own()
+    for folder in (own and own / _MINIMA.name, _folder()):
+        found = _read(_path(problem, folder)) if folder else None
+        if found is not None:
+            return found
+    return None
+
+
+def _once() -> str:
+    """Return what there is to say of keeping it."""
+    folder = _folder()
+    if folder is None:
+        return "; it is not kept, as neither the cache folder nor one below TMPDIR can be written"
+    return f", once for this data; it is kept in {folder}"
 
 
 def _path(problem: Problem, folder: Path) -> Path:
@@ -68,10 +86,14 @@ def _path(problem: Problem, folder: Path) -> Path:
     return folder / f"{name}.json"
 
 
-def _folder() -> Path:
-    """Where minima are kept: XDG_CACHE_HOME/mpisign/minima, by default in ~/.cache."""
-    own = caches.own() or caches.private()
-    return own / _MINIMA.name if own else Path(os.devnull) / _MINIMA  # where nothing is, and nothing can be written
+def _folder() -> Path | None:
+    """Return the first of XDG_CACHE_HOME/mpisign/minima, by default in ~/.cache, and a private folder below TMPDIR that
+    can be written; None where neither can."""
+    for place in (caches.own, caches.private):
+        cache = place()
+        if cache is not None and caches.can_be_written(cache / _MINIMA.name):
+            return cache / _MINIMA.name
+    return None
 
 
 def _read(path: Path) -> CertifiedOptimum | None:

@@ -15,12 +15,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from mpisign.audit import claims
-from mpisign.audit.report import page
-from mpisign.audit.figures.figure import STYLE, report
 from mpisign.audit.claims.claim import Claim, Results
-from mpisign.engine.embedded_experiment import carried
-from mpisign.data.file import is_data_file
+from mpisign.audit.figures.figure import STYLE, report
+from mpisign.audit.report import page
 from mpisign.config.validation import InputError, one_line, spell_out
+from mpisign.data.file import is_data_file
+from mpisign.engine.embedded_experiment import carried
 from mpisign.storage.trajectory import Trajectory
 
 

@@ -13,8 +13,8 @@ import jinja2
 import matplotlib.pyplot as plt
 from markupsafe import Markup, escape
 
+from mpisign.audit.claims.claim import MEANINGS, Claim, Drawing, Verdict
 from mpisign.audit.claims.cut_short import shortfall
-from mpisign.audit.claims.claim import MEANINGS, Drawing, Claim, Verdict
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 

@@ -58,7 +58,7 @@ def look(library: str) -> Iterator[Check]:
     yield _pair(found, library, "launcher")
     for command in ("mpiexec", "mpirun"):
         typed = shutil.which(command)
-        if typed is not None and Path(typed).parent != found.parent and make(_words(typed)) != make(library):
+        if typed is not None and Path(typed).parent != found.parent:
             yield _pair(Path(typed), library, f"{command} in this shell", beside=found.parent / command)
 
 

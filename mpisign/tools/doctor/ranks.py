@@ -39,7 +39,9 @@ def look() -> Iterator[Check]:
         pair = trial.by_mpiexec(2)
     except InputError as error:
         if error.key != "launcher":  # there is none, which was said already
-            yield Check(f"2 ranks, by a plain mpirun: {error.complaint}", trial.advice(error.complaint))
+            plain = f"a plain mpirun fails here: {trial.advice(error.complaint)}"
+            yield Check(f"2 ranks, by a plain mpirun: {error.complaint}", plain)
+            yield from _rounds(2, "by `mpisign launch -n 2`", scripted=True)
         return
     if trial.world(pair) == 1:
         alone = "2 ranks, by a plain mpirun: each is alone in a world of its own"

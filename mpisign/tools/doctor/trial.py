@@ -68,4 +68,5 @@ def advice(complaint: str) -> str:
         return f"with Open MPI as root: mpisign launch -n N COMMAND, or export {_exported(AS_ROOT)}"
     if " bind" in complaint:
         return UNBOUND
-    return "launcher and library have to be of one MPI, see above; otherwise it is the launcher that has to be set up"
+    belong = "launcher and library have to be of one MPI, see above"
+    return f"{belong}; where they are, mpisign launch -n N COMMAND, if its trial below succeeds"

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from mpisign.audit.figures.figure import above, command_of_files, plain
+from mpisign.audit.figures.figure import above, plain
 from mpisign.audit.intervals import estimate
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory

@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.run_comparison import final_gaps, ratio
-from mpisign.audit.figures.figure import above, command_of_files
+from mpisign.audit.figures.figure import above
 from mpisign.audit.frozen_point import Frozen, frozen
 from mpisign.audit.intervals import Interval, geometric_mean, mean
+from mpisign.audit.run_comparison import final_gaps, ratio
 from mpisign.config.validation import InputError
+from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.vote_moments import flipped_advantage, mean_probability
-from mpisign.storage.trajectory import RunRecord, Trajectory
 
 METHODS = {"scaled-sign": "scaled signSGD", "gd": "SGD"}
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import command, median_and_band, plain
+from mpisign.audit.figures.figure import median_and_band, plain
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
@@ -25,7 +25,9 @@ def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
     if axis == "iterations":
         return np.asarray(columns[0]["k"][:records])
     if axis == "bits":  # which differ between repeats where a second plane travels
-        return np.asarray(np.median([(column["bits_up"] + column["bits_down"])[:records] for column in columns], axis=0))
+        return np.asarray(
+            np.median([(column["bits_up"] + column["bits_down"])[:records] for column in columns], axis=0)
+        )
     return np.asarray(np.median([column["seconds"][:records] for column in columns], axis=0))
 
 

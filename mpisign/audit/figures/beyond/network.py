@@ -20,13 +20,13 @@ from matplotlib.figure import Figure
 
 from mpisign.audit.figures.beyond.bandwidth import crossover, lowest, seconds_at
 from mpisign.audit.figures.beyond.bits import Cost, look, where
-from mpisign.audit.figures.figure import above, command_of_files, nothing, plain, remark
+from mpisign.audit.figures.figure import above, plain, remark
 from mpisign.audit.intervals import Interval, estimate_of_known, known_part
+from mpisign.config.validation import InputError
+from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.rounds import DENSE, WHOLE
 from mpisign.tools.bench.timing import Time
-from mpisign.config.validation import InputError
-from mpisign.storage.trajectory import Trajectory
 
 _UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _NAME = re.compile(r"slow-network-(?:(?P<word>alone|unshaped)|(?P<rate>[0-9.]+)(?P<unit>[kmg]bit))")

@@ -1,8 +1,9 @@
 """Rounds against dense collectives over d, the cost model beside them, and what it predicts for up to 4096 workers.
 
-The model (`mpisign.tools.bench.cost_model`) knows latency, bandwidth and the curves of computing; latency and bandwidth are fitted
-to the messages of the server's and the sharded exchange and to Allreduce of float32. Everything else is predicted, and
-its error is printed. On a cluster, as predicted, a rank has a core and a link of its own, as fast as those measured.
+The model (`mpisign.tools.bench.cost_model`) knows latency, bandwidth and the curves of computing; latency and bandwidth
+are fitted to the messages of the server's and the sharded exchange and to Allreduce of float32. Everything else is
+predicted, and its error is printed. On a cluster, as predicted, a rank has a core and a link of its own, as fast as
+those measured.
 
     mpisign bench -o results/bench.json
     python analysis/speed.py results/bench.json -o figures
@@ -20,11 +21,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.audit.figures.figure import parser_of, report, save, status_of
+from mpisign.config.validation import InputError
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.cost_model import FITTED, Machine, fit, seconds
 from mpisign.tools.bench.results_file import Record
 from mpisign.tools.bench.timing import Ratio, Time
-from mpisign.config.validation import InputError
 
 _MARKS = "<!-- mpisign bench: begin -->", "<!-- mpisign bench: end -->"
 _WHATS = {
@@ -151,7 +152,8 @@ def table(ratios: list[Ratio]) -> str:
 
 
 def insert(page: Path, between: str) -> None:
-    """Replace what is between the marks of a page; raises InputError where it has none, or cannot be read or written."""
+    """Replace what is between the marks of a page; raises InputError where it has none, or cannot be read or
+    written."""
     try:
         text = page.read_text()
     except OSError as error:

@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import above, command_of_files, plain
+from mpisign.audit.figures.figure import above, plain
 from mpisign.audit.frozen_point import Frozen, frozen, law, theory
 from mpisign.audit.intervals import Interval, mean
 from mpisign.config.validation import InputError
+from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.vote_moments import VoteDrift
-from mpisign.storage.trajectory import RunRecord, Trajectory
 
 
 def workers_of(each: Frozen) -> int:

@@ -1,12 +1,13 @@
 """Example 1: the orbits of signGD (2) and of GD on f(x) = x_1^2 + x_2^2, from the starts of jobs/example1.toml."""
 
 from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import chosen, command, plain, remark
+from mpisign.audit.figures.figure import chosen, plain, remark
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 STYLES: dict[str, Any] = {"marker": "o", "markersize": 4}

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import above, chosen, command, remark
-from mpisign.theory.recursions import sign_adagrad_norm
+from mpisign.audit.figures.figure import above, chosen, remark
 from mpisign.storage.trajectory import RunRecord, Trajectory
+from mpisign.theory.recursions import sign_adagrad_norm
 
 LENGTH = 2**15
 """How far the recursion with many digits goes."""

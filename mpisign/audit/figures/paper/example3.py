@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpisign.audit.figures.figure import above, chosen, remark
 from mpisign.audit.figures.paper.example2 import draw_parting, first, parting_in_words
-from mpisign.audit.figures.figure import above, chosen, command, remark
-from mpisign.theory.recursions import limit_of_printed_formula, printed_formula, subgradient_of_modulus
 from mpisign.storage.trajectory import Trajectory
+from mpisign.theory.recursions import limit_of_printed_formula, printed_formula, subgradient_of_modulus
 
 _SHOWN = 60
 """How many iterations of (10) are drawn."""

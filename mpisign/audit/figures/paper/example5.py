@@ -12,10 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.paper import figure2
-from mpisign.audit.figures.paper import figure3
+from mpisign.audit.figures.figure import plain, whole
+from mpisign.audit.figures.paper import figure2, figure3
 from mpisign.audit.run_comparison import SIMILAR, ComparisonResult, Finding, Ratio
-from mpisign.audit.figures.figure import command_of_files, nothing, plain, whole
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 

@@ -4,12 +4,13 @@ Thick: the first start; thin: the others.
 """
 
 from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import chosen, command, plain, remark
+from mpisign.audit.figures.figure import chosen, plain, remark
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 

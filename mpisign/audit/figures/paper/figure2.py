@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpisign.audit.figures.figure import median_and_band, whole
+from mpisign.audit.figures.paper.unstated import tabulate, unstated
 from mpisign.audit.run_comparison import ComparisonResult, better, similar
-from mpisign.audit.figures.figure import command, median_and_band, whole
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
-from mpisign.audit.figures.paper.unstated import tabulate, unstated
 
 PANELS = {"constant": "(a) constant step", "harmonic": "(b) diminishing step"}
 READINGS = ("per coordinate", "as printed")

@@ -11,18 +11,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpisign.audit.figures.figure import plain, whole
+from mpisign.audit.figures.paper.unstated import tabulate, unstated
 from mpisign.audit.run_comparison import ComparisonResult, better, final_gaps
-from mpisign.audit.figures.figure import command, plain, whole
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
-from mpisign.audit.figures.paper.unstated import tabulate, unstated
 
 
 def by_workers(trajectory: Trajectory) -> list[RunRecord]:
     """The runs from one worker to many; raises InputError for one number only, or where a repeat has not ended."""
     runs = sorted(trajectory, key=lambda run: run.attributes["workers"])
     if len({run.attributes["workers"] for run in runs}) < 2:
-        raise InputError(str(trajectory.path), "expected runs with several numbers of workers, as jobs/figure3.toml has")
+        raise InputError(
+            str(trajectory.path), "expected runs with several numbers of workers, as jobs/figure3.toml has"
+        )
     whole([trajectory])
     return runs
 

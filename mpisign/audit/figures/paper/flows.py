@@ -9,8 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.audit.figures.figure import above, parser_of, remark, report, save, status_of
-from mpisign.theory.continuous_time import (Constants, constants, gradient_flow, normalised_flow, sign_flow, sign_flow_on_line, smooth_gradient_flow)
 from mpisign.theory.bounds import proposition1, proposition2
+from mpisign.theory.continuous_time import (
+    Constants,
+    constants,
+    gradient_flow,
+    normalised_flow,
+    sign_flow,
+    sign_flow_on_line,
+    smooth_gradient_flow,
+)
 
 BETA = 1.0
 PLANE, CORNER = np.array([[1.0, 0.6], [0.6, 1.6]]), np.array([2.2, -0.5])

@@ -1,0 +1,22 @@
+"""What ranks do about a signal that any of them had, before the first iteration."""
+
+import numpy as np
+
+from mpisign.comm.communicator import Communicator
+from mpisign.stop_signals import NOT_BEGUN, StopRequested, StopSignals
+
+
+class StopPoll:
+    """Whether any rank had a signal, before the first iteration: every rank calls `stop` at the same time."""
+
+    def __init__(self, ranks: Communicator, signals: StopSignals):
+        self._ranks, self._signals = ranks, signals
+
+    def stop(self) -> None:
+        """Raise StopRequested on every rank where one of them was asked to stop."""
+        own, numbers = np.array([self._signals.number], np.uint64), np.zeros((self._ranks.size, 1), np.uint64)
+        collective = self._ranks.allgather_of(own, numbers)
+        collective.run()
+        collective.free()
+        if numbers.any():
+            raise StopRequested(int(numbers.max()), NOT_BEGUN)

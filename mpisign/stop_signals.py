@@ -1,0 +1,144 @@
+"""SIGTERM and SIGUSR1, which ask a run to stop. It imports nothing that is slow: the handlers come before all else."""
+
+import errno
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
+
+from mpisign.process_rank import launched, rank
+
+STOPPED = 75
+"""The exit status of a run that was asked to stop: EX_TEMPFAIL of sysexits.h, try again."""
+
+NOT_BEGUN = "no iteration was run yet; the same command starts again"
+
+_ASKING = (signal.SIGTERM, signal.SIGUSR1)
+_GRACE = 0.4
+"""Seconds that the ordinary way has to be quicker; longer than a launcher, told to abort, lets other ranks go on."""
+
+_HEARD = 0.3
+"""Seconds for the launcher to read it, and for other ranks that have the signal to see that it is said."""
+
+_TURN, _TURNS = 0.1, 5
+"""Seconds between ranks that all have the signal, and how many have a turn of their own: the first one speaks."""
+
+
+class StopRequested(SystemExit):
+    """All ranks were asked to stop, and have, at the same k; what they have is in the file.
+
+    then: what goes on with it.
+    """
+
+    def __init__(self, number: int, then: str = "--resume goes on from here"):
+        super().__init__(STOPPED)
+        self.signal, self.then = signal.Signals(number).name, then
+
+    def __str__(self) -> str:
+        return f"stopped by {self.signal}; {self.then}"
+
+
+class StopSignals:
+    """SIGTERM and SIGUSR1, while this context lasts; number: the first that came, or 0.
+
+    outlast: what comes after the run changes nothing, too, as the process ends by itself then; unless another run
+    follows, without the ranks that are lost, which takes it over.
+    """
+
+    number, outlast = 0, False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.number = self.number or number
+
+    def __enter__(self) -> Self:
+        # Python lets the main thread alone have handlers; a run in another one has none, and goes on.
+        asking = _ASKING if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._note) for number in asking}
+        earlier = (getattr(handler, "__self__", None) for handler in self._before.values())
+        self.number = max((signals.number for signals in earlier if isinstance(signals, StopSignals)), default=0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items() if not self.outlast else ():
+            signal.signal(number, handler)
+
+
+NO_SIGNALS = StopSignals()
+"""Of which none comes."""
+
+
+class Planning:
+    """The time before the first iteration, when there is nothing to save: a signal ends all ranks within a second.
+
+    A thread hears it, as Python's handlers wait for the end of a kernel or of a call of MPI. dismiss: called before
+    the end.
+    """
+
+    def __init__(self) -> None:
+        self._over, self._lock = threading.Event(), threading.Lock()
+        self.dismiss: Callable[[], object] = lambda: None
+
+    def begin(self) -> None:
+        """Hear signals from now on."""
+        StopSignals().__enter__()
+        end, self._descriptor = os.pipe()
+        os.set_blocking(self._descriptor, False)
+        signal.set_wakeup_fd(self._descriptor, warn_on_full_buffer=False)
+        threading.Thread(target=self._listen, args=(end,), daemon=True).start()
+
+    def over(self) -> None:
+        """Leave signals to the agreement of the ranks; where one is being answered, this does not return."""
+        with self._lock:
+            self._over.set()
+        if hasattr(self, "_descriptor"):
+            signal.set_wakeup_fd(-1)
+
+    def _listen(self, end: int) -> None:
+        number = 0
+        while number not in _ASKING:
+            number = os.read(end, 1)[0]
+        if not self._over.wait(_GRACE + _TURN * min(rank(), _TURNS)):
+            with self._lock:
+                if not self._over.is_set():
+                    self._end(StopRequested(number, NOT_BEGUN))
+
+    def _end(self, stop: StopRequested) -> None:
+        """Say it, and end all ranks."""
+        if not self._speaks():
+            time.sleep(_GRACE)
+            os._exit(STOPPED)
+        self.dismiss()
+        os.write(2, f"mpisign: {stop}\n".encode())
+        time.sleep(_HEARD)
+        late = threading.Timer(_GRACE, os._exit, (STOPPED,))  # an MPI that does not abort while another thread is in it
+        late.daemon = True
+        late.start()
+        world = getattr(sys.modules.get("mpi4py.MPI"), "COMM_WORLD", None)
+        if world is not None and world.size > 1:
+            world.Abort(STOPPED)
+        os._exit(STOPPED)
+
+    def _speaks(self) -> bool:
+        """Return whether no other rank of this machine does: a name that Linux gives to one socket at a time says it.
+
+        Elsewhere, and on several machines, the ranks' turns alone see to it.
+        """
+        if not launched():
+            return True
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind(f"\0mpisign-{os.getuid()}-{os.getppid()}")
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+        return True
+
+
+PLANNING = Planning()
+"""Of this process."""

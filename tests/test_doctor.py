@@ -297,7 +297,7 @@ def test_where_a_plain_launch_fails_the_scripts_way_is_tried(monkeypatch, capsys
     monkeypatch.setattr(ranks, "_measured", measured)
     found = [(what, advice) for what, advice in ranks.look() if what.startswith("2 ranks")]
     assert found[0][1].startswith("a plain mpirun fails here: with Open MPI: mpisign launch -n N COMMAND")
-    assert found[1] == ("2 ranks, by `mpisign launch -n 2`: MPI, they meet", "")
+    assert found[1] == ("2 ranks, by `mpisign launch -n 2`: MPI, they reach each other", "")
 
 
 def test_ranks_that_do_not_start_or_are_slow(monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 from mpisign.comm.launcher import ONE_MACHINE, PREFIXES
 
 ROOT = Path(__file__).parent.parent
+HERE = f"{ROOT / 'tests'}{os.pathsep}{ROOT}"
+"""The PYTHONPATH of plug-ins in tests/, and of this checkout, whatever is installed."""
 _MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}
 
 

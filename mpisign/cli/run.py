@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator
     from mpisign.config.experiment import Experiment
     from mpisign.engine.planning import Plan
+    from mpisign.engine.runner import Mode
 
 
 _EXAMPLES = """examples:
@@ -111,12 +112,16 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
         run = elastic.run if options.on_failure == "continue" else runner.run
         with _saying_what_to_do():
-            diverged = run(plan, ranks, options.output, repeats, resume, new=not (options.overwrite or resume))
+            diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))
         for label, ks in diverged.items():
             if ks:
                 print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
             _say_wrote(options.output)
+
+
+def _mode(options: argparse.Namespace, resume: bool) -> "Mode":
+    return "resume" if resume else "overwrite" if options.overwrite else "create"
 
 
 def _say_wrote(output: Path) -> None:

@@ -7,6 +7,7 @@ from mpisign.comm.communicator import Communicator
 from mpisign.config.validation import InputError
 from mpisign.engine import runner
 from mpisign.engine.planning import Plan
+from mpisign.engine.runner import Mode
 from mpisign.engine.worker_loss import without_lost
 
 
@@ -19,18 +20,16 @@ def refuse_where_impossible(ranks: Communicator, exchange: str) -> None:
         raise InputError("--on-failure", f"cannot continue: {reason}")
 
 
-def run(
-    planned: Plan, ranks: Communicator, output: Path, repeats: range, resume: bool, *, new: bool = False
-) -> dict[str, list[int]]:
+def run(planned: Plan, ranks: Communicator, output: Path, repeats: range, mode: Mode) -> dict[str, list[int]]:
     """`mpisign.engine.runner.run`, again and again until no rank is lost; every rank calls it.
 
     The first of those that are left becomes the server, and writes the file. Raises SystemExit(1), once it has been
     said, where a run has no worker left.
     """
-    before = None if resume else _identity(output)  # on every rank: the root may be the one that is lost
+    before = None if mode == "resume" else _identity(output)  # on every rank: the root may be the one that is lost
     while True:
         try:
-            return runner.run(planned, ranks, output, repeats, resume, new=new and not resume, watched=False)
+            return runner.run(planned, ranks, output, repeats, mode, watched=False)
         except Exception as error:
             if not ranks.lost(error):
                 raise
@@ -40,9 +39,10 @@ def run(
                 raise
             lost = [rank for rank in range(size) if rank not in were]
             planned = without_lost(planned, size, lost)
-            resume = ranks.broadcast_bool(_identity(output) not in (None, before))
+            written = ranks.broadcast_bool(_identity(output) not in (None, before))
+            mode = "resume" if written else "overwrite" if mode == "resume" else mode
             if ranks.root:
-                _say(lost, size, planned, resume)
+                _say(lost, size, planned, written)
             if not all(run.left for run in planned.runs):
                 raise SystemExit(1) from error
 

@@ -42,7 +42,7 @@ def rerun(file: Path, output: Path, ranks: Communicator) -> Comparison:
     experiment, repeats, earlier = resuming.take_up(file, experiment, None, ranks)
     plan = ranks.raise_collectively(lambda: _planned(was, experiment, ranks))
     ranks.raise_collectively(lambda: resuming.refuse_other_data(file, earlier, plan))
-    runner.run(plan, ranks, output, repeats, new=True)
+    runner.run(plan, ranks, output, repeats, "create")
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, 0, [])
 
 

@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -24,31 +25,47 @@ from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
 from mpisign.rng import RandomStreams
 from mpisign.stop_signals import PLANNING, StopSignals
+from mpisign.storage.memory import MemoryWriter
 from mpisign.storage.output_file import lock_output
 from mpisign.storage.provenance import Sites, provenance, sites, warnings
 from mpisign.storage.writer import TrajectoryWriter
+
+Mode: TypeAlias = Literal["create", "overwrite", "resume"]
+"""What becomes of a file that is there."""
 
 
 def run(
     planned: Plan,
     ranks: Communicator,
-    output: Path,
+    output: Path | BytesIO,
     repeats: range,
-    resume: bool = False,
+    mode: Mode = "overwrite",
     *,
-    new: bool = False,
     watched: bool = True,
+    quiet: bool = False,
 ) -> dict[str, list[int]]:
     """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
 
-    resume: go on with the file at `output`, which was made by the same experiment; otherwise a new one takes its place.
-    new: there was none when the command began. watched: when a rank is lost, the others are ended.
-    Returns, on rank 0, at which k repeats diverged, for each label. Raises InputError where another job writes it, and
-    StopRequested.
+    Args:
+        planned: what to run.
+        ranks: who runs it.
+        output: the file's path, or a buffer in memory that becomes what the file would be.
+        repeats: the numbers of the repeats.
+        mode: "create": no file was there when the command began. "overwrite": a new one takes its place. "resume": go
+            on with the file, which was made by the same experiment.
+        watched: whether the other ranks are ended when one is lost.
+        quiet: whether progress is not shown.
+
+    Returns:
+        At which k repeats diverged, for each label; on rank 0.
+
+    Raises:
+        InputError: another job writes the file.
+        StopRequested: a signal asked for a stop.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
-        ranks.raise_collectively(lambda: stack.enter_context(lock_output(output, new)) if ranks.root else None)
+        ranks.raise_collectively(lambda: stack.enter_context(_lock(output, mode)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         PLANNING.dismiss = watch.dismiss
         where = sites(ranks)
@@ -56,8 +73,8 @@ def run(
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals)
         PLANNING.over()  # from here on there is a file to write
-        progress = stack.enter_context(Progress(_total(planned, repeats), quiet=not ranks.root))
-        writer = stack.enter_context(TrajectoryWriter(output, header, resume)) if ranks.root else None
+        progress = stack.enter_context(Progress(_total(planned, repeats), quiet=quiet or not ranks.root))
+        writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
 
         def count(k: int) -> None:
             progress.count(k)
@@ -77,6 +94,17 @@ def run(
                 run_repeat(planned, run, number, exchange_factory(exchange, ranks), site)
             before += run.settings.iterations
         return {} if writer is None else _diverged(planned, repeats, writer)
+
+
+def _lock(output: Path | BytesIO, mode: Mode) -> AbstractContextManager[object]:
+    """Return a context in which no other job writes the file; nobody else knows a buffer."""
+    return nullcontext() if isinstance(output, BytesIO) else lock_output(output, mode == "create")
+
+
+def _writer(output: Path | BytesIO, header: dict[str, Any], mode: Mode) -> TrajectoryWriter:
+    if isinstance(output, BytesIO):
+        return MemoryWriter(output, header)
+    return TrajectoryWriter(output, header, mode == "resume")
 
 
 def _warn(said: Iterable[str], ranks: Communicator) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,11 @@ def typed(attributes: Attributes, name: str, kind: type, default: Any = None) ->
 class Source:
     """An open file.
 
-    path: where it is. root: its root group. sealed: whether it has a seal, and that was checked.
+    path: where it is. root: its root group. sealed: whether it has a seal, and that was checked. size: in bytes.
     """
 
-    def __init__(self, path: Path, file: h5py.File, sealed: bool):
-        self.path, self.root, self.sealed, self._left = path, file, sealed, path.stat().st_size
+    def __init__(self, path: Path, file: h5py.File, sealed: bool, size: int):
+        self.path, self.root, self.sealed, self._left = path, file, sealed, size
         self._others: set[Path] = set()
 
     def group(self, parent: h5py.Group, name: str) -> h5py.Group:
@@ -154,11 +155,18 @@ def reading(path: Path, what: str, sealed: int | None = None) -> Iterator[Source
         if not is_hdf5(path):
             raise InputError(str(path), f"expected {what}, an HDF5 file; this is none, or it was cut off")
         with h5py.File(path, "r") as file:
-            yield Source(path, file, checked)
+            yield Source(path, file, checked, path.stat().st_size)
     except InputError:
         raise
     except _ERRORS as error:
         raise InputError(str(path), f"cannot read this file, expected {what}: {_reason(error)}") from None
+
+
+@contextmanager
+def reading_buffer(buffer: BytesIO, name: Path) -> Iterator[Source]:
+    """An HDF5 file that is in memory, open; name: what stands for its path."""
+    with h5py.File(buffer, "r") as file:
+        yield Source(name, file, False, len(buffer.getbuffer()))
 
 
 @contextmanager

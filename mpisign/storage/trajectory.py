@@ -7,15 +7,16 @@ are valid, and what is not reached yet is NaN or -1. A running repeat has a grou
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
 
 from mpisign.arrays import Floats
 from mpisign.config.validation import InputError, shown
-from mpisign.storage.hdf5 import Attributes, Source, reading, typed, within
+from mpisign.storage.hdf5 import Attributes, Source, reading, reading_buffer, typed, within
 
 SCHEMA = "mpisign-trajectory/1"
 
@@ -204,22 +205,34 @@ class Trajectory:
     and, where it is known, the run and the repeat.
     """
 
-    def __init__(self, path: Path, iterates: bool = False):
-        self.path = path
-        with reading(path, "a trajectory file made by mpisign run") as source:
-            self._check_schema(source.root.attrs.get("schema"))
-            attributes = source.attributes(source.root)
-            self.experiment: str = typed(attributes, "experiment", str)
-            self.name: str = typed(attributes, "name", str, path.stem)
-            self.overrides: list[str] = _texts(attributes, "overrides", list)
-            self.provenance: dict[str, str] = _texts(attributes, "provenance", dict)
-            self.resumed, self.merged = _origins(attributes, "resumed"), _origins(attributes, "merged")
-            runs = source.group(source.root, "runs")
-            self.runs = []
-            for label in runs:
-                with within(f"run {label}"):
-                    self.runs.append(RunRecord(label, source, source.group(runs, label), iterates))
-            self.repeats = _range(attributes, self.runs)
+    def __init__(self, path: str | Path, iterates: bool = False):
+        self.path = Path(path)
+        with reading(self.path, "a trajectory file made by mpisign run") as source:
+            self._read(source, iterates)
+
+    @classmethod
+    def of_buffer(cls, buffer: BytesIO, name: str) -> Self:
+        """Return the trajectory that a buffer in memory holds, with its iterates; name: what stands for its path."""
+        made = cls.__new__(cls)
+        made.path = Path(name)
+        with reading_buffer(buffer, made.path) as source:
+            made._read(source, iterates=True)
+        return made
+
+    def _read(self, source: Source, iterates: bool) -> None:
+        self._check_schema(source.root.attrs.get("schema"))
+        attributes = source.attributes(source.root)
+        self.experiment: str = typed(attributes, "experiment", str)
+        self.name: str = typed(attributes, "name", str, self.path.stem)
+        self.overrides: list[str] = _texts(attributes, "overrides", list)
+        self.provenance: dict[str, str] = _texts(attributes, "provenance", dict)
+        self.resumed, self.merged = _origins(attributes, "resumed"), _origins(attributes, "merged")
+        runs = source.group(source.root, "runs")
+        self.runs = []
+        for label in runs:
+            with within(f"run {label}"):
+                self.runs.append(RunRecord(label, source, source.group(runs, label), iterates))
+        self.repeats = _range(attributes, self.runs)
 
     def _check_schema(self, found: object) -> None:
         if found != SCHEMA:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -154,12 +154,15 @@ class TrajectoryWriter:
             unseal(self._part)
         self._disk = _Disk(self._part, "r+" if resume else "w+")
         self._file = h5py.File(self._disk, "r+" if resume else "w")
-        self.check = self._disk.check
+        self.check: Callable[[], None] = self._disk.check
         if resume:
             self._resumed(attributes["provenance"])
         else:
-            self._file.create_group("runs", track_order=True)  # in the order of the job file
-            self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
+            self._begin(attributes)
+
+    def _begin(self, attributes: Mapping[str, Any]) -> None:
+        self._file.create_group("runs", track_order=True)  # in the order of the job file
+        self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
 
     def _resumed(self, provenance: str) -> None:
         """Where the rest comes from, beside where the file does."""

@@ -9,8 +9,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
+from matplotlib.figure import Figure
 
 import launch
+import legends
 
 settings.register_profile(
     "the same", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -27,6 +29,18 @@ def _own_cache():
     with TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         yield
+
+
+@pytest.fixture(autouse=True)
+def _entries_of_legends_differ(monkeypatch):
+    """In every figure that a test writes in this process."""
+    savefig = Figure.savefig
+
+    def save(figure, *arguments, **options):
+        assert legends.twins(figure) == []
+        return savefig(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 @pytest.fixture

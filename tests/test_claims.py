@@ -1,13 +1,13 @@
 """Figures 2 and 3: the ratio of final gaps and its verdict against numbers worked apart, and the scripts' words."""
 
 import re
-import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from launch import ROOT, call
+from launch import ROOT
 from mpisign.cli.main import main
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RepeatRecord, RunRecord
@@ -157,7 +157,15 @@ def test_figure_2_draws_its_own_methods(claims):
     assert [run.label for some in figure2.by_step(file).values() for run in some] == ["gd, constant", "gd, harmonic"]
 
 
-def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
+class Done(NamedTuple):
+    """What a script did."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys, script):
     """Both jobs, small: every claim has a line; M = 33 beats M = 15."""
     monkeypatch.chdir(tmp_path)
     assert main(["data", "synth", "--like", "epsilon", "results/epsilon-small.h5", "--n", "2000", "--d", "50"]) == 0
@@ -165,7 +173,8 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
         job = str(ROOT / "jobs" / f"{name}.toml")
         options = ["--repeats", "0:3", "--set", f"iterations={iterations}"]
         assert main(["run", job, "-o", f"{name}.h5", *options]) == 0
-    done = call([sys.executable, ROOT / "analysis" / "figure2.py", "figure2.h5", "-o", "figures"], cwd=tmp_path)
+    capsys.readouterr()
+    done = Done(*script("figure2", "figure2.h5", "-o", "figures"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "(a) EF-signSGD similar to SGD confirmed: ratio of final gaps " in done.stdout
     assert "(b) scaled signSGD, as printed similar to SGD violated: " in done.stdout
@@ -175,12 +184,11 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys):
     )
     settings = re.findall(r"^([^(].*?): ", done.stdout, re.M)[:9]
     assert rows[:9] == settings
-    done = call([sys.executable, ROOT / "analysis" / "figure3.py", "figure3.h5", "-o", "figures"], cwd=tmp_path)
+    done = Done(*script("figure3", "figure3.h5", "-o", "figures"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "M = 3 better than M = 1" not in done.stdout
     assert "M = 33 better than M = 15 confirmed: ratio of final gaps " in done.stdout
-    script = ROOT / "analysis" / "example5.py"
-    done = call([sys.executable, script, "figure2.h5", "figure3.h5", "-o", "figures"], cwd=tmp_path)
+    done = Done(*script("example5", "figure2.h5", "figure3.h5", "-o", "figures"))
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search("^EF-signSGD: .a. better than .b. +batch 64  ", done.stdout, re.M)
     assert re.search("^M = 33 better than M = 15 +batch 64  confirmed: ", done.stdout, re.M)

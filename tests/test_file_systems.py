@@ -58,9 +58,9 @@ def test_a_read_beyond_two_gigabytes_is_whole(tmp_path):
 COUNTED = """
 import numpy as np
 from mpi4py import MPI
-from mpisign.comm.mpi import World
+from mpisign.comm.mpi import MPICommunicator
 
-class Recording(World):
+class Recording(MPICommunicator):
     persistent = False
 
     def _blocking(self, name, *arguments):

@@ -35,10 +35,13 @@ def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:
 
 def blown_up(run: RunRecord) -> Iterator[str]:
     """Return a hint where f grows within the first iterations on data in their raw units."""
-    if run.attributes.get("problem.scaling") == "raw" and any(_grew(repeat) for repeat in run.repeats):
+    steepness, dimension = float(run.attributes.get("L", 0.0)), run.attributes.get("dimension", 0)
+    # Rows of length 1 have L <= d / 4 + d / n: where it is larger, the features' units are to blame, too.
+    raw = run.attributes.get("problem.scaling") == "raw" and steepness > dimension
+    if raw and any(_grew(repeat) for repeat in run.repeats):
         yield (
             f"{run.label!r}: f grew more than {_GROWTH:g} times within {_FIRST} iterations on features in their raw "
-            'units; problem.scaling = "standardised" or "unit-rows", or a smaller step, may help'
+            f'units (L = {steepness:.1e}); problem.scaling = "standardised" or "unit-rows", or a smaller step, may help'
         )
 
 

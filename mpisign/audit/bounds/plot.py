@@ -1,5 +1,7 @@
 """Draw what was measured beside its bounds: a panel for each run."""
 
+from collections.abc import Iterator
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,14 +46,21 @@ def draw_run(found: list[BoundCheck], axes: Axes) -> None:
     axes.plot(k, _positive(mean), "o", ms=3, color="black", label="measured")
     if limits is not None:
         axes.fill_between(k, _positive(limits.low), _positive(limits.high), color="0.85", linewidth=0)
-    for row in found:
-        if np.isfinite(row.judgement.bound).any():
-            style = ":" if row.bound in ("floor_bound", "drift_bound", "harmonic_shifted") else "--"
-            reading = f", {row.reading}" if row.reading else ""
-            label = f"{NAMES[row.bound]}{reading}:\n{row.verdict}"
-            axes.plot(row.k, _positive(row.judgement.bound), style, color=COLORS[row.verdict], label=label)
+    drawn = [row for row in found if np.isfinite(row.judgement.bound).any()]
+    for row, dashes in zip(drawn, _dashes(drawn), strict=True):
+        reading = f", {row.reading}" if row.reading else ""
+        label = f"{NAMES[row.bound]}{reading}:\n{row.verdict}"
+        axes.plot(row.k, _positive(row.judgement.bound), ls=dashes, color=COLORS[row.verdict], label=label)
     axes.set(xscale="symlog", yscale="log", ylabel="gap $f(x_k) - f^*$")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.05), fontsize=7, borderaxespad=0)
+
+
+def _dashes(found: list[BoundCheck]) -> Iterator[tuple[float, tuple[float, ...]]]:
+    """Return the dashes of each bound: printed ones dashed, corrected ones dotted, no two of a kind alike."""
+    corrected = [row.bound in ("floor_bound", "drift_bound", "harmonic_shifted") for row in found]
+    for i, dotted in enumerate(corrected):
+        gap = 1.0 + 1.5 * corrected[:i].count(dotted)
+        yield (0.0, (1.0, gap)) if dotted else (0.0, (4.0, gap))
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

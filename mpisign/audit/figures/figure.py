@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.config.validation import InputError, one_line, spell_out
+from mpisign.storage.remarks import uncertain_gaps
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
@@ -39,7 +41,7 @@ def command(
 
     def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
         trajectory = Trajectory(paths[0], iterates=iterates)
-        return findings(trajectory), draw(trajectory), f"{paths[0].stem}-{name}"
+        return findings(trajectory), _noted(draw(trajectory), [trajectory]), f"{paths[0].stem}-{name}"
 
     return _command(work, documentation, several=False)
 
@@ -61,9 +63,16 @@ def command_of_files(
     def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
         trajectories = [Trajectory(path, iterates=iterates) for path in paths]
         found = [finding for trajectory in trajectories for finding in findings(trajectory)]
-        return found + together(*trajectories), draw(*trajectories), name
+        return found + together(*trajectories), _noted(draw(*trajectories), trajectories), name
 
     return _command(work, documentation, several=True)
+
+
+def _noted(figure: Figure, trajectories: list[Trajectory]) -> Figure:
+    """Say below a figure where the error of f* is more than a hundredth of a gap."""
+    for line in dict.fromkeys(line for trajectory in trajectories for line in uncertain_gaps(trajectory)):
+        remark(figure, line.replace("$", r"\$"))
+    return figure
 
 
 def _command(
@@ -196,8 +205,17 @@ def above(axes: Axes, **keywords: float) -> None:
 
 
 def remark(figure: Figure, text: str) -> None:
-    """A short remark below the panels, left-aligned."""
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8)
+    """Add a short remark below the panels, left-aligned, under those that are there."""
+    earlier = figure.get_supxlabel()
+    figure.supxlabel(f"{earlier}\n{text}" if earlier else text, x=0.01, ha="left", fontsize=8)
+
+
+def look(number: int) -> dict[str, Any]:
+    """Return colour and dashes of the curve of this number, alike for no two of a hundred."""
+    cycle = plt.rcParams["axes.prop_cycle"].by_key()
+    colors, dashes = cycle["color"], cycle["linestyle"]
+    turn, place = divmod(number, len(colors))
+    return {"color": colors[place], "ls": dashes[(place + 3 * turn) % len(dashes)]}
 
 
 def report(*findings: str) -> None:

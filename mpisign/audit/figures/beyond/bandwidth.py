@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.beyond.bits import Cost, costs, dense, look, methods, where
-from mpisign.audit.figures.figure import plain
+from mpisign.audit.figures.beyond.bits import Cost, costs, dense, methods, where
+from mpisign.audit.figures.figure import look, plain
 from mpisign.audit.intervals import estimate_of_known
 from mpisign.storage.trajectory import Trajectory
 

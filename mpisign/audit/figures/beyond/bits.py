@@ -7,7 +7,7 @@ Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with t
 iteration are taken as known: the least over steps and repeats, of which a bootstrap would say too little.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from mpisign.audit.figures.figure import above, plain
+from mpisign.audit.figures.figure import above, look, plain
 from mpisign.audit.intervals import estimate
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
@@ -178,11 +178,6 @@ def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
     axes.set(xscale="log", yscale="log", xlabel="bits, up and down, all workers", ylabel="median gap $f(x_k) - f^*$")
     axes.yaxis.set_minor_formatter(NullFormatter())
     above(axes, ncols=2)
-
-
-def look(number: int) -> dict[str, Any]:
-    """The style of the method of this number; there are more of them than colours."""
-    return {"color": f"C{number}" if number < 7 else "0.55", "lw": 1.3}
 
 
 def draw_targets(table: dict[float, dict[str, Cost]], axes: Axes) -> None:

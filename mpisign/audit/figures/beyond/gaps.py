@@ -3,12 +3,14 @@
 Solid: the median over the repeats; band: their 10% to 90% quantiles.
 """
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import median_and_band, plain
+from mpisign.audit.figures.figure import look, median_and_band, plain
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
@@ -31,7 +33,7 @@ def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
     return np.asarray(np.median([column["seconds"][:records] for column in columns], axis=0))
 
 
-def draw_run(run: RunRecord, axes: list[Axes]) -> None:
+def draw_run(run: RunRecord, axes: list[Axes], style: dict[str, Any]) -> None:
     """One curve with its band on each axis; where it is not positive (rounding) it is left out."""
     repeats = run.finished()
     records = min(len(repeat.columns["k"]) for repeat in repeats)
@@ -39,7 +41,7 @@ def draw_run(run: RunRecord, axes: list[Axes]) -> None:
     low, middle, high = median_and_band(gaps)
     for axes_, axis in zip(axes, AXES, strict=True):
         x = abscissa(run, axis, records)
-        (line,) = axes_.plot(x, middle, label=plain(run.label))
+        (line,) = axes_.plot(x, middle, label=plain(run.label), **style)
         axes_.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
 
 
@@ -49,8 +51,8 @@ def draw(trajectory: Trajectory) -> Figure:
     if not finished:
         raise InputError(str(trajectory.path), "expected a run with a complete repeat; there is none")
     figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
-    for run in finished:
-        draw_run(run, list(axes))
+    for number, run in enumerate(finished):
+        draw_run(run, list(axes), look(number))
     for axes_, label in zip(axes, AXES.values(), strict=True):
         axes_.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("gap $f(x_k) - f^*$")

@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.audit.figures.beyond.bandwidth import crossover, lowest, seconds_at
-from mpisign.audit.figures.beyond.bits import Cost, look, where
-from mpisign.audit.figures.figure import above, plain, remark
+from mpisign.audit.figures.beyond.bits import Cost, where
+from mpisign.audit.figures.figure import above, look, plain, remark
 from mpisign.audit.intervals import Interval, estimate_of_known, known_part
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory

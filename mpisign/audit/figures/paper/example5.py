@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import plain, whole
+from mpisign.audit.figures.figure import plain, remark, whole
 from mpisign.audit.figures.paper import figure2, figure3
 from mpisign.audit.run_comparison import SIMILAR, ComparisonResult, Finding, Ratio
 from mpisign.config.validation import InputError
@@ -85,7 +85,18 @@ def draw(found: Table) -> Figure:
     axes.set(xscale="log", xlabel="ratio of final gaps: filled where the claim holds", ylim=(len(found) - 0.5, -0.5))
     axes.set_yticks(range(len(found)), map(plain, found))
     figure.legend(loc="outside upper center", ncols=len(settings))
+    if any(_is_clipped(finding) for findings in found.values() for finding in findings.values()):
+        low, high = _DRAWN
+        remark(
+            figure, f"Ratios beyond {high:.0e} or below {low:.0e} are drawn there, as their intervals are cut there."
+        )
     return figure
+
+
+def _is_clipped(finding: Finding) -> bool:
+    """Return whether the ratio or its interval reaches beyond what is drawn."""
+    evidence = finding.evidence
+    return isinstance(evidence, Ratio) and not (_DRAWN[0] <= evidence[1] and evidence[2] <= _DRAWN[1])
 
 
 def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: dict[str, Any]) -> None:

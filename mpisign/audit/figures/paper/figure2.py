@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpisign.audit.figures.figure import median_and_band, whole
+from mpisign.audit.figures.figure import median_and_band, remark, whole
 from mpisign.audit.figures.paper.unstated import tabulate, unstated
 from mpisign.audit.run_comparison import ComparisonResult, better, similar
 from mpisign.config.validation import InputError
@@ -64,11 +64,19 @@ def draw_run(run: RunRecord, axes: Axes) -> None:
     k = run.repeats[0].columns["k"][:records]
     (line,) = axes.plot(k, middle, color=color, ls=dashes, label=METHODS[run.attributes["method"]])
     axes.fill_between(k, low, high, color=color, alpha=0.18, linewidth=0)
+    if clipped(run) and np.isfinite(middle).any():
+        last = int(np.flatnonzero(np.isfinite(middle))[-1])
+        axes.plot(k[last], middle[last], "^", color=color)
     ends = [repeat.diverged_at for repeat in run.repeats if repeat.diverged_at is not None]
     if ends:
         below = 0.98 - 0.07 * len(axes.texts)
         axes.text(0.98, below, f"{line.get_label()} diverges, from k = {min(ends)}", color=color, ha="right", va="top",
                   transform=axes.transAxes)  # fmt: skip
+
+
+def clipped(run: RunRecord) -> bool:
+    """Return whether a gap of the run is higher than what is drawn."""
+    return any(not (run.gap(repeat) < _HIGHEST).all() for repeat in run.repeats)
 
 
 def draw(trajectory: Trajectory) -> Figure:
@@ -81,6 +89,8 @@ def draw(trajectory: Trajectory) -> Figure:
                 draw_run(run, axes_)
             axes_.set(xscale="symlog", yscale="log", xlabel="iterations k", title=f"{title}, alpha {reading}")
         row[0].set_ylabel("gap $f(x_k) - f^*$")
+    if any(clipped(run) for run in [*runs["constant"], *runs["harmonic"]]):
+        remark(figure, f"Triangle: from there on the gap is above {_HIGHEST:.0e}, which is not drawn.")
     axes[2, 0].axis("off")
     axes[2, 0].legend(*axes[0, 0].get_legend_handles_labels(), loc="center", handlelength=3.5)
     tabulate(unstated(runs["constant"]), axes[2, 1])

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from mpisign.audit.figures.figure import plain, whole
+from mpisign.audit.figures.figure import plain, remark, whole
 from mpisign.audit.figures.paper.unstated import tabulate, unstated
 from mpisign.audit.run_comparison import ComparisonResult, better, final_gaps
 from mpisign.config.validation import InputError
@@ -31,7 +32,8 @@ def by_workers(trajectory: Trajectory) -> list[RunRecord]:
 
 def draw(trajectory: Trajectory) -> Figure:
     """Gap against k, final gap against M, what is unstated."""
-    runs = [run for run in by_workers(trajectory) if run.finished()]
+    every = by_workers(trajectory)
+    runs = [run for run in every if run.finished()]
     if not runs:
         raise InputError(str(trajectory.path), "expected a run with a complete repeat; all diverged")
     figure, axes = plt.subplot_mosaic("ab;cd", figsize=(9.6, 5.8), height_ratios=[3, 1.5])
@@ -42,6 +44,11 @@ def draw(trajectory: Trajectory) -> Figure:
     axes["a"].set(xscale="symlog", yscale="log", xlabel="iterations k", ylabel="gap $f(x_k) - f^*$")
     axes["b"].set(xscale="log", yscale="log", xlabel="workers M", ylabel="final gap $f - f^*$")
     axes["b"].set_title("averaged over the last tenth of the iterations")
+    marks = [Line2D([], [], color="0.3", ls="none", marker=mark) for mark in ".D"]
+    axes["b"].legend(marks, ["a repeat", "geometric mean"], loc="best", fontsize=8)
+    if len(runs) < len(every):
+        lost = ", ".join(plain(run.label) for run in every if not run.finished())
+        remark(figure, f"Not drawn, as every repeat diverged: {lost}.")
     axes["b"].set_xticks(workers, [str(number) for number in workers])
     axes["b"].minorticks_off()
     axes["c"].axis("off")

@@ -2,12 +2,28 @@
 
 import sys
 import time
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
 _LOG_SECONDS = 5.0
+
+
+def _in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook that can show a bar."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell" and find_spec("ipywidgets") is not None
+
+
+def _bar() -> type[Any]:
+    """Return tqdm's bar for where this process shows it."""
+    if not _in_notebook():
+        return tqdm
+    from tqdm.notebook import tqdm as bar  # it needs ipywidgets
+
+    return bar
 
 
 class Progress:
@@ -17,11 +33,11 @@ class Progress:
     """
 
     def __init__(self, total: int | None, quiet: bool, unit: str = "iterations"):
-        self._terminal, self._unit = sys.stderr.isatty(), unit
+        self._terminal, self._unit = sys.stderr.isatty() or _in_notebook(), unit
         short = "it" if unit == "iterations" else f" {unit}"
         known, silent = total is not None, quiet or not self._terminal
         delay = 0.0 if known else _LOG_SECONDS
-        self._bar = tqdm(total=total, disable=silent, unit=short, unit_scale=True, leave=known, delay=delay)
+        self._bar = _bar()(total=total, disable=silent, unit=short, unit_scale=True, leave=known, delay=delay)
         self._total, self._quiet, self._before, self._what = total, quiet, 0, ""
         self._spoke = time.monotonic()
 

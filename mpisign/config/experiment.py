@@ -114,14 +114,7 @@ def _text(path: Path) -> str:
 
 def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     """The experiment in a job file's text; raises InputError, naming the key."""
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
-        raise InputError("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
-    for override in overrides:
-        _override(document, override)
-    _check_values(document)
+    document = document_of(text, overrides)
     refuse_unknown(document, sorted(_TOP), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
     if not tables["problem"]:
@@ -142,6 +135,19 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
         },
         "",
     )
+
+
+def document_of(text: str, overrides: list[str]) -> Table:
+    """Return a job file's text, changed by `overrides`, as tables and plain values; raise InputError."""
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
+        raise InputError("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
+    for override in overrides:
+        _override(document, override)
+    _check_values(document)
+    return document
 
 
 def difference(one: Experiment, other: Experiment) -> str | None:

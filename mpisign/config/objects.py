@@ -1,32 +1,48 @@
 """Experiments made of objects: each object becomes the table that a job file has for it.
 
-So an experiment from Python is checked as a job file is, is written as one, and has the same trajectories.
+So an experiment from Python is checked as a job file is, can be written as one, and has the same trajectories.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
+
+import numpy as np
+import tomli_w
 
 from mpisign.config.experiment import Table
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError, refuse_unknown
 
+_GIVEN = ("share",)
+"""Arguments of a maker that no job file holds: planning gives them."""
+
 
 class Described:
-    """A kind and its settings, which is made only when a run is planned, such as a problem with its data."""
+    """A kind by its name, and its settings; it is made only when a run is planned, such as a problem with its data."""
 
-    def __init__(self, registry: Registry[Any], name: str, given: Mapping[str, object]):
-        known = [each for each in inspect.signature(registry[name]).parameters if each not in _MADE_BY_PLANNING]
-        refuse_unknown(given, known, "", name)
-        self.name, self.settings = name, {key: value for key, value in given.items() if value is not None}
+    def __init__(self, registry: Registry[Any], name: str, settings: Mapping[str, object]):
+        known = [key for key in inspect.signature(registry[name]).parameters if key not in _GIVEN]
+        refuse_unknown(settings, known, "", name)
+        self.name, self.settings = name, {key: value for key, value in settings.items() if value is not None}
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.settings.items())})"
 
 
-_MADE_BY_PLANNING = ("share",)
-"""Arguments of a maker that no job file holds: planning gives them."""
+def describer(registry: Registry[Any], name: str) -> Callable[..., Described]:
+    """Return a function of a kind's settings that describes it, with the signature and the docstring of its maker."""
+    maker = registry[name]
+
+    def describe(**settings: object) -> Described:
+        return Described(registry, name, settings)
+
+    signature = inspect.signature(maker)
+    parameters = [each for each in signature.parameters.values() if each.name not in _GIVEN]
+    describe.__signature__ = signature.replace(parameters=parameters, return_annotation=Described)  # type: ignore[attr-defined]
+    describe.__doc__, describe.__name__ = inspect.getdoc(maker), name.replace("-", "_")
+    return describe
 
 
 def table_of(thing: object, registry: Registry[Any], key: str, kind: str = "kind") -> Table:
@@ -50,6 +66,23 @@ def table_of(thing: object, registry: Registry[Any], key: str, kind: str = "kind
     return {kind: _name_of(type(thing), registry, key), **_settings_of(thing, key)}
 
 
+def toml(document: Table, key: str = "") -> str:
+    """Return a document as TOML; raise InputError where it holds what TOML cannot, such as an array."""
+    try:
+        return tomli_w.dumps(_plain(document))
+    except (TypeError, ValueError) as error:
+        raise InputError(key, f"cannot be written in a job file: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Return tables, lists and numbers of numpy and others as Python's own."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def _name_of(maker: type[object], registry: Registry[Any], key: str) -> str:
     """Return the name of a kind: its key in the registry, or else package.module:Name."""
     for name in registry:
@@ -60,13 +93,20 @@ def _name_of(maker: type[object], registry: Registry[Any], key: str) -> str:
     return f"{maker.__module__}:{maker.__qualname__}"
 
 
+def known_settings(thing: object) -> bool:
+    """Return whether an object's settings can be read off it: it has none, or it is decorated with `settings`."""
+    asked = inspect.signature(type(thing)).parameters.values()
+    return is_dataclass(thing) or all(each.default is not each.empty for each in asked)
+
+
 def _settings_of(thing: object, key: str) -> Table:
     """Return the settings of an object, as far as they are set."""
     if is_dataclass(thing):
         found = {field.name: getattr(thing, field.name) for field in fields(thing)}
         return {name: value for name, value in found.items() if value is not None}
-    required = [each.name for each in inspect.signature(type(thing)).parameters.values() if each.default is each.empty]
-    if required:
-        what = f"its settings {', '.join(required)} are not known"
-        raise InputError(key, f"{type(thing).__name__} cannot be written in a job file: {what}; see mpisign.settings")
+    if not known_settings(thing):
+        asked = inspect.signature(type(thing)).parameters.values()
+        required = [each.name for each in asked if each.default is each.empty]
+        what = f"its settings {', '.join(required)} are not known; decorate it with mpisign.settings"
+        raise InputError(key, f"{type(thing).__name__} cannot be written in a job file: {what}")
     return {}

@@ -81,7 +81,10 @@ class Registry(Collection[str], Generic[T]):
 
         Without those that are no plain value, such as None.
         """
-        asked = inspect.signature(self[str(table[kind])]).parameters.items()
+        try:
+            asked = inspect.signature(self[str(table[kind])]).parameters.items()
+        except InputError:  # a class that only the script knows that has made an object of it
+            return dict(table)
         plain = {key: each.default for key, each in asked if isinstance(each.default, str | bool | int | float)}
         return {**plain, **table}
 

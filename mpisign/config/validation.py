@@ -10,8 +10,9 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import wraps
 from io import TextIOWrapper
-from typing import Annotated, TextIO, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, TextIO, TypeVar, cast, dataclass_transform
 
 from pydantic import ConfigDict, Field, ValidationError, validate_call
 from pydantic.dataclasses import dataclass
@@ -66,13 +67,28 @@ def advised(error: BaseException) -> str:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass with keyword arguments only, checked strictly when it is made."""
-    return cast(type[T], dataclass(cls, frozen=True, kw_only=True, config=_STRICT))
+    """A frozen dataclass with keyword arguments only, checked strictly when it is made: raises InputError."""
+    made = dataclass(cls, frozen=True, kw_only=True, config=_STRICT)
+    made.__init__ = _refusing(made.__init__)  # type: ignore[method-assign]
+    return cast(type[T], made)
 
 
 def checked(function: F) -> F:
-    """A function whose keyword arguments are checked strictly when it is called."""
-    return validate_call(config=_STRICT_CALL)(function)
+    """A function whose keyword arguments are checked strictly when it is called: raises InputError."""
+    return _refusing(validate_call(config=_STRICT_CALL)(function))
+
+
+def _refusing(function: F) -> F:
+    """Return a function whose complaints by pydantic are InputError, which names the key."""
+
+    @wraps(function)
+    def refusing(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except ValidationError as error:
+            raise InputError(*_first(error)) from None
+
+    return cast(F, refusing)
 
 
 def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
@@ -83,9 +99,6 @@ def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
     """
     try:
         return maker(**table)
-    except ValidationError as error:
-        key, complaint = _first(error)
-        raise InputError(key, complaint).inside(path) if path else InputError(key, complaint) from None
     except InputError as error:
         raise (error.inside(path) if path else error) from None
 

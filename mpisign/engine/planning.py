@@ -45,11 +45,14 @@ class Plan(NamedTuple):
     runs: list[PlannedRun]
 
 
-def plan(experiment: Experiment, ranks: Communicator) -> Plan:
-    """Make the problem, the start and every run; raises InputError, naming the key. Every rank calls it."""
+def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = None) -> Plan:
+    """Make the problem, the start and every run; raises InputError, naming the key. Every rank calls it.
+
+    made: the problem, where a script has made it and no job file can describe it.
+    """
     _check_records(experiment)
     _check_exchange(experiment.exchange)
-    problem = PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
+    problem = made or PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
     _check_dimension(problem)
     start = STARTS.make(experiment.start, "start")
     with _naming("start"):

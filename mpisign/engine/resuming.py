@@ -8,8 +8,8 @@ import numpy as np
 from mpisign.comm.communicator import Communicator
 from mpisign.config.experiment import Experiment, difference, with_workers
 from mpisign.config.validation import InputError
+from mpisign.engine import planning
 from mpisign.engine.embedded_experiment import carried, resolved
-from mpisign.engine.planning import Plan
 from mpisign.storage.trajectory import Trajectory
 
 
@@ -38,6 +38,19 @@ def take_up(
     return with_workers(experiment, workers), range(first, stop), found
 
 
+def planned(
+    output: Path, experiment: Experiment, asked: range | None, ranks: Communicator
+) -> tuple[planning.Plan, range]:
+    """Return the plan with which the file at `output` is gone on with, and its repeats; every rank calls it.
+
+    Raises InputError where the file has other settings, other data, or not the repeats `asked` for (None: any).
+    """
+    experiment, repeats, earlier = take_up(output, experiment, asked, ranks)
+    plan = ranks.raise_collectively(lambda: planning.plan(experiment, ranks))
+    ranks.raise_collectively(lambda: refuse_other_data(output, earlier, plan))
+    return plan, repeats
+
+
 def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earlier:
     trajectory = Trajectory(output)
     if apart := difference(resolved(carried(trajectory)), resolved(experiment)):
@@ -50,7 +63,7 @@ def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earli
     return Earlier(workers, theirs, trajectory.provenance.get("data_sha256", ""))
 
 
-def refuse_other_data(output: Path, earlier: Earlier | None, planned: Plan) -> None:
+def refuse_other_data(output: Path, earlier: Earlier | None, plan: planning.Plan) -> None:
     """Raises InputError where the file at `output` was made from other data. earlier: None except on the root."""
-    if earlier is not None and earlier.data_sha256 != planned.problem.data_sha256():
+    if earlier is not None and earlier.data_sha256 != plan.problem.data_sha256():
         raise InputError(str(output), "cannot go on with this file: it was made from other data than the job names now")

@@ -7,9 +7,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -210,10 +212,16 @@ def remark(figure: Figure, text: str) -> None:
     figure.supxlabel(f"{earlier}\n{text}" if earlier else text, x=0.01, ha="left", fontsize=8)
 
 
+@cache
+def _cycle() -> tuple[list[Any], list[Any]]:
+    """Return the colours and dashes of the project's style, whichever style is in use."""
+    cycle = matplotlib.rc_params_from_file(STYLE, use_default_template=False)["axes.prop_cycle"].by_key()
+    return cycle["color"], cycle["linestyle"]
+
+
 def look(number: int) -> dict[str, Any]:
     """Return colour and dashes of the curve of this number, alike for no two of a hundred."""
-    cycle = plt.rcParams["axes.prop_cycle"].by_key()
-    colors, dashes = cycle["color"], cycle["linestyle"]
+    colors, dashes = _cycle()
     turn, place = divmod(number, len(colors))
     return {"color": colors[place], "ls": dashes[(place + 3 * turn) % len(dashes)]}
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.audit.figures.figure import look, median_and_band, plain
-from mpisign.config.validation import InputError
+from mpisign.config.validation import InputError, shown
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 AXES = {
@@ -33,26 +33,44 @@ def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
     return np.asarray(np.median([column["seconds"][:records] for column in columns], axis=0))
 
 
-def draw_run(run: RunRecord, axes: list[Axes], style: dict[str, Any]) -> None:
-    """One curve with its band on each axis; where it is not positive (rounding) it is left out."""
+def draw_run(run: RunRecord, axes: Axes, axis: str, style: dict[str, Any]) -> None:
+    """Draw one curve with its band; where it is not positive (rounding) it is left out."""
     repeats = run.finished()
     records = min(len(repeat.columns["k"]) for repeat in repeats)
     gaps = np.array([run.gap(repeat)[:records] for repeat in repeats])
     low, middle, high = median_and_band(gaps)
-    for axes_, axis in zip(axes, AXES, strict=True):
-        x = abscissa(run, axis, records)
-        (line,) = axes_.plot(x, middle, label=plain(run.label), **style)
-        axes_.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+    x = abscissa(run, axis, records)
+    (line,) = axes.plot(x, middle, label=plain(run.label), **style)
+    axes.fill_between(x, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+
+
+def draw_axis(trajectory: Trajectory, axes: Axes, axis: str) -> None:
+    """Draw every run that has a complete repeat against one of AXES, with a legend.
+
+    Raises InputError where there is no such run, or no such axis.
+    """
+    if axis not in AXES:
+        raise InputError("x", f"expected one of {', '.join(AXES)}, got {shown(axis)}")
+    for number, run in enumerate(_finished(trajectory)):
+        draw_run(run, axes, axis, look(number))
+    axes.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel="gap $f(x_k) - f^*$")
+    axes.legend()
+
+
+def _finished(trajectory: Trajectory) -> list[RunRecord]:
+    finished = [run for run in trajectory if run.finished()]
+    if not finished:
+        raise InputError(str(trajectory.path), "expected a run with a complete repeat; there is none")
+    return finished
 
 
 def draw(trajectory: Trajectory) -> Figure:
     """The figure: three panels that share the gap axis, one legend above them."""
-    finished = [run for run in trajectory if run.finished()]
-    if not finished:
-        raise InputError(str(trajectory.path), "expected a run with a complete repeat; there is none")
+    finished = _finished(trajectory)
     figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
     for number, run in enumerate(finished):
-        draw_run(run, list(axes), look(number))
+        for axes_, axis in zip(axes, AXES, strict=True):
+            draw_run(run, axes_, axis, look(number))
     for axes_, label in zip(axes, AXES.values(), strict=True):
         axes_.set(xscale="log", yscale="log", xlabel=label)
     axes[0].set_ylabel("gap $f(x_k) - f^*$")

@@ -10,7 +10,10 @@ mpisign run stores those that can be had exactly or as certified limits, or from
 
 import agg  # noqa: F401
 
-from mpisign.audit.bounds.command import main
+from mpisign.audit.bounds.command import hold_against
+from mpisign.audit.figures.figure import status_of
+from mpisign.cli.audit import check_options, script_options
 
 if __name__ == "__main__":
-    raise SystemExit(main(__doc__))
+    options = script_options(__doc__, check_options)
+    raise SystemExit(status_of(lambda: hold_against(options), options.output))

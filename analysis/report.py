@@ -7,7 +7,10 @@ A claim whose file is not there stays, as "not run", with the command that makes
 
 import agg  # noqa: F401
 
-from mpisign.audit.report.build import main
+from mpisign.audit.figures.figure import report, status_of
+from mpisign.audit.report.build import make
+from mpisign.cli.audit import report_options, script_options
 
 if __name__ == "__main__":
-    raise SystemExit(main(__doc__))
+    options = script_options(__doc__, report_options)
+    raise SystemExit(status_of(lambda: report(*make(options.folder, options.output, options.claim)), None))

@@ -1,6 +1,7 @@
 """analysis/check.py and the ledger's entries on the theorems, on small runs of the shipped jobs."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -70,13 +71,14 @@ def checked(analysis, results):
 
 
 @pytest.fixture
-def command(analysis, monkeypatch):
+def command(script, capsys):
     """check.py; returns its exit status."""
-    from mpisign.audit.bounds import command
 
     def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["check.py", *map(str, arguments)])
-        return command.main(None)
+        status, out, err = script("check", *arguments)
+        print(out, end="")
+        print(err, end="", file=sys.stderr)
+        return status
 
     return run
 

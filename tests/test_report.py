@@ -45,14 +45,9 @@ def analysis():
 
 
 @pytest.fixture
-def script(analysis, monkeypatch, capsys):
+def run_report(script):
     """Run report.py as a command; returns its exit status and what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["report.py", *map(str, arguments)])
-        return analysis.main(None), *capsys.readouterr()
-
-    return run
+    return lambda *arguments: script("report", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -170,16 +165,16 @@ def test_several_parts_of_a_claim_make_one_verdict(analysis):
         assert together(parts) is verdict
 
 
-def test_bad_input_is_one_line(script, tmp_path):
-    assert script(tmp_path / "nowhere")[::2] == (
+def test_bad_input_is_one_line(run_report, tmp_path):
+    assert run_report(tmp_path / "nowhere")[::2] == (
         2,
         f"report.py: {tmp_path / 'nowhere'}: expected a folder with trajectory files\n",
     )
-    status, out, err = script(tmp_path, "-o", tmp_path / "report")
+    status, out, err = run_report(tmp_path, "-o", tmp_path / "report")
     assert (status, out) == (2, "")
     assert "expected trajectory files (*.h5) made by mpisign run; found none" in err
     (tmp_path / "cut-off.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
-    status, out, err = script(tmp_path, "-o", tmp_path / "report")
+    status, out, err = run_report(tmp_path, "-o", tmp_path / "report")
     assert (status, out) == (2, "")
     assert "cut-off.h5: " in err
     assert err.count("\n") == 1
@@ -187,11 +182,11 @@ def test_bad_input_is_one_line(script, tmp_path):
 
 
 @pytest.mark.parametrize("claim", ["falls", "json:loads", "nowhere:falls"])
-def test_a_claim_that_is_none_is_refused_in_one_line(claim, script, tmp_path):
+def test_a_claim_that_is_none_is_refused_in_one_line(claim, run_report, tmp_path):
     """A function that says it returns an Entry is called, and nothing else that is named."""
     run = '[[runs]]\nmethod = "gd"\nstep = { kind = "constant", alpha = 1e-3 }'
     run_alone(tmp_path, f'iterations = 1\nproblem = {{ kind = "toy" }}\n{run}')
-    status, out, err = script(tmp_path, "-o", tmp_path / "report", "--claim", claim)
+    status, out, err = run_report(tmp_path, "-o", tmp_path / "report", "--claim", claim)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("report.py: --claim: ")
     assert claim in err

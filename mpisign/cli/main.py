@@ -7,8 +7,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
+import shtab
+
 from mpisign._version import __version__
-from mpisign.cli import bench, data, run
+from mpisign.cli import audit, bench, data, init, run
 from mpisign.cli.arguments import command
 from mpisign.config.validation import InputError, advised, closest, described, one_line, shown, spell_out
 from mpisign.process_rank import first_process
@@ -96,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    completion = "print what gives this shell the commands and options by Tab: see jobs/README.md"
+    shtab.add_argument_to(parser, "--print-completion", help=completion)
     parser.add_argument("--version", action="version", version=f"mpisign {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     parser.set_defaults(command=lambda options: parser.print_help())
@@ -109,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(command=_info)
     data.add(commands)
     bench.add(commands)
+    audit.add(commands)
+    init.add(commands)
     doctor = command(commands, "doctor", "whether this machine is set up for ranks, and what to do where it is not")
     doctor.add_argument("--folder", type=Path, default=Path("."), help="where results will be written (default: here)")
     doctor.set_defaults(command=_doctor)

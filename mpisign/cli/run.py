@@ -173,7 +173,7 @@ def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict
     """The job, the output, and the options that are not at their defaults, by name."""
     bare = vars(parser.parse_args(["JOB", "-o", "FILE"]))
     kept = ("job", "output")
-    return {name: value for name, value in vars(options).items() if name in kept or value != bare[name]}
+    return {name: value for name, value in vars(options).items() if name in kept or value != bare.get(name)}
 
 
 def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":

@@ -1,6 +1,7 @@
 """What was run, for people: each run's columns as arrays over repeats and records, and as data frames and datasets."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,6 @@ def _stacked(columns: list[np.ndarray]) -> np.ndarray:
 def _imported(name: str, function: str) -> Any:
     """Return a package that is needed here alone; raise InputError, which says how to get it, where it is missing."""
     try:
-        return __import__(name)
+        return import_module(name)
     except ImportError:
         raise InputError(function, f"expected {name} to be installed: pip install {name}") from None

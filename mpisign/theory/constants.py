@@ -14,3 +14,7 @@ class Constant(NamedTuple):
 
     value: float
     how: Literal["exact", "upper", "lower", "estimate"]
+
+
+ASSUMED = ("mu", "L", "sigma2", "p_min")
+"""The constants of Assumptions 1 to 4, which can be given in place of what a file says."""

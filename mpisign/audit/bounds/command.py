@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mpisign.audit.bounds import BoundCheck, check
-from mpisign.audit.bounds.hypotheses import CONSTANTS
 from mpisign.audit.bounds.plot import draw
-from mpisign.audit.figures.figure import report, save, status_of
+from mpisign.audit.figures.figure import report, save
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
+from mpisign.theory.constants import ASSUMED
 
 
 def table(found: list[BoundCheck]) -> list[str]:
@@ -34,23 +34,6 @@ def write(path: Path, found: list[BoundCheck]) -> None:
         path.write_text(json.dumps([row.document() for row in found], indent=1))
     except OSError as error:
         raise InputError("--json", f"cannot write {path}: {error.strerror}") from None
-
-
-def parser(documentation: str | None) -> argparse.ArgumentParser:
-    """Of the command line."""
-    asked = argparse.ArgumentParser(
-        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    asked.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
-    asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
-    asked.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds (default: no figure)"
-    )
-    asked.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default: 0.05)")
-    for name in CONSTANTS:
-        flag = f"--{name.replace('_', '-')}"
-        asked.add_argument(flag, type=float, dest=name, metavar="X", help=f"{name}, in place of what the file says")
-    return asked
 
 
 POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
@@ -71,18 +54,13 @@ def refuse_impossible(options: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')}", f"expected {expected}, got {value}")
 
 
-def main(documentation: str | None) -> int:
-    """The command; returns its exit status: 0, or 2 for bad input."""
-    options = parser(documentation).parse_args()
-    given = {name: value for name in CONSTANTS if (value := getattr(options, name)) is not None}
-
-    def hold_against() -> None:
-        refuse_impossible(options)
-        found = check(Trajectory(options.file, iterates=True), given, options.level)
-        if options.json:
-            write(options.json, found)
-        report(*table(found))
-        if options.output:
-            save(draw(found), options.output / f"{options.file.stem}-bounds")
-
-    return status_of(hold_against, options.output)
+def hold_against(options: argparse.Namespace) -> None:
+    """Check the runs of a file, as the options say; print what was found, and write and draw it where asked to."""
+    refuse_impossible(options)
+    given = {name: value for name in ASSUMED if (value := getattr(options, name)) is not None}
+    found = check(Trajectory(options.file, iterates=True), given, options.level)
+    if options.json:
+        write(options.json, found)
+    report(*table(found))
+    if options.output:
+        save(draw(found), options.output / f"{options.file.stem}-bounds")

@@ -4,9 +4,6 @@ from typing import Any, NamedTuple
 
 from mpisign.storage.trajectory import RunRecord
 
-CONSTANTS = ("mu", "L", "sigma2", "p_min")
-"""What can be given in place of what the file says."""
-
 
 class Hypotheses(NamedTuple):
     """The constants of one run; None where one is not known.

@@ -43,7 +43,7 @@ def command(
 
     def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
         trajectory = Trajectory(paths[0], iterates=iterates)
-        return findings(trajectory), _noted(draw(trajectory), [trajectory]), f"{paths[0].stem}-{name}"
+        return findings(trajectory), noted(draw(trajectory), [trajectory]), f"{paths[0].stem}-{name}"
 
     return _command(work, documentation, several=False)
 
@@ -65,12 +65,12 @@ def command_of_files(
     def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
         trajectories = [Trajectory(path, iterates=iterates) for path in paths]
         found = [finding for trajectory in trajectories for finding in findings(trajectory)]
-        return found + together(*trajectories), _noted(draw(*trajectories), trajectories), name
+        return found + together(*trajectories), noted(draw(*trajectories), trajectories), name
 
     return _command(work, documentation, several=True)
 
 
-def _noted(figure: Figure, trajectories: list[Trajectory]) -> Figure:
+def noted(figure: Figure, trajectories: list[Trajectory]) -> Figure:
     """Say below a figure where the error of f* is more than a hundredth of a gap."""
     for line in dict.fromkeys(line for trajectory in trajectories for line in uncertain_gaps(trajectory)):
         remark(figure, line.replace("$", r"\$"))

@@ -3,10 +3,8 @@
 A claim whose file is not there stays, as "not run", with the command that makes it.
 """
 
-import argparse
 import json
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +14,9 @@ import matplotlib.pyplot as plt
 
 from mpisign.audit import claims
 from mpisign.audit.claims.claim import Claim, Results
-from mpisign.audit.figures.figure import STYLE, report
+from mpisign.audit.figures.figure import STYLE
 from mpisign.audit.report import page
-from mpisign.config.validation import InputError, one_line, spell_out
+from mpisign.config.validation import InputError
 from mpisign.data.file import is_data_file
 from mpisign.engine.embedded_experiment import carried
 from mpisign.storage.trajectory import Trajectory
@@ -81,27 +79,3 @@ def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
         write(html, page.render(entries, [file for files in results.values() for file in files]))
     write(data, as_json(entries))
     return [*lines(entries), f"wrote {html}", f"wrote {data}"]
-
-
-def main(documentation: str | None) -> int:
-    """The command; returns its exit status: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
-    parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
-    parser.add_argument(
-        "--claim",
-        action="append",
-        default=[],
-        metavar="module:function",
-        help="a claim of your own, a function of the results (README, From your own package)",
-    )
-    options = parser.parse_args()
-    spell_out(sys.stdout)
-    try:
-        report(*make(options.folder, options.output, options.claim))
-    except InputError as error:
-        print(one_line(f"report.py: {error}"), file=sys.stderr)
-        return 2
-    return 0

@@ -1,0 +1,106 @@
+"""The commands that read trajectory files, plot, check and report: a wheel has them, without a checkout."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mpisign.cli.arguments import command
+from mpisign.theory.constants import ASSUMED
+
+_PLOT = """examples:
+  mpisign plot results/quickstart.h5
+  mpisign plot results/quickstart.h5 -o figures
+"""
+_CHECK = """examples:
+  mpisign check results/ce-a.h5
+  mpisign check results/ce-a.h5 --p-min 0.6 --json ce-a.json -o figures
+"""
+_REPORT = """examples:
+  mpisign report results
+  mpisign report results -o report --claim claims_of_mine:falls
+"""
+
+
+def add(commands: Any) -> None:
+    """Add them to a parser's commands."""
+    plot = command(commands, "plot", "draw the gap of every run of a file against iterations, bits and seconds", _PLOT)
+    plot.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
+    where = "where the figure is written, as PNG and PDF (default: figures)"
+    plot.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="FOLDER", help=where)
+    plot.set_defaults(command=_plot)
+    check = command(commands, "check", "hold the runs of a file against every bound that speaks of them", _CHECK)
+    check_options(check)
+    check.set_defaults(command=_check)
+    does = "every claim of the paper with its verdict, from a folder of trajectory files"
+    report = command(commands, "report", does, _REPORT)
+    report_options(report)
+    report.set_defaults(command=_report)
+
+
+def script_options(documentation: str | None, add_options: Callable[[argparse.ArgumentParser], None]) -> Any:
+    """Return the options of a script of analysis/ that does what a command does."""
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add_options(parser)
+    return parser.parse_args()
+
+
+def check_options(asked: argparse.ArgumentParser) -> None:
+    """Add what `check` takes to a parser."""
+    asked.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
+    asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
+    asked.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="draw the gaps beside their bounds (default: no figure)"
+    )
+    asked.add_argument("--level", type=float, default=0.05, help="false-alarm rate of each verdict (default: 0.05)")
+    for name in ASSUMED:
+        flag = f"--{name.replace('_', '-')}"
+        asked.add_argument(flag, type=float, dest=name, metavar="X", help=f"{name}, in place of what the file says")
+
+
+def report_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `report` takes to a parser."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
+    parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
+    parser.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="module:function",
+        help="a claim of your own, a function of the results (README, From your own package)",
+    )
+
+
+def _figures() -> None:
+    """Draw to files from here on, whatever backend a notebook names: before matplotlib is imported."""
+    os.environ["MPLBACKEND"] = "agg"
+    from mpisign.audit.figures.figure import ours
+
+    ours()
+
+
+def _plot(options: argparse.Namespace) -> None:
+    _figures()
+    from mpisign.audit.figures.beyond.gaps import draw
+    from mpisign.audit.figures.figure import noted, save
+    from mpisign.storage.trajectory import Trajectory
+
+    trajectory = Trajectory(options.file)
+    save(noted(draw(trajectory), [trajectory]), options.output / f"{options.file.stem}-gaps")
+
+
+def _check(options: argparse.Namespace) -> None:
+    _figures()
+    from mpisign.audit.bounds.command import hold_against
+
+    hold_against(options)
+
+
+def _report(options: argparse.Namespace) -> None:
+    _figures()
+    from mpisign.audit.report.build import make
+
+    print("\n".join(make(options.folder, options.output, options.claim)))

@@ -3,7 +3,7 @@
 # environments on the first run. Arguments go to pytest:
 #
 #   bash tests/run.sh
-#   bash tests/run.sh tests/test_planes.py -k vote
+#   bash tests/run.sh tests/aggregation/test_bitplanes.py -k vote
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . jobs/environment.sh

@@ -1,12 +1,12 @@
 """The exchanges by name."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 from mpisign.aggregation.exchange import Central, Exchange, Format, Sharded
 from mpisign.comm.communicator import Communicator
 from mpisign.config.registry import Registry
+from mpisign.config.validation import InputError
 
 
 def _by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
@@ -27,4 +27,13 @@ ExchangeFactory: TypeAlias = Callable[[int, Format], Exchange]
 
 def exchange_factory(name: str, ranks: Communicator) -> ExchangeFactory:
     """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
-    return partial(EXCHANGES[name] if ranks.size > 1 else Central, ranks)
+    maker = EXCHANGES[name] if ranks.size > 1 else Central
+
+    def planned(workers: int, form: Format) -> Exchange:
+        made = maker(ranks, workers, form)
+        if lacking := [attribute for attribute in Exchange.__annotations__ if not hasattr(made, attribute)]:
+            what = f"expected {type(made).__name__} to have {', '.join(lacking)} once it is made"
+            raise InputError("exchange", f"{what}; see mpisign.Exchange")
+        return made
+
+    return planned

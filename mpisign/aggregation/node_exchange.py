@@ -25,7 +25,7 @@ from mpisign.jit import kernel, sem_post, sem_trywait, sem_wait, yield_core
 _LINE = 8
 """Words of a cache line: each semaphore, at most 32 bytes on Linux, has one to itself."""
 
-LONG = 2**17
+SHARED_X_FROM = 2**17
 """The length from which on x is kept once a node: 1 MB."""
 
 _LOOKS = 64
@@ -90,7 +90,7 @@ class Node(Exchange):
 
     def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
         """A long x is kept once a node: a step of every rank on its own would wait for memory."""
-        if len(x) < LONG:
+        if len(x) < SHARED_X_FROM:
             return x, reply
         memory, self._give_x_back = self.ranks.memory(len(x))
         kept = memory.view(np.float64)

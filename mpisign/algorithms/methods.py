@@ -26,10 +26,13 @@ class Method(ABC):
     "dense": float64 vectors and a number; the reply holds their means.
     zeros: what a zero sign and a tied vote become; see `mpisign.aggregation.messages.Zeros`.
     quadratic: whether the mean of the numbers is the root of the mean of their squares.
+    only_subtracts: whether `step` does nothing to x but one reply.subtract_from. That alone can be cut into shares,
+    where the ranks of a node have one x in common; a subclass that writes a step of its own says it again.
     """
 
     message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
     quadratic: ClassVar[bool] = False
+    only_subtracts: ClassVar[bool] = False
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
@@ -55,6 +58,11 @@ class Method(ABC):
         """Put what the worker sends into `message`; `gradient`, shape (d,), may be overwritten."""
         message.put(gradient)
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "step" in vars(cls) and "only_subtracts" not in vars(cls):
+            cls.only_subtracts = False  # a step that is inherited may be all subtraction; another one need not
+
     @abstractmethod
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         """x_k -> x_{k+1} in place, shape (d,), float64; every rank does the same, from the same reply and `shared`.
@@ -63,21 +71,13 @@ class Method(ABC):
         the arguments, which are the same on every rank; what is to be remembered is in `shared`, changed in place.
         """
 
-    @property
-    def only_subtracts(self) -> bool:
-        """Whether `step` does nothing to x but one reply.subtract_from, as each of this module does.
-
-        That alone can be cut into shares, where the ranks of a node have one x in common; a step of somebody else's may
-        do more to x.
-        """
-        return type(self).step.__module__ == __name__
-
 
 @settings
 class GD(Method):
     """x <- x - alpha (mean of the workers' gradients): GD, and SGD with a stochastic oracle"""
 
     message: ClassVar[Literal["dense"]] = "dense"
+    only_subtracts: ClassVar[bool] = True
 
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         reply.subtract_from(x, alpha)
@@ -88,6 +88,7 @@ class Sign(Method):
     """x <- x - alpha vote: SIGNGD (2), SIGNSGD (3), and its majority vote"""
 
     message: ClassVar[Literal["signs"]] = "signs"
+    only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
 
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
@@ -102,6 +103,7 @@ class ScaledSign(Method):
     """
 
     message: ClassVar[Literal["signs"]] = "signs"
+    only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
     scale: Literal["l1", "mean"] = "l1"
 
@@ -118,6 +120,7 @@ class Signum(Method):
     """
 
     message: ClassVar[Literal["signs"]] = "signs"
+    only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
     beta: Fraction = 0.9
 
@@ -143,6 +146,7 @@ class EFSign(Method):
     """
 
     message: ClassVar[Literal["scaled-signs"]] = "scaled-signs"
+    only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
@@ -184,6 +188,7 @@ class AdaGradNorm(Method):
     """
 
     message: ClassVar[Literal["dense"]] = "dense"
+    only_subtracts: ClassVar[bool] = True
     b0: NonNegative = 0.0
 
     def shared(self, dimension: int) -> Floats:
@@ -201,6 +206,7 @@ class SignAdaGradNorm(Method):
     """
 
     message: ClassVar[Literal["signs"]] = "signs"
+    only_subtracts: ClassVar[bool] = True
     quadratic: ClassVar[bool] = True
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
@@ -222,6 +228,7 @@ class SignAdaGradCount(Method):
     """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9)"""
 
     message: ClassVar[Literal["signs"]] = "signs"
+    only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
 

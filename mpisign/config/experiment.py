@@ -90,11 +90,12 @@ _MOST_BYTES, _DEEPEST = 2**24, 32
 _TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs"}
 
 
-def read(path: Path, overrides: list[str] | None = None) -> Experiment:
+def read(path: str | Path, overrides: list[str] | None = None) -> Experiment:
     """The experiment in the job file at `path`, after `overrides` such as ``runs.0.step.alpha=0.1``.
 
     Raises InputError, naming the file and the key.
     """
+    path = Path(path)
     try:
         return parse(_text(path), overrides or [], name=path.stem)
     except (OSError, UnicodeDecodeError) as error:

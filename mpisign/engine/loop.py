@@ -10,7 +10,7 @@ from mpisign.aggregation.server import Server
 from mpisign.algorithms.methods import Method
 from mpisign.algorithms.oracles import Source
 from mpisign.engine.checkpointing import Checkpoints
-from mpisign.engine.recorder import Recorder
+from mpisign.engine.recorder import Recording
 from mpisign.engine.state import State
 from mpisign.rng import RandomStreams, Stream
 
@@ -24,7 +24,7 @@ class Repeat(NamedTuple):
     iterations: int
     server: Server
     streams: RandomStreams
-    recorder: Recorder
+    recorder: Recording
     checkpoints: Checkpoints
 
 

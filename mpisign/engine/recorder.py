@@ -44,6 +44,43 @@ def schedule(log: Log, iterations: int) -> Indices:
     return np.unique(np.concatenate([[0], points, [iterations]])).astype(np.int64)
 
 
+class Recording(Protocol):
+    """What the loop asks of a recorder; due: the next k to record, or -1."""
+
+    due: int
+
+    def start(self) -> None:
+        """Start the clock."""
+
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
+        """Keep x_k and what was known at k."""
+
+    def stop(self, k: int, x: Floats) -> int | None:
+        """Record the last iterate; return k if it is not finite or lies before K."""
+
+    def save(self, state: State) -> None:
+        """Write what has been kept, and the state after it."""
+
+
+class NullRecorder:
+    """A recorder that records nothing: what is left is the iteration alone."""
+
+    due = -1
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
+        """Do nothing."""
+
+    def stop(self, k: int, x: Floats) -> int | None:
+        """Return k."""
+        return k
+
+    def save(self, state: State) -> None:
+        """Do nothing."""
+
+
 class Recorder:
     """The records of one repeat.
 

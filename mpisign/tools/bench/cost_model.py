@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from mpisign.aggregation.bitplanes import words
-from mpisign.aggregation.node_exchange import LONG
+from mpisign.aggregation.node_exchange import SHARED_X_FROM
 from mpisign.arrays import Floats
 from mpisign.tools.bench.timing import Time
 
@@ -118,7 +118,7 @@ def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> fl
     """Seconds of packing, voting and applying, where ranks share cores in turns."""
     turns, workers_turns = (max(1.0, busy / machine.cores) for busy in (ranks, ranks - 1))
     ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
-    together = exchange == "node" and dimension >= LONG  # one x for all of them
+    together = exchange == "node" and dimension >= SHARED_X_FROM  # one x for all of them
     steps = turns / ranks if together else turns
     return workers_turns * machine.pack.at(dimension) + machine.vote.at(ballots) + steps * machine.apply.at(dimension)
 

@@ -12,7 +12,7 @@ from mpisign.tools.bench import kernels, results_file
 from mpisign.tools.bench.rounds import BARE, SHARES, WHOLE, on_ranks
 from mpisign.tools.bench.timing import FAILURES, Effort, Ratio, Time, Unmeasured, reason, succeeded, summary
 
-_TIMEOUT = 1800.0
+_LAUNCH_SECONDS = 1800.0
 
 
 def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
@@ -46,7 +46,7 @@ def _launched(ranks: int, effort: Effort) -> list[Time]:
         asked = ["--only", "rounds", "--dimensions", ",".join(map(str, effort.dimensions)), "-o", str(output)]
         quick = ["--quick"] if effort.quick else []
         command = [sys.executable, "-m", "mpi4py", "-m", "mpisign", "bench", *asked, *quick]
-        succeeded(launch(ranks, command, timeout=_TIMEOUT))
+        succeeded(launch(ranks, command, timeout=_LAUNCH_SECONDS))
         return [time for time in results_file.read(output).times if time.ranks == ranks]
 
 

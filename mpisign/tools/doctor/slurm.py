@@ -11,7 +11,7 @@ from mpisign.tools.doctor import trial
 from mpisign.tools.doctor.check import Check, brief, run_program
 from mpisign.tools.doctor.launchers import make, name
 
-_TIMEOUT = 20.0
+_SRUN_SECONDS = 20.0
 _MANY = 64
 """Ranks that a trial in an allocation starts at most."""
 
@@ -50,7 +50,7 @@ def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
 
 def _kinds() -> list[str]:
     """What `srun --mpi=list` lists; it does so on either stream. Raises InputError where it does not."""
-    done = run_program(["srun", "--mpi=list"], _TIMEOUT)
+    done = run_program(["srun", "--mpi=list"], _SRUN_SECONDS)
     listed = re.findall(r"^(?:srun:)?\s+(\w+)$", f"{done.stdout}\n{done.stderr}", re.MULTILINE)
     if done.returncode or not listed:
         raise InputError("srun", brief(done.stderr.strip().rpartition("\n")[2]) or f"status {done.returncode}")

@@ -9,7 +9,7 @@ from mpisign.comm.launcher import AS_ROOT, MORE_THAN_CORES, launch
 from mpisign.config.validation import InputError
 from mpisign.tools.doctor.check import brief, run_program
 
-_TIMEOUT = 60.0
+_TRIAL_SECONDS = 60.0
 _RANK = [sys.executable, "-m", "mpi4py", "-m", "mpisign.tools.doctor.rank"]
 
 
@@ -37,14 +37,14 @@ class Rank(NamedTuple):
 def by_mpiexec(count: int) -> list[Rank]:
     """As a plain `mpiexec -n COUNT` starts them; raises InputError where it does not."""
     try:
-        return _heard(launch(count, _RANK, timeout=_TIMEOUT, scripted=False), "mpiexec", count)
+        return _heard(launch(count, _RANK, timeout=_TRIAL_SECONDS, scripted=False), "mpiexec", count)
     except subprocess.TimeoutExpired:
-        raise InputError("mpiexec", f"no answer from its ranks in {_TIMEOUT:g} seconds") from None
+        raise InputError("mpiexec", f"no answer from its ranks in {_TRIAL_SECONDS:g} seconds") from None
 
 
 def by_srun(count: int, kind: str) -> list[Rank]:
     """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises InputError where it does not."""
-    return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TIMEOUT), "srun", count)
+    return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TRIAL_SECONDS), "srun", count)
 
 
 def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) -> list[Rank]:

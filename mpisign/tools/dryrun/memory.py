@@ -104,9 +104,9 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
     each = run.workers if ranks.size == 1 else -(-run.workers // (ranks.size - 1))
     state = each * memory * (ranks.size if ranks.root else 1)
     if exchange == "node" and ranks.size > 1:
-        from mpisign.aggregation.node_exchange import LONG
+        from mpisign.aggregation.node_exchange import SHARED_X_FROM
 
-        common += 8 * d if d >= LONG and method.only_subtracts else 0  # x, once a node
+        common += 8 * d if d >= SHARED_X_FROM and method.only_subtracts else 0  # x, once a node
     return vectors, messages - ranks.in_common, _records(plan, run, ranks), state, common
 
 

@@ -9,14 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mpisign.aggregation.exchange_registry import exchange_factory
-from mpisign.aggregation.messages import Message
 from mpisign.aggregation.server import plan_server
-from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.engine.recorder import Evaluation, NullRecorder, schedule
 from mpisign.engine.state import at_start, place_iterate
 from mpisign.rng import RandomStreams
 
@@ -24,7 +22,7 @@ _SLICE = 0.05
 """Seconds of a timed slice; at least one iteration."""
 
 _SLICES = 3
-_LONG = 1.0
+_ENOUGH = 1.0
 """Seconds of an iteration from which on one is enough."""
 
 
@@ -39,24 +37,6 @@ class Seconds(NamedTuple):
 
     def times(self, count: float) -> "Seconds":
         return Seconds(count * self.low, count * self.high)
-
-
-class _Unrecorded(Recorder):
-    """Records nothing, and evaluates nothing."""
-
-    due = -1
-
-    def __init__(self) -> None:
-        pass
-
-    def start(self) -> None:
-        pass
-
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
-        pass
-
-    def stop(self, k: int, x: Floats) -> int | None:
-        return k
 
 
 class Trial:
@@ -93,7 +73,7 @@ class Trial:
         """As many iterations, from x_0; returns how many there were before x was no longer finite."""
         self._x[:] = self._start
         run = self._run
-        parts = run.method, run.source, run.step, count, self._server, self._streams, _Unrecorded(), self._checkpoints
+        parts = run.method, run.source, run.step, count, self._server, self._streams, NullRecorder(), self._checkpoints
         return max(
             loop.iterate(loop.Repeat(*parts), at_start(run.method, self._x, self._server, self._workers)) or 0, 1
         )
@@ -106,7 +86,7 @@ class Trial:
     def _timed(self, call: Callable[[int], int]) -> Seconds:
         """The least and the most of some slices; after one that warms up, which is all if it is a long one."""
         first = self._slice(call, 1)
-        if first > _LONG:
+        if first > _ENOUGH:
             return Seconds(first, first)
         count = max(1, min(1000, int(_SLICE / self._slice(call, 1))))
         slices = [self._slice(call, count) for _ in range(_SLICES)]

@@ -23,7 +23,7 @@ from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.bench.timing import FAILURES, Effort, Ratio, Unmeasured, reason, succeeded, summary
 
 _BATCH, _WORKERS = 64, 2
-_TIMEOUT = 300.0
+_BASELINE_SECONDS = 300.0
 _HERE = Path(__file__).parent
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """For everyone: there are as many processes as there is work for."""
@@ -148,13 +148,13 @@ def _prepare(folder: Path, effort: Effort) -> None:
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BASELINE_SECONDS)
 
 
 def _launched(folder: Path, *program: str) -> str:
     """What a Python program printed that ran on a server's rank and one for each worker."""
     command, extra = [sys.executable, "-m", "mpi4py", *program], _ONE_THREAD | {"XDG_CACHE_HOME": str(folder / "cache")}
-    return succeeded(launch(1 + _WORKERS, command, timeout=_TIMEOUT, cwd=folder, extra=extra))
+    return succeeded(launch(1 + _WORKERS, command, timeout=_BASELINE_SECONDS, cwd=folder, extra=extra))
 
 
 def _ours(folder: Path, iterations: int) -> dict[str, float]:
@@ -184,7 +184,7 @@ def _ddp(folder: Path, iterations: int, number: int) -> float:
         subprocess.Popen(line, cwd=folder, env=surroundings, stdout=pipe, stderr=pipe, text=True) for line in lines
     ]
     try:
-        outputs = [process.communicate(timeout=_TIMEOUT) for process in started]
+        outputs = [process.communicate(timeout=_BASELINE_SECONDS) for process in started]
     finally:
         for process in started:
             process.kill()

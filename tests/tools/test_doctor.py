@@ -183,7 +183,7 @@ def test_a_lock_that_hangs(tmp_path, monkeypatch):
     """Whoever waits is ended, and what it had made is removed."""
     hanging = program(tmp_path, "python", 'mkdir "$3"; sleep 60')
     monkeypatch.setattr(sys, "executable", str(hanging))
-    monkeypatch.setattr(files, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(files, "_LOCK_SECONDS", 0.3)
     (found,) = files.look(tmp_path)
     assert found.what.endswith("no answer in 0.3 seconds")
     assert list(tmp_path.iterdir()) == [hanging]
@@ -344,8 +344,8 @@ def test_ranks_that_hang(path, monkeypatch):
     fake = program(path, "mpiexec", "exec sleep 60")
     monkeypatch.setattr(launcher, "mpiexec", lambda: fake)
     monkeypatch.setattr(ranks, "mpiexec", lambda: fake)
-    monkeypatch.setattr(trial, "_TIMEOUT", 0.3)
-    monkeypatch.setattr(ranks, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(trial, "_TRIAL_SECONDS", 0.3)
+    monkeypatch.setattr(ranks, "_ROUNDS_SECONDS", 0.3)
     found = list(ranks.look())[-2]
     assert "no answer from its ranks in 0.3 seconds" in found.what
     with pytest.raises(InputError, match=r"no end of a few rounds in 0\.3 seconds"):
@@ -398,7 +398,7 @@ def test_srun_without_a_cluster(path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", "/nowhere")
     assert "SLURM_CONF" in advice(slurm.look(MPICH))[0]
     program(path, "srun", "exec sleep 60")
-    monkeypatch.setattr(slurm, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(slurm, "_SRUN_SECONDS", 0.3)
     assert "no answer in 0.3 seconds" in next(slurm.look(MPICH)).what
 
 

@@ -23,7 +23,7 @@ COMMANDS = [
 LEDGER = ROOT / "mpisign" / "audit" / "claims"
 QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in command]
 ELSEWHERE = {*QUICKSTART, "mpisign bench --quick", "mpisign doctor"}
-"""What jobs/quickstart.sh runs as well, and what tests/test_bench.py and tests/test_doctor.py run."""
+"""What jobs/quickstart.sh runs as well, and what tests/tools/test_bench.py and tests/tools/test_doctor.py run."""
 TOUR = [command for command in COMMANDS if not command.startswith("bash ") and command not in ELSEWHERE]
 ALONE = [command for command in TOUR if not command.startswith(("mpirun", "mpisign launch"))]
 WRITES = re.compile("mpisign (merge|data synth|data convert) ")

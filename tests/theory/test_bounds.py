@@ -11,7 +11,7 @@ import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laws import CE_A, drift_by_enumeration
+from distributions import CE_A, drift_by_enumeration
 from mpisign.theory import bounds, conditions, drift
 from mpisign.theory.noise import FiniteDistribution
 

@@ -10,7 +10,7 @@ EVERY = "log = { every = 1, iterates = true }"
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_columns_of_scaled_sign(tmp_path, workers):
-    """lambda = (1, 4), x_0 = (3, -1), alpha = 1/8: dyadic fractions, exact in float64. x_k: tests/test_methods.py."""
+    """lambda = (1, 4), x_0 = (3, -1), alpha = 1/8: dyadic fractions, exact in float64. For x_k see test_methods.py."""
     _, columns = iterates(
         tmp_path,
         f"""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from laws import CE_A, data_of, drift_by_enumeration
+from distributions import CE_A, data_of, drift_by_enumeration
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.audit.probing import probe
 from mpisign.problems import PROBLEMS

@@ -1,4 +1,4 @@
-"""The batch scripts of jobs/slurm over stubs of SLURM and the launcher; tests/test_slurm.py submits them in earnest."""
+"""The batch scripts of jobs/slurm over stubs of SLURM and the launcher; test_slurm.py submits them in earnest."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Random and damaged job files and LIBSVM text: read as it is meant, or refused in a line; see tests/fuzzing.py."""
+"""Random and damaged job files and LIBSVM text: read as it is meant, or refused in a line; see helpers/fuzzing.py."""
 
 import json
 import re

@@ -1,9 +1,11 @@
 """--dry-run holds the gradient of a problem of one's own against its value; and f* that nobody gave is said."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from launch import ROOT, mpisign
+from launch import HELPERS, mpisign
 from mpisign.config.validation import InputError
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.tools.dryrun.gradient import check_gradient
@@ -112,7 +114,7 @@ step = {{ kind = "constant", alpha = 1e-3 }}
 @pytest.mark.parametrize(("kind", "status"), [("Bowl", 0), ("Forgets", 2)])
 def test_a_dry_run_of_a_problem_of_one_s_own(tmp_path, kind, status):
     (tmp_path / "job.toml").write_text(JOB.format(kind=f"test_gradient_check:{kind}"))
-    path = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
+    path = {"PYTHONPATH": f"{Path(__file__).parent}:{HELPERS}"}
     dry = mpisign("run", "job.toml", "-o", "r.h5", "--dry-run", cwd=tmp_path, **path)
     assert dry.returncode == status, dry.stderr
     said = (

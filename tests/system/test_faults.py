@@ -17,7 +17,7 @@ import pytest
 import stopping
 from alone import planned
 from digests import digests
-from launch import HERE, call, environment, mpirun, mpisign
+from launch import HELPERS, call, environment, mpirun, mpisign
 from mpisign.aggregation import autotune
 from mpisign.cli.main import main
 from mpisign.comm import mpi, watchdog_process
@@ -53,7 +53,7 @@ def folder(tmp_path):
 def ending(folder, end, after=50, worker=1):
     """In `folder`, worker 1's host comes to this end when it is asked for the fiftieth time."""
     settings = {"STOPPING": end, "STOPPING_AFTER": str(after), "STOPPING_WORKER": str(worker)}
-    return {"cwd": folder, "PYTHONPATH": HERE} | settings
+    return {"cwd": folder, "PYTHONPATH": HELPERS} | settings
 
 
 @pytest.mark.ranks
@@ -213,7 +213,7 @@ def test_it_goes_on_with_its_own_experiment_only(folder, stopped, options, expec
 
 def test_a_second_job_on_the_same_output_is_refused(folder, stopped):
     command = [sys.executable, "-m", "mpisign", "run", "job.toml", "-o", "run.h5", "--set", "iterations=1_000_000_000"]
-    surroundings = environment(PYTHONPATH=HERE, STOPPING_WORKER="-1")
+    surroundings = environment(PYTHONPATH=HELPERS, STOPPING_WORKER="-1")
     with subprocess.Popen(command, cwd=folder, env=surroundings, stderr=subprocess.DEVNULL) as first:
         while first.poll() is None and not (folder / "run.h5").exists():
             time.sleep(0.05)

@@ -9,9 +9,9 @@ import pytest
 
 from mpisign.comm.launcher import ONE_MACHINE, PREFIXES
 
-ROOT = Path(__file__).parent.parent
-HERE = f"{ROOT / 'tests'}{os.pathsep}{ROOT}"
-"""The PYTHONPATH of plug-ins in tests/, and of this checkout, whatever is installed."""
+ROOT = Path(__file__).parents[2]
+HELPERS = f"{Path(__file__).parent}{os.pathsep}{ROOT}"
+"""The PYTHONPATH of plug-ins in this folder, and of this checkout, whatever is installed."""
 _MPIS = {"mpich": Path(sys.executable).parent, "openmpi": Path(os.environ.get("MPISIGN_OPENMPI_BIN", "/nowhere"))}
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alone import run_alone
+from distributions import CE_B, drift_by_enumeration
 from launch import ROOT
-from laws import CE_B, drift_by_enumeration
 from mpisign.storage.trajectory import Trajectory
 from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.noise import FiniteDistribution

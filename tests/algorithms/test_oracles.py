@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from laws import CE_A, data_of
+from distributions import CE_A, data_of
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.config.validation import InputError
 from mpisign.data.linear_rows import signed

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from laws import CE_A, CE_B, data_of
+from distributions import CE_A, CE_B, data_of
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.data.linear_rows import signed
 from mpisign.problems import PROBLEMS

@@ -1,12 +1,16 @@
 """The server's reply against a plain count, for every method's messages, every zeros policy, odd and even M."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from mpisign.aggregation.exchange_registry import exchange_factory
+from mpisign.aggregation.exchange import Exchange, Format
+from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS
 from mpisign.algorithms.methods import METHODS
 from mpisign.comm.communicator import SerialCommunicator
+from mpisign.config.validation import InputError
 from mpisign.rng import RandomStreams, Stream
 
 ZEROS = ("exact", "coin", "plus")
@@ -156,3 +160,23 @@ def test_the_coin_of_a_tie_is_nobody_s_coin_for_a_zero():
     tied = zero != one
     assert (signs == zero)[~tied].all()
     assert abs((signs == zero)[tied].mean() - 0.5) < 6 * 0.5 / np.sqrt(tied.sum())
+
+
+def test_an_exchange_that_lacks_an_attribute_is_refused_by_name(monkeypatch):
+    """Not by an AttributeError in the first round."""
+
+    class Forgetful(Exchange):
+        def __init__(self, ranks, workers, form):
+            super().__init__(ranks, workers, form)
+            self.table = self.rows = self.reply = self.reduced_slice = np.zeros((1, 4), dtype=np.uint64)
+            self.numbers, self.is_reducer = np.zeros(1), True
+
+        def gather(self):
+            raise AssertionError("it is not used")
+
+        broadcast_reply = close = gather
+
+    monkeypatch.setitem(EXCHANGES._makers, "forgetful", Forgetful)
+    two = SimpleNamespace(rank=1, size=2)
+    with pytest.raises(InputError, match="expected Forgetful to have slice_start once it is made"):
+        exchange_factory("forgetful", two)(1, Format(1, 1, 1))

@@ -10,7 +10,7 @@ import pytest
 
 import stopping
 from digests import digests, policies, records
-from launch import HERE, mpirun, mpisign
+from launch import HELPERS, mpirun, mpisign
 from mpisign.algorithms.methods import METHODS
 from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 def at(folder, end=None, after=0, worker=1):
     """How to call mpisign there; where `end` is given, worker 1's host comes to it when it is asked so many times."""
     ending = {} if end is None else {"STOPPING": end, "STOPPING_AFTER": str(after), "STOPPING_WORKER": str(worker)}
-    return {"cwd": folder, "PYTHONPATH": HERE} | ending
+    return {"cwd": folder, "PYTHONPATH": HELPERS} | ending
 
 
 def finished(path):
@@ -141,7 +141,7 @@ def test_a_signal_while_the_run_is_planned_stops_it(folder, tmp_path, monkeypatc
     really = planning.plan
     monkeypatch.setattr(planning, "plan", plan)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", HERE)
+    monkeypatch.setenv("PYTHONPATH", HELPERS)
     assert main(["run", str(folder / "job.toml"), "-o", "run.h5"]) == 75
     said = "mpisign: stopped by SIGUSR1; no iteration was run yet; the same command starts again\n"
     assert capsys.readouterr() == ("", said)

@@ -173,3 +173,26 @@ def test_error_feedback_loses_nothing(workers, tmp_path):
     kept = np.mean([part[0] for part in memory], axis=0)
     assert np.abs(kept).max() > 1e-3
     assert -x + kept == pytest.approx(total, abs=1e-15)
+
+
+def test_a_step_of_one_s_own_is_not_cut_into_shares():
+    """Only a step that does nothing but subtract a multiple of the reply is; who writes another one need not say so."""
+    assert all(METHODS[name].only_subtracts for name in METHODS)
+
+    class Decayed(METHODS["sign"]):
+        def step(self, x, alpha, reply, shared):
+            x *= 0.5
+
+    class Renamed(METHODS["ef-sign"]):
+        pass
+
+    class Halved(METHODS["gd"]):
+        only_subtracts = True
+
+        def step(self, x, alpha, reply, shared):
+            reply.subtract_from(x, alpha / 2)
+
+    assert not Decayed.only_subtracts
+    assert not type("Again", (Decayed,), {}).only_subtracts
+    assert Renamed.only_subtracts
+    assert Halved.only_subtracts

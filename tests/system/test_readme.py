@@ -302,3 +302,15 @@ def test_kinds_a_claim_and_data_from_outside_the_package(checkout):
     claims = {claim["id"]: claim for claim in json.loads((checkout / "report" / "report.json").read_text())}
     assert claims["mine-falls"]["part"] == "From elsewhere"
     assert claims["mine-falls"]["verdict"] == "confirmed"
+
+
+def test_the_script_of_from_python(tmp_path):
+    section = README.split("### From Python")[1].split("\n### ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    (tmp_path / "script.py").write_text(code.replace("iterations=1000", "iterations=50"))
+    done = call([sys.executable, "script.py"], cwd=tmp_path, MPLBACKEND="agg", PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("(5, ")
+    assert (tmp_path / "gaps.png").stat().st_size > 10_000
+    again = mpisign("run", "digits.toml", "-o", "again.h5", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr

@@ -10,7 +10,7 @@ from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import InputError
-from mpisign.tools.bench import data, launched, results_file, suite
+from mpisign.tools.bench import data, launched, results_file, suite, timing
 from mpisign.tools.bench.baselines import example5
 from mpisign.tools.bench.rounds import DENSE
 from mpisign.tools.bench.suite import SECTIONS
@@ -198,3 +198,9 @@ def test_the_ranks_that_were_asked_for_rounds_only_do_not_wait_for_curves(only, 
     ranks = SerialCommunicator()
     monkeypatch.setattr(SerialCommunicator, "size", 2)
     assert {time.what for time in suite.measure(QUICK._replace(dimensions=(100,)), only, ranks)} == curves
+
+
+def test_the_quartiles_of_two_values_lie_between_them():
+    """Slices that another program disturbed would else give a time below 0."""
+    found = timing.summary("what", [1.0, 5.0])
+    assert 1.0 <= found.low <= found.median == 3.0 <= found.high <= 5.0

@@ -110,7 +110,7 @@ def compare(what: str, one: Callable[[], object], other: Callable[[], object], e
 
 def summary(what: str, values: list[float], goal: str = "") -> Ratio:
     """The ratio whose measured values are given, at least two."""
-    low, median, high = statistics.quantiles(values, n=4)
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")  # within what was measured
     return Ratio(what, median, low, high, goal)
 
 

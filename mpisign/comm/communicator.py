@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 
 def _nothing() -> None:
+    """Do nothing."""
     pass
 
 
@@ -28,6 +29,9 @@ class Agreed(Exception):
     """A complaint of another rank, raised inside `Communicator.raise_collectively` on a rank that has none of its own.
 
     No InputError: it is not about what is done there, and it has been agreed on.
+
+    Attributes:
+        complaint: the other rank's InputError.
     """
 
     def __init__(self, complaint: InputError):
@@ -36,17 +40,27 @@ class Agreed(Exception):
 
 
 class Collective(NamedTuple):
-    """A collective call whose buffers stay where they are: every rank runs it, at the same time, and frees it."""
+    """A collective call whose buffers stay where they are: every rank runs it, at the same time, and frees it.
+
+    Attributes:
+        run: carries it out; may be called any number of times.
+        free: gives back what MPI holds for it.
+    """
 
     run: Callable[[], object] = _nothing
     free: Callable[[], object] = _nothing
 
 
 class Communicator(ABC):
-    """Who takes part: `size` ranks, of which this process is number `rank`; rank 0 is the root.
+    """The ranks that take part; rank 0 is the root.
 
-    library: MPI's name. threads: the level it was started at. members: the ranks of this one's node, its leader first.
-    largest: the size of the largest node.
+    Attributes:
+        rank: the number of this process.
+        size: how many ranks there are.
+        library: MPI's name.
+        threads: the thread level it was started at.
+        members: the ranks of this one's node, its leader first.
+        largest: the size of the largest node.
     """
 
     rank: int
@@ -58,10 +72,11 @@ class Communicator(ABC):
 
     @property
     def root(self) -> bool:
+        """Return whether this is rank 0."""
         return self.rank == 0
 
     def table(self, rows: int, columns: int) -> Words:
-        """Room for `rows` message rows of this rank; on the root for those of all ranks."""
+        """Return room for `rows` message rows of this rank; on the root for those of all ranks, size times as many."""
         return np.zeros((rows * (self.size if self.root else 1), columns), dtype=np.uint64)
 
     def gather(self, table: Words) -> None:
@@ -73,10 +88,15 @@ class Communicator(ABC):
         self._once(self.broadcast_of(row))
 
     def raise_collectively(self, step: Callable[[], T]) -> T:
-        """What step() gives on each rank; raises on every rank the first InputError that it raises on any."""
+        """Return what step() gives on each rank; every rank calls it.
+
+        Raises:
+            InputError: step() raised one on any rank; every rank raises the first.
+        """
         complaint = None
         try:
             result = step()
+        # All ranks have met inside step() already: meeting again would wait for those that have left.
         except Agreed as agreed:
             raise agreed.complaint from None
         except InputError as error:
@@ -85,80 +105,88 @@ class Communicator(ABC):
         return result
 
     def broadcast_bool(self, answer: bool) -> bool:
-        """The root's answer, on every rank; every rank calls it."""
+        """Return the root's answer, on every rank; every rank calls it."""
         row = np.array([answer], dtype=np.uint64)
         self.broadcast(row)
         return bool(row[0])
 
     def _once(self, collective: Collective) -> None:
+        """Run and free the collective."""
         collective.run()
         collective.free()
 
     @abstractmethod
     def gather_of(self, table: Words) -> Collective:
-        """Fills the root's table with every rank's rows; the root's own are its first."""
+        """Return the collective that fills the root's table with every rank's rows; the root's own are its first."""
 
     @abstractmethod
     def broadcast_of(self, row: Words) -> Collective:
-        """Overwrites `row` on every rank with the root's."""
+        """Return the collective that overwrites `row` on every rank with the root's."""
 
     @abstractmethod
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
-        """Brings sent[r] of every rank to rank r, in the order of the ranks; both have shape (size, ...)."""
+        """Return the collective that brings sent[r] of every rank to rank r, in the order of the ranks.
+
+        Both arrays have shape (size, ...).
+        """
 
     @abstractmethod
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
-        """Brings every rank's `own` to all ranks, in their order: shape (size, *own.shape)."""
+        """Return the collective that brings every rank's `own` to all ranks, in order: shape (size, *own.shape)."""
 
     @abstractmethod
     def share(self, opening: Callable[[], Opened]) -> Arrays:
-        """Arrays that a machine holds once; see `mpisign.comm.shared_arrays.Share`."""
+        """Return arrays that a machine holds once; see `mpisign.comm.shared_arrays.Share`."""
 
     @property
     @abstractmethod
     def node(self) -> "Communicator":
-        """The ranks that share this one's memory."""
+        """Return the ranks that share this one's memory."""
 
     @property
     @abstractmethod
     def leaders(self) -> "Communicator | None":
-        """The first ranks of all nodes; None on the other ranks."""
+        """Return the first ranks of all nodes; None on the other ranks."""
 
     @abstractmethod
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
-        """`count` words, at first 0, that a node's ranks share; and what gives them back. Every rank calls both."""
+        """Return memory that a node's ranks share; every rank calls it, and what gives it back.
+
+        Returns:
+            `count` words, at first 0, and the function that gives them back.
+        """
 
     @abstractmethod
     def processes(self) -> list[int]:
-        """The process of each of `members`; every rank calls it."""
+        """Return the process id of each of `members`; every rank calls it."""
 
     @abstractmethod
     def texts(self, own: str) -> list[str]:
         """Return the text that each rank gives, in their order; every rank calls it."""
 
     def hosts(self) -> list[str]:
-        """The machine of each rank, in their order; every rank calls it."""
+        """Return the machine of each rank, in their order; every rank calls it."""
         return self.texts(platform.node())
 
     @abstractmethod
     def sync_errors(self, complaint: InputError | None) -> None:
-        """Raise on every rank the first complaint that any rank has; return when none has one."""
+        """Raise on every rank the first complaint that any rank has; return if none has one. Every rank calls it."""
 
     @property
     def whole(self) -> bool:
-        """Whether none was lost."""
+        """Return whether no rank was lost."""
         return True
 
     def cannot_survive(self) -> str:
-        """Why these ranks cannot go on when one of them is lost; "" where they can."""
+        """Return why these ranks cannot go on when one of them is lost; "" where they can."""
         return "there is one process"
 
     def lost(self, error: Exception) -> bool:
-        """Whether this error says that a rank was lost."""
+        """Return whether this error says that a rank was lost."""
         return False
 
     def survivors(self) -> "tuple[Communicator, list[int]]":
-        """The ranks that are left, to be used from now on, and which of these they were; each of them calls it."""
+        """Return the ranks that are left, to be used from now on, and which of these they were; each of them calls."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -172,7 +200,7 @@ class Communicator(ABC):
 
 
 class SerialCommunicator(Communicator):
-    """One process, which is server and all workers. mpi4py is not imported."""
+    """The communicator of one process, which is server and all workers. mpi4py is not imported."""
 
     rank, size, library, threads = 0, 1, "none (one process)", "none"
 

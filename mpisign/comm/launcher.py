@@ -1,4 +1,4 @@
-"""How this project starts ranks from Python: a command under `mpiexec`, as `launch` of jobs/environment.sh does it."""
+"""Start ranks from Python: a command under `mpiexec`, as `launch` of jobs/environment.sh does it."""
 
 import os
 import shutil
@@ -15,16 +15,20 @@ PREFIXES = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPIR_", "HYDI_", "HYDRA_", "MPI_
 """How the variables begin that launchers give to the ranks they start."""
 
 ONE_MACHINE = {"OMPI_MCA_btl": "^ofi", "OMPI_MCA_osc": "^ucx"}
-"""Open MPI 5's libfabric transport sleeps for a second while it looks for a fabric, and its UCX windows complain of
-themselves. Ranks on one machine need neither."""
+"""What is left out of Open MPI 5 where all ranks are on one machine, which need neither.
+
+Its libfabric transport sleeps for a second while it looks for a fabric, and its UCX windows complain of themselves.
+"""
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 MORE_THAN_CORES = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
     "OMPI_MCA_mpi_yield_when_idle": "1",
 }
-"""What Open MPI needs to start more ranks than there are cores, and for one that waits to let others have its core;
-MPICH does both unasked."""
+"""What Open MPI needs to start more ranks than there are cores, and for one that waits to let others have its core.
+
+MPICH does both unasked.
+"""
 _GRACE = 10.0
 """Seconds a launcher has to end its ranks, once it is asked to."""
 
@@ -38,11 +42,19 @@ def launch(
     scripted: bool = True,
     extra: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`mpiexec -n RANKS COMMAND`, to its end, whatever its status; its output is captured as text.
+    """Run `mpiexec -n RANKS COMMAND` to its end, whatever its status; its output is captured as text.
 
-    timeout: seconds. scripted: with the settings of `environment`; otherwise as a plain `mpiexec` in this shell. extra:
-    variables of the environment. Raises InputError where there is no mpiexec, and subprocess.TimeoutExpired when it
-    takes longer; its ranks are ended then.
+    Args:
+        ranks: how many ranks.
+        command: what each rank runs.
+        timeout: seconds.
+        cwd: the folder to run in.
+        scripted: whether with the settings of `environment`; otherwise as a plain `mpiexec` in this shell.
+        extra: variables of the environment.
+
+    Raises:
+        InputError: there is no mpiexec.
+        subprocess.TimeoutExpired: it takes longer; its ranks are ended then.
     """
     line = [str(mpiexec()), "-n", str(ranks), *command]
     surroundings = environment(ranks, os.environ) if scripted else _kept(os.environ)
@@ -59,7 +71,11 @@ def launch(
 
 
 def mpiexec() -> Path:
-    """The launcher beside this interpreter, where an MPI's wheel puts it, or else on PATH; raises InputError."""
+    """Return the launcher beside this interpreter, where an MPI's wheel puts it, or else on PATH.
+
+    Raises:
+        InputError: there is none.
+    """
     beside = Path(sys.executable).parent / "mpiexec"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("mpiexec")
     if found is None:
@@ -68,7 +84,7 @@ def mpiexec() -> Path:
 
 
 def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
-    """`variables` for so many ranks: what Open MPI needs as root, on one machine and on too few cores is added.
+    """Return `variables` for so many ranks: with what Open MPI needs as root, on one machine and on too few cores.
 
     Where this process is itself a rank, what its launcher gave it is left out.
     """
@@ -79,19 +95,19 @@ def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _kept(variables: Mapping[str, str]) -> dict[str, str]:
-    """Without what a launcher gave this process, where it is itself a rank."""
+    """Return the variables without what a launcher gave this process, where it is itself a rank."""
     inside = any(name in variables for name in RANK_VARIABLES)
     return {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}
 
 
 def become(ranks: int, command: list[str]) -> NoReturn:
-    """End this program by that of `mpiexec -n RANKS COMMAND`, with the settings of `environment`."""
+    """Replace this program by `mpiexec -n RANKS COMMAND`, with the settings of `environment`."""
     line = [str(mpiexec()), "-n", str(ranks), *command]
     os.execve(line[0], line, environment(ranks, os.environ))
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""MPI's ranks. Of what a run uses only this module and `mpisign.comm.startup` import mpi4py."""
+"""MPI's ranks; of what a run uses, only this module and `mpisign.comm.startup` import mpi4py."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ _AGREEING = 60.0
 """Seconds for the ranks that are left to agree on who they are; on several machines that was seen to hang."""
 
 ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
-"""What `mpirun --with-ft ulfm` of Open MPI sets."""
+"""Whether `mpirun --with-ft ulfm` of Open MPI was used, which sets this variable."""
 
 _HEARD = 0.1
 """Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
@@ -41,7 +41,12 @@ _THREADS = ("single", "funneled", "serialized", "multiple")
 
 
 class MPICommunicator(Communicator):
-    """The ranks of an MPI communicator. `node`: those that share memory, when it is not for MPI to say."""
+    """The ranks of an MPI communicator.
+
+    Args:
+        communicator: MPI's.
+        node: those that share memory, when it is not for MPI to say.
+    """
 
     def __init__(self, communicator: "MPI.Intracomm", node: "MPI.Intracomm | None" = None):
         from mpi4py import MPI
@@ -72,7 +77,7 @@ class MPICommunicator(Communicator):
         return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
 
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
-        """What was given back is lent again: a new window takes some milliseconds."""
+        """Return words of an idle window, or of a new one, which takes some milliseconds."""
         fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
         i = next(fitting, None)
         lent = self._window(count) if i is None else self._idle.pop(i)
@@ -83,7 +88,7 @@ class MPICommunicator(Communicator):
         return lent[:count], lambda: self._idle.append(lent)
 
     def _window(self, count: int) -> Words:
-        """Words that this rank's node has in common, until it leaves; raises InputError where there is no room."""
+        """Return words that this rank's node has in common, until it leaves; raise InputError if there is no room."""
         if not self._fits(count):
             need = f"no room on a node for {8 * count} bytes that its ranks share"
             raise InputError(str(SHARED), f"{need}; {TO_DO}, or take --exchange server")
@@ -93,7 +98,7 @@ class MPICommunicator(Communicator):
         return np.asarray(window.Shared_query(0)[0], dtype=np.uint8).view(np.uint64)
 
     def _fits(self, count: int) -> bool:
-        """Whether each node has room for so many words, as its first rank sees it before the window is made."""
+        """Return whether each node has room for so many words, as its first rank sees it before the window is made."""
         free = room() if self.node.root else None
         fits = free is None or 8 * count + MARGIN <= free
         return bool(self._communicator.allreduce(fits, self._mpi.LAND))
@@ -111,27 +116,32 @@ class MPICommunicator(Communicator):
         return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
 
     def _to_root(self, table: Words) -> tuple[object, ...]:
+        """Return the buffers of a gather to the root, whose own rows stay in place."""
         return (self._mpi.IN_PLACE, self._buffer(table), 0) if self.root else (self._buffer(table), None, 0)
 
     def _buffer(self, words: Words) -> "tuple[MPI.buffer, MPI.Datatype]":
-        """Made once: making it takes as long as a small message. MPI counts up to 2^31 - 1: words reach 8 times as far
-        as bytes."""
+        """Return the words as MPI takes them; made once, since making it takes as long as a small message.
+
+        MPI counts up to 2^31 - 1: words reach 8 times as far as bytes.
+        """
         return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
 
     def _prepared(self, name: str, *arguments: object) -> Collective:
-        """A collective call of the communicator, in the way that was found to be faster."""
+        """Return a collective call of the communicator, in the way that was found to be faster."""
         return self._persistent(name, *arguments) if self.persistent else self._blocking(name, *arguments)
 
     def _blocking(self, name: str, *arguments: object) -> Collective:
+        """Return a collective call as a blocking one."""
         return Collective(partial(getattr(self._communicator, name), *arguments))
 
     def _persistent(self, name: str, *arguments: object) -> Collective:
+        """Return a collective call as a persistent one, planned once and started each time."""
         request = getattr(self._communicator, f"{name}_init")(*arguments)
         return Collective(lambda: (request.Start(), request.Wait()), request.Free)
 
     @cached_property
     def persistent(self) -> bool:
-        """Whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
+        """Return whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
 
         They are asked for, not inferred from MPI's version: Open MPI 5 has them and says 3.1. With ULFM none are used:
         a request cannot be freed when a rank is lost.
@@ -142,12 +152,13 @@ class MPICommunicator(Communicator):
             self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
         except (NotImplementedError, self._mpi.Exception):
             return False
+        # Clocks differ: the root decides, or some ranks would start what others never enter.
         faster = np.array([self._trial(self._persistent) < self._trial(self._blocking)], dtype=np.uint64)
         self._blocking("Bcast", self._buffer(faster), 0).run()
         return bool(faster[0])
 
     def _trial(self, prepare: Callable[..., Collective]) -> float:
-        """Seconds of some rounds of 256 bytes, the fastest of three times."""
+        """Return the seconds of 20 rounds of 256 bytes, the fastest of three times."""
         table, row = self.table(1, 32), np.zeros(32, dtype=np.uint64)
         collectives = prepare("Gather", *self._to_root(table)), prepare("Bcast", self._buffer(row), 0)
         times = []
@@ -161,9 +172,12 @@ class MPICommunicator(Communicator):
         return min(times)
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
-        """One window of memory a node, filled by its first rank; with ULFM a copy a rank: no window outlives a rank.
+        """Return one window of memory a node, filled by its first rank.
 
-        Raises Agreed where another rank had a complaint before it came here.
+        With ULFM it is a copy a rank: no window outlives a rank.
+
+        Raises:
+            Agreed: another rank had a complaint before it came here.
         """
         if ULFM:
             return unshared(opening)
@@ -189,7 +203,7 @@ class MPICommunicator(Communicator):
         return arrays
 
     def _first_of(self, opening: Callable[[], Opened]) -> tuple[Layout, Callable[[Arrays], None] | None]:
-        """The layout, on every rank of a node; on its first one also what fills the arrays."""
+        """Return the layout, on every rank of a node; on its first one also what fills the arrays."""
         layout, fill, complaint = None, None, None
         try:
             if self.node.root:
@@ -210,6 +224,7 @@ class MPICommunicator(Communicator):
         return not self._communicator.Is_revoked()
 
     def sync_errors(self, complaint: InputError | None) -> None:
+        # The lowest rank with a complaint, or `size` if none has one; it alone broadcasts.
         failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
         if failing < self.size:
             parts = None if complaint is None else (complaint.key, complaint.complaint)
@@ -227,10 +242,11 @@ class MPICommunicator(Communicator):
         return isinstance(error, self._mpi.Exception) and error.Get_error_class() in kinds
 
     def survivors(self) -> "tuple[MPICommunicator, list[int]]":
-        """Those who are still in a collective call are called out of it by the revocation."""
+        """Return the ranks that are left; who is still in a collective call is called out of it by the revocation."""
         late = Timer(_AGREEING, self._give_up)
         late.daemon = True
         late.start()
+        # A rank that waits for one that is alive does not see the loss: revoking makes its call fail, too.
         if not self._communicator.Is_revoked():
             self._communicator.Revoke()
         left = MPICommunicator(self._mpi.Intracomm(self._communicator.Shrink()))
@@ -247,13 +263,14 @@ class MPICommunicator(Communicator):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """An error that not every rank has (anything but InputError) ends all of them, at once."""
+        """End all ranks at once for an error that not every rank has (anything but InputError); free the windows."""
         if error is not None and not isinstance(error, InputError | SystemExit):
             self._abort(error)
         for window in self._windows:
             window.Free()
 
     def _abort(self, error: BaseException) -> NoReturn:
+        """Say why, and end all ranks."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher may pass on what the terminal has sent already
         sys.stdout.flush()
         line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
@@ -270,12 +287,12 @@ class MPICommunicator(Communicator):
 
 
 def _carve(words: Words, layout: Layout) -> Arrays:
-    """The arrays of a layout in memory that is there."""
+    """Return the arrays of a layout in memory that is there."""
     parts = zip(_offsets(layout)[:-1], layout.items(), strict=True)
     return {name: np.ndarray(shape, dtype, words.data, start) for start, (name, (shape, dtype)) in parts}
 
 
 def _offsets(layout: Layout) -> list[int]:
-    """Where each array begins, on lines of 64 bytes, and how many bytes they take together."""
+    """Return where each array begins, on lines of 64 bytes, and how many bytes they take together."""
     sizes = (-(-math.prod(shape) * dtype.itemsize // 64) * 64 for shape, dtype in layout.values())
     return list(itertools.accumulate(sizes, initial=0))

@@ -15,18 +15,20 @@ import numpy as np
 Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-"""name -> (shape, dtype)."""
+"""The shape and the dtype of each array, by its name."""
 
 Opened: TypeAlias = tuple[Layout, Callable[[Arrays], None]]
 """What arrays there will be, and what fills them in place."""
 
 Share: TypeAlias = Callable[[Callable[[], Opened]], Arrays]
-"""share(open) gives the filled arrays, to be read only; every rank calls it. Raises InputError on all ranks if open or
-fill does on one."""
+"""A function share(open) that returns the filled arrays, to be read only; every rank calls it.
+
+It raises InputError on all ranks if open or fill does on one.
+"""
 
 
 def unshared(opening: Callable[[], Opened]) -> Arrays:
-    """The arrays in this process's own memory."""
+    """Return the arrays in this process's own memory."""
     layout, fill = opening()
     arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in layout.items()}
     fill(arrays)
@@ -34,9 +36,10 @@ def unshared(opening: Callable[[], Opened]) -> Arrays:
 
 
 def copied(arrays: Arrays) -> Opened:
-    """Arrays that are in memory already, opened."""
+    """Return arrays that are in memory already as if they had been opened."""
 
     def fill(out: Arrays) -> None:
+        """Copy every array."""
         for name, array in arrays.items():
             out[name][...] = array
 
@@ -51,7 +54,7 @@ MARGIN = 2**20
 
 
 def room() -> int | None:
-    """Bytes that are free there; None where there is no such folder.
+    """Return how many bytes are free in SHARED; None where there is no such folder.
 
     Beyond them a window is promised all the same, and whoever writes to it is killed: Bus error.
     """

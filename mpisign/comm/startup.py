@@ -1,4 +1,4 @@
-"""How this process finds the ranks it was started with, and leaves them."""
+"""Find the ranks that this process was started with, and leave them."""
 
 import os
 import sys
@@ -12,10 +12,11 @@ _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 def connect() -> Communicator:
-    """The ranks that this process was started with: MPI's where a launcher or `-m mpi4py` says so.
+    """Return the ranks that this process was started with: MPI's where a launcher or `-m mpi4py` says so.
 
-    Raises InputError where a launcher started several processes and the MPI library believes that each is alone:
-    all of them would compute the same and write the same file.
+    Raises:
+        InputError: a launcher started several processes and the MPI library believes that each is alone: all of them
+            would compute the same and write the same file.
     """
     started = _started()
     if started == 1 and "mpi4py" not in sys.modules:
@@ -47,12 +48,13 @@ def leave() -> None:
 
 
 def _started() -> int:
-    """How many processes the launcher says it started; 1 where there is none."""
+    """Return how many processes the launcher says it started; 1 where there is none."""
     sizes = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
     return max(int(size) if size.isdecimal() else 1 for size in sizes)
 
 
 def _world(started: int) -> Communicator:
+    """Return MPI's ranks; raise InputError if mpi4py cannot load MPI."""
     try:
         # At mpi4py's own thread level, MPI_THREAD_MULTIPLE: at a lower one MPICH's waiting ranks spin without yielding,
         # which makes an iteration a hundred times slower where ranks share cores.

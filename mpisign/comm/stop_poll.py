@@ -1,4 +1,4 @@
-"""What ranks do about a signal that any of them had, before the first iteration."""
+"""Ask all ranks before the first iteration whether any of them had a signal."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from mpisign.stop_signals import NOT_BEGUN, StopRequested, StopSignals
 
 
 class StopPoll:
-    """Whether any rank had a signal, before the first iteration: every rank calls `stop` at the same time."""
+    """The question whether any rank had a signal, before the first iteration; every rank asks at the same time."""
 
     def __init__(self, ranks: Communicator, signals: StopSignals):
         self._ranks, self._signals = ranks, signals
 
     def stop(self) -> None:
-        """Raise StopRequested on every rank where one of them was asked to stop."""
+        """Raise StopRequested on every rank if one of them was asked to stop."""
         own, numbers = np.array([self._signals.number], np.uint64), np.zeros((self._ranks.size, 1), np.uint64)
         collective = self._ranks.allgather_of(own, numbers)
         collective.run()

@@ -1,7 +1,7 @@
-"""A rank that is killed cannot say so, and the launcher ends the others before they can: a watchdog says it.
+"""Watch the ranks of a machine: a rank that is killed cannot say so, and the launcher ends the others before they can.
 
-The first rank of each machine starts one, in a session of its own, which no launcher ends with the ranks. It sleeps on
-Linux's pidfds, and reads where the ranks were from a page of memory that they share.
+The first rank of each machine starts a watchdog, in a session of its own, which no launcher ends with the ranks. It
+sleeps on Linux's pidfds, and reads where the ranks were from a page of memory that they share.
 """
 
 import mmap
@@ -25,7 +25,7 @@ _TEXT = 512
 
 
 class Watch:
-    """While it lasts, the ranks of this machine are watched; every rank has one, and who leaves it is not missed.
+    """A context in which the ranks of this machine are watched; every rank has one, and who leaves it is not missed.
 
     In one process, where the system has no pidfd (macOS, Linux before 5.3), or where ranks do not see each other's
     processes, nobody watches.
@@ -42,10 +42,11 @@ class Watch:
 
     @property
     def _size(self) -> int:
+        """Return the bytes of the page: a line for each rank, and the text."""
         return watchdog_process.LINE * len(self._processes) + _TEXT
 
     def _shared_page(self) -> mmap.mmap | None:
-        """Made by the first rank of the machine, and opened by the others as a file of its process.
+        """Return the page, made by the first rank of the machine, and opened by the others as a file of its process.
 
         None on all of them where one cannot: in a container of its own it knows the others by other numbers, and what
         has their numbers there must be neither written to nor ended.
@@ -63,6 +64,7 @@ class Watch:
             return None
 
     def _opened(self, descriptor: int, token: int) -> mmap.mmap:
+        """Map the first rank's page; raise InputError if it cannot be opened, or is another file by its token."""
         page = Path(f"/proc/{next(iter(self._processes.values()))}/fd/{descriptor}")
         try:
             if f"mpisign-{token} " not in f"{page.readlink()} ":
@@ -73,6 +75,7 @@ class Watch:
             raise InputError("", str(error)) from None
 
     def _close_descriptor(self) -> None:
+        """Close the page's descriptor on the rank that made it."""
         if self._ranks.node.root:
             os.close(self._descriptor)
 
@@ -83,7 +86,7 @@ class Watch:
         self._page[watchdog_process.LINE * len(self._processes) :] = text.ljust(_TEXT, b"\0")
 
     def at(self, k: int) -> None:
-        """This rank has come to k."""
+        """Note that this rank has come to k."""
         self._line[1] = k
 
     def dismiss(self) -> None:
@@ -111,13 +114,14 @@ class Watch:
     ) -> None:
         here = error is None or isinstance(error, InputError | StopRequested)
         self._line[0] = watchdog_process.LEFT if here else watchdog_process.FAILED
+        # After an error it stays, and ends ranks that their launcher lets wait.
         if here and self._watched and self._ranks.node.root:
             self._watchdog.kill()
             self._watchdog.wait()
 
 
 def _has_pidfd() -> bool:
-    """Whether the kernel has it, which Python may know and an older one, or a container's filter, refuse."""
+    """Return whether the kernel has pidfds: Python may know them where an older kernel or a container refuses."""
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError):

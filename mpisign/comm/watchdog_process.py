@@ -36,6 +36,7 @@ def main(page: mmap.mmap, ranks: list[tuple[int, int]]) -> None:
             i = descriptors.pop(descriptor)
             poll.unregister(descriptor)
             states = [_word(page, LINE * j) for j in range(len(ranks))]
+            # The page outlives the rank: its last state says whether it left or was killed.
             if states[i] == RUNNING:
                 if FAILED not in states:
                     _say(ranks[i], _word(page, LINE * i + 8), page[LINE * len(ranks) :])
@@ -44,10 +45,12 @@ def main(page: mmap.mmap, ranks: list[tuple[int, int]]) -> None:
 
 
 def _word(page: mmap.mmap, start: int) -> int:
+    """Return the unsigned number in the 8 bytes of the page from `start` on."""
     return int.from_bytes(page[start : start + 8], sys.byteorder)
 
 
 def _say(rank: tuple[int, int], k: int, what: bytes) -> None:
+    """Write to standard error which rank is gone, and where it was."""
     who = f"rank {rank[0]} (process {rank[1]} on {platform.node()})"
     where = what.rstrip(b"\0").decode(errors="ignore")  # a long one is cut, perhaps inside of a letter
     if where:
@@ -58,6 +61,7 @@ def _say(rank: tuple[int, int], k: int, what: bytes) -> None:
 
 
 def _end(poll: select.poll, descriptors: list[int]) -> None:
+    """Give the launcher its time to end the other ranks, then kill those that are left."""
     late = time.monotonic() + _LAUNCHER
     while descriptors and time.monotonic() < late:
         for descriptor, _ in poll.poll(10):

@@ -1,1 +1,1 @@
-"""Algorithm 3 as a run: planned, iterated, recorded, saved, resumed."""
+"""Plan, iterate, record, save and resume Algorithm 3."""

@@ -1,4 +1,4 @@
-"""When the ranks stop for a moment between two iterations: to save a state, or because a signal asks them to end.
+"""Where the ranks pause between two iterations: to save a state, or because a signal asks them to end.
 
 They agree on it a tenth of a second apart by the root's clock, so that all of them stop before the same k.
 """
@@ -15,13 +15,17 @@ from mpisign.comm.communicator import Communicator
 from mpisign.stop_signals import NO_SIGNALS, StopRequested, StopSignals
 
 _APART = 0.1
-"""Seconds between two agreements, about."""
+"""About how many seconds lie between two agreements."""
 
 
 class Checkpoints:
-    """One for a whole job, on every rank.
+    """The pauses of a whole job; every rank has one.
 
-    count: told k now and then. due: whether it is time to save a state; asked on the root.
+    Args:
+        ranks: the ranks that agree.
+        signals: the signals that ask for an end.
+        count: called with k after every stride.
+        due: whether it is time to save a state; asked on the root alone.
     """
 
     def __init__(
@@ -37,11 +41,13 @@ class Checkpoints:
         self._meet = ranks.allgather_of(self._own, self._all)
 
     def over(self, first: int, iterations: int, save: Callable[[int], None]) -> Iterator[int]:
-        """first, ..., iterations - 1; where the ranks agree to, save(k) is called before k. Raises StopRequested after
-        that.
+        """Yield first, ..., iterations - 1, and call `save(k)` before iteration k where the ranks agree to save.
 
         The stride to the next agreement at most doubles, so that the clock is looked at seldom, however short or long
         an iteration is.
+
+        Raises:
+            StopRequested: a rank was sent a signal; the state has been saved.
         """
         k, stride, looked = first, 1, time.monotonic()
         if iterations - first == 1 and (asked := self._agreed(stride, 0.0)[0]):  # there is no time between two of them
@@ -60,10 +66,16 @@ class Checkpoints:
                 looked = time.monotonic()
 
     def _agreed(self, stride: int, seconds: float) -> tuple[int, int, int]:
-        """A signal that a rank was sent, or 0; whether saving is due; the next stride. The same on every rank."""
+        """Return what all ranks agree on after `stride` iterations, which took so many `seconds`.
+
+        Returns:
+            A signal that a rank was sent, or 0; whether saving is due; the next stride. The same on every rank.
+        """
         faster = min(_APART / max(seconds, 1e-9), 2.0)
+        # Every rank proposes a stride, but only the root's row is read: clocks differ, and a stride has to be common.
         self._own[:] = self._signals.number, self._ranks.root and self._due(), max(1, int(stride * faster))
         self._meet.run()
+        # A signal may reach one rank alone; the largest number stops them all.
         return int(self._all[:, 0].max()), int(self._all[0, 1]), int(self._all[0, 2])
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A job that goes on when ranks are lost: with those that are left, from the last checkpoint."""
+"""Go on after ranks are lost: with those that are left, from the last checkpoint."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from mpisign.engine.worker_loss import without_lost
 
 
 def refuse_where_impossible(ranks: Communicator, exchange: str) -> None:
-    """Raises InputError, with the reason, where a rank that is lost cannot be survived."""
+    """Raise InputError, with the reason, where the loss of a rank cannot be survived."""
     reason = ranks.cannot_survive()
     if not reason and exchange not in ("server", "sharded"):
         reason = f"it goes with the exchanges server and sharded, which share no memory; the job has {exchange}"
@@ -21,10 +21,15 @@ def refuse_where_impossible(ranks: Communicator, exchange: str) -> None:
 
 
 def run(planned: Plan, ranks: Communicator, output: Path, repeats: range, mode: Mode) -> dict[str, list[int]]:
-    """`mpisign.engine.runner.run`, again and again until no rank is lost; every rank calls it.
+    """Call `mpisign.engine.runner.run` again and again until no rank is lost; every rank calls it.
 
-    The first of those that are left becomes the server, and writes the file. Raises SystemExit(1), once it has been
-    said, where a run has no worker left.
+    The first of those that are left becomes the server, and writes the file.
+
+    Returns:
+        The k at which repeats diverged, for each label; on the root.
+
+    Raises:
+        SystemExit: a run has no worker left; status 1, once the root has said it.
     """
     before = None if mode == "resume" else _identity(output)  # on every rank: the root may be the one that is lost
     while True:
@@ -39,6 +44,7 @@ def run(planned: Plan, ranks: Communicator, output: Path, repeats: range, mode: 
                 raise
             lost = [rank for rank in range(size) if rank not in were]
             planned = without_lost(planned, size, lost)
+            # Without a commit the file is still the one that the job found: what it holds is not this job's to resume.
             written = ranks.broadcast_bool(_identity(output) not in (None, before))
             mode = "resume" if written else "overwrite" if mode == "resume" else mode
             if ranks.root:
@@ -48,7 +54,10 @@ def run(planned: Plan, ranks: Communicator, output: Path, repeats: range, mode: 
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file has this name, None if none has: a commit puts another one in its place."""
+    """Return the inode and the time (ns) of the file at `path`, None if there is none.
+
+    A commit puts another file in its place, so that the pair changes.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -57,7 +66,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _say(lost: list[int], size: int, planned: Plan, resume: bool) -> None:
-    """Who is lost, and what becomes of the others."""
+    """Print which ranks are lost, and what becomes of the others."""
     ranks, are = ("rank", "is") if len(lost) == 1 else ("ranks", "are")
     ended = [run.settings.label for run in planned.runs if not run.left]
     if ended:

@@ -1,4 +1,4 @@
-"""The experiment that a trajectory file carries."""
+"""Read the experiment that a trajectory file carries."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,12 @@ from mpisign.storage.trajectory import Trajectory
 
 
 def carried(trajectory: Trajectory) -> Experiment:
-    """It; raises InputError, naming the file, where it is none, or its runs are not those of the file, in their
-    order."""
+    """Return the experiment stored in the file.
+
+    Raises:
+        InputError: the file holds no valid experiment, or its runs are not those of the file in their order; the
+            message names the file.
+    """
     try:
         found = parse(trajectory.experiment, trajectory.overrides, trajectory.name)
     except InputError as error:
@@ -48,6 +52,7 @@ def resolved(experiment: Experiment) -> Experiment:
 
 
 def _filled(registry: Registry[Any], table: Table, kind: str = "kind") -> Table:
+    """Return the table with its kind's defaults, or as it is where the kind is unknown."""
     try:
         return registry.filled(table, kind)
     except (InputError, KeyError):
@@ -55,9 +60,10 @@ def _filled(registry: Registry[Any], table: Table, kind: str = "kind") -> Table:
 
 
 def inside(trajectory: Trajectory, error: InputError) -> InputError:
-    """A complaint about the experiment of a file, which names the file."""
+    """Return the complaint about the experiment of a file, with the file's name."""
     return InputError(str(trajectory.path), f"the experiment that it carries: {error}")
 
 
 def _listed(labels: list[str]) -> str:
+    """Return the labels in quotes, joined by "and"."""
     return " and ".join(map(repr, labels))

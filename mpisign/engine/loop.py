@@ -1,4 +1,4 @@
-"""Algorithm 3. One loop for every method, every problem, one process or many ranks."""
+"""Iterate Algorithm 3: one loop for every method, every problem, one process or many ranks."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,18 @@ from mpisign.rng import RandomStreams, Stream
 
 
 class Repeat(NamedTuple):
-    """All that one repeat of one run needs, planned before its first iteration."""
+    """All that one repeat of one run needs, planned before its first iteration.
+
+    Attributes:
+        method: what workers send and how the reply changes x.
+        source: writes a worker's stochastic gradient.
+        step: alpha_k, by k.
+        iterations: K.
+        server: the parameter server, with the messages of the workers that this rank hosts.
+        streams: the random numbers of the repeat.
+        recorder: keeps the records, and saves states.
+        checkpoints: where the ranks pause.
+    """
 
     method: Method
     source: Source
@@ -29,10 +40,17 @@ class Repeat(NamedTuple):
 
 
 def iterate(repeat: Repeat, state: State) -> int | None:
-    """x_k -> x_K in place, the same on every rank; `state` is that before iteration k.
+    """Take x_k to x_K in place, the same on every rank.
 
-    Returns None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends. Raises
-    StopRequested.
+    Args:
+        repeat: what is run.
+        state: the state before its iteration k.
+
+    Returns:
+        None, or the k at which x_k or a gradient there was no longer finite, where the repeat ends.
+
+    Raises:
+        StopRequested: a signal asked for a stop, and the state was saved.
     """
     method, source, step, iterations, server, streams, recorder, checkpoints = repeat
     first, _, x, memories, shared = state
@@ -47,10 +65,12 @@ def iterate(repeat: Repeat, state: State) -> int | None:
             source(point, worker, streams.generator(Stream.ORACLE, worker, k), gradient)
             method.encode(gradient, alpha, memory[worker], server.message(worker))
         reply = server.aggregate()
+        # All ranks have the same reply, so all of them leave the loop here without a collective.
         if not math.isfinite(reply.number):
             return recorder.stop(k, x)
         if k == recorder.due:
             recorder.record(k, x, alpha, reply)
         method.step(x, alpha, reply, shared)
+    # No iteration K follows; the last record needs the bits that were counted up to here.
     server.start_iteration(iterations)
     return recorder.stop(iterations, x)

@@ -1,4 +1,4 @@
-"""Slices of one experiment, each with some of its repeats, become one file: copied, or as a view of the slices."""
+"""Merge slices of one experiment, each with some of its repeats, into one file: copied, or as a view of the slices."""
 
 import json
 import os
@@ -20,15 +20,24 @@ _OWN = ("exchange",)
 """Attributes of a run in which slices may differ."""
 
 _DEFAULTED = ("problem.", "start.", "oracle.", "step.")
-"""What keys of these tables a job left out was not written by an older version; the experiments are the same."""
+"""Tables whose defaults an older version did not write.
+
+Where a key of theirs is missing in one file, the experiments are the same nevertheless.
+"""
 
 
 def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
     """Write the file at `output` with every repeat of the experiment whose slices are `inputs`.
 
-    virtual: its datasets are views of those of the inputs, which have to stay where they are, seen from the output.
-    Raises InputError where the inputs are not slices of one experiment, and where repeats are missing, unfinished, or
-    there twice; it names them.
+    Args:
+        output: the file to write.
+        inputs: the slices.
+        virtual: whether the datasets are views of those of the inputs, which have to stay where they are, seen from
+            the output.
+
+    Raises:
+        InputError: the inputs are not slices of one experiment, or repeats are missing, unfinished or there twice;
+            the message names them.
     """
     for path in inputs if virtual else ():
         _refuse_a_name(path, output)
@@ -45,13 +54,14 @@ def merge(output: Path, inputs: list[Path], virtual: bool = False) -> None:
 
 
 def _refuse_a_name(path: Path, output: Path) -> None:
-    """A view keeps the names of its files, as HDF5 does: in UTF-8."""
+    """Raise InputError if the slice's name, seen from the output, is not UTF-8: so a view keeps it, as HDF5 does."""
     name = os.path.relpath(path, output.parent)
     if name != in_utf8(name):
         raise InputError(str(path), "expected a name in UTF-8, which a view keeps; rename it, or leave out --virtual")
 
 
 def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
+    """Raise InputError if the slices' experiments, their data or their runs' attributes differ."""
     if apart := difference(resolved(carried(one)), resolved(carried(other))):
         raise InputError(str(other.path), f"another experiment than {one.path}: there {apart} as here")
     if one.provenance.get("data_sha256") != other.provenance.get("data_sha256"):
@@ -61,6 +71,7 @@ def _refuse_another_experiment(one: Trajectory, other: Trajectory) -> None:
 
 
 def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord, same: RunRecord) -> None:
+    """Raise InputError if an attribute of a run differs between two slices, but for those in which it may."""
     for name in run.attributes | same.attributes:
         here, there = (attributes.get(name, "missing") for attributes in (run.attributes, same.attributes))
         # A list, such as eigenvalues, is an array: it is not compared with a word.
@@ -70,6 +81,7 @@ def _refuse_other_attributes(one: Trajectory, other: Trajectory, run: RunRecord,
 
 
 def _refuse_gaps(slices: list[Trajectory]) -> None:
+    """Raise InputError if a repeat of the experiment is in two slices, or in none."""
     wanted = set(range(carried(slices[0]).repeats))
     for label in (run.label for run in slices[0]):
         found = _in_order(label, slices)
@@ -81,7 +93,11 @@ def _refuse_gaps(slices: list[Trajectory]) -> None:
 
 
 def _in_order(label: str, slices: list[Trajectory]) -> list[tuple[int, Trajectory]]:
-    """The numbers of a run's repeats, and where each is. Raises InputError where one is unfinished."""
+    """Return the numbers of a run's repeats, increasing, and the slice in which each is.
+
+    Raises:
+        InputError: a repeat is unfinished.
+    """
     found = []
     for source in slices:
         for repeat in next(run for run in source if run.label == label).repeats:
@@ -93,13 +109,14 @@ def _in_order(label: str, slices: list[Trajectory]) -> list[tuple[int, Trajector
 
 
 def _listed(numbers: set[int]) -> str:
-    """Such as 3, 5 to 7."""
+    """Return sorted numbers as text, such as "3, 5 to 7"."""
     groups = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
     blocks = [[number for _, number in block] for _, block in groups]
     return ", ".join(f"{block[0]} to {block[-1]}" if len(block) > 1 else str(block[0]) for block in blocks)
 
 
 def _header(slices: list[Trajectory]) -> dict[str, Any]:
+    """Return the merged file's attributes: the first slice's, and the provenance of all."""
     first, resumed = slices[0], [origin for source in slices for origin in source.resumed]
     header = {
         "name": first.name,

@@ -1,4 +1,4 @@
-"""An experiment's kinds, made and checked, so that little can be refused once it runs."""
+"""Make and check an experiment's kinds, so that little can be refused once it runs."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,13 +18,20 @@ from mpisign.rng import RandomStreams
 from mpisign.theory.noise import Noise
 
 _MOST_RECORDS = 10**7
-"""Of a repeat: beyond that, a file that nobody can read."""
+"""Records of a repeat at most: with more of them, nobody can read the file."""
 
 
 class PlannedRun(NamedTuple):
     """A run whose kinds are made.
 
-    workers: M. left: the numbers of those that have not been lost (`mpisign.engine.worker_loss`).
+    Attributes:
+        settings: the run as the job gives it.
+        method: the method.
+        oracle: the oracle.
+        source: writes a worker's stochastic gradient.
+        step: alpha_k, by k.
+        workers: M.
+        left: the numbers of the workers that have not been lost (`mpisign.engine.worker_loss`).
     """
 
     settings: Run
@@ -46,9 +53,15 @@ class Plan(NamedTuple):
 
 
 def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = None) -> Plan:
-    """Make the problem, the start and every run; raises InputError, naming the key. Every rank calls it.
+    """Make the problem, the start and every run; every rank calls it.
 
-    made: the problem, where a script has made it and no job file can describe it.
+    Args:
+        experiment: what is planned.
+        ranks: the ranks that will run it.
+        made: the problem, where a script has made it and no job file can describe it.
+
+    Raises:
+        InputError: the experiment cannot be run as it is; the message names the key.
     """
     _check_records(experiment)
     _check_exchange(experiment.exchange)
@@ -63,13 +76,14 @@ def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = Non
 
 
 def remarks(planned: Plan) -> Iterator[str]:
-    """Return what to say of a plan before it runs, a line each."""
+    """Yield what to say of a plan before it runs, a line each."""
     if not planned.problem.says_minimum:
         what = "defines neither minimum_value nor minimum"
         yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
 
 
 def _check_records(experiment: Experiment) -> None:
+    """Raise InputError if `log.every` asks for more records than `_MOST_RECORDS`."""
     every = experiment.log.every
     longest = max(run.iterations for run in experiment.runs)
     if every is not None and longest // every > _MOST_RECORDS:
@@ -79,6 +93,7 @@ def _check_records(experiment: Experiment) -> None:
 
 
 def _check_exchange(name: str) -> None:
+    """Raise InputError if there is no exchange of this name, and it is not "auto"."""
     if name != "auto":
         try:
             EXCHANGES[name]
@@ -87,7 +102,10 @@ def _check_exchange(name: str) -> None:
 
 
 def _check_dimension(problem: Problem) -> None:
-    """A small file can name a large index: x, a gradient, a message and a record are needed at the least."""
+    """Raise InputError if four vectors of the problem's dimension do not fit in this machine's memory.
+
+    A small file can name a large index; x, a gradient, a message and a record are needed at the least.
+    """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if 4 * 8 * problem.dimension > memory:
         what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
@@ -95,6 +113,7 @@ def _check_dimension(problem: Problem) -> None:
 
 
 def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
+    """Make the kinds of one run; `path` is its key in the job, such as "runs.0"."""
     workers = run.workers or default_workers
     method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
     step = STEPS.make(run.step, f"{path}.step")
@@ -107,7 +126,7 @@ def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> Pl
 
 
 class _naming:
-    """Complaints raised inside name their key below `path`."""
+    """A context that puts `path` before the key of an InputError raised inside it."""
 
     def __init__(self, path: str):
         self._path = path
@@ -121,12 +140,12 @@ class _naming:
 
 
 def run_attributes(planned: Plan, run: PlannedRun, known: CertifiedOptimum) -> dict[str, Any]:
-    """The attributes of a run's group, but for its exchange."""
+    """Return the attributes of a run's group, but for its exchange."""
     return run_settings(planned, run) | dict(_noise(run.oracle.assumption4(planned.problem))) | dict(_known(known))
 
 
 def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
-    """Every setting of a run, flat, with dots: what the job says, and the defaults of what it leaves out."""
+    """Return every setting of a run, flat, with dots: what the job says, and the defaults of what it leaves out."""
     experiment, asked = planned.experiment, run.settings
     tables = {
         "problem": {**planned.problem.defaults, **PROBLEMS.filled(experiment.problem)},
@@ -141,7 +160,7 @@ def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
 
 
 def _noise(noise: Noise) -> Iterator[tuple[str, Any]]:
-    """What is known of Assumption 4."""
+    """Yield what is known of Assumption 4, as names and values of attributes."""
     yield "noise_independent", noise.independent
     for name in ("sigma2", "p_min", "p_min_literal"):
         constant = getattr(noise, name)
@@ -151,7 +170,7 @@ def _noise(noise: Noise) -> Iterator[tuple[str, Any]]:
 
 
 def _known(known: CertifiedOptimum) -> Iterator[tuple[str, Any]]:
-    """f* with its error; L and mu, each with how it is known."""
+    """Yield f* with its error, and L and mu, each with how it is known."""
     yield "f_star", known.minimum.value
     yield "f_star_error", known.minimum.error
     for name, constant in known.constants.items():
@@ -160,6 +179,7 @@ def _known(known: CertifiedOptimum) -> Iterator[tuple[str, Any]]:
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of nested tables, joined by dots, with their values."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""What is recorded of a repeat: kept at the recorded k, evaluated and written in blocks.
+"""Record a repeat: keep iterates at the recorded k, evaluate them in blocks and write these.
 
 The evaluation of f and its gradient at a block of iterates is shared by the ranks, part by part of the problem; the
 root adds the parts in their order. The clock does not run meanwhile, nor while a state is saved.
@@ -36,7 +36,7 @@ class Sink(Protocol):
 
 
 def schedule(log: Log, iterations: int) -> Indices:
-    """The recorded k, increasing, with 0 and K = `iterations` among them."""
+    """Return the recorded k, int64, increasing, with 0 and K = `iterations` among them."""
     if log.every is not None:
         points = np.arange(0, iterations + 1, log.every)
     else:
@@ -84,8 +84,18 @@ class NullRecorder:
 class Recorder:
     """The records of one repeat.
 
-    due: the next k to record. sink: None except on the root. A record has its place in a block by its number, however
-    often the block is evaluated before it is full: see `Evaluation`.
+    A record has its place in a block by its number, however often the block is evaluated before it is full: see
+    `Evaluation`.
+
+    Args:
+        evaluation: f and its gradient at a block.
+        server: the server whose bits are counted.
+        ks: the recorded k.
+        sink: where blocks go; None except on the root.
+        iterates: whether the iterates themselves are written, too.
+
+    Attributes:
+        due: the next k to record; -1 after the last.
     """
 
     def __init__(self, evaluation: "Evaluation", server: Server, ks: Indices, sink: Sink | None, iterates: bool):
@@ -99,7 +109,7 @@ class Recorder:
         self.due = int(ks[0])
 
     def resume(self, counters: Counters) -> None:
-        """So many records were written, and the clock showed so many seconds, before."""
+        """Take the number of written records, and the seconds on the clock, from the counters of a saved state."""
         self._written, self._seconds = counters.records, counters.seconds
         self.due = self._next_due()
 
@@ -108,14 +118,22 @@ class Recorder:
         self._clock = time.perf_counter()
 
     def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
-        """Keep x_k and what was known at k; evaluate and write when the block is full."""
+        """Keep x_k and what was known at k; evaluate and write when the block is full.
+
+        Args:
+            k: the iteration.
+            x: x_k, shape (d,).
+            alpha: the step size alpha_k.
+            reply: what the server answered at k.
+        """
+        # Signs are unpacked now: the server writes its next reply into the same memory.
         reply.signs(self._signs[self._place])
         self._keep(x, k=k, scale=reply.number, step=alpha, ties=reply.ties)
         if self._place == 0:
             self._flush()
 
     def stop(self, k: int, x: Floats) -> int | None:
-        """Record the last iterate; returns k if it is not finite or lies before K: the repeat diverged."""
+        """Record the last iterate; return k if it is not finite or lies before K: the repeat diverged; else None."""
         self._signs[self._place] = 0
         self._keep(x, k=k, scale=np.nan, step=np.nan, ties=-1)
         self._flush()
@@ -139,20 +157,23 @@ class Recorder:
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
+        """Stop the clock inside the context."""
         self._seconds += time.perf_counter() - self._clock
         yield
         self._clock = time.perf_counter()
 
     @property
     def _place(self) -> int:
-        """Where the next record is kept in its block."""
+        """Return where the next record is kept in its block."""
         return (self._written + len(self._rows)) % len(self._signs)
 
     def _next_due(self) -> int:
+        """Return the k of the next record, -1 if there is none."""
         recorded = self._written + len(self._rows)
         return int(self._ks[recorded]) if recorded < len(self._ks) else -1
 
     def _keep(self, x: Floats, **known: float) -> None:
+        """Keep the point and what is known of it in the block, and move on to the next recorded k."""
         self._evaluation.points[self._place] = x
         elapsed = time.perf_counter() - self._clock
         bits = {"bits_up": self._server.bits_up_at_k, "bits_down": self._server.bits_down_at_k}
@@ -160,6 +181,7 @@ class Recorder:
         self.due = self._next_due()
 
     def _write(self) -> None:
+        """Evaluate the block on all ranks, and write its new records on the root."""
         if not self._rows:
             return
         results = self._evaluation.run()
@@ -169,6 +191,7 @@ class Recorder:
         self._rows.clear()
 
     def _block(self, results: Floats) -> dict[str, np.ndarray]:
+        """Return the new records by column; results: f and its gradient at the block's points, shape (r, 1 + d)."""
         first = self._written % len(self._signs)
         kept = slice(first, first + len(self._rows))
         gradients = results[kept, 1:]
@@ -181,7 +204,7 @@ class Recorder:
         return block
 
     def _agreement(self, gradients: Floats, replies: Signs) -> Iterator[float]:
-        """The share of the coordinates with a nonzero gradient where the reply has its sign; NaN if none has."""
+        """Yield the share of the coordinates with a nonzero gradient where the reply has its sign; NaN if none has."""
         for gradient, signs, row in zip(gradients, replies, self._rows, strict=True):
             known = (gradient != 0) & np.isfinite(row["scale"])
             yield float((np.sign(gradient) == signs)[known].mean()) if known.any() else np.nan
@@ -190,9 +213,16 @@ class Recorder:
 class Evaluation:
     """f and its gradient at a block of points.
 
-    records: how many there will be. points: float64, shape (r, d), the same on every rank. Always all r are evaluated,
-    stale ones too, so that the matrix products have the same shapes, and a point in the same place has a result of the
-    same bits, however full the block is.
+    Always all r points are evaluated, stale ones too, so that the matrix products have the same shapes, and a point in
+    the same place has a result of the same bits, however full the block is.
+
+    Args:
+        problem: the problem whose f it is.
+        ranks: the ranks that share the work.
+        records: how many records there will be.
+
+    Attributes:
+        points: float64, shape (r, d), the same on every rank.
     """
 
     def __init__(self, problem: Problem, ranks: Communicator, records: int):
@@ -203,8 +233,9 @@ class Evaluation:
         self._results = Segments(problem.segments, ranks, count * (1 + problem.dimension))
 
     def run(self) -> Floats:
-        """(f, gradient) at every point, shape (r, 1 + d), on the root; elsewhere of no meaning."""
+        """Return (f, gradient) at every point, float64, shape (r, 1 + d), on the root; elsewhere it has no meaning."""
         return self._results.sum(self._part).reshape(len(self.points), -1)
 
     def _part(self, segment: int, out: Floats) -> None:
+        """Write one segment's share of f and its gradient at all points to `out`."""
         self._problem.part(self.points, segment, out.reshape(len(self.points), -1))

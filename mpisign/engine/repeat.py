@@ -1,4 +1,4 @@
-"""One repeat of one run, from its start or from the state in which it was saved, to its end."""
+"""Run one repeat of one run, from its start or from the state in which it was saved, to its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,13 @@ from mpisign.storage.writer import TrajectoryWriter
 
 
 class Site(NamedTuple):
-    """Where repeats are run; writer: None except on the root."""
+    """Where repeats are run.
+
+    Attributes:
+        ranks: the ranks.
+        checkpoints: where the ranks pause.
+        writer: the trajectory file's writer; None except on the root.
+    """
 
     ranks: Communicator
     checkpoints: Checkpoints
@@ -24,9 +30,10 @@ class Site(NamedTuple):
 
 
 def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: ExchangeFactory, site: Site) -> None:
-    """Run the repeat numbered `number`; every rank calls it, and the root alone writes.
+    """Run the repeat with this number; every rank calls it, and the root alone writes.
 
-    Raises StopRequested.
+    Raises:
+        StopRequested: a signal asked for a stop, and the state was saved.
     """
     problem, log, label = planned.problem, planned.experiment.log, run.settings.label
     kept = site.writer.kept(label, number) if site.writer else None
@@ -37,6 +44,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
         sink.shrunk(kept.k if kept else 0, len(run.left))
     planned_server = plan_server(run.method, len(run.left), problem.dimension, exchange_factory, streams)
     with planned_server as server, _saying_where(label, number, server):
+        # The start has its own streams, numbered by all workers: it is the same however many of them are left.
         x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
         start = state.at_start(run.method, x, server, run.left)
         begin, counters = state.restore(kept, start, server, site.ranks)
@@ -53,7 +61,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
 
 @contextmanager
 def _saying_where(label: str, number: int, server: Server) -> Iterator[None]:
-    """What goes wrong inside says where it did."""
+    """Add to what is raised inside a note on where it happened."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

@@ -1,4 +1,4 @@
-"""A trajectory file, run again from what it says of itself, and compared hash by hash."""
+"""Run a trajectory file again from what it says of itself, and compare hash by hash."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -15,16 +15,22 @@ from mpisign.engine.embedded_experiment import carried, inside
 from mpisign.storage.trajectory import COLUMNS, RepeatRecord, Trajectory
 
 _CHANGES_NO_BIT = {"date", "command", "folder", "hosts", "ranks", "git", "mpi", "mpi_threads", "modules", "job", "file"}
-"""Of the provenance; another of the rest may be why a result differs."""
+"""Keys of the provenance that change no bit of a result; a change of another one may be why a result differs."""
 
 
 _RECORDS_BY = ("processor", "blas", "unlike_ranks")
-"""Of the provenance, what the last digits of recorded values depend on."""
+"""Keys of the provenance on which the last digits of recorded values depend."""
 
 
 class Comparison(NamedTuple):
-    """Of how many repeats that had ended the last x is the same, of how many of these recorded values are others, and
-    what there is to say of both."""
+    """What has become of the repeats that had ended.
+
+    Attributes:
+        same: of how many of them the last x is the same.
+        of: how many they are.
+        other_values: of how many with the same last x the recorded values differ.
+        remarks: what there is to say of both.
+    """
 
     same: int
     of: int
@@ -35,7 +41,8 @@ class Comparison(NamedTuple):
 def rerun(file: Path, output: Path, ranks: Communicator) -> Comparison:
     """Run the experiment of `file` again, to `output`, and compare; every rank calls it, and the root's result counts.
 
-    Raises InputError where `file` is no trajectory file, or its data are gone or others.
+    Raises:
+        InputError: `file` is no trajectory file, or its data are gone or others.
     """
     was = ranks.raise_collectively(lambda: _ended(file))
     experiment = ranks.raise_collectively(lambda: carried(was))
@@ -47,6 +54,7 @@ def rerun(file: Path, output: Path, ranks: Communicator) -> Comparison:
 
 
 def _ended(file: Path) -> Trajectory:
+    """Return the trajectory of the file; raise InputError if no repeat of it has ended."""
     was = Trajectory(file)
     if all(repeat.status == "running" for run in was for repeat in run.repeats):
         raise InputError(str(file), "no repeat of it has ended: there is nothing to compare")
@@ -54,7 +62,11 @@ def _ended(file: Path) -> Trajectory:
 
 
 def _planned(was: Trajectory, experiment: Experiment, ranks: Communicator) -> planning.Plan:
-    """Raises InputError, with the folder that a relative path was seen from."""
+    """Return the plan of the experiment.
+
+    Raises:
+        InputError: it cannot be run; the message names the folder that a relative path was seen from.
+    """
     try:
         return planning.plan(experiment, ranks)
     except InputError as error:
@@ -63,7 +75,7 @@ def _planned(was: Trajectory, experiment: Experiment, ranks: Communicator) -> pl
 
 
 def compare(was: Trajectory, now: Trajectory) -> Comparison:
-    """Every repeat that had ended, by the sha256 of its last x."""
+    """Compare every repeat that had ended by the sha256 of its last x."""
     pairs = [
         (run.label, repeat, {other.number: other for other in again.repeats}[repeat.number])
         for run, again in zip(was, now, strict=True)
@@ -83,12 +95,13 @@ def compare(was: Trajectory, now: Trajectory) -> Comparison:
 
 
 def _other_values(repeat: RepeatRecord, again: RepeatRecord) -> str:
-    """Which recorded column differs first, where, and by how much; "" where none does. Seconds are no result."""
+    """Return which recorded column differs first, where, and by how much; "" where none does. Seconds are no result."""
     found = []
     for name in (name for name in COLUMNS if name != "seconds"):
         one, other = repeat.columns[name], again.columns[name]
         if one.shape != other.shape:
             return f"but {name} has {len(one)} records, and now {len(other)}"
+        # NaN differs from itself: both being NaN counts as equal.
         apart = np.flatnonzero(~((one == other) | ((one != one) & (other != other))))
         if len(apart):
             first = apart[0]
@@ -101,6 +114,7 @@ def _other_values(repeat: RepeatRecord, again: RepeatRecord) -> str:
 
 
 def _explanation(was: Trajectory, now: Trajectory) -> str:
+    """Return whether the processors and BLAS kernels can explain that recorded values differ."""
     origins = (was.provenance, *was.resumed, *was.merged)
     same = all(origin.get(name) == now.provenance.get(name) for origin in origins for name in _RECORDS_BY)
     if same:
@@ -109,6 +123,7 @@ def _explanation(was: Trajectory, now: Trajectory) -> str:
 
 
 def _where(repeat: RepeatRecord, again: RepeatRecord) -> str:
+    """Return from which k on a repeat differs from what it was."""
     if repeat.workers_from:
         return f"differs; workers were lost at k = {', '.join(str(k) for k, _ in repeat.workers_from)}"
     value, other = repeat.columns["value"], again.columns["value"]
@@ -120,7 +135,7 @@ def _where(repeat: RepeatRecord, again: RepeatRecord) -> str:
 
 
 def _versions(was: Trajectory, now: Trajectory) -> Iterator[str]:
-    """What else is other than it was, in any of the jobs that it comes from; each once."""
+    """Yield what else is other than it was, in any of the jobs that the file comes from; each once."""
     origins = (was.provenance, *was.resumed, *was.merged)
     for name, value in dict.fromkeys(chain.from_iterable(origin.items() for origin in origins)):
         if name not in _CHANGES_NO_BIT and now.provenance.get(name) != value:

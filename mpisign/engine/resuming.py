@@ -1,4 +1,4 @@
-"""Going on with a trajectory file: is it one of the same experiment, and how many workers, which repeats had it?"""
+"""Resume a trajectory file: check that it is of the same experiment, and read its numbers of workers and repeats."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,13 @@ from mpisign.storage.trajectory import Trajectory
 
 
 class Earlier(NamedTuple):
-    """What an earlier job settled: the workers of each run, and the repeats that were asked for; and its data."""
+    """What an earlier job settled.
+
+    Attributes:
+        workers: M of each run.
+        repeats: the numbers of the repeats that were asked for.
+        data_sha256: the hash of its data; "" if the file has none.
+    """
 
     workers: list[int]
     repeats: range
@@ -24,10 +30,19 @@ class Earlier(NamedTuple):
 def take_up(
     output: Path, experiment: Experiment, asked: range | None, ranks: Communicator
 ) -> tuple[Experiment, range, Earlier | None]:
-    """`experiment` with the workers of the file at `output`, and its repeats, on every rank; each calls it.
+    """Return `experiment` with the workers of the file at `output`, and the file's repeats; every rank calls it.
 
-    On the root also what the file says. Raises InputError where that has other settings, or not the repeats `asked`
-    for.
+    Args:
+        output: the file.
+        experiment: the experiment of the job now.
+        asked: the repeats that are asked for; None for those of the file.
+        ranks: the ranks.
+
+    Returns:
+        The experiment and the repeats, the same on every rank; on the root also what the file says, elsewhere None.
+
+    Raises:
+        InputError: the file has other settings, or not the repeats asked for.
     """
     found = ranks.raise_collectively(lambda: _earlier(output, experiment, asked) if ranks.root else None)
     row = np.zeros(2 + len(experiment.runs), dtype=np.uint64)
@@ -41,9 +56,16 @@ def take_up(
 def planned(
     output: Path, experiment: Experiment, asked: range | None, ranks: Communicator
 ) -> tuple[planning.Plan, range]:
-    """Return the plan with which the file at `output` is gone on with, and its repeats; every rank calls it.
+    """Return the plan with which the file at `output` is resumed, and its repeats; every rank calls it.
 
-    Raises InputError where the file has other settings, other data, or not the repeats `asked` for (None: any).
+    Args:
+        output: the file.
+        experiment: the experiment of the job now.
+        asked: the repeats that are asked for; None for those of the file.
+        ranks: the ranks.
+
+    Raises:
+        InputError: the file has other settings, other data, or not the repeats asked for.
     """
     experiment, repeats, earlier = take_up(output, experiment, asked, ranks)
     plan = ranks.raise_collectively(lambda: planning.plan(experiment, ranks))
@@ -52,6 +74,11 @@ def planned(
 
 
 def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earlier:
+    """Return what the job that wrote the file settled.
+
+    Raises:
+        InputError: the file has other settings, or not the repeats asked for.
+    """
     trajectory = Trajectory(output)
     if apart := difference(resolved(carried(trajectory)), resolved(experiment)):
         what = f"cannot go on with this file: in it {apart} as in the job now"
@@ -64,6 +91,6 @@ def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earli
 
 
 def refuse_other_data(output: Path, earlier: Earlier | None, plan: planning.Plan) -> None:
-    """Raises InputError where the file at `output` was made from other data. earlier: None except on the root."""
+    """Raise InputError if the file at `output` was made from other data; `earlier` is None except on the root."""
     if earlier is not None and earlier.data_sha256 != plan.problem.data_sha256():
         raise InputError(str(output), "cannot go on with this file: it was made from other data than the job names now")

@@ -1,4 +1,4 @@
-"""An experiment, run: each run's repeats go through the loop, from where they are."""
+"""Run an experiment: each run's repeats go through the loop, from where they are."""
 
 import json
 import sys
@@ -90,6 +90,7 @@ def run(
             label = run.settings.label
             progress.at(f"{label}, repeat {number}", before)
             watch.enter(f"in {label!r}, repeat {number}")
+            # The root alone knows the file; all ranks have to skip the same repeats.
             if not ranks.broadcast_bool(writer is not None and writer.finished(label, number)):
                 run_repeat(planned, run, number, exchange_factory(exchange, ranks), site)
             before += run.settings.iterations
@@ -102,36 +103,37 @@ def _lock(output: Path | BytesIO, mode: Mode) -> AbstractContextManager[object]:
 
 
 def _writer(output: Path | BytesIO, header: dict[str, Any], mode: Mode) -> TrajectoryWriter:
+    """Return the writer of the file, or of the buffer."""
     if isinstance(output, BytesIO):
         return MemoryWriter(output, header)
     return TrajectoryWriter(output, header, mode == "resume")
 
 
 def _warn(said: Iterable[str], ranks: Communicator) -> None:
-    """Say once, on the root, what is unusual of the ranks' arithmetic or of the plan."""
+    """Print once, on the root, what is unusual of the ranks' arithmetic or of the plan."""
     for warning in said if ranks.root else ():
         print(f"mpisign: {warning}", file=sys.stderr, flush=True)
 
 
 def _diverged(planned: Plan, repeats: range, writer: TrajectoryWriter) -> dict[str, list[int]]:
-    """At which k repeats diverged, for each label."""
+    """Return at which k repeats diverged, for each label."""
     return {run.settings.label: writer.diverged(run.settings.label, repeats) for run in planned.runs}
 
 
 def _total(planned: Plan, repeats: range) -> int:
-    """Iterations of all runs together."""
+    """Return how many iterations all runs have together."""
     return sum(run.settings.iterations for run in planned.runs) * len(repeats)
 
 
 def _describe(planned: Plan, known: CertifiedOptimum, exchanges: list[str], writer: TrajectoryWriter) -> None:
-    """Every run's settings and constants are in the file before its first repeat."""
+    """Write and commit every run's settings and constants, before the first repeat."""
     for run, exchange in zip(planned.runs, exchanges, strict=True):
         writer.run(run.settings.label, run_attributes(planned, run, known) | {"exchange": exchange})
     writer.commit()
 
 
 def _header(planned: Plan, ranks: Communicator, where: Sites, repeats: range) -> dict[str, Any]:
-    """The attributes of the file; it hashes all data, which the root alone does."""
+    """Return the attributes of the file; it hashes all data, which the root alone does."""
     experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
     return {
         "name": one_line(experiment.name),
@@ -143,7 +145,7 @@ def _header(planned: Plan, ranks: Communicator, where: Sites, repeats: range) ->
 
 
 def _choice(planned: Plan, run: PlannedRun, ranks: Communicator) -> Choice:
-    """The run's exchange; where it was chosen, the root says why."""
+    """Return the run's exchange; where it was chosen, the root says why."""
     asked = planned.experiment.exchange
     workers, d = len(run.left), planned.problem.dimension
     choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0)))

@@ -1,4 +1,4 @@
-"""A repeat between two iterations: all that the next one needs, gathered to be kept, and handed out again.
+"""The state of a repeat between two iterations: all that the next one needs, gathered for a file, and restored from it.
 
 Randomness is a function of (seed, repeat, worker, k) (`mpisign.rng`): x, what the method remembers and the
 counters are everything. What is kept does not depend on how many ranks there are.
@@ -17,10 +17,14 @@ from mpisign.storage.checkpoint import Checkpoint, Counters
 
 
 class State(NamedTuple):
-    """Before iteration k, on one rank; the arrays are the loop's own, and change with it.
+    """The state before iteration k, on one rank; the arrays are the loop's own, and change with it.
 
-    workers: the numbers of all. x: shape (d,), and shared: the same on every rank. memory: a row for each worker that
-    is hosted here.
+    Attributes:
+        k: the iteration that comes next.
+        workers: the numbers of all workers.
+        x: float64, shape (d,), the same on every rank.
+        memory: what the method remembers of each worker that is hosted here, a row each.
+        shared: what it remembers besides, the same on every rank.
     """
 
     k: int
@@ -31,13 +35,13 @@ class State(NamedTuple):
 
 
 def at_start(method: Method, x: Floats, server: Server, workers: Sequence[int]) -> State:
-    """Before iteration 0, at x; workers: their numbers, as many as the server has."""
+    """Return the state before iteration 0, at x; workers: their numbers, as many as the server has."""
     one = method.memory(len(x))
     return State(0, workers, x, np.repeat(one[np.newaxis], len(server.hosted), axis=0), method.shared(len(x)))
 
 
 def place_iterate(method: Method, x: Floats, server: Server) -> Floats:
-    """x, where it is stepped: in common on a node where the exchange wants that and the method allows it.
+    """Return x where it is stepped: in common on a node where the exchange wants that and the method allows it.
 
     Every rank calls it.
     """
@@ -45,17 +49,26 @@ def place_iterate(method: Method, x: Floats, server: Server) -> Floats:
 
 
 def collect(state: State, counters: Counters, server: Server) -> Checkpoint:
-    """What is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
+    """Return what is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
     memory = server.of_all_workers(_rows(state)).view(np.float64)
     return Checkpoint(state.k, counters, state.workers, state.x, memory, state.shared)
 
 
 def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> tuple[State, Counters]:
-    """What the root has kept, in the arrays of `state`, on every rank; where it has nothing, `state` as it is.
+    """Put what the root has kept into the arrays of `state`, on every rank; every rank calls it.
 
-    Every rank calls it. kept: None except on the root. The workers' memories go out one by one: no rank needs room for
-    all of them.
+    The workers' memories go out one by one: no rank needs room for all of them.
+
+    Args:
+        kept: the checkpoint; None except on the root, and there where nothing was kept.
+        state: the state at the start.
+        server: the server that hosts this rank's workers.
+        ranks: the ranks.
+
+    Returns:
+        The state before iteration `kept.k` and the counters, on every rank; `state` as it is where nothing was kept.
     """
+    # Messages are words: the seconds travel as the bits of their float64.
     head = np.zeros(6, dtype=np.uint64)
     if kept is not None:
         head[:] = (True, kept.k, *kept.counters[:3], np.float64(kept.counters.seconds).view(np.uint64))
@@ -71,8 +84,10 @@ def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Commun
 
 
 def _hand_out_memory(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> None:
+    """Broadcast every worker's memory; each rank keeps those of the workers that it hosts."""
     rows = _rows(state)
     row = np.zeros(rows.shape[1], dtype=np.uint64)
+    # Workers may have been lost since: a checkpoint's row is found by the worker's number, not by its place.
     places = {} if kept is None else {int(worker): place for place, worker in enumerate(kept.workers)}
     for place, worker in enumerate(state.workers if row.size else ()):
         if kept is not None:
@@ -83,5 +98,5 @@ def _hand_out_memory(kept: Checkpoint | None, state: State, server: Server, rank
 
 
 def _rows(state: State) -> Words:
-    """The memories as message rows, shape (hosted, size of one)."""
+    """Return the memories as message rows, uint64, shape (hosted, size of one)."""
     return state.memory.reshape(len(state.memory), int(np.prod(state.memory.shape[1:]))).view(np.uint64)

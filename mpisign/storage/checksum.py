@@ -1,7 +1,7 @@
-"""The seal of a file: its sha256, appended when it is finished.
+"""Seal a finished file with its sha256, appended to it, and check the seal.
 
 HDF5 follows what a damaged file says of itself, at times in circles or out of memory, so that damage has to be found
-before it is asked. HDF5 reads past a seal, and drops it when the file is changed by its means.
+before HDF5 opens it. HDF5 reads past a seal, and drops it when the file is changed by its means.
 """
 
 import hashlib
@@ -25,7 +25,10 @@ _OPEN = (
 
 
 def seal(path: Path) -> None:
-    """Append the seal of a closed file; an older one is taken off first. Who renames it sees that it is on the disk."""
+    """Append the seal to a closed file, after an older one is taken off.
+
+    Whoever renames the file sees that it is on the disk.
+    """
     unseal(path)
     size = path.stat().st_size
     with naming(path, "write"), path.open("ab") as file:
@@ -42,7 +45,11 @@ def unseal(path: Path) -> None:
 
 
 def check_seal(path: Path) -> bool:
-    """Whether the file has a seal. Raises InputError when it was changed, damaged or cut off after it was sealed."""
+    """Return whether the file has a seal.
+
+    Raises:
+        InputError: the file was changed, damaged or cut off after it was sealed.
+    """
     end = _end(path)
     at = end.find(_MAGIC)
     if at < 0:
@@ -53,23 +60,32 @@ def check_seal(path: Path) -> bool:
         if end == _seal(sha256, size) and size + BYTES == path.stat().st_size:
             if _sha256(path, size) == sha256:
                 return True
+            # HDF5 sets its flags at opening: a program that was killed after that has changed no more than these.
             if _sha256(path, size, closed=True) == sha256:
                 raise InputError(str(path), _OPEN)
     raise InputError(str(path), "this file was changed, damaged or cut off after it was written: its seal does not fit")
 
 
 def _seal(sha256: str, size: int) -> bytes:
+    """Return the seal of a file of `size` bytes, BYTES long."""
     return f"mpisign-seal/1 {sha256} {size}\n".encode().ljust(_BLOCK, b"\n") * _COPIES
 
 
 def _end(path: Path) -> bytes:
+    """Return the last BYTES bytes of the file, or all of a shorter one."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - BYTES))
         return file.read(BYTES)
 
 
 def _sha256(path: Path, size: int, closed: bool = False) -> str:
-    """closed: of the file as it would be, had who opened it for writing closed it."""
+    """Return the sha256 of the first `size` bytes of the file, in hexadecimal.
+
+    Args:
+        path: the file.
+        size: the bytes that are hashed.
+        closed: whether to hash the file as it would be, had who opened it for writing closed it.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while size and (block := file.read(min(size, 2**20))):
@@ -80,5 +96,5 @@ def _sha256(path: Path, size: int, closed: bool = False) -> str:
 
 
 def _without_flags(block: bytes) -> bytes:
-    """The beginning of an HDF5 file of ours (superblock 0), without its flags, where HDF5 notes that it is open."""
+    """Return the beginning of an HDF5 file of ours (superblock 0) without the flags that say that it is open."""
     return block[: _FLAGS.start] + bytes(len(_FLAGS)) + block[_FLAGS.stop :] if len(block) > _FLAGS.stop else block

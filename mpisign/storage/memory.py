@@ -1,4 +1,4 @@
-"""A trajectory in memory alone: what a file would hold, in a buffer."""
+"""Write a trajectory in memory alone: what a file would hold, in a buffer."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -11,7 +11,7 @@ from mpisign.storage.writer import TrajectoryWriter
 
 
 class MemoryWriter(TrajectoryWriter):
-    """The same as a file's writer, in a buffer: there is nothing to lock, to commit or to go on with.
+    """A trajectory writer like a file's, into a buffer: there is nothing to lock, to commit or to resume.
 
     Args:
         buffer: it becomes what the file would be.

@@ -1,4 +1,4 @@
-"""The file that a command writes: what is checked before any work, who may write it, and how it gets its name."""
+"""Check the file that a command writes before any work, lock it while it is written, and give it its name."""
 
 import errno
 import fcntl
@@ -13,7 +13,7 @@ from mpisign.config.validation import InputError
 _NOT_SUPPORTED = 524
 """ENOTSUPP, which the kernel lets out of some network file systems, and which `errno` does not know."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
-"""What a file system says that has none."""
+"""What a file system says that has no locks."""
 _NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, _NOT_SUPPORTED)
 """What a file system says that cannot put a folder on the disk, such as CIFS."""
 _warned: set[Path] = set()
@@ -21,9 +21,15 @@ _warned: set[Path] = set()
 
 
 def check_output(output: Path, overwrite: bool, instead: str = "give --overwrite to replace it") -> None:
-    """Raises InputError for a folder or a device, for a file that is there unless `overwrite`, and where none can be.
+    """Raise InputError if the output cannot be written.
 
-    instead: what to do about a file that exists.
+    Args:
+        output: the file to write.
+        overwrite: whether it may be there already.
+        instead: what to do about a file that exists, for the message.
+
+    Raises:
+        InputError: it is a folder or a device, it is there and `overwrite` is False, or there can be no such file.
     """
     try:
         if output.exists() and not output.is_file():  # a device would be replaced by what is written
@@ -48,17 +54,24 @@ def output_path(text: str) -> Path:
 
 
 def part_of(output: Path) -> Path:
-    """The unfinished file beside `output`."""
+    """Return the path of the unfinished file beside `output`."""
     return output.with_name(f"{output.name}.part")
 
 
 @contextmanager
 def lock_output(output: Path, new: bool = False, file: Path | None = None) -> Iterator[None]:
-    """While this lasts, nobody else claims `output`: OUTPUT.part, which is removed at the end, is locked.
+    """Keep everybody else from writing `output` while this lasts.
 
-    The lock ends with the process, however that ends. new: there was no such file when the command began. file: what
-    is locked where OUTPUT.part is a folder. Raises InputError where somebody else has it or, if new, has written it
-    meanwhile, or where there can be no such file.
+    OUTPUT.part is locked, and removed at the end. The lock ends with the process, however that ends.
+
+    Args:
+        output: the file to write.
+        new: whether there was no such file when the command began.
+        file: what is locked where OUTPUT.part is a folder.
+
+    Raises:
+        InputError: somebody else has the lock or, if `new`, has written the file meanwhile; or there can be no such
+            file.
     """
     part = file or part_of(output)
     try:
@@ -79,7 +92,7 @@ def lock_output(output: Path, new: bool = False, file: Path | None = None) -> It
 
 
 def _locked(part: Path) -> int:
-    """A descriptor of the file of that name, which is made where there is none, with its lock."""
+    """Return a descriptor of the file of that name, with its lock; make the file if there is none."""
     while True:
         lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -93,6 +106,7 @@ def _locked(part: Path) -> int:
 
 
 def _lock(descriptor: int, part: Path) -> None:
+    """Lock the open file, or raise BlockingIOError; say so where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -102,7 +116,7 @@ def _lock(descriptor: int, part: Path) -> None:
 
 
 def _is(path: Path, descriptor: int) -> bool:
-    """Whether the open file has this name."""
+    """Return whether the open file has this name."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -115,6 +129,7 @@ def replace_durably(unfinished: Path, output: Path) -> None:
     Mode and group of a file that is replaced are kept.
     """
     with unfinished.open("rb") as file, naming(unfinished, "fsync"):
+        # Content first: a rename may reach the disk before the data that it names.
         os.fsync(file.fileno())
     _take_mode(unfinished, output)
     with naming(output, "rename"):
@@ -138,9 +153,11 @@ def _take_mode(unfinished: Path, output: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Put the folder's entries on the disk, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with naming(folder, "fsync"):
+            # The new name is an entry of the folder, which has to be on the disk, too.
             os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_FSYNC:

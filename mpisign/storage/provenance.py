@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, library, processor, hosts, command, git, date; and the batch job, if any.
+"""Collect where a result comes from: versions, library, processor, hosts, command, git, date, and the batch job if any.
 
 The processor and BLAS's kernels for it are named since sums in BLAS depend on them to the last bit.
 """
@@ -27,7 +27,12 @@ FLUSHES = "subnormal numbers become 0"
 
 
 class Sites(NamedTuple):
-    """Where each rank runs: its host, and its arithmetic as `arithmetic` has it."""
+    """Where each rank runs.
+
+    Attributes:
+        hosts: its host.
+        arithmetic: what it computes with, as `arithmetic` says it.
+    """
 
     hosts: list[str]
     arithmetic: list[str]
@@ -44,7 +49,7 @@ def arithmetic() -> str:
 
 
 def _kernels() -> str:
-    """The kernels of numpy's BLAS, which records are computed by.
+    """Return the kernels of numpy's BLAS, by which records are computed.
 
     Other libraries, such as scipy's, are loaded when they are first used: by now on some ranks, on others not yet.
     """
@@ -61,7 +66,7 @@ def unlike(texts: list[str]) -> str:
 
 
 def warnings(where: Sites) -> Iterator[str]:
-    """What is to be said once of ranks whose arithmetic is not as expected."""
+    """Yield what is to be said once of ranks whose arithmetic is not as expected."""
     flushing = [rank for rank, text in enumerate(where.arithmetic) if FLUSHES in text]
     if flushing:
         who = f"rank {', '.join(map(str, flushing))}" if len(where.arithmetic) > 1 else "this process"
@@ -71,7 +76,7 @@ def warnings(where: Sites) -> Iterator[str]:
 
 
 def provenance(ranks: Communicator, where: Sites) -> dict[str, str]:
-    """What is needed to run it again, as text; where: `sites`, which are asked for by every rank."""
+    """Return what is needed to run it again, as text; where: `sites`, for which every rank has to be asked."""
     return {
         "mpisign": __version__,
         "python": platform.python_version(),
@@ -95,7 +100,7 @@ def provenance(ranks: Communicator, where: Sites) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its model, as Linux names it; elsewhere what Python knows."""
+    """Return the processor's model, as Linux names it; elsewhere what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -104,12 +109,13 @@ def _processor() -> str:
 
 
 def _blas() -> str:
-    """The libraries of BLAS that are loaded, each with its version and the kernels it chose."""
+    """Return the libraries of BLAS that are loaded, each with its version and the kernels it chose."""
     pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
     return ", ".join(f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in pools)
 
 
 def _version(package: str) -> str:
+    """Return the version of an installed package."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -117,7 +123,7 @@ def _version(package: str) -> str:
 
 
 def _git() -> str:
-    """The commit of the checkout that this package lies in, marked when it is changed; else "unknown"."""
+    """Return the commit of the checkout that this package lies in, marked when it is changed; else "unknown"."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""What a user should know of a trajectory file's values before trusting them: how certain gaps are, what blew up."""
+"""Say what to know of a trajectory file's values before trusting them: how certain gaps are, what blew up."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,14 @@ _FIRST, _GROWTH = 100, 10.0
 
 
 def remarks(trajectory: Trajectory) -> Iterator[str]:
-    """Return what to say of the file's values, a line each, of which a file without surprises has none."""
+    """Yield what to say of the file's values, a line each, of which a file without surprises has none."""
     yield from uncertain_gaps(trajectory)
     for run in trajectory:
         yield from blown_up(run)
 
 
 def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:
-    """Return a line where the error of f* is more than a hundredth of the least gap that a run ends with."""
+    """Yield a line where the error of f* is more than a hundredth of the least gap that a run ends with."""
     errors = [
         float(run.attributes["f_star_error"])
         for run in trajectory
@@ -34,7 +34,7 @@ def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:
 
 
 def blown_up(run: RunRecord) -> Iterator[str]:
-    """Return a hint where f grows within the first iterations on data in their raw units."""
+    """Yield a hint where f grows within the first iterations on data in their raw units."""
     steepness, dimension = float(run.attributes.get("L", 0.0)), run.attributes.get("dimension", 0)
     # Rows of length 1 have L <= d / 4 + d / n: where it is larger, the features' units are to blame, too.
     raw = run.attributes.get("problem.scaling") == "raw" and steepness > dimension

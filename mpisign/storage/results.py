@@ -1,4 +1,4 @@
-"""What was run, for people: each run's columns as arrays over repeats and records, and as data frames and datasets."""
+"""Give what was run as arrays over repeats and records, a run's column each, and as data frames and datasets."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -32,18 +32,18 @@ class RunResult:
 
     @property
     def k(self) -> np.ndarray:
-        """The recorded iterations, shape (records,)."""
+        """Return the recorded iterations, int64, shape (records,)."""
         found = [repeat.columns["k"] for repeat in self._record.repeats]
         return max(found, key=len) if found else np.zeros(0, dtype=np.int64)
 
     @property
     def f_star(self) -> float:
-        """f*, whose error is `attributes["f_star_error"]` at most."""
+        """Return f*, whose error is `attributes["f_star_error"]` at most."""
         return float(self.attributes["f_star"])
 
     @property
     def gap(self) -> Floats:
-        """f(x_k) - f*, shape (repeats, records)."""
+        """Return f(x_k) - f*, float64, shape (repeats, records)."""
         gap: Floats = self._column("value") - self.f_star
         return gap
 
@@ -53,6 +53,7 @@ class RunResult:
         raise AttributeError(f"a run has no {shown(name)}; it has {', '.join([*COLUMNS, 'gap', 'x'])}")
 
     def _column(self, name: str) -> np.ndarray:
+        """Return a column, shape (repeats, records, ...); raise AttributeError if the file keeps none."""
         columns = [repeat.columns.get(name) for repeat in self._record.repeats]
         if any(column is None for column in columns):
             raise AttributeError(f"{self.label!r} keeps no {name}: log.iterates = true keeps it")
@@ -94,7 +95,11 @@ class RunResult:
 
 
 class Results:
-    """The runs of a trajectory by their labels: `results["label"].gap`; iterating gives the runs in their order."""
+    """The runs of a trajectory by their labels: `results["label"].gap`; iterating gives the runs in their order.
+
+    Attributes:
+        trajectory: the trajectory as it was read.
+    """
 
     def __init__(self, trajectory: Trajectory):
         self.trajectory = trajectory
@@ -108,7 +113,7 @@ class Results:
 
     @property
     def labels(self) -> list[str]:
-        """The labels of the runs, in their order."""
+        """Return the labels of the runs, in their order."""
         return list(self._runs)
 
     def __iter__(self) -> Iterator[RunResult]:

@@ -1,4 +1,4 @@
-"""A trajectory file in a few lines of text."""
+"""Show a trajectory file in a few lines of text."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ _HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "sec
 
 
 def text(trajectory: Trajectory) -> str:
-    """Where the file comes from, and a table with a line a run."""
+    """Return where the file comes from, and a table with a line a run."""
     origin = trajectory.provenance
     version, date, ranks = (origin.get(name, "(unknown)") for name in ("mpisign", "date", "ranks"))
     by = f"mpisign {version} on {date}, {ranks} rank(s)"
@@ -27,7 +27,7 @@ def text(trajectory: Trajectory) -> str:
 
 
 def provenance(trajectory: Trajectory) -> str:
-    """All that is known of where the file comes from, and the job that it was made by: enough to run it again."""
+    """Return all that is known of where the file comes from, and the job that made it: enough to run it again."""
     parts = [("provenance", [trajectory.provenance]), ("resumed", trajectory.resumed), ("merged", trajectory.merged)]
     lines = [
         line
@@ -42,7 +42,7 @@ def provenance(trajectory: Trajectory) -> str:
 
 
 def constants(run: RunRecord) -> str:
-    """f* and the constants of the problem, each with how it is known."""
+    """Return f* and the constants of the problem, each with how it is known, as a line."""
     known = run.attributes
     names = [name for name in known if f"{name}_known" in known and not name.startswith(("p_min", "sigma2"))]
     values = [f"{name} = {known[name]:.6g} ({known[f'{name}_known']})" for name in names]
@@ -50,6 +50,7 @@ def constants(run: RunRecord) -> str:
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:
+    """Return a run's cells of the table: medians over the repeats that reached their last iteration."""
     name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
     ended = run.finished()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
@@ -64,7 +65,7 @@ def _row(run: RunRecord) -> tuple[str, ...]:
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Rows of the same number of cells as lines of a table."""
+    """Return rows of the same number of cells as lines of a table."""
     rows = list(rows)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -39,16 +39,16 @@ STATUSES = ("running", "complete", "diverged")
 """What a repeat's status can be."""
 
 _ATTRIBUTES = {"method": str, "workers": int, "iterations": int, "f_star": float, "f_star_error": float}
-"""Without which nobody can read a run."""
+"""The attributes without which nobody can read a run, each with its type."""
 
 
 def sha256(x: Floats) -> str:
-    """Of a point's bytes: float64, in the machine's order."""
+    """Return the sha256 of a point's bytes: float64, in the machine's order."""
     return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
 
 
 def columns_sha256(columns: Mapping[str, np.ndarray]) -> str:
-    """The sha256 of columns, whatever their order: of names, dtypes, shapes and bytes.
+    """Return the sha256 of columns, whatever their order: of names, dtypes, shapes and bytes.
 
     A finished repeat has that of the columns in COLUMNS, as far as they are filled, as its attribute `columns_sha256`;
     who reads the file compares.
@@ -61,6 +61,7 @@ def columns_sha256(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def _json(attributes: Attributes, name: str, default: str | None = None) -> Any:
+    """Return what an attribute holds as JSON; raise ValueError if it is none."""
     text = typed(attributes, name, str, default)
     try:
         return json.loads(text)
@@ -69,7 +70,7 @@ def _json(attributes: Attributes, name: str, default: str | None = None) -> Any:
 
 
 def _texts(attributes: Attributes, name: str, kind: type) -> Any:
-    """A list or table of texts, kept as JSON; raises ValueError when it is none."""
+    """Return a list or table of texts, kept as JSON; raise ValueError if it is none."""
     found = _json(attributes, name)
     texts = found.values() if isinstance(found, dict) else found
     if not isinstance(found, kind) or not all(isinstance(text, str) for text in texts):
@@ -78,7 +79,7 @@ def _texts(attributes: Attributes, name: str, kind: type) -> Any:
 
 
 def _origins(attributes: Attributes, name: str) -> list[dict[str, str]]:
-    """Further provenances, kept as JSON; none in a file of one job."""
+    """Return further provenances, kept as JSON; none in a file of one job."""
     found = _json(attributes, name, "[]")
     origins = found if isinstance(found, list) and all(isinstance(origin, dict) for origin in found) else None
     if origins is None or not all(isinstance(text, str) for origin in origins for text in origin.values()):
@@ -87,13 +88,14 @@ def _origins(attributes: Attributes, name: str) -> list[dict[str, str]]:
 
 
 def _number(name: str) -> int:
+    """Return the number of a repeat from its group's name; raise ValueError if it is none."""
     if not (name.isascii() and name.isdecimal() and len(name) < 18):
         raise ValueError(f"expected the number of a repeat, found {shown(name)}")
     return int(name)
 
 
 def _workers_from(attributes: Attributes) -> list[list[int]]:
-    """Rows (k, M): how many workers were left from where on; none where none was lost."""
+    """Return rows (k, M): how many workers were left from which k on; none where none was lost."""
     found = np.asarray(attributes.get("workers_from", np.zeros((0, 2), dtype=np.int64)))
     if found.dtype.kind not in "iu" or found.ndim != 2 or found.shape[1] != 2:
         raise ValueError("expected the attribute workers_from to be pairs of whole numbers, k and the workers left")
@@ -102,7 +104,7 @@ def _workers_from(attributes: Attributes) -> list[list[int]]:
 
 
 def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
-    """The repeats that were asked for; in a file that does not say it, those that there are."""
+    """Return the repeats that were asked for; in a file that does not say it, those that there are."""
     found = [repeat.number for run in runs for repeat in run.repeats]
     bounds = np.asarray(attributes.get("repeats", (min(found, default=0), max(found, default=-1) + 1)))
     if bounds.shape != (2,) or bounds.dtype.kind not in "iu" or not 0 <= bounds[0] <= bounds[1]:
@@ -111,7 +113,7 @@ def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
 
 
 def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.ndarray:
-    """The first `records` of a column."""
+    """Return the first `records` of a column; raise ValueError if its dtype or shape is not that of the schema."""
     dataset = source.dataset(group, name)
     dtype, axes = (np.float64, 2) if name == "x" else (COLUMNS[name][0], 1)
     if dataset.dtype != dtype or dataset.ndim != axes or dataset.shape[0] != group["k"].shape[0]:
@@ -120,13 +122,19 @@ def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.nd
 
 
 class RepeatRecord:
-    """One repeat, read.
+    """One repeat, as read from a file.
 
-    number: which one. status: one of STATUSES. sha256: of its last x, "" while it runs. diverged_at: the k at which x_k
-    or a gradient there was no longer finite, or None. workers_from: rows [k, M], how many workers were left from which
-    k on, where some were lost. columns: by the names in COLUMNS, each of shape (records,), up to the last valid record;
-    "x", of shape (records, d), where iterates are kept and asked for.
-    Raises ValueError where that is not what a run writes.
+    Attributes:
+        number: its number.
+        status: one of STATUSES.
+        sha256: of its last x; "" while it runs.
+        diverged_at: the k at which x_k or a gradient there was no longer finite, or None.
+        workers_from: rows [k, M], how many workers were left from which k on, where some were lost.
+        columns: by the names in COLUMNS, each of shape (records,), up to the last valid record; "x", of shape
+            (records, d), where iterates are kept and asked for.
+
+    Raises:
+        ValueError: the group is not what a run writes.
     """
 
     def __init__(self, number: int, source: Source, group: h5py.Group, iterates: bool):
@@ -146,6 +154,7 @@ class RepeatRecord:
         self._check_columns(attributes.get("columns_sha256"))
 
     def _check_records(self, planned: int) -> None:
+        """Raise ValueError if k does not increase from 0, or a complete repeat has not all `planned` records."""
         k = self.columns["k"]
         if len(k) and (k[0] != 0 or (np.diff(k) <= 0).any()):
             raise ValueError("expected k to increase from 0")
@@ -153,7 +162,7 @@ class RepeatRecord:
             raise ValueError(f"expected {planned} records of a complete repeat, found {len(k)}")
 
     def _check_columns(self, expected: str | None) -> None:
-        """That they are what was hashed when the repeat was finished."""
+        """Raise ValueError if the columns are not what was hashed when the repeat was finished."""
         if expected is not None:
             columns = {name: column for name, column in self.columns.items() if name in COLUMNS}
             if columns_sha256(columns) != expected:
@@ -161,11 +170,16 @@ class RepeatRecord:
 
 
 class RunRecord:
-    """One run, read.
+    """One run, as read from a file.
 
-    label: its name. attributes: its settings, flat, with dots, such as "step.alpha"; f_star and f_star_error; the
-    constants, such as L, each with how it is known as L_known. repeats: those that are there, by their numbers.
-    Raises ValueError where that is none.
+    Attributes:
+        label: its name.
+        attributes: its settings, flat, with dots, such as "step.alpha"; f_star and f_star_error; the constants, such as
+            L, each with how it is known as L_known.
+        repeats: those that are there, by their numbers.
+
+    Raises:
+        ValueError: the group is no run.
     """
 
     def __init__(self, label: str, source: Source, group: h5py.Group, iterates: bool):
@@ -185,24 +199,34 @@ class RunRecord:
                 self.repeats.append(RepeatRecord(number, source, source.group(repeats, name), iterates))
 
     def gap(self, repeat: RepeatRecord) -> Floats:
-        """f(x_k) - f*, shape (records,)."""
+        """Return f(x_k) - f*, float64, shape (records,)."""
         gap: Floats = repeat.columns["value"] - self.attributes["f_star"]
         return gap
 
     def finished(self) -> list[RepeatRecord]:
-        """The repeats that reached their last iteration."""
+        """Return the repeats that reached their last iteration."""
         return [repeat for repeat in self.repeats if repeat.status == "complete"]
 
 
 class Trajectory:
     """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
 
-    It iterates over its runs. path: where it is. name: the experiment's. experiment: the job file's text. overrides:
-    what --set changed in it. provenance: where it comes from, by name; resumed, merged: that of each job that went on
-    with it, and of each slice that it was merged from. runs: in the order of the job file. repeats: the numbers that
-    were asked for.
-    Raises InputError when the file cannot be opened, is something else, or was damaged: one line that names the file
-    and, where it is known, the run and the repeat.
+    Iterating over it gives its runs.
+
+    Attributes:
+        path: where it is.
+        name: the experiment's name.
+        experiment: the job file's text.
+        overrides: what --set changed in it.
+        provenance: where the file comes from, by name.
+        resumed: the provenance of each job that went on with it.
+        merged: the provenance of each slice that it was merged from.
+        runs: in the order of the job file.
+        repeats: the numbers that were asked for.
+
+    Raises:
+        InputError: the file cannot be opened, is something else, or was damaged: one line that names the file and,
+            where it is known, the run and the repeat.
     """
 
     def __init__(self, path: str | Path, iterates: bool = False):
@@ -220,6 +244,7 @@ class Trajectory:
         return made
 
     def _read(self, source: Source, iterates: bool) -> None:
+        """Read the attributes and the runs from an open file."""
         self._check_schema(source.root.attrs.get("schema"))
         attributes = source.attributes(source.root)
         self.experiment: str = typed(attributes, "experiment", str)
@@ -235,6 +260,7 @@ class Trajectory:
         self.repeats = _range(attributes, self.runs)
 
     def _check_schema(self, found: object) -> None:
+        """Raise InputError if the file is not of our schema."""
         if found != SCHEMA:
             hint = "; for a data file: mpisign data info" if str(found).startswith("mpisign-data/") else ""
             what = f"expected a trajectory file of schema {SCHEMA}, found {'none' if found is None else shown(found)}"

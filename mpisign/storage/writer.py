@@ -1,4 +1,4 @@
-"""The trajectory file while it is written: OUT.part is worked on, OUT is replaced whole, by a rename.
+"""Write a trajectory file: OUT.part is worked on, OUT is replaced whole, by a rename.
 
 So OUT is at every moment a file that was closed well, whoever is killed and when, and readers need no lock. A commit
 copies OUT.part, which is why it comes at most every two seconds, and more seldom where it takes long.
@@ -25,16 +25,13 @@ from mpisign.storage.output_file import naming, part_of, replace_durably
 from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
 
 _SECONDS = 2.0
-"""Between two commits, at least: what a killed run can lose."""
-
+"""Seconds between two commits, at least: what a killed run can lose."""
 _SHARE = 0.02
-"""Of the time that saving and committing may take; they come more seldom where they would take more."""
-
+"""Share of the time that saving and committing may take; they come more seldom where they would take more."""
 _MOST_TAKEN = 2**25
-"""Bytes of records that are not written yet."""
-
+"""Bytes of records that may wait to be written."""
 _ARRAYS = ("workers", "x", "memory", "shared")
-"""Of a state that is kept; its other numbers are attributes."""
+"""The arrays of a state that is kept; its other numbers are attributes."""
 
 
 class _Disk(FileIO):
@@ -43,7 +40,7 @@ class _Disk(FileIO):
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Pretend that it was written, if it was not; see `check`."""
+        """Write all of `data`, or keep the error and pretend that it was written; see `check`."""
         rest = memoryview(data).cast("B")
         with self._kept("write"):
             while rest:
@@ -51,8 +48,7 @@ class _Disk(FileIO):
         return len(data)
 
     def readinto(self, buffer: Any) -> int:
-        """Fill all of `buffer`, short only at the file's end: one read of Linux gives 2^31 - 4096 bytes at most, and
-        HDF5 takes what it did not get for zeros."""
+        """Fill all of `buffer`: a read of Linux gives 2^31 - 4096 bytes at most, and HDF5 takes the rest for zeros."""
         rest = memoryview(buffer).cast("B")
         total = 0
         while total < len(rest) and (got := super().readinto(rest[total:])):
@@ -60,13 +56,14 @@ class _Disk(FileIO):
         return total
 
     def truncate(self, size: int | None = None) -> int:
-        """The same for the file's length."""
+        """Set the file's length, or keep the error and pretend that it was set."""
         with self._kept("truncate"):
             super().truncate(size)
         return size or 0
 
     @contextmanager
     def _kept(self, operation: str) -> Iterator[None]:
+        """Keep the first OSError that is raised inside."""
         try:
             with naming(Path(str(self.name)), operation):
                 yield
@@ -102,7 +99,7 @@ class RepeatWriter:
             self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
         self._blocks.clear()
         self._taken = 0
-        self._group.attrs["records"] = stop
+        self._group.attrs["records"] = stop  # last: readers take no more than these for valid
         self._file.check()
 
     def save(self, kept: Checkpoint) -> None:
@@ -117,7 +114,7 @@ class RepeatWriter:
         self._file.commit(began)
 
     def shrunk(self, k: int, workers: int) -> None:
-        """So many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
+        """Note that so many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
         if "state" in self._group:
             del self._group["state"]  # of more workers, and it has been taken up
         earlier = self._group.attrs.get("workers_from", np.zeros((0, 2), dtype=np.int64))
@@ -161,11 +158,12 @@ class TrajectoryWriter:
             self._begin(attributes)
 
     def _begin(self, attributes: Mapping[str, Any]) -> None:
+        """Write the file's attributes, and an empty group for the runs."""
         self._file.create_group("runs", track_order=True)  # in the order of the job file
         self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
 
     def _resumed(self, provenance: str) -> None:
-        """Where the rest comes from, beside where the file does."""
+        """Add where the rest comes from, beside where the file does."""
         earlier = json.loads(self._file.attrs.get("resumed", "[]"))
         self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(provenance)], indent=1)
 
@@ -180,17 +178,17 @@ class TrajectoryWriter:
             group.require_dataset("f_star", (), np.float64)[()] = attributes["f_star"]
 
     def finished(self, label: str, number: int) -> bool:
-        """Whether that repeat is there and has ended."""
+        """Return whether that repeat is there and has ended."""
         group = self._file.get(_path(label, number))
         return group is not None and group.attrs["status"] != "running"
 
     def diverged(self, label: str, repeats: range) -> list[int]:
-        """At which k those of these repeats diverged that did; all are there."""
+        """Return at which k those of these repeats diverged that did; all are there."""
         attributes = (self._file[_path(label, number)].attrs for number in repeats)
         return [int(attrs["diverged_at"]) for attrs in attributes if "diverged_at" in attrs]
 
     def kept(self, label: str, number: int) -> Checkpoint | None:
-        """The state in which that repeat was saved."""
+        """Return the state in which that repeat was saved, or None."""
         state = self._file.get(f"{_path(label, number)}/state")
         if state is None:
             return None
@@ -198,7 +196,7 @@ class TrajectoryWriter:
         return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
-        """The group of a repeat: a new one, or that of its state, whose later records are forgotten."""
+        """Return the group of a repeat: a new one, or that of its state, whose later records are forgotten."""
         path = _path(label, number)
         if f"{path}/state" in self._file:
             self._file[path].attrs["records"] = self._file[f"{path}/state"].attrs["records"]
@@ -209,7 +207,7 @@ class TrajectoryWriter:
         return RepeatWriter(self._file[path], self)
 
     def copy(self, label: str, number: int, source: Path, virtual: bool) -> None:
-        """A finished repeat of another file, in full or as a view of that file."""
+        """Copy a finished repeat of another file, in full or as a view of that file."""
         path = _path(label, number)
         with h5py.File(source, "r") as file:
             theirs, group = file[path], self._file.create_group(path)
@@ -223,14 +221,14 @@ class TrajectoryWriter:
             group.attrs.update(theirs.attrs)
 
     def commit_due(self) -> bool:
-        """Whether the next commit is due."""
+        """Return whether the next commit is due."""
         return time.monotonic() - self._committed > max(_SECONDS, self._cost / _SHARE)
 
     def commit(self, began: float | None = None) -> None:
-        """Replace `output` by what is written so far. began: when, on the monotonic clock, the work for it began."""
+        """Replace `output` by what is written so far; began: when, on the monotonic clock, the work for it began."""
         began = began or time.monotonic()
-        self._file.flush()
-        self.check()
+        self._file.flush()  # HDF5 keeps a part in its caches until then
+        self.check()  # what could not be written must not get the name OUT
         copy = self._output.with_name(f"{self._output.name}.next")
         try:
             with naming(copy, "copy"):
@@ -253,17 +251,18 @@ class TrajectoryWriter:
         self._file.close()
         self._disk.close()
         if error is None:
-            self.check()
+            self.check()  # after closing, which writes too
             seal(self._part)
             replace_durably(self._part, self._output)
 
 
 def _path(label: str, number: int) -> str:
+    """Return where the group of a repeat is."""
     return f"runs/{label}/repeats/{number:04d}"
 
 
 def create_datasets(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
-    """The datasets of a repeat, in full, and what is true of it before its first record."""
+    """Create the datasets of a repeat, in full, and write what is true of it before its first record."""
     group.attrs["status"], group.attrs["records"] = "running", 0
     for name, (dtype, unit, description) in COLUMNS.items():
         fill = np.nan if dtype is np.float64 else -1
@@ -277,7 +276,7 @@ def create_datasets(group: h5py.Group, ks: Indices, dimension: int, iterates: bo
 
 
 def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
-    """The datasets of `theirs`, which stay in the file `source`; its name is seen from this one's folder."""
+    """Create the datasets of `theirs` as views into the file `source`, whose name is seen from this one's folder."""
     for name in (*COLUMNS, "x", "coordinate") if "x" in theirs else COLUMNS:
         dataset = theirs[name]
         layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
@@ -290,7 +289,7 @@ def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
 
 
 def _name_axes(group: h5py.Group) -> None:
-    """k, and for the iterates `coordinate`, are the scales of the datasets' axes: so xarray reads them."""
+    """Make k, and for the iterates `coordinate`, the scales of the datasets' axes: so xarray reads them."""
     group["k"].make_scale("k")
     for name in group:
         if name not in ("k", "coordinate"):

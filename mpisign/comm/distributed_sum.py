@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mpisign.arrays import Floats, Words
-from mpisign.comm.communicator import Communicator
+from mpisign.comm.collectives import Collectives
 
 
 class Segments:
@@ -17,7 +17,7 @@ class Segments:
         columns: how many numbers the quantity has.
     """
 
-    def __init__(self, count: int, ranks: Communicator, columns: int):
+    def __init__(self, count: int, ranks: Collectives, columns: int):
         self._ranks, self._count = ranks, count
         per_rank = -(-count // ranks.size)
         first = min(ranks.rank * per_rank, count)

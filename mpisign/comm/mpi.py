@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.comm.communicator import Agreed, Collective, Communicator
+from mpisign.comm.collectives import Agreed, Collective
+from mpisign.comm.communicator import Communicator
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, room, unshared
 from mpisign.config.validation import InputError, advised, described
 

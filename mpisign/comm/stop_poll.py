@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from mpisign.comm.communicator import Communicator
+from mpisign.comm.collectives import Collectives
 from mpisign.stop_signals import NOT_BEGUN, StopRequested, StopSignals
 
 
 class StopPoll:
     """The question whether any rank had a signal, before the first iteration; every rank asks at the same time."""
 
-    def __init__(self, ranks: Communicator, signals: StopSignals):
+    def __init__(self, ranks: Collectives, signals: StopSignals):
         self._ranks, self._signals = ranks, signals
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.comm.communicator import Communicator
+from mpisign.comm.collectives import Collectives
 from mpisign.stop_signals import NO_SIGNALS, StopRequested, StopSignals
 
 _APART = 0.1
@@ -30,7 +30,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        ranks: Communicator,
+        ranks: Collectives,
         signals: StopSignals = NO_SIGNALS,
         count: Callable[[int], object] = lambda k: None,
         due: Callable[[], bool] = lambda: False,

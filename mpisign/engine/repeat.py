@@ -7,12 +7,14 @@ from typing import NamedTuple
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
 from mpisign.comm.communicator import Communicator
-from mpisign.engine import loop, state, worker_loss
+from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.engine.worker_loss import Crew, crew_of
 from mpisign.rng import RandomStreams
-from mpisign.storage.writer import TrajectoryWriter
+from mpisign.storage.checkpoint import Checkpoint
+from mpisign.storage.writer import RepeatWriter, TrajectoryWriter
 
 
 class Site(NamedTuple):
@@ -35,28 +37,53 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
     Raises:
         StopRequested: a signal asked for a stop, and the state was saved.
     """
-    problem, log, label = planned.problem, planned.experiment.log, run.settings.label
+    label, dimension = run.settings.label, planned.problem.dimension
     kept = site.writer.kept(label, number) if site.writer else None
-    run = worker_loss.agreed(run, kept, site.ranks)
-    streams, ks = worker_loss.streams(run, planned.experiment.seed, number), schedule(log, run.settings.iterations)
-    sink = site.writer.repeat(label, number, ks, problem.dimension, log.iterates) if site.writer else None
-    if sink is not None and len(run.left) < run.workers:
-        sink.shrunk(kept.k if kept else 0, len(run.left))
-    planned_server = plan_server(run.method, len(run.left), problem.dimension, exchange_factory, streams)
+    crew = crew_of(run, kept, planned.experiment.seed, number, site.ranks)
+    sink = _sink(planned, run, number, crew, kept, site)
+    planned_server = plan_server(run.method, len(crew.numbers), dimension, exchange_factory, crew.streams)
     with planned_server as server, _saying_where(label, number, server):
-        # The start has its own streams, numbered by all workers: it is the same however many of them are left.
-        x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
-        start = state.at_start(run.method, x, server, run.left)
-        begin, counters = state.restore(kept, start, server, site.ranks)
-        recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
-        recorder.resume(counters)
-        server.resume(begin.k, counters.bits_up, counters.bits_down)
-        begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
-        source, iterations = worker_loss.source(run), run.settings.iterations
-        repeat = loop.Repeat(run.method, source, run.step, iterations, server, streams, recorder, site.checkpoints)
+        repeat, begin = _wired(planned, run, number, crew, kept, sink, server, site)
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:
             sink.finish(begin.x, diverged_at)
+
+
+def _sink(
+    planned: Plan, run: PlannedRun, number: int, crew: Crew, kept: Checkpoint | None, site: Site
+) -> RepeatWriter | None:
+    """Return where the root writes the records of a repeat; None elsewhere."""
+    if site.writer is None:
+        return None
+    log, ks = planned.experiment.log, schedule(planned.experiment.log, run.settings.iterations)
+    sink = site.writer.repeat(run.settings.label, number, ks, planned.problem.dimension, log.iterates)
+    if len(crew.numbers) < run.workers:
+        sink.shrunk(kept.k if kept else 0, len(crew.numbers))
+    return sink
+
+
+def _wired(
+    planned: Plan,
+    run: PlannedRun,
+    number: int,
+    crew: Crew,
+    kept: Checkpoint | None,
+    sink: RepeatWriter | None,
+    server: Server,
+    site: Site,
+) -> tuple[loop.Repeat, state.State]:
+    """Return all that the loop needs, and the state in which it begins: the first one, or the one that was kept."""
+    problem, log, iterations = planned.problem, planned.experiment.log, run.settings.iterations
+    # The start has its own streams, numbered by all workers: it is the same however many of them are left.
+    x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
+    begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
+    ks = schedule(log, iterations)
+    recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
+    recorder.resume(counters)
+    server.resume(begin.k, counters.bits_up, counters.bits_down)
+    begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
+    parts = run.method, crew.source, run.step, iterations, server, crew.streams, recorder, site.checkpoints
+    return loop.Repeat(*parts), begin
 
 
 @contextmanager

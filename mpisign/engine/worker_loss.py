@@ -5,13 +5,14 @@ shard of the data and their memory. A rank that becomes the server takes rank 0'
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from mpisign.aggregation.exchange import hosted_by
 from mpisign.algorithms.oracles import Source
 from mpisign.arrays import Floats
-from mpisign.comm.communicator import Communicator
+from mpisign.comm.collectives import Collectives
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.rng import RandomStreams, Stream
 from mpisign.storage.checkpoint import Checkpoint
@@ -40,32 +41,44 @@ def _without(run: PlannedRun, lost: Sequence[int], size: int) -> PlannedRun:
     return run._replace(left=tuple(worker for place, worker in enumerate(run.left) if place not in places))
 
 
-def agreed(run: PlannedRun, kept: Checkpoint | None, ranks: Communicator) -> PlannedRun:
-    """Return the run with the workers that are left of those it had when its state was kept; every rank calls it.
+class Crew(NamedTuple):
+    """The workers of one repeat.
+
+    Attributes:
+        numbers: theirs, in order; all M unless some were lost.
+        streams: the random numbers of the repeat, by a worker's place among `numbers`.
+        source: the stochastic gradients, asked by that place.
+    """
+
+    numbers: Sequence[int]
+    streams: RandomStreams
+    source: Source
+
+
+def crew_of(run: PlannedRun, kept: Checkpoint | None, seed: int, repeat: int, ranks: Collectives) -> Crew:
+    """Return the workers that are left of those that the run had when its state was kept; every rank calls it.
 
     Args:
-        run: the run.
-        kept: the checkpoint; None except on the root, and there where nothing was kept.
-        ranks: the ranks.
+        run: the planned run.
+        kept: the state; None where there is none, and except on the root.
+        seed: of all random numbers.
+        repeat: the number of the repeat.
+        ranks: who is to agree on it.
     """
     mask = np.zeros(run.workers, dtype=np.uint64)
     # A state that another job kept may lack workers that this job never lost.
     mask[list(run.left if kept is None else set(run.left) & set(kept.workers))] = 1
     ranks.broadcast(mask)
-    return run._replace(left=tuple(int(worker) for worker in np.flatnonzero(mask)))
+    numbers = tuple(int(worker) for worker in np.flatnonzero(mask))
+    if len(numbers) == run.workers:
+        return Crew(numbers, RandomStreams(seed, repeat), run.source)
+    return Crew(numbers, _StreamsOf(seed, repeat, numbers), _source_of(run.source, numbers))
 
 
-def streams(run: PlannedRun, seed: int, repeat: int) -> RandomStreams:
-    """Return the random numbers of a repeat, by a worker's place among those that are left."""
-    return RandomStreams(seed, repeat) if len(run.left) == run.workers else _StreamsOf(seed, repeat, run.left)
-
-
-def source(run: PlannedRun) -> Source:
-    """Return the run's source, asked by a worker's place among those that are left."""
-    if len(run.left) == run.workers:
-        return run.source
+def _source_of(source: Source, numbers: Sequence[int]) -> Source:
+    """Return a source that is asked by a worker's place among `numbers`."""
 
     def ask(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        run.source(x, run.left[worker], generator, out)
+        source(x, numbers[worker], generator, out)
 
     return ask

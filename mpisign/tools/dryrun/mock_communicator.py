@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from mpisign.arrays import Words
-from mpisign.comm.communicator import Collective, Communicator, SerialCommunicator
+from mpisign.comm.collectives import Collective
+from mpisign.comm.communicator import Communicator, SerialCommunicator
 
 
 class MockCommunicator(SerialCommunicator):

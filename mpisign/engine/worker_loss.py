@@ -66,6 +66,7 @@ def source(run: PlannedRun) -> Source:
         return run.source
 
     def ask(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        """Ask the worker in this place among those that are left."""
         run.source(x, run.left[worker], generator, out)
 
     return ask

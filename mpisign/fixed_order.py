@@ -28,6 +28,7 @@ def exp_of_negative(x: float) -> float:
     if not x >= _LEAST:
         return x if x != x else 0.0
     k = math.floor(x * _LOG2_E + 0.5)
+    # ln 2 in two parts: k times the high one is exact, so that r loses no digit.
     high, low = x - k * _LN2_HIGH, k * _LN2_LOW
     r = high - low
     t = r * r

@@ -97,8 +97,10 @@ class Planning:
 
     def begin(self) -> None:
         """Hear signals from now on."""
+        # Python writes to the descriptor only for signals that have a handler.
         StopSignals().__enter__()
         end, self._descriptor = os.pipe()
+        # `set_wakeup_fd` takes none that may block.
         os.set_blocking(self._descriptor, False)
         signal.set_wakeup_fd(self._descriptor, warn_on_full_buffer=False)
         threading.Thread(target=self._listen, args=(end,), daemon=True).start()

@@ -174,6 +174,7 @@ class Sharded(Exchange):
         self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
         self._own = np.zeros_like(self._parts[0])
         self.reduced_slice = self._own[:-1]
+        # The width is rounded up: the parts together may be longer than the reply.
         self._padded = np.zeros(header + size * down, dtype=np.uint64)
         self.reply = self._padded[: header + form.down]
         self._alltoall = ranks.alltoall_of(self._sent, self._received)

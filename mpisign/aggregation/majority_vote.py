@@ -78,6 +78,7 @@ def _tally(counter: Words, top: int, rows: Words, start: int, stop: int, nothing
 def _preset(counter: Words, bits: int, value: int, n: int) -> None:
     """Set the counters of n words to `value`."""
     for k in range(bits):
+        # All ones or all zeros: the same digit of 64 counters at once.
         fill = np.uint64(0) - np.uint64((value >> k) & 1)
         for j in range(n):
             counter[k, j] = fill

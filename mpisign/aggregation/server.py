@@ -142,6 +142,7 @@ class SignServer(Server):
         nonnegative_form: Format,
     ):
         super().__init__(exchange_factory(workers, form))
+        # Planned at once, although no zero may ever come: all ranks have to plan a collective together.
         self._nonnegative_exchange = exchange_factory(workers, nonnegative_form)
         self._dimension, self._zeros, self._streams = dimension, zeros, streams
         own = zip(self._exchange.table, self._nonnegative_exchange.table, self.hosted, strict=False)

@@ -1,4 +1,7 @@
-"""Where this user's caches are. None is ever required: without a home, or with one that is read-only, all goes on."""
+"""Find this user's caches.
+
+None is ever required: without a home, or with one that is read-only, all goes on.
+"""
 
 import os
 import stat
@@ -7,7 +10,7 @@ from pathlib import Path
 
 
 def own() -> Path | None:
-    """XDG_CACHE_HOME/mpisign, by default ~/.cache/mpisign; None where this user has no home."""
+    """Return XDG_CACHE_HOME/mpisign, by default ~/.cache/mpisign; None where this user has no home."""
     named = os.environ.get("XDG_CACHE_HOME")
     try:
         return Path(named or Path.home() / ".cache") / "mpisign"
@@ -16,13 +19,14 @@ def own() -> Path | None:
 
 
 def private() -> Path | None:
-    """A folder below TMPDIR that is this user's alone; None where there is none, or somebody else made it."""
+    """Return a folder below TMPDIR that is this user's alone; None if there is none, or somebody else made it."""
     try:
         folder = Path(tempfile.gettempdir()) / f"mpisign-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except OSError:
         return None
+    # Kernels are loaded from it: what another user could write there would run as this one.
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
     return folder if ours else None
 

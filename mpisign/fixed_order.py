@@ -13,13 +13,13 @@ from mpisign.jit import kernel, part_of_kernels
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LEAST = -745.2
-"""exp of anything below is 0."""
+"""Below this, exp is 0."""
 _POWERS = np.ldexp(1.0, np.arange(-1022, 1))
 """2^k for k = -1022, ..., 0."""
 _HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
 """pi / 2 in three parts, the first two with 33 bits: their products with a number below 2^20 are exact."""
 _FAR = 1e6
-"""Beyond it `sine` is the C library's: half turns are no longer subtracted exactly."""
+"""Beyond this angle `sine` is the C library's: half turns are no longer subtracted exactly."""
 
 
 @kernel("float64(float64)")
@@ -28,6 +28,7 @@ def exp_of_negative(x: float) -> float:
     if not x >= _LEAST:
         return x if x != x else 0.0
     k = math.floor(x * _LOG2_E + 0.5)
+    # ln 2 in two parts: k times the high one is exact, so that r loses no digit.
     high, low = x - k * _LN2_HIGH, k * _LN2_LOW
     r = high - low
     t = r * r
@@ -42,7 +43,7 @@ def exp_of_negative(x: float) -> float:
 
 @part_of_kernels
 def _sine_of_reduced(r: float, quarter: int) -> float:
-    """sin(r + quarter pi / 2) for |r| <= pi / 4, by Taylor's series in nested form."""
+    """Return sin(r + quarter pi / 2) for |r| <= pi / 4, by Taylor's series in nested form."""
     t = r * r
     if quarter % 2 == 0:
         s = 1 / 6227020800.0 - t / 1307674368000.0
@@ -63,7 +64,7 @@ def _sine_of_reduced(r: float, quarter: int) -> float:
 
 @kernel("void(float64[::1], float64[::1])")
 def sine(angles: Floats, out: Floats) -> None:
-    """out[:] = sin(angles), to two ulps up to |angle| = 1e6; shapes (d,)."""
+    """Write sin(angles) to `out`, to two ulps up to |angle| = 1e6; shapes (d,)."""
     for i in range(angles.size):
         angle = angles[i]
         if not abs(angle) <= _FAR:
@@ -76,7 +77,7 @@ def sine(angles: Floats, out: Floats) -> None:
 
 @part_of_kernels
 def _added(lanes: Floats) -> float:
-    """The sum of 8 lanes in a fixed tree; they are overwritten."""
+    """Return the sum of 8 lanes in a fixed tree; they are overwritten."""
     for j in range(4):
         lanes[j] += lanes[j + 4]
     return float((lanes[0] + lanes[2]) + (lanes[1] + lanes[3]))
@@ -112,7 +113,7 @@ def squares(vector: Floats, unit: float) -> float:
 
 @kernel("void(float64[:, ::1], float64[::1], float64[::1])")
 def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
-    """out[:] = matrix x, each entry summed in 8 lanes; shapes (n, d), (d,) and (n,)."""
+    """Write matrix x to `out`, each entry summed in 8 lanes; shapes (n, d), (d,) and (n,)."""
     lanes = np.zeros(8)
     whole = x.size - x.size % 8
     for i in range(out.size):
@@ -127,6 +128,7 @@ def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
 
 @kernel("boolean(float64, float64)")
 def _keeps(normal: float, subnormal: float) -> bool:
+    """Return whether half of the least normal number, and twice a subnormal one, are above 0 in this process."""
     return normal * 0.5 > 0.0 and subnormal * 2.0 > 0.0
 
 

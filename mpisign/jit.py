@@ -1,4 +1,4 @@
-"""Loops at memory speed: numba, set up once and used the same way everywhere.
+"""Compile loops that run at memory speed: numba, set up once and used the same way everywhere.
 
 No kernel uses fast-math: what it computes depends neither on the width of the processor's vectors nor on alignment.
 """
@@ -24,6 +24,7 @@ def kernel(signature: str) -> Callable[[F], F]:
     """Compile a function for exactly these types, when it is defined, and keep the result on disk."""
 
     def compiled(function: F) -> F:
+        """Return the compiled function."""
         dispatcher: Any = numba.njit(nogil=True)(function)
         if dispatcher is not function:  # which it is with NUMBA_DISABLE_JIT
             dispatcher._cache = _cache_of(function)
@@ -35,7 +36,11 @@ def kernel(signature: str) -> Callable[[F], F]:
 
 
 class _Locator(caching.UserProvidedCacheLocator):
-    """A place for kernels below a folder of `mpisign.caches`."""
+    """A place for kernels below a folder of `mpisign.caches`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
 
     folder: Callable[[], Path | None]
 
@@ -58,22 +63,28 @@ class _Locator(caching.UserProvidedCacheLocator):
 
 
 class _Own(_Locator):
+    """A place below this user's cache folder."""
+
     folder = staticmethod(caches.own)
 
 
 class _Private(_Locator):
+    """A place below a private folder of TMPDIR."""
+
     folder = staticmethod(caches.private)
 
 
 class _Places(caching.CompileResultCacheImpl):
-    """NUMBA_CACHE_DIR, beside the module, this user's cache folder, a private one below TMPDIR: the first that can be
-    written."""
+    """The places for kernels, of which the first that can be written is taken.
+
+    They are NUMBA_CACHE_DIR, beside the module, this user's cache folder, and a private one below TMPDIR.
+    """
 
     _locator_classes = [caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, _Own, _Private]  # noqa: RUF012
 
 
 class _Cache(caching.FunctionCache):
-    """Numba's, except that no file of it stops a command: one that cannot be read is made again."""
+    """Numba's cache, except that no file of it stops a command: one that cannot be read is made again."""
 
     _impl_class = _Places
 
@@ -89,6 +100,7 @@ class _Cache(caching.FunctionCache):
         self._quietly(lambda: save(signature, data))
 
     def _quietly(self, write: Callable[[], object]) -> None:
+        """Write to the cache; where that fails, say it once and go on."""
         try:
             write()
         except Exception as error:  # a full disk, a folder that is gone, a damaged index that cannot be replaced
@@ -97,7 +109,7 @@ class _Cache(caching.FunctionCache):
 
 
 def _cache_of(function: Callable[..., object]) -> Any:
-    """Where the compiled function is kept."""
+    """Return where the compiled function is kept."""
     try:
         return _Cache(function)  # type: ignore[no-untyped-call]
     except RuntimeError:  # "no locator available"
@@ -110,14 +122,14 @@ _said: list[str] = []
 
 
 def _say_once(line: str) -> None:
-    """Of many kernels the first speaks for all, on the first rank."""
+    """Print the line on the first rank, unless a kernel had something to say before."""
     if not _said and first_process():
         print(f"mpisign: {line}", file=sys.stderr, flush=True)
     _said.append(line)
 
 
 def part_of_kernels(function: F) -> F:
-    """A function that kernels call, written into each where it is called.
+    """Return a function that kernels call, written into each where it is called.
 
     Left to the compiler, a kernel that is loaded from disk would call a slower version of it.
     """
@@ -125,15 +137,16 @@ def part_of_kernels(function: F) -> F:
 
 
 def _item(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    """The address of array[index]."""
+    """Return the address of array[index]."""
     view = context.make_array(kind)(context, builder, array)
     return cgutils.get_item_pointer(context, builder, kind, view, [index])  # type: ignore[no-untyped-call]
 
 
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """What numba's compiler puts where a kernel calls `prefetch`."""
+    """Return what numba's compiler puts where a kernel calls `prefetch`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        """Generate LLVM's prefetch of array[index]."""
         item = _item(context, builder, signature.args[0], *arguments)
         address, number = builder.bitcast(item, cgutils.voidptr_t), ir.IntType(32)
         kind_of_call = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
@@ -153,10 +166,16 @@ The index may lie beyond the end: nothing is read."""
 
 
 def _semaphore(name: str) -> Callable[[Any, int], int]:
-    """POSIX's function of that name of the semaphore at words[index], in a kernel; returns what it returns."""
+    """Return POSIX's function of that name, of the semaphore at words[index], for kernels.
+
+    It returns what POSIX's does.
+    """
 
     def call(typing_context: Any, words: Any, index: Any) -> Any:
+        """Return what numba's compiler puts where a kernel calls it."""
+
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            """Generate the call of POSIX's function."""
             address = builder.bitcast(_item(context, builder, signature.args[0], *arguments), cgutils.voidptr_t)
             kind_of_call = ir.FunctionType(ir.IntType(32), [cgutils.voidptr_t])
             function = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
@@ -168,7 +187,10 @@ def _semaphore(name: str) -> Callable[[Any, int], int]:
 
 
 def _yield_core(typing_context: Any) -> Any:
+    """Return what numba's compiler puts where a kernel calls `yield_core`."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        """Generate the call of sched_yield."""
         kind_of_call = ir.FunctionType(ir.IntType(32), [])
         function = cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield")  # type: ignore[no-untyped-call]
         builder.call(function, [])

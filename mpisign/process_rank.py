@@ -1,4 +1,4 @@
-"""Which of a launcher's processes this is, known from its environment, before anything slow is imported."""
+"""Read from the environment which of a launcher's processes this is, before anything slow is imported."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Progress on rank 0: a bar in a terminal, elsewhere a plain line every few seconds."""
+"""Show progress on rank 0: a bar in a terminal, elsewhere a plain line every few seconds."""
 
 import sys
 import time
@@ -27,9 +27,14 @@ def _bar() -> type[Any]:
 
 
 class Progress:
-    """Counts iterations, or another unit, out of `total` (None: nobody knows); says nothing when quiet.
+    """A count of iterations, or of another unit, that is shown while it lasts.
 
     Without a total there is a bar for as long as it lasts, and only where that is long.
+
+    Args:
+        total: how many there will be; None: nobody knows.
+        quiet: whether nothing is shown.
+        unit: what is counted.
     """
 
     def __init__(self, total: int | None, quiet: bool, unit: str = "iterations"):
@@ -47,11 +52,11 @@ class Progress:
         self._bar.set_description(what)
 
     def count(self, done: int) -> None:
-        """So many of what was named are done."""
+        """Show that so many of what was named are done."""
         self.show(self._before + done)
 
     def show(self, done: int) -> None:
-        """So many are done."""
+        """Show that so many of the whole are done."""
         self._bar.update(done - self._bar.n)
         if not (self._quiet or self._terminal) and time.monotonic() - self._spoke > _LOG_SECONDS:
             self._spoke = time.monotonic()

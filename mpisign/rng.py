@@ -41,7 +41,13 @@ class RandomStreams:
         self._counter = self._state["state"]["counter"]
 
     def generator(self, stream: Stream, worker: int, k: int) -> np.random.Generator:
-        """The generator placed at (worker, k); it is shared: draw before the next call."""
+        """Return the generator placed at (worker, k); it is shared: draw before the next call.
+
+        Args:
+            stream: what the numbers are for.
+            worker: the worker's number.
+            k: the iteration.
+        """
         self._key[1] = stream
         self._counter[1] = k
         self._counter[2] = worker

@@ -1,4 +1,7 @@
-"""SIGTERM and SIGUSR1, which ask a run to stop. It imports nothing that is slow: the handlers come before all else."""
+"""SIGTERM and SIGUSR1, which ask a run to stop.
+
+This module imports nothing that is slow: the handlers come before all else.
+"""
 
 import errno
 import os
@@ -23,16 +26,18 @@ _GRACE = 0.4
 """Seconds that the ordinary way has to be quicker; longer than a launcher, told to abort, lets other ranks go on."""
 
 _HEARD = 0.3
-"""Seconds for the launcher to read it, and for other ranks that have the signal to see that it is said."""
+"""Seconds for the launcher to read the message, and for other ranks that have the signal to see that it is said."""
 
 _TURN, _TURNS = 0.1, 5
 """Seconds between ranks that all have the signal, and how many have a turn of their own: the first one speaks."""
 
 
 class StopRequested(SystemExit):
-    """All ranks were asked to stop, and have, at the same k; what they have is in the file.
+    """The end of a run: all ranks were asked to stop, and have, at the same k; what they have is in the file.
 
-    then: what goes on with it.
+    Args:
+        number: the signal's.
+        then: what goes on with it.
     """
 
     def __init__(self, number: int, then: str = "--resume goes on from here"):
@@ -44,15 +49,18 @@ class StopRequested(SystemExit):
 
 
 class StopSignals:
-    """SIGTERM and SIGUSR1, while this context lasts; number: the first that came, or 0.
+    """SIGTERM and SIGUSR1, while this context lasts.
 
-    outlast: what comes after the run changes nothing, too, as the process ends by itself then; unless another run
-    follows, without the ranks that are lost, which takes it over.
+    Attributes:
+        number: the first that came, or 0.
+        outlast: whether what comes after the run changes nothing, too, as the process ends by itself then; unless
+            another run follows, without the ranks that are lost, which takes it over.
     """
 
     number, outlast = 0, False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        """Keep the number of the first signal."""
         self.number = self.number or number
 
     def __enter__(self) -> Self:
@@ -71,14 +79,16 @@ class StopSignals:
 
 
 NO_SIGNALS = StopSignals()
-"""Of which none comes."""
+"""Signals of which none comes."""
 
 
 class Planning:
     """The time before the first iteration, when there is nothing to save: a signal ends all ranks within a second.
 
-    A thread hears it, as Python's handlers wait for the end of a kernel or of a call of MPI. dismiss: called before
-    the end.
+    A thread hears it, as Python's handlers wait for the end of a kernel or of a call of MPI.
+
+    Attributes:
+        dismiss: called before the end.
     """
 
     def __init__(self) -> None:
@@ -87,8 +97,10 @@ class Planning:
 
     def begin(self) -> None:
         """Hear signals from now on."""
+        # Python writes to the descriptor only for signals that have a handler.
         StopSignals().__enter__()
         end, self._descriptor = os.pipe()
+        # `set_wakeup_fd` takes none that may block.
         os.set_blocking(self._descriptor, False)
         signal.set_wakeup_fd(self._descriptor, warn_on_full_buffer=False)
         threading.Thread(target=self._listen, args=(end,), daemon=True).start()
@@ -101,6 +113,7 @@ class Planning:
             signal.set_wakeup_fd(-1)
 
     def _listen(self, end: int) -> None:
+        """Wait for a signal on the pipe, and end all ranks unless the ordinary way is quicker."""
         number = 0
         while number not in _ASKING:
             number = os.read(end, 1)[0]
@@ -110,7 +123,7 @@ class Planning:
                     self._end(StopRequested(number, NOT_BEGUN))
 
     def _end(self, stop: StopRequested) -> None:
-        """Say it, and end all ranks."""
+        """Say that all ranks end, and end them."""
         if not self._speaks():
             time.sleep(_GRACE)
             os._exit(STOPPED)
@@ -126,7 +139,7 @@ class Planning:
         os._exit(STOPPED)
 
     def _speaks(self) -> bool:
-        """Return whether no other rank of this machine does: a name that Linux gives to one socket at a time says it.
+        """Return whether no other rank of this machine speaks: Linux gives the name of a socket to one at a time.
 
         Elsewhere, and on several machines, the ranks' turns alone see to it.
         """
@@ -141,4 +154,4 @@ class Planning:
 
 
 PLANNING = Planning()
-"""Of this process."""
+"""The planning of this process."""

@@ -1,4 +1,4 @@
-"""Which exchange a run takes: the one that is asked for, or with "auto" the fastest of a trial on these very ranks."""
+"""Choose the exchange of a run: the one asked for, or with "auto" the fastest of a trial on these very ranks."""
 
 import time
 from collections.abc import Callable
@@ -17,14 +17,25 @@ _TRIAL = 0.05
 
 
 class Choice(NamedTuple):
-    """The exchange that is taken, by its name, and why."""
+    """The exchange that is taken.
+
+    Attributes:
+        exchange: its name.
+        why: the reason, for people.
+    """
 
     exchange: str
     why: str
 
 
 def choose(name: str, ranks: Communicator, plan: Callable[[ExchangeFactory], Server]) -> Choice:
-    """The exchange for rounds such as those of the server that `plan` makes; every rank calls it and gets the same."""
+    """Return the exchange for rounds such as those of the server that `plan` makes; every rank gets the same.
+
+    Args:
+        name: the exchange that the job asks for, or "auto".
+        ranks: the ranks that exchange; every one calls this.
+        plan: makes the server, of an exchange factory.
+    """
     if name != "auto":
         return Choice(name, "as asked for")
     if ranks.size == 1:
@@ -39,17 +50,21 @@ def choose(name: str, ranks: Communicator, plan: Callable[[ExchangeFactory], Ser
 
 
 def _trial(ranks: Communicator, server: Server) -> float:
-    """Seconds of a round of empty messages, the same number on every rank: of twice as many, until they take long."""
+    """Return the seconds of a round of empty messages, the same number on every rank.
+
+    The rounds are doubled until they take _TRIAL seconds.
+    """
     rounds = 1
     with server:
         server.aggregate()
+        # Every rank has to run as many rounds: the root's clock says when they are enough.
         while (seconds := _agreed(ranks, _seconds(server, rounds))) < _TRIAL:
             rounds *= 2
     return seconds / rounds
 
 
 def _seconds(server: Server, rounds: int) -> float:
-    """Of so many rounds."""
+    """Return the seconds of so many rounds."""
     start = time.perf_counter()
     for _ in range(rounds):
         server.aggregate()
@@ -57,7 +72,7 @@ def _seconds(server: Server, rounds: int) -> float:
 
 
 def _agreed(ranks: Communicator, seconds: float) -> float:
-    """The root's clock for everyone."""
+    """Return the root's seconds on every rank."""
     row = np.array([seconds])
     ranks.broadcast(row.view(np.uint64))
     return float(row[0])

@@ -1,4 +1,4 @@
-"""Bit planes: signs packed one bit a coordinate, and a packed step; `majority_vote`, beside it, is their vote.
+"""Pack signs into bit planes, one bit a coordinate, and step with them; `majority_vote`, beside it, is their vote.
 
 A vector of length d has W = ceil(d / 64) words: bit j of word w is coordinate 64 w + j. Two planes say
 what its signs are: the *positive* plane [v > 0] and the *nonnegative* plane [v >= 0]; sign = positive + nonnegative -
@@ -12,12 +12,13 @@ from mpisign.jit import kernel, part_of_kernels
 
 
 def words(dimension: int) -> int:
-    """W = ceil(d / 64), the words of a plane."""
+    """Return W = ceil(d / 64), the words of a plane."""
     return -(-dimension // 64)
 
 
 @part_of_kernels
 def _pack_word(chunk: Floats, lanes: Floats) -> tuple[np.uint64, bool]:
+    """Return the bits of at most 64 entries, and whether one is zero; add their sizes to `lanes`, shape (64,)."""
     bits = np.uint64(0)
     zeros = False
     for j in range(chunk.size):
@@ -32,8 +33,10 @@ def _pack_word(chunk: Floats, lanes: Floats) -> tuple[np.uint64, bool]:
 def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     """Write the positive plane of `vector`, shape (d,), into `positive`, shape (W,).
 
-    Returns its l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero. A
-    NaN has bit 0 and makes the norm NaN.
+    A NaN has bit 0 and makes the norm NaN.
+
+    Returns:
+        The vector's l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero.
     """
     lanes = np.zeros(64)
     zeros = False
@@ -50,6 +53,7 @@ def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     if full < positive.size:
         positive[full], zero = _pack_word(vector[64 * full :], lanes)
         zeros |= zero
+    # A fixed tree: the norm has the same bits however wide the processor's vectors are.
     width = 32
     while width:
         for j in range(width):
@@ -71,7 +75,7 @@ def pack_nonnegative(vector: Floats, nonnegative: Words) -> None:
 
 @kernel("void(float64[::1], float64, uint64[::1])")
 def subtract(x: Floats, c: float, positive: Words) -> None:
-    """x_i <- x_i - c where the bit is 1, x_i + c where it is 0; in place, shape (d,)."""
+    """Subtract c from x_i where the bit is 1, add c where it is 0; in place, shape (d,)."""
     for w in range(positive.size):
         word = positive[w]
         chunk = x[64 * w : 64 * w + 64]
@@ -81,7 +85,7 @@ def subtract(x: Floats, c: float, positive: Words) -> None:
 
 @kernel("void(float64[::1], float64, uint64[::1], uint64[::1])")
 def subtract_nonnegative(x: Floats, c: float, positive: Words, nonnegative: Words) -> None:
-    """x_i <- x_i - c sign_i in place, shape (d,); where the planes differ x_i is left as it is."""
+    """Subtract c sign_i from x_i in place, shape (d,); where the planes differ x_i is left as it is."""
     for w in range(positive.size):
         up, moving = positive[w], ~(positive[w] ^ nonnegative[w])
         chunk = x[64 * w : 64 * w + 64]
@@ -92,14 +96,17 @@ def subtract_nonnegative(x: Floats, c: float, positive: Words, nonnegative: Word
 
 @kernel("void(uint64[::1], uint64[::1], uint64[::1])")
 def resolve_zeros_by_coin(positive: Words, nonnegative: Words, coin: Words) -> None:
-    """Where the planes differ the positive one takes the coin's bit; shapes (W,). The nonnegative one is then void."""
+    """Set the positive plane to the coin's bits where the planes differ; shapes (W,).
+
+    The nonnegative plane is void after that.
+    """
     for w in range(positive.size):
         positive[w] |= nonnegative[w] & coin[w]
 
 
 @kernel("void(uint64[::1], uint64[::1], int8[::1])")
 def unpack(positive: Words, nonnegative: Words, signs: Signs) -> None:
-    """signs = positive + nonnegative - 1, int8, shape (d,)."""
+    """Write positive + nonnegative - 1 to `signs`, int8, shape (d,)."""
     one = np.uint64(1)
     for i in range(signs.size):
         bit = np.uint64(i % 64)
@@ -108,7 +115,7 @@ def unpack(positive: Words, nonnegative: Words, signs: Signs) -> None:
 
 @part_of_kernels
 def _ones(word: np.uint64) -> int:
-    """The set bits of a word, counted in pairs, fours and eights; the product adds the eight bytes."""
+    """Return how many bits of a word are set: counted in pairs, fours and eights; the product adds the eight bytes."""
     pairs = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
     eights = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -117,7 +124,7 @@ def _ones(word: np.uint64) -> int:
 
 @kernel("int64(uint64[::1], uint64[::1])")
 def count_zeros(positive: Words, nonnegative: Words) -> int:
-    """The number of coordinates where the planes differ; shapes (W,)."""
+    """Return the number of coordinates where the planes differ; shapes (W,)."""
     total = 0
     for w in range(positive.size):
         total += _ones(positive[w] ^ nonnegative[w])

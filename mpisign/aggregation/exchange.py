@@ -18,10 +18,15 @@ from mpisign.comm.communicator import Communicator
 
 
 class Format(NamedTuple):
-    """The words of a worker's row (`up`) and of the reply (`down`) behind their `header` words.
+    """The lengths of a worker's row and of the reply, in words.
 
-    fold: the words of the reply that belong to one word of a row: 64, where signs come in and coordinates go out.
-    ballots: the rows are ballots, of which nothing but their `vote` will be asked.
+    Attributes:
+        header: words in front of both.
+        up: words of a row behind them.
+        down: words of the reply behind them.
+        reply_words_per_word: the words of the reply that belong to one word of a row: 64, where signs come in and
+            coordinates go out.
+        ballots: whether the rows are ballots, of which nothing but their `vote` will be asked.
     """
 
     header: int
@@ -32,7 +37,7 @@ class Format(NamedTuple):
 
 
 def hosted_by(rank: int, size: int, workers: int) -> range:
-    """The workers of a rank: of one process all, of several those of rank 0 none, the others' in blocks."""
+    """Return the workers of a rank: of one process all, of several those of rank 0 none, the others' in blocks."""
     per_rank = workers if size == 1 else -(-workers // (size - 1))
     first = 0 if size == 1 else (rank - 1) * per_rank
     return range(max(first, 0), max(min(first + per_rank, workers), 0))
@@ -41,7 +46,9 @@ def hosted_by(rank: int, size: int, workers: int) -> range:
 class Exchange(ABC):
     """One way for rows to travel, planned for one repeat; `close` it when that is over, on every rank.
 
-    Attributes, which a subclass has once it is made; all words are uint64:
+    A subclass has these attributes once it is made; all words are uint64.
+
+    Attributes:
         workers: M.
         hosted: the workers of this rank. In one process it hosts all; otherwise the ranks but rank 0 host them, in
             blocks of at most `per_rank`.
@@ -55,7 +62,8 @@ class Exchange(ABC):
         reduced_slice: the reply to them, to be written before `broadcast_reply`: the header, and `reply_words_per_word`
             words for each word of the slice.
         slice_start: where the slice begins, in words of the whole payload.
-        bits_up, bits_down: of the rows of all workers, and of the reply to each.
+        bits_up: bits of the rows of all workers.
+        bits_down: bits of the reply to each worker, added up over all of them.
     """
 
     table: Words
@@ -74,12 +82,13 @@ class Exchange(ABC):
         self.hosted = hosted_by(ranks.rank, ranks.size, workers)
 
     def arrived(self, table: Words) -> Words:
-        """The workers' rows among those of all ranks."""
+        """Return the workers' rows among those of all ranks."""
+        # The server hosts no worker: its rows, the first ones, are left out.
         first = 0 if self.ranks.size == 1 else self.per_rank
         return table[first : first + self.workers]
 
     def of_all_workers(self, rows: Words) -> Words:
-        """`rows` of the workers hosted here become those of all, in their order, on the root; every rank calls it."""
+        """Return the rows of all workers, in their order, on the root; every rank calls it with those that it hosts."""
         table = self.ranks.table(self.per_rank, rows.shape[1])
         table[: len(rows)] = rows
         if table.size:
@@ -91,17 +100,30 @@ class Exchange(ABC):
         """Bring the rows to where they are combined."""
 
     def vote(self, nonnegative: Self | None, positive: Words, nonnegative_plane: Words) -> bool:
-        """`majority_vote.vote` on this rank's slice of the rows and, where zeros came, of those of `nonnegative`."""
+        """Take `majority_vote.vote` of this rank's slice of the rows and, where zeros came, of those of `nonnegative`.
+
+        Args:
+            nonnegative: the exchange of the nonnegative planes; None without zeros.
+            positive: the positive plane of the vote, overwritten.
+            nonnegative_plane: the nonnegative plane of the vote, overwritten.
+
+        Returns:
+            Whether some coordinate is tied.
+        """
         return majority_vote.vote(
             self.rows, self.rows[:0] if nonnegative is None else nonnegative.rows, positive, nonnegative_plane
         )
 
     @abstractmethod
     def broadcast_reply(self, ties: int) -> int:
-        """Bring the reply to every rank; `ties` were counted in this rank's part. Returns their sum, on the root."""
+        """Bring the reply to every rank; return the sum of all ranks' `ties`, on the root.
+
+        Args:
+            ties: the tied coordinates in this rank's part of the reply.
+        """
 
     def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
-        """Where this exchange wants x to be kept, with x in it, and the reply that steps there; every rank calls it."""
+        """Return x where this exchange wants it to be kept, and the reply that steps there; every rank calls it."""
         return x, reply
 
     @abstractmethod
@@ -134,7 +156,7 @@ class Central(Exchange):
 
 
 class Sharded(Exchange):
-    """Every rank is the server of a slice. One Alltoall of slices and one Allgather of the replies to them.
+    """The exchange where every rank is the server of a slice: an Alltoall of slices, an Allgather of the replies.
 
     Each slice of a row has the row's header in front, so that all ranks see every worker's number; each part of the
     reply has the count of its ties behind it. A rank sends and receives about one row and one reply, whatever M is.
@@ -152,6 +174,7 @@ class Sharded(Exchange):
         self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
         self._own = np.zeros_like(self._parts[0])
         self.reduced_slice = self._own[:-1]
+        # The width is rounded up: the parts together may be longer than the reply.
         self._padded = np.zeros(header + size * down, dtype=np.uint64)
         self.reply = self._padded[: header + form.down]
         self._alltoall = ranks.alltoall_of(self._sent, self._received)
@@ -161,11 +184,15 @@ class Sharded(Exchange):
         header = self.form.header
         self._sent[:, :, :header] = self.table[:, :header]
         slices = self.table[:, header:].reshape(self.per_rank, self.ranks.size, -1)
+        # By receiver first, as Alltoall sends it.
         self._sent[:, :, header:] = slices.swapaxes(0, 1)
         self._alltoall.run()
 
     def broadcast_reply(self, ties: int) -> int:
-        """The parts' headers differ in their flags at most; a flag of one is a flag of the reply."""
+        """Assemble the reply.
+
+        Its parts' headers differ in their flags at most; a flag of one is a flag of the reply.
+        """
         header = self.form.header
         self._own[-1] = ties
         self._allgather.run()
@@ -179,5 +206,5 @@ class Sharded(Exchange):
 
 
 def numbers_of(rows: Words) -> Floats:
-    """The numbers in front of rows, as they are now and later."""
+    """Return a view of the numbers in front of rows, as they are now and later."""
     return rows[:, :1].view(np.float64)[:, 0]

@@ -10,7 +10,7 @@ from mpisign.config.validation import InputError
 
 
 def _by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
-    """The ranks of a node exchange rows in shared memory; between nodes the first of each sends counts of ballots."""
+    """Return the exchange by way of the node: shared memory in it, counts of ballots from its first rank to others'."""
     from mpisign.aggregation.node_exchange import (
         by_node,  # here: its kernels call POSIX, which a process without ranks need not have
     )
@@ -22,11 +22,11 @@ EXCHANGES: Registry[Exchange] = Registry("exchanges", Exchange, server=Central, 
 """The names of a job file's `exchange`, but for "auto", and what plans it: of the ranks, M and the format."""
 
 ExchangeFactory: TypeAlias = Callable[[int, Format], Exchange]
-"""Plans an exchange, once a server says for what: exchange_factory(workers, form)."""
+"""What plans an exchange, once a server says for what: exchange_factory(workers, form)."""
 
 
 def exchange_factory(name: str, ranks: Communicator) -> ExchangeFactory:
-    """The exchange of that name between these ranks; in one process there is nothing to cut or to carry."""
+    """Return what plans the exchange of that name; in one process there is nothing to cut or to carry."""
     maker = EXCHANGES[name] if ranks.size > 1 else Central
 
     def planned(workers: int, form: Format) -> Exchange:

@@ -1,4 +1,4 @@
-"""The majority vote on packed ballots: 64 coordinates at once, counted in binary digits that are planes themselves.
+"""Take the majority vote on packed ballots: 64 coordinates at once, counted in binary digits that are planes, too.
 
 A vote can be taken in two stages: each node counts its own ballots, and the counts are added where they come together.
 """
@@ -17,7 +17,7 @@ _CARRY = 31
 
 @part_of_kernels
 def _add3(a: np.uint64, b: np.uint64, c: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """A full adder on 64 coordinates at once: (sum, carry)."""
+    """Return (sum, carry) of a full adder on 64 coordinates at once."""
     half = a ^ b
     return half ^ c, (a & b) | (half & c)
 
@@ -26,7 +26,7 @@ def _add3(a: np.uint64, b: np.uint64, c: np.uint64) -> tuple[np.uint64, np.uint6
 def _add8(
     counter: Words, r0: Words, r1: Words, r2: Words, r3: Words, r4: Words, r5: Words, r6: Words, r7: Words, n: int
 ) -> None:
-    """Add eight ballots to the three low bits of the counters with carry-save adders; the eights are left over."""
+    """Add eight ballots to the three low bits of the counters with carry-save adders; the eights are carried."""
     for j in range(n):
         ones, a = _add3(counter[0, j], r0[j], r1[j])
         ones, b = _add3(ones, r2[j], r3[j])
@@ -50,12 +50,14 @@ def _carry_on(counter: Words, digit: int, top: int, n: int) -> None:
 
 @part_of_kernels
 def _ballot(rows: Words, nothing: Words, m: int, start: int, stop: int) -> Words:
+    """Return the words start..stop of row m, or of `nothing` past the last row."""
     return rows[m, start:stop] if m < rows.shape[0] else nothing[: stop - start]
 
 
 @part_of_kernels
 def _tally(counter: Words, top: int, rows: Words, start: int, stop: int, nothing: Words) -> None:
     """Count the words start..stop of every row; past the last row there is `nothing`."""
+    # Eight at a time: seven full adders, and one carry into the higher digits for all of them.
     for m in range(0, rows.shape[0], 8):
         _add8(
             counter,
@@ -74,8 +76,9 @@ def _tally(counter: Words, top: int, rows: Words, start: int, stop: int, nothing
 
 @part_of_kernels
 def _preset(counter: Words, bits: int, value: int, n: int) -> None:
-    """The counters of n words all start at `value`."""
+    """Set the counters of n words to `value`."""
     for k in range(bits):
+        # All ones or all zeros: the same digit of 64 counters at once.
         fill = np.uint64(0) - np.uint64((value >> k) & 1)
         for j in range(n):
             counter[k, j] = fill
@@ -83,7 +86,7 @@ def _preset(counter: Words, bits: int, value: int, n: int) -> None:
 
 @part_of_kernels
 def _decide(counter: Words, top: int, positive: Words, nonnegative: Words, even: np.uint64) -> np.uint64:
-    """Read the vote off the counters: the majority and, all ones below it, the ties; returns all ties, or-ed."""
+    """Read the vote off the counters: the majority and, all ones below it, the ties; return all ties, or-ed."""
     tied = counter[_CARRY]
     for j in range(positive.size):
         tied[j] = even
@@ -103,7 +106,7 @@ def _decide(counter: Words, top: int, positive: Words, nonnegative: Words, even:
 
 @part_of_kernels
 def _top(ballots: int) -> int:
-    """The counters' highest bit, counted from 0, for a majority of so many."""
+    """Return the counters' highest bit, counted from 0, for a majority of so many."""
     top = 3
     while 1 << top < ballots // 2 + 1:
         top += 1
@@ -112,7 +115,7 @@ def _top(ballots: int) -> int:
 
 @part_of_kernels
 def _one_of(rows: Words, nonnegative_rows: Words, m: int, width: int) -> Words:
-    """Ballot m of both tables."""
+    """Return ballot m of both tables."""
     if m < rows.shape[0]:
         return rows[m, rows.shape[1] - width :]
     return nonnegative_rows[m - rows.shape[0], nonnegative_rows.shape[1] - width :]
@@ -120,7 +123,7 @@ def _one_of(rows: Words, nonnegative_rows: Words, m: int, width: int) -> Words:
 
 @part_of_kernels
 def _few(rows: Words, nonnegative_rows: Words, ballots: int, positive: Words, nonnegative: Words) -> np.uint64:
-    """The vote of one, two or three ballots, without counting; returns all ties, or-ed."""
+    """Write the vote of one, two or three ballots, without counting; return all ties, or-ed."""
     a = _one_of(rows, nonnegative_rows, 0, positive.size)
     b = _one_of(rows, nonnegative_rows, ballots // 2, positive.size)
     c = _one_of(rows, nonnegative_rows, ballots - 1, positive.size)
@@ -137,13 +140,20 @@ def _few(rows: Words, nonnegative_rows: Words, ballots: int, positive: Words, no
 
 @kernel("boolean(uint64[:, ::1], uint64[:, ::1], uint64[::1], uint64[::1])")
 def vote(rows: Words, nonnegative_rows: Words, positive: Words, nonnegative: Words) -> bool:
-    """Majority vote over B ballots, the rows of both tables: positive = [2 c > B], nonnegative = [2 c >= B], c set
-    bits.
+    """Take the majority vote over B ballots, the rows of both tables.
 
-    rows: shape (M, header + W); nonnegative_rows: shape (0 or M, W); only the last W columns are read. With nonnegative
-    rows the vote is the sign of the sum of the workers' ternary signs. positive, nonnegative: shape (W,), overwritten.
-    Returns whether some coordinate is tied. The counters start at 2^top - (B // 2 + 1), so that their top bit is the
-    majority and all ones below it a tie.
+    positive = [2 c > B] and nonnegative = [2 c >= B], c the set bits of a coordinate. With nonnegative rows the vote is
+    the sign of the sum of the workers' ternary signs. The counters start at 2^top - (B // 2 + 1), so that their top bit
+    is the majority and all ones below it a tie.
+
+    Args:
+        rows: shape (M, header + W); only the last W columns are read.
+        nonnegative_rows: shape (0 or M, W); only the last W columns are read, too.
+        positive: shape (W,), overwritten.
+        nonnegative: shape (W,), overwritten.
+
+    Returns:
+        Whether some coordinate is tied.
     """
     first, nonnegative_first = rows.shape[1] - positive.size, nonnegative_rows.shape[1] - positive.size
     ballots = rows.shape[0] + nonnegative_rows.shape[0]
@@ -165,11 +175,14 @@ def vote(rows: Words, nonnegative_rows: Words, positive: Words, nonnegative: Wor
 
 @kernel("void(uint64[:, ::1], uint64[:, ::1])")
 def count(rows: Words, counts: Words) -> None:
-    """counts = how many rows have each bit set, one plane a binary digit, the lowest first.
+    """Count how many rows have each bit set: in one plane a binary digit, the lowest first.
 
-    rows: shape (M, header + W). counts: shape (P, W), P = the binary digits of M.
+    Args:
+        rows: shape (M, header + W).
+        counts: shape (P, W), P = the binary digits of M, overwritten.
     """
     first, digits = rows.shape[1] - counts.shape[1], counts.shape[0]
+    # `_add8` writes three digits and carries into the fourth, however few ballots there are.
     top = max(3, digits - 1)
     counter = np.empty((_CARRY + 1, _BLOCK), np.uint64)
     nothing = np.zeros(_BLOCK, np.uint64)
@@ -196,10 +209,18 @@ def _add_counts(counter: Words, top: int, counts: Words, width: int, digits: int
 def vote_counts(
     counts: Words, nonnegative_counts: Words, digits: int, ballots: int, positive: Words, nonnegative: Words
 ) -> bool:
-    """`vote` from counts of B = `ballots` ballots in all: the same planes, the same answer.
+    """Vote from counts of B = `ballots` ballots in all: the same planes and the same answer as `vote`.
 
-    counts, nonnegative_counts: shape (nodes, header + P W), the P = `digits` planes of `count` one after the other;
-    nonnegative_counts may have no rows.
+    Args:
+        counts: shape (nodes, header + P W), the P planes of `count` one after the other.
+        nonnegative_counts: those of the nonnegative planes, of the same shape; it may have no rows.
+        digits: P.
+        ballots: B.
+        positive: shape (W,), overwritten.
+        nonnegative: shape (W,), overwritten.
+
+    Returns:
+        Whether some coordinate is tied.
     """
     threshold, top = ballots // 2 + 1, _top(ballots)
     even = np.uint64(0) - np.uint64(ballots % 2 == 0)

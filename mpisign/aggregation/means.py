@@ -1,4 +1,4 @@
-"""Means over the workers, added in their order: of vectors, and of the numbers in front of the messages."""
+"""Take means over the workers, added in their order: of vectors, and of the numbers in front of the messages."""
 
 import math
 
@@ -10,7 +10,14 @@ from mpisign.jit import kernel, part_of_kernels
 
 @kernel("void(float64[:, ::1], float64[::1])")
 def mean_row(rows: Floats, out: Floats) -> None:
-    """out = (rows[0] + rows[1] + ...) / M, added in the order of the workers; where that overflows, divided first."""
+    """Write (rows[0] + rows[1] + ...) / M to `out`, added in the order of the workers.
+
+    Where the sum overflows, each row is divided first.
+
+    Args:
+        rows: shape (M, d).
+        out: shape (d,), overwritten.
+    """
     for i in range(len(out)):
         out[i] = rows[0, i]
     for m in range(1, len(rows)):
@@ -27,7 +34,7 @@ def mean_row(rows: Floats, out: Floats) -> None:
 
 @part_of_kernels
 def _quadratic_mean(numbers: Floats) -> float:
-    """The root of the mean square, of parts of the largest number, so that no square overflows or vanishes."""
+    """Return the root of the mean square, of parts of the largest number, so that no square overflows or vanishes."""
     largest, squares = 0.0, 0.0
     for number in numbers:
         largest = max(largest, abs(number))
@@ -39,8 +46,13 @@ def _quadratic_mean(numbers: Floats) -> float:
 
 @kernel("Tuple((float64, boolean))(float64[:], boolean)")
 def mean_number(numbers: Floats, quadratic: bool) -> tuple[float, bool]:
-    """The mean size of the numbers, or their quadratic mean, in the order of the workers; whether one has its sign bit
-    set. It overflows, or vanishes, only where a number does."""
+    """Return the mean size of the numbers, or their quadratic mean, in the order of the workers.
+
+    It overflows, or vanishes, only where a number does.
+
+    Returns:
+        The mean, and whether a number has its sign bit set.
+    """
     total, flagged, count = 0.0, False, len(numbers)
     for number in numbers:
         total += abs(number)

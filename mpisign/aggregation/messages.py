@@ -17,8 +17,11 @@ from mpisign.fixed_order import peak, squares
 from mpisign.jit import kernel
 
 Zeros: TypeAlias = Literal["exact", "coin", "plus"]
-"""What a zero sign and a tied vote become: "exact", zero, as in the paper (a second plane travels when it is
-needed); "coin", a keyed fair coin decides, which has the same expectation; "plus", +1."""
+"""What a zero sign and a tied vote become.
+
+"exact": zero, as in the paper (a second plane travels when it is needed); "coin": a keyed fair coin decides, which has
+the same expectation; "plus": +1.
+"""
 
 
 WordRange: TypeAlias = tuple[int, int] | None
@@ -28,7 +31,8 @@ WordRange: TypeAlias = tuple[int, int] | None
 class Message(ABC):
     """A vector and a number >= 0, as views of a row that is about to travel or has just arrived.
 
-    ties: of a vote, on the root: the coordinates where the workers' signs added up to zero.
+    Attributes:
+        ties: of a vote, on the root: the coordinates where the workers' signs added up to zero.
     """
 
     ties: int = 0
@@ -36,7 +40,10 @@ class Message(ABC):
     @property
     @abstractmethod
     def number(self) -> float:
-        """The number in front, by default the l1 norm of what was put; a reply's is the mean, M_k. It can be set."""
+        """Return the number in front: by default the l1 norm of what was put, in a reply the mean, M_k.
+
+        It can be set.
+        """
 
     @number.setter
     @abstractmethod
@@ -48,7 +55,7 @@ class Message(ABC):
 
     @abstractmethod
     def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
-        """x <- x - c * (the vector that is held) in place, shape (d,); of a share, only those coordinates."""
+        """Subtract c times the vector that is held from x in place, shape (d,); of a share, only those coordinates."""
 
     @abstractmethod
     def squares(self, unit: float = 1.0) -> float:
@@ -60,16 +67,19 @@ class Message(ABC):
 
     @abstractmethod
     def signs(self, out: Signs) -> None:
-        """out[:] = the signs of the vector that is held, int8, shape (d,)."""
+        """Write the signs of the vector that is held to `out`, int8, shape (d,)."""
 
 
 class SignMessage(Message):
-    """Signs, one bit a coordinate: sign = 2 [v > 0] - 1, or [v > 0] + [v >= 0] - 1 when some are zero.
+    """A message of signs, one bit a coordinate: sign = 2 [v > 0] - 1, or [v > 0] + [v >= 0] - 1 when some are zero.
 
-    row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the positive plane [v > 0]. A norm's sign bit is
-    free, so it says whether the nonnegative plane [v >= 0] differs and has to be asked for.
-    nonnegative: uint64, shape (W,), the nonnegative plane; its content counts only when `ternary` is true.
-    dimension: d. coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
+    Args:
+        dimension: d.
+        row: uint64, shape (1 + W,), W = ceil(d / 64): the number, then the positive plane [v > 0]. A norm's sign bit is
+            free, so it says whether the nonnegative plane [v >= 0] differs and has to be asked for.
+        nonnegative: uint64, shape (W,), the nonnegative plane; its content counts only when `ternary` is true.
+        zeros: what zeros become.
+        coin: gives W random words; used by the policy "coin" alone, and only when there is a zero.
     """
 
     def __init__(self, dimension: int, row: Words, nonnegative: Words, zeros: Zeros, coin: Callable[[], Words]):
@@ -87,7 +97,7 @@ class SignMessage(Message):
 
     @property
     def ternary(self) -> bool:
-        """Whether some sign is zero, so that the nonnegative plane is part of the message."""
+        """Return whether some sign is zero, so that the nonnegative plane is part of the message."""
         return self._number_bits.item() < 0
 
     def put(self, vector: Floats, number: float | None = None) -> None:
@@ -95,6 +105,7 @@ class SignMessage(Message):
         if number is None:
             number = norm
         if has_zeros:
+            # A second pass over the vector, which those without zeros are spared.
             bitplanes.pack_nonnegative(vector, self.nonnegative)
             self.apply_zero_policy(number, has_zeros)
         else:
@@ -134,9 +145,10 @@ class SignMessage(Message):
 
 
 class DenseMessage(Message):
-    """float64 coordinates.
+    """A message of float64 coordinates.
 
-    row: float64, shape (1 + d,): the number, then the vector.
+    Args:
+        row: float64, shape (1 + d,): the number, then the vector.
     """
 
     def __init__(self, row: Floats):
@@ -173,7 +185,10 @@ class DenseMessage(Message):
 class Shared(Message):
     """A reply to ranks that hold x in common: each takes its share of the step, and none goes on before all have.
 
-    share: this rank's. meet: waits for the other ranks.
+    Args:
+        reply: the reply itself.
+        share: this rank's words.
+        meet: waits for the other ranks.
     """
 
     def __init__(self, reply: Message, share: WordRange, meet: Callable[[], None]):
@@ -211,6 +226,7 @@ class Shared(Message):
 
 @kernel("float64(float64[::1], float64[::1])")
 def _copy_with_norm(vector: Floats, out: Floats) -> float:
+    """Copy the vector to `out` and return its l1 norm, added in the order of the coordinates."""
     norm = 0.0
     for i in range(len(vector)):
         out[i] = vector[i]
@@ -220,5 +236,6 @@ def _copy_with_norm(vector: Floats, out: Floats) -> float:
 
 @kernel("void(float64[::1], float64, float64[::1])")
 def _subtract_multiple(x: Floats, c: float, vector: Floats) -> None:
+    """Subtract c times the vector from x in place."""
     for i in range(len(x)):
         x[i] -= c * vector[i]

@@ -1,5 +1,4 @@
-"""The exchange by way of the node: its ranks exchange rows in shared memory; only its first rank, the leader, sends
-messages.
+"""The exchange by way of the node: its ranks exchange rows in shared memory; only its first one, the leader, sends.
 
 Inside a node a row is written where the leader reads it, and the reply is read where the leader wrote it: nothing is
 copied and no message sent. Semaphores say when; a rank that waits long sleeps, and others have its core.
@@ -29,17 +28,17 @@ SHARED_X_FROM = 2**17
 """The length from which on x is kept once a node: 1 MB."""
 
 _LOOKS = 64
-"""Looks at a semaphore between two offers of the core."""
+"""How often a rank looks at a semaphore between two offers of its core."""
 
 _SPINS, _SPINS_ON_SHARED_CORES = 20000, 500
-"""Looks at a semaphore before a rank sleeps: about 100 microseconds, and 5 where another rank needs its core.
+"""How often a rank looks at a semaphore before it sleeps: for about 100 microseconds; 5 where another needs its core.
 
 To sleep and to be woken takes some 20; a rank that goes on looking keeps its core, though it offers it, for up to 80.
 """
 
 
 class Node(Exchange):
-    """All ranks are on one node: rank 0 combines rows that it never received."""
+    """The exchange of ranks that are all on one node: rank 0 combines rows that it never received."""
 
     def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
@@ -65,42 +64,43 @@ class Node(Exchange):
         self._arrive()
 
     def broadcast_reply(self, ties: int) -> int:
-        """The reply stays as it is until every rank has written its rows of the next round."""
+        """Let the others read the reply: it stays as it is until every rank has written its rows of the next round."""
         self._release()
         return ties
 
     def _arrive(self) -> None:
-        """The leader waits until every rank of its node is here; the others go on."""
+        """Let the leader wait until every rank of its node is here; the others go on."""
         if self._node.root:
             self._wait(0, self._node.size - 1)
         else:
             _post(self._signals, 0, 1)
 
     def _release(self) -> None:
-        """The others wait until the leader is here."""
+        """Let the others wait until the leader is here."""
         if self._node.root:
             _post(self._signals, 1, self._node.size)
         else:
             self._wait(self._node.rank, 1)
 
     def _meet(self) -> None:
-        """Every rank of the node waits for every other."""
+        """Let every rank of the node wait for every other."""
         self._arrive()
         self._release()
 
     def keep(self, x: Floats, reply: Message) -> tuple[Floats, Message]:
-        """A long x is kept once a node: a step of every rank on its own would wait for memory."""
+        """Keep a long x once a node: a step of every rank on its own would wait for memory."""
         if len(x) < SHARED_X_FROM:
             return x, reply
         memory, self._give_x_back = self.ranks.memory(len(x))
         kept = memory.view(np.float64)
         if self._node.root:
+            # x is the same on every rank: one copy a node is enough.
             kept[:] = x
         self._meet()
         return kept, Shared(reply, self._share(words(len(x))), self._meet)
 
     def _share(self, width: int) -> tuple[int, int]:
-        """This rank's words of `width`; a leader without a core of its own has none.
+        """Return this rank's words of `width`; a leader without a core of its own has none.
 
         Every rank of the node calls it: they may be bound to sets of cores of different size, and must agree.
         """
@@ -110,6 +110,7 @@ class Node(Exchange):
         return max(first, 0), max(first + each, 0)
 
     def _wait(self, index: int, count: int) -> None:
+        """Take `count` from the semaphore `index`, also where signals come meanwhile."""
         while count := _wait(self._signals, index, count, self._spins):
             pass  # Python looks at the signals that came
 
@@ -119,7 +120,7 @@ class Node(Exchange):
 
 
 class Nodes(Node):
-    """Ballots over several nodes: the leaders' counts are gathered, and the reply is broadcast to the leaders."""
+    """The exchange of ballots over several nodes: the leaders' counts are gathered, the reply is broadcast to them."""
 
     def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
@@ -137,6 +138,7 @@ class Nodes(Node):
         super().gather()
         if self._leaders is None:
             return
+        # Rows without a worker are zero and add nothing to the counts.
         majority_vote.count(self._shared, self._counts)
         if self._front:
             self._table[0, self._workers_here] = self._shared[self._rows_here, 0]
@@ -162,16 +164,16 @@ class Nodes(Node):
 
 
 def _who(exchange: Exchange) -> tuple[Indices, Indices]:
-    """The rows of this node's table that have a worker, and the number of each."""
+    """Return the rows of this node's table that have a worker, and the number of each."""
     hosted = [hosted_by(rank, exchange.ranks.size, exchange.workers) for rank in exchange.ranks.members]
     rows = [exchange.per_rank * i + j for i, workers in enumerate(hosted) for j in range(len(workers))]
     return np.array(rows, dtype=np.int64), np.array([m for workers in hosted for m in workers], dtype=np.int64)
 
 
 def by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
-    """Shared memory on one node; over several, counts where the rows are ballots, and else the single server.
+    """Return shared memory on one node; over several, counts where the rows are ballots, and else the single server.
 
-    That too where the system has no semaphores between processes, as macOS.
+    The single server it is, too, where the system has no semaphores between processes, as macOS.
     """
     if not _make(np.zeros(_LINE, dtype=np.uint64), 1):
         return Central(ranks, workers, form)
@@ -181,7 +183,7 @@ def by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
 
 
 def _make(words: Words, count: int) -> bool:
-    """`count` semaphores between processes, each on a line; False where the system has none."""
+    """Make `count` semaphores between processes, each on a line; return False where the system has none."""
     sem_init = ctypes.CDLL(None).sem_init
     made = [sem_init(ctypes.c_void_p(words[_LINE * i :].ctypes.data), 1, 0) for i in range(count)]
     return not any(made)
@@ -189,14 +191,14 @@ def _make(words: Words, count: int) -> bool:
 
 @kernel("void(uint64[::1], int64, int64)")
 def _post(semaphores: Words, first: int, stop: int) -> None:
-    """Once to each of the semaphores first, ..., stop - 1."""
+    """Post once to each of the semaphores first, ..., stop - 1."""
     for i in range(first, stop):
         sem_post(semaphores, _LINE * i)
 
 
 @kernel("int64(uint64[::1], int64, int64, int64)")
 def _wait(semaphores: Words, index: int, count: int, spins: int) -> int:
-    """Take `count` from a semaphore, after so many looks asleep; returns how many are missing when a signal came."""
+    """Take `count` from a semaphore, asleep after `spins` looks; return how many are missing when a signal came."""
     looks = 0
     while count:
         if looks < spins:

@@ -20,7 +20,7 @@ from mpisign.arrays import Floats, Words
 from mpisign.rng import RandomStreams, Stream
 
 _SEND_WEAK = 2**64 - 1
-"""A reply with this number (a NaN that no arithmetic makes) holds no vote: it asks for the nonnegative planes."""
+"""The number of a reply (a NaN that no arithmetic makes) that holds no vote: it asks for the nonnegative planes."""
 
 
 class Combination(Protocol):
@@ -36,8 +36,16 @@ class Combination(Protocol):
 class Server(ABC):
     """One round of messages an iteration, planned for one repeat; a context that gives back what MPI holds for it.
 
-    workers: M. hosted: those of this rank. reply: what every rank holds after a round. bits_up, bits_down: bits of the
-    messages so far, of all workers together and to all of them, however the exchange cuts them and carries them.
+    Attributes:
+        workers: M.
+        hosted: the workers of this rank.
+        reply: what every rank holds after a round.
+        quadratic: whether the mean of the numbers is the root of the mean of their squares.
+        k: the iteration.
+        bits_up: bits of the messages so far, of all workers together, however the exchange cuts and carries them.
+        bits_down: bits of the replies so far, to all workers together.
+        bits_up_at_k: `bits_up` when iteration k began: what was spent to reach x_k.
+        bits_down_at_k: `bits_down` when iteration k began.
     """
 
     reply: Message
@@ -51,32 +59,34 @@ class Server(ABC):
         self.start_iteration(0)
 
     def resume(self, k: int, bits_up: int, bits_down: int) -> None:
-        """Iteration k is the next one, and so many bits were sent before."""
+        """Make iteration k the next one, so many bits having been sent before."""
         self.bits_up, self.bits_down = bits_up, bits_down
         self.start_iteration(k)
 
     def start_iteration(self, k: int) -> None:
-        """Iteration k begins: `bits_up_at_k` and `bits_down_at_k` are the bits that were spent to reach x_k."""
+        """Begin iteration k: `bits_up_at_k` and `bits_down_at_k` are the bits that were spent to reach x_k."""
         self.k, self.bits_up_at_k, self.bits_down_at_k = k, self.bits_up, self.bits_down
 
     def message(self, worker: int) -> Message:
-        """The outgoing message of a worker hosted here."""
+        """Return the outgoing message of a worker hosted here."""
         return self._messages[worker - self.hosted.start]
 
     def of_all_workers(self, rows: Words) -> Words:
-        """See `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
+        """Return the rows of all workers, on the root; see `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
         return self._exchange.of_all_workers(rows)
 
     def _gather(self, exchange: Exchange) -> None:
+        """Gather the exchange's rows, and count their bits."""
         exchange.gather()
         self.bits_up += exchange.bits_up
 
     def _broadcast(self, exchange: Exchange, ties: int = 0) -> int:
+        """Broadcast the exchange's reply, and count its bits; return the ties of all ranks, on the root."""
         self.bits_down += exchange.bits_down
         return exchange.broadcast_reply(ties)
 
     def keep(self, x: Floats) -> Floats:
-        """x, where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
+        """Return x where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
         kept, self._stepping = self._exchange.keep(x, self.reply)
         return kept
 
@@ -87,7 +97,7 @@ class Server(ABC):
 
     @abstractmethod
     def _aggregate(self) -> None:
-        """After it, `reply` holds the reply."""
+        """Collect the messages and combine them; `reply` holds the reply after it."""
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +107,7 @@ class Server(ABC):
 
 
 class MeanServer(Server):
-    """Dense gradients: the reply is their mean, and the mean of their numbers."""
+    """The server of dense gradients: the reply is their mean, and the mean of their numbers."""
 
     def __init__(
         self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
@@ -115,7 +125,7 @@ class MeanServer(Server):
 
 
 class SignServer(Server):
-    """Signs come in, with their nonnegative planes where they are needed.
+    """A server to which signs come in, with their nonnegative planes where they are needed.
 
     With zeros = "exact" a worker whose vector has zeros says so by the sign of its number. Then the first reply holds
     nothing but the question for everyone's nonnegative planes, and the second one is the reply.
@@ -132,6 +142,7 @@ class SignServer(Server):
         nonnegative_form: Format,
     ):
         super().__init__(exchange_factory(workers, form))
+        # Planned at once, although no zero may ever come: all ranks have to plan a collective together.
         self._nonnegative_exchange = exchange_factory(workers, nonnegative_form)
         self._dimension, self._zeros, self._streams = dimension, zeros, streams
         own = zip(self._exchange.table, self._nonnegative_exchange.table, self.hosted, strict=False)
@@ -143,13 +154,14 @@ class SignServer(Server):
     def _sign_message(
         self, row: Words, nonnegative: Words, purpose: Stream, worker: int, start: int = 0
     ) -> SignMessage:
-        """start: where the message's planes begin in the whole ones."""
+        """Return a message on these words; start: where its planes begin in the whole ones."""
         stop = start + len(row) - 1
         return SignMessage(
             self._dimension, row, nonnegative, self._zeros, lambda: self._coin(purpose, worker, stop)[start:stop]
         )
 
     def _coin(self, purpose: Stream, worker: int, width: int) -> Words:
+        """Return the first `width` words of the coin at this iteration."""
         generator = self._streams.generator(purpose, worker, self.k)
         return generator.integers(0, 2**64, size=width, dtype=np.uint64)
 
@@ -163,12 +175,15 @@ class SignServer(Server):
             else:
                 ties = self._combine(mean, None)
         self.reply.ties = self._broadcast(exchange, ties)
+        # Every rank holds the same reply: all of them come to the second round, or none.
         if exchange.reply.item(0) == _SEND_WEAK:
             self._aggregate_with_nonnegative_planes()
 
     def _aggregate_with_nonnegative_planes(self) -> None:
+        """Collect the nonnegative planes, too, and combine both."""
         exchange, ties = self._exchange, 0
         for message in self._messages:
+            # A worker without zeros did not write it: the planes are the same.
             if not message.ternary:
                 message.nonnegative[:] = message.positive
         self._gather(self._nonnegative_exchange)
@@ -179,9 +194,11 @@ class SignServer(Server):
 
     @abstractmethod
     def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
-        """Make this rank's part of the reply; returns the number of its tied coordinates.
+        """Make this rank's part of the reply; return the number of its tied coordinates.
 
-        nonnegative_exchange: None without zeros.
+        Args:
+            mean: the mean of the numbers, M_k.
+            nonnegative_exchange: the exchange that brought the nonnegative planes; None without zeros.
         """
 
     def __exit__(self, *reason: object) -> None:
@@ -190,7 +207,7 @@ class SignServer(Server):
 
 
 class VoteServer(SignServer):
-    """The reply is the majority vote, and the mean of the numbers (Algorithm 3).
+    """The server whose reply is the majority vote, and the mean of the numbers (Algorithm 3).
 
     Where nonnegative planes came, each worker casts two ballots, [v > 0] and [v >= 0], and the majority of the 2 M
     ballots is the sign of the sum of the ternary signs. A tied reply says so by the sign of its number; its nonnegative
@@ -219,12 +236,16 @@ class VoteServer(SignServer):
     def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
         tied = self._exchange.vote(nonnegative_exchange, self._part.positive, self._part.nonnegative)
         ties = bitplanes.count_zeros(self._part.positive, self._part.nonnegative) if tied else 0
+        # Counted before: the policy may overwrite a plane.
         self._part.apply_zero_policy(mean, tied)
         return ties
 
 
 class ScaledSignServer(SignServer):
-    """The reply is the mean of the workers' signs, each times its number, added in their order; it is dense."""
+    """The server whose reply is the mean of the workers' signs, each times its number, added in their order.
+
+    The reply is dense.
+    """
 
     def __init__(
         self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
@@ -251,13 +272,13 @@ SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]]
     "signs": VoteServer,
     "scaled-signs": ScaledSignServer,
 }
-"""The kind of a method's messages -> the server that combines them."""
+"""The server that combines a method's messages, by their kind."""
 
 
 def plan_server(
     method: Combination, workers: int, dimension: int, exchange_factory: ExchangeFactory, streams: RandomStreams
 ) -> Server:
-    """The server of a method's messages of so many workers, for one repeat; every rank calls it."""
+    """Return the server of a method's messages of so many workers, for one repeat; every rank calls it."""
     server = SERVERS[method.message](exchange_factory, workers, dimension, method.zeros, streams)
     server.quadratic = method.quadratic
     return server

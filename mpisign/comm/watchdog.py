@@ -65,6 +65,7 @@ class Watch:
 
     def _opened(self, descriptor: int, token: int) -> mmap.mmap:
         """Map the first rank's page; raise InputError if it cannot be opened, or is another file by its token."""
+        # An anonymous file has no name: the others open it by way of the first rank's process.
         page = Path(f"/proc/{next(iter(self._processes.values()))}/fd/{descriptor}")
         try:
             if f"mpisign-{token} " not in f"{page.readlink()} ":
@@ -112,6 +113,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Who fails otherwise says why by itself; the watchdog then only ends those that are left waiting.
         here = error is None or isinstance(error, InputError | StopRequested)
         self._line[0] = watchdog_process.LEFT if here else watchdog_process.FAILED
         # After an error it stays, and ends ranks that their launcher lets wait.

@@ -184,6 +184,7 @@ class Recorder:
         """Evaluate the block on all ranks, and write its new records on the root."""
         if not self._rows:
             return
+        # All ranks take part, also those that write nothing.
         results = self._evaluation.run()
         if self._sink is not None:
             self._sink.append(self._block(results))

@@ -77,6 +77,7 @@ def run(
         writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
 
         def count(k: int) -> None:
+            """Show the progress, and tell the watchdog where this rank is."""
             progress.count(k)
             watch.at(k)
 

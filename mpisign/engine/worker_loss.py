@@ -79,6 +79,7 @@ def _source_of(source: Source, numbers: Sequence[int]) -> Source:
     """Return a source that is asked by a worker's place among `numbers`."""
 
     def ask(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        """Ask the worker in this place among those that are left."""
         source(x, numbers[worker], generator, out)
 
     return ask

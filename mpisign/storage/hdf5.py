@@ -155,6 +155,7 @@ class Source:
             if path not in self._others and path != self.path:
                 check_seal(path)
                 self._others.add(path)
+                # A view can read as much as its files hold.
                 self._left += path.stat().st_size
 
 
@@ -215,6 +216,7 @@ def _item(parent: h5py.Group, name: str) -> Any:
     link = parent.get(name, getlink=True)
     if link is None:
         raise ValueError(f"{name} is missing")
+    # Asked before it is followed: it may lead to another file.
     if not isinstance(link, h5py.HardLink):
         raise ValueError(f"expected {name} itself, found a link to somewhere else")
     return parent[name]

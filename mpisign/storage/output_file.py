@@ -82,6 +82,7 @@ def lock_output(output: Path, new: bool = False, file: Path | None = None) -> It
         reason = f"another job is writing it: {part} is locked" if busy else f"{part}: {error.strerror}"
         raise InputError(str(output), f"cannot write this output; {reason}") from None
     try:
+        # Looked at under the lock: before, another job could still have written it.
         if new and output.exists():
             raise InputError(str(output), "another job has written this output meanwhile; give another name")
         yield

@@ -54,7 +54,7 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Polyline:
     root = _root(matrix)
     x, time = x0.astype(np.float64), 0.0
     # What g = Hx can be off by when it is 0: x itself is known to about eps |x_0|.
-    rounding = 8 * len(x) * _EPS * np.abs(matrix).sum(axis=1) * np.abs(x).max(initial=0.0)
+    rounding = 64 * len(x) * _EPS * np.abs(matrix).sum(axis=1) * np.abs(x).max(initial=0.0)
     g = _snapped(matrix @ x, rounding)
     times, points = [time], [x]
     while g.any():
@@ -62,6 +62,8 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Polyline:
             raise RuntimeError(f"(23) has not ended after {len(times)} events")
         v = _velocity(root, np.sign(g))
         step = _until_zero(g, matrix @ v)
+        if not np.isfinite(step):  # no g_i comes nearer to 0: those that are left are rounding
+            break
         time, x = time + step, x + step * v
         g = _snapped(matrix @ x, rounding)
         times.append(time)
@@ -100,9 +102,9 @@ def _velocity(root: Floats, signs: Floats) -> Floats:
 
 
 def _until_zero(g: Floats, rate: Floats) -> float:
-    """The time until the first g_i that is not 0 reaches 0, where g' = rate."""
+    """Return the time until the first g_i that is not 0 reaches 0, where g' = rate; infinity where none does."""
     approaching = g * rate < 0
-    return float((-g[approaching] / rate[approaching]).min())
+    return float((-g[approaching] / rate[approaching]).min(initial=np.inf))
 
 
 def normalised_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> tuple[Floats, Floats]:

@@ -78,6 +78,14 @@ def test_the_velocity_is_in_filippovs_inclusion(kind, seed):
     assert (path.points[0] == x0).all()
 
 
+@pytest.mark.parametrize("seed", [109, 1241, 1948, 1990, 3294, 23265585])
+def test_a_singular_path_ends_where_rounding_leaves_a_gradient(seed):
+    """Seeds at which, with one BLAS or another, a g_i of rounding's size came no nearer to 0, or came and went."""
+    matrix, x0 = EVERY["singular"](seed)
+    path = continuous_time.sign_flow(matrix, x0, beta=2.0)
+    assert np.abs(matrix @ path.points[-1]).max() <= 1e-12 * np.abs(matrix).sum() * np.abs(x0).max()
+
+
 @pytest.mark.parametrize("kind", EVERY)
 @settings(max_examples=60)
 @given(seed=SEEDS)

@@ -12,6 +12,7 @@ from mpisign._version import __version__
 if TYPE_CHECKING:
     from mpisign import plot
     from mpisign.aggregation.exchange import Exchange
+    from mpisign.aggregation.messages import Message
     from mpisign.algorithms.initial_points import InitialPoint, Normal, Origin, Point
     from mpisign.algorithms.methods import (
         GD,
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
     from mpisign.problems.described import FiniteQuadratic, Logistic, Quadratic, Separable, Toy
     from mpisign.stop_signals import StopRequested
     from mpisign.storage.results import Results, RunResult
+    from mpisign.tools.dryrun.gradient import check_gradient
 
 _MODULES = {
     "mpisign.aggregation.exchange": ["Exchange"],
+    "mpisign.aggregation.messages": ["Message"],
     "mpisign.algorithms.initial_points": ["InitialPoint", "Normal", "Origin", "Point"],
     "mpisign.algorithms.methods": [
         "AdaGradNorm",
@@ -57,6 +60,7 @@ _MODULES = {
     "mpisign.problems.described": ["FiniteQuadratic", "Logistic", "Quadratic", "Separable", "Toy"],
     "mpisign.stop_signals": ["StopRequested"],
     "mpisign.storage.results": ["Results", "RunResult"],
+    "mpisign.tools.dryrun.gradient": ["check_gradient"],
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -75,6 +79,7 @@ __all__ = [
     "InitialPoint",
     "InputError",
     "Logistic",
+    "Message",
     "Method",
     "Minibatch",
     "Minimum",
@@ -98,6 +103,7 @@ __all__ = [
     "Toy",
     "__version__",
     "check",
+    "check_gradient",
     "load",
     "load_experiment",
     "plot",

@@ -105,7 +105,7 @@ class Experiment:
             document["iterations"] = iterations
         self._made = problem if isinstance(problem, Problem) and not known_settings(problem) else None
         document["problem"] = (
-            {"kind": _path_of(type(problem))} if self._made else table_of(problem, PROBLEMS, "problem")
+            {"kind": _path_of(type(problem))} if self._made is not None else table_of(problem, PROBLEMS, "problem")
         )
         if oracle is not None:
             document["oracle"] = table_of(oracle, ORACLES, "oracle")

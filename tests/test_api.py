@@ -8,7 +8,8 @@ import pytest
 
 import mpisign
 from alone import run_alone
-from launch import ROOT, call, programs
+from launch import HELPERS, ROOT, call, programs
+from launch import mpisign as launched
 from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.problems import PROBLEMS
@@ -165,6 +166,14 @@ WRONG = {
     "data": (lambda: mpisign.run(experiment(problem=mpisign.Logistic(data="nowhere"))), "problem.data: no file and no"),
     "an axis": (lambda: mpisign.plot.gaps(mpisign.run(experiment(), progress=False), x="days"), "x: expected one of"),
     "an override": (lambda: mpisign.load_experiment(ROOT / "jobs/ce-a.toml", {"repeats": "many"}), "repeats"),
+    "a setting by position": (
+        lambda: mpisign.Constant(0.1),
+        "Constant: expected settings by keyword, such as alpha=0.1",
+    ),
+    "a class": (
+        lambda: experiment(problem=mpisign.Problem),
+        "problem: expected a Problem, got the class Problem; make one of it",
+    ),
     "a file": (lambda: mpisign.load("nowhere.h5"), "nowhere.h5: no such file"),
 }
 
@@ -232,6 +241,119 @@ def test_kinds_of_one_s_own(tmp_path):
     assert hashes(again) == hashes(mpisign.run(made, progress=False))
 
 
+class Scaled(mpisign.Problem):
+    """f(x) = factor ||x||^2 / 2; nothing of it is in a job file but its name."""
+
+    dimension, minimum_value = 2, 0.0
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def value(self, x):
+        return 0.5 * self.factor * float(x @ x)
+
+    def gradient(self, x, out):
+        out[:] = self.factor * x
+
+
+class Plain(Scaled):
+    """No settings, and no state: its name says all."""
+
+    factor = 3.0
+
+    def __init__(self):
+        pass
+
+
+@pytest.mark.parametrize("factor", [1.0, 5.0])
+def test_a_problem_that_is_given_is_the_one_that_is_run(factor, tmp_path):
+    """Not another one of its class, made by its defaults."""
+    made = experiment(problem=Scaled(factor), start=mpisign.Point(x=[1.0, 2.0]))
+    results = mpisign.run(made, progress=False)
+    assert results["scaled-sign"].value[0, 0] == 2.5 * factor
+    with pytest.raises(mpisign.InputError, match="its settings are not known"):
+        made.to_toml()
+    plain = experiment(problem=Plain(), start=mpisign.Point(x=[1.0, 2.0]))
+    assert 'kind = "test_api:Plain"' in plain.to_toml()
+    assert mpisign.run(plain, progress=False)["scaled-sign"].value[0, 0] == 7.5
+
+
+class Factor(mpisign.StepSize):
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def plan(self, samples):
+        return lambda k: self.factor
+
+
+def test_other_objects_whose_settings_are_not_known_are_refused():
+    with pytest.raises(mpisign.InputError, match=r"runs.0.step: Factor cannot be written .* decorate the class with"):
+        experiment(runs=[mpisign.Run(method=mpisign.GD(), step=Factor(0.1))])
+
+
+def test_resume_refuses_other_arrays(tmp_path, monkeypatch):
+    """A problem that does not say what its data are is told apart by its arrays."""
+    (tmp_path / "arrays.py").write_text(ARRAYS)
+    (tmp_path / "job.toml").write_text(
+        'iterations = 5\nproblem = { kind = "arrays:FromFile", data = "a.npy" }\n'
+        '[[runs]]\nmethod = "gd"\nstep = { kind = "constant", alpha = 0.1 }\n'
+    )
+    paths = {"cwd": tmp_path, "PYTHONPATH": f"{tmp_path}:{HELPERS}"}
+    done = launched("run", "job.toml", "-o", "r.h5", **paths)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mpisign: job.toml: problem: arrays:FromFile: a.npy: No such file or directory\n",
+    )
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert launched("run", "job.toml", "-o", "r.h5", **paths).returncode == 0
+    assert launched("run", "job.toml", "-o", "r.h5", "--resume", **paths).returncode == 0
+    np.save(tmp_path / "a.npy", np.full(3, 2.0))
+    done = launched("run", "job.toml", "-o", "r.h5", "--resume", **paths)
+    assert done.returncode == 2
+    assert "other data" in done.stderr
+
+
+ARRAYS = """
+import numpy as np
+import mpisign
+
+class FromFile(mpisign.Problem):
+    minimum_value = 0.0
+
+    def __init__(self, data: str):
+        self.weights_of_x = np.load(data)
+        self.dimension = len(self.weights_of_x)
+
+    def value(self, x):
+        return float(self.weights_of_x @ (x * x))
+
+    def gradient(self, x, out):
+        out[:] = 2 * self.weights_of_x * x
+"""
+
+
+class Bottomless(Scaled):
+    def value(self, x):
+        return super().value(x) - 4.0
+
+
+class Unsaid(Plain):
+    minimum_value = None
+
+
+def test_an_f_star_that_is_wrong_or_assumed_is_said(capsys):
+    from mpisign.storage import remarks, summary
+
+    results = mpisign.run(experiment(problem=Bottomless(1.0)), progress=False)
+    (said,) = remarks.remarks(results.trajectory)
+    assert "below f* = 0: that f* is wrong" in said
+    assumed = mpisign.run(experiment(problem=Unsaid()), progress=False)
+    assert "f* is taken to be 0" in capsys.readouterr().err
+    assert "f* = 0 assumed" in summary.text(assumed.trajectory)
+    known = mpisign.run(experiment(problem=Plain()), progress=False)
+    assert "f* = 0 +- 0" in summary.text(known.trajectory)
+
+
 def _written(folder, made):
     (folder / "job.toml").write_text(made.to_toml())
     return folder / "job.toml"
@@ -239,7 +361,7 @@ def _written(folder, made):
 
 def test_a_problem_of_arrays_cannot_be_written_but_run_to_a_file(tmp_path):
     made = experiment(problem=LeastSquares(np.eye(2), np.ones(2)))
-    with pytest.raises(mpisign.InputError, match="settings matrix, right are not known; decorate it with"):
+    with pytest.raises(mpisign.InputError, match="its settings are not known; decorate the class with"):
         made.to_toml()
     assert len(mpisign.run(made, tmp_path / "r.h5", progress=False)) == 1
     with pytest.raises(mpisign.InputError, match="expected create or overwrite"):

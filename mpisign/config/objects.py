@@ -62,7 +62,8 @@ def table_of(thing: object, registry: Registry[Any], key: str, kind: str = "kind
     if isinstance(thing, Described):
         return {kind: thing.name, **thing.settings}
     if not isinstance(thing, registry.base):
-        raise InputError(key, f"expected a {registry.base.__name__}, got {type(thing).__name__}")
+        found = f"the class {thing.__name__}; make one of it" if isinstance(thing, type) else type(thing).__name__
+        raise InputError(key, f"expected a {registry.base.__name__}, got {found}")
     return {kind: _name_of(type(thing), registry, key), **_settings_of(thing, key)}
 
 
@@ -94,19 +95,17 @@ def _name_of(maker: type[object], registry: Registry[Any], key: str) -> str:
 
 
 def known_settings(thing: object) -> bool:
-    """Return whether an object's settings can be read off it: it has none, or it is decorated with `settings`."""
-    asked = inspect.signature(type(thing)).parameters.values()
-    return is_dataclass(thing) or all(each.default is not each.empty for each in asked)
+    """Return whether an object can be made again from what a job file says: it is decorated with `settings`, or plain.
+
+    Another one has attributes that nothing tells apart from its defaults.
+    """
+    return is_dataclass(thing) or not (inspect.signature(type(thing)).parameters or vars(thing))
 
 
 def _settings_of(thing: object, key: str) -> Table:
-    """Return the settings of an object, as far as they are set."""
-    if is_dataclass(thing):
-        found = {field.name: getattr(thing, field.name) for field in fields(thing)}
-        return {name: value for name, value in found.items() if value is not None}
+    """Return the settings of an object, as far as they are set; raise InputError where they are not known."""
     if not known_settings(thing):
-        asked = inspect.signature(type(thing)).parameters.values()
-        required = [each.name for each in asked if each.default is each.empty]
-        what = f"its settings {', '.join(required)} are not known; decorate it with mpisign.settings"
+        what = "its settings are not known; decorate the class with mpisign.settings"
         raise InputError(key, f"{type(thing).__name__} cannot be written in a job file: {what}")
-    return {}
+    found = {field.name: getattr(thing, field.name) for field in fields(thing)} if is_dataclass(thing) else {}
+    return {name: value for name, value in found.items() if value is not None}

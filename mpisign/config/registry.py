@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from mpisign.config.validation import InputError, closest, make, refuse_unknown, shown
+from mpisign.config.validation import InputError, closest, described, make, refuse_unknown, shown
 
 T = TypeVar("T")
 
@@ -71,7 +71,10 @@ class Registry(Collection[str], Generic[T]):
         refuse_unknown(arguments, [*(key for key in asked if key not in given), *also], path, name)
         arguments |= {key: value for key, value in given.items() if key in asked}
         _refuse_missing(asked.values(), arguments, path)
-        made = make(maker, arguments, path)
+        try:
+            made = make(maker, arguments, path)
+        except OSError as error:  # of a kind that reads a file of its own
+            raise InputError(path, f"{name}: {described(error)}") from None
         if not isinstance(made, self.base):
             raise InputError(f"{path}.{kind}", f"expected what {shown(name)} makes to be of class {self.base.__name__}")
         return made

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 _STRICT_CALL = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 Positive = Annotated[float, Field(gt=0)]
@@ -69,7 +69,16 @@ def advised(error: BaseException) -> str:
 def settings(cls: type[T]) -> type[T]:
     """A frozen dataclass with keyword arguments only, checked strictly when it is made: raises InputError."""
     made = dataclass(cls, frozen=True, kw_only=True, config=_STRICT)
-    made.__init__ = _refusing(made.__init__)  # type: ignore[method-assign]
+    checking = _refusing(made.__init__)
+
+    @wraps(made.__init__)
+    def by_keyword(self: T, *by_position: object, **named: object) -> None:
+        if by_position:
+            first = next(iter(getattr(cls, "__annotations__", {})), "name")
+            raise InputError("", f"{cls.__name__}: expected settings by keyword, such as {first}={by_position[0]!r}")
+        checking(self, **named)
+
+    made.__init__ = by_keyword  # type: ignore[method-assign,assignment]
     return cast(type[T], made)
 
 

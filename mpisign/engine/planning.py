@@ -1,8 +1,11 @@
 """Make and check an experiment's kinds, so that little can be refused once it runs."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.algorithms.initial_points import STARTS, InitialPoint
@@ -65,7 +68,7 @@ def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = Non
     """
     _check_records(experiment)
     _check_exchange(experiment.exchange)
-    problem = made or PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
+    problem = made if made is not None else PROBLEMS.make(experiment.problem, "problem", share=ranks.share)
     _check_dimension(problem)
     start = STARTS.make(experiment.start, "start")
     with _naming("start"):
@@ -73,6 +76,17 @@ def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = Non
     default_workers = max(1, ranks.size - 1)
     runs = [_plan_run(run, problem, default_workers, f"runs.{i}") for i, run in enumerate(experiment.runs)]
     return Plan(experiment, problem, start, runs)
+
+
+def data_sha256(problem: Problem) -> str:
+    """Return the sha256 of a problem's data; of one that does not say it, that of its arrays, "" where it has none."""
+    arrays = sorted((name, value) for name, value in vars(problem).items() if isinstance(value, np.ndarray))
+    if (told := problem.data_sha256()) or not arrays:
+        return told
+    digest = hashlib.sha256()
+    for name, value in arrays:
+        digest.update(f"{name} {value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
 
 
 def remarks(planned: Plan) -> Iterator[str]:
@@ -141,7 +155,11 @@ class _naming:
 
 def run_attributes(planned: Plan, run: PlannedRun, known: CertifiedOptimum) -> dict[str, Any]:
     """Return the attributes of a run's group, but for its exchange."""
-    return run_settings(planned, run) | dict(_noise(run.oracle.assumption4(planned.problem))) | dict(_known(known))
+    return (
+        run_settings(planned, run)
+        | dict(_noise(run.oracle.assumption4(planned.problem)))
+        | dict(_known(known, not planned.problem.says_minimum))
+    )
 
 
 def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
@@ -169,10 +187,12 @@ def _noise(noise: Noise) -> Iterator[tuple[str, Any]]:
             yield f"{name}_known", constant.how
 
 
-def _known(known: CertifiedOptimum) -> Iterator[tuple[str, Any]]:
+def _known(known: CertifiedOptimum, assumed: bool) -> Iterator[tuple[str, Any]]:
     """Yield f* with its error, and L and mu, each with how it is known."""
     yield "f_star", known.minimum.value
     yield "f_star_error", known.minimum.error
+    if assumed:
+        yield "f_star_assumed", True
     for name, constant in known.constants.items():
         yield name, constant.value
         yield f"{name}_known", constant.how

@@ -92,5 +92,5 @@ def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earli
 
 def refuse_other_data(output: Path, earlier: Earlier | None, plan: planning.Plan) -> None:
     """Raise InputError if the file at `output` was made from other data; `earlier` is None except on the root."""
-    if earlier is not None and earlier.data_sha256 != plan.problem.data_sha256():
+    if earlier is not None and earlier.data_sha256 != planning.data_sha256(plan.problem):
         raise InputError(str(output), "cannot go on with this file: it was made from other data than the job names now")

@@ -19,7 +19,7 @@ from mpisign.comm.communicator import Communicator
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
-from mpisign.engine.planning import Plan, PlannedRun, remarks, run_attributes
+from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
@@ -135,7 +135,7 @@ def _describe(planned: Plan, known: CertifiedOptimum, exchanges: list[str], writ
 
 def _header(planned: Plan, ranks: Communicator, where: Sites, repeats: range) -> dict[str, Any]:
     """Return the attributes of the file; it hashes all data, which the root alone does."""
-    experiment, data = planned.experiment, {"data_sha256": planned.problem.data_sha256()}
+    experiment, data = planned.experiment, {"data_sha256": data_sha256(planned.problem)}
     return {
         "name": one_line(experiment.name),
         "experiment": experiment.text,

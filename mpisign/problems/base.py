@@ -55,7 +55,8 @@ class Problem(ABC):
 
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
         """out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
-        raise InputError("kind", "this problem has no data points")
+        lacks = "has no data points" if self.samples is None else "has data points, and no minibatch"
+        raise InputError("kind", f"{type(self).__name__} {lacks}")
 
     def noise(self, batch: int) -> Noise:
         """What is known of the noise of `batch` data points, drawn with replacement."""

@@ -16,6 +16,7 @@ _FIRST, _GROWTH = 100, 10.0
 def remarks(trajectory: Trajectory) -> Iterator[str]:
     """Yield what to say of the file's values, a line each, of which a file without surprises has none."""
     yield from uncertain_gaps(trajectory)
+    yield from negative_gaps(trajectory)
     for run in trajectory:
         yield from blown_up(run)
 
@@ -31,6 +32,17 @@ def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:
     if errors:
         error = max(errors)
         yield f"f* is known to +- {error:.1g}: gaps below {error / _CERTAIN:.1g} may be off by more than 1 %"
+
+
+def negative_gaps(trajectory: Trajectory) -> Iterator[str]:
+    """Return a line where f falls below f* by more than its error and rounding: f* is then wrong."""
+    for run in trajectory:
+        for repeat in run.repeats:
+            values, f_star = repeat.columns["value"], float(run.attributes["f_star"])
+            allowed = float(run.attributes["f_star_error"]) + 1e-9 * max(abs(f_star), abs(float(values[0])))
+            if len(values) and float(np.nanmin(values)) < f_star - allowed:
+                yield f"{run.label!r}: f falls to {np.nanmin(values):.6g}, below f* = {f_star:.6g}: that f* is wrong"
+                break
 
 
 def blown_up(run: RunRecord) -> Iterator[str]:

@@ -46,7 +46,8 @@ def constants(run: RunRecord) -> str:
     known = run.attributes
     names = [name for name in known if f"{name}_known" in known and not name.startswith(("p_min", "sigma2"))]
     values = [f"{name} = {known[name]:.6g} ({known[f'{name}_known']})" for name in names]
-    return ", ".join([f"f* = {known['f_star']:.6g} +- {known['f_star_error']:.1g}", *values])
+    error = "assumed" if known.get("f_star_assumed") else f"+- {known['f_star_error']:.1g}"
+    return ", ".join([f"f* = {known['f_star']:.6g} {error}", *values])
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:

@@ -60,6 +60,30 @@ class Changes(Bowl):
         x *= 2
 
 
+class Moves(Bowl):
+    def value(self, x):
+        x += 1.0
+        return super().value(x)
+
+
+class Listed(Bowl):
+    def value(self, x):
+        return np.array([super().value(x)])
+
+
+class Samples(Bowl):
+    samples = 4
+
+    def minibatch(self, x, samples, out):
+        self.gradient(x, out)
+
+
+class Doubled(Samples):
+    def minibatch(self, x, samples, out):
+        self.gradient(x, out)
+        out[1] *= 2
+
+
 class Forgets(Bowl):
     def gradient(self, x, out):
         out[:] = 4 * x**3
@@ -80,7 +104,7 @@ class Kinked(Bowl):
         out[:] = np.sign(x)
 
 
-@pytest.mark.parametrize("good", [Bowl, Kinked])
+@pytest.mark.parametrize("good", [Bowl, Kinked, Samples])
 def test_a_right_gradient_and_a_kink_raise_no_alarm(good):
     check_gradient(good(), np.zeros(3))
 
@@ -90,6 +114,9 @@ def test_a_right_gradient_and_a_kink_raise_no_alarm(good):
     [
         (Untouched, "gradient leaves out as it was; expected out[:] = ...; out = ... gives the name to another array"),
         (Changes, "gradient changes x"),
+        (Moves, "value changes x"),
+        (Listed, "expected value to return a number, got an array"),
+        (Doubled, "minibatch of all data points gives 66 in coordinate 1, gradient 33"),
         (Forgets, "at x_0 gradient gives 4 in coordinate 0, finite differences of value 6"),
         (HalfWritten, "at x_0 gradient gives nan in coordinate 2, finite differences of value 4"),
     ],

@@ -39,6 +39,7 @@ def check_gradient(problem: Problem, x0: Floats) -> None:
     for number in range(_POINTS):
         x = x0 + (generator.standard_normal(len(x0)) if number else 0.0)
         gradient = _asked(problem, x)
+        _check_minibatch(problem, x, gradient)
         coordinates = generator.permutation(len(x))[:_MOST]
         for i in sorted(coordinates.tolist()):
             found, rounding = np.array(list(_differences(problem, x, i))).T
@@ -54,10 +55,29 @@ def _asked(problem: Problem, x: Floats) -> Floats:
     problem.gradient(point, out)
     if not np.array_equal(point, x):
         raise InputError("problem", f"{type(problem).__name__}: gradient changes x; expected it to write to out alone")
+    value = problem.value(point)
+    if not np.array_equal(point, x):
+        raise InputError("problem", f"{type(problem).__name__}: value changes x; expected it to read x alone")
+    if np.ndim(value):
+        raise InputError("problem", f"{type(problem).__name__}: expected value to return a number, got an array")
     if np.isnan(out).all() and np.isfinite(problem.value(x)):
         hint = "expected out[:] = ...; out = ... gives the name to another array"
         raise InputError("problem", f"{type(problem).__name__}: gradient leaves out as it was; {hint}")
     return out
+
+
+def _check_minibatch(problem: Problem, x: Floats, gradient: Floats) -> None:
+    """Raise InputError where the mean over all data points, each as likely, is not the gradient."""
+    if problem.samples is None or problem.weights is not None or type(problem).minibatch is Problem.minibatch:
+        return
+    out = np.full(len(x), np.nan)
+    problem.minibatch(x, np.arange(problem.samples), out)
+    size = np.abs(gradient).max(initial=0.0) + np.abs(out).max(initial=0.0)
+    apart = np.abs(out - gradient)
+    if not (apart <= _AGREE * size).all():
+        i = int(np.nanargmax(np.where(np.isnan(apart), np.inf, apart)))
+        what = f"minibatch of all data points gives {out[i]:.6g} in coordinate {i}, gradient {gradient[i]:.6g}"
+        raise InputError("problem", f"{type(problem).__name__}: {what}")
 
 
 def _differences(problem: Problem, x: Floats, i: int) -> Iterator[tuple[float, float]]:

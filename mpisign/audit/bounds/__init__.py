@@ -59,7 +59,7 @@ class BoundCheck(NamedTuple):
         return int(ratios.argmax()) if finite.any() else len(self.k) - 1
 
     def remark(self) -> str:
-        """Return one line: the failing premise, or why it is open, or the numbers where they are worst for the bound."""
+        """Return one line: the failing premise, why it is open, or the numbers where they are worst for the bound."""
         reading = f" ({self.reading})" if self.reading else ""
         if self.verdict == "vacuous":
             return f"from k = {self.from_k}: {self.judgement.premise}{reading}"

@@ -23,7 +23,7 @@ COLORS = {"violated": "C1", "confirmed": "C0", "inconclusive": "0.5"}
 
 
 def draw(found: list[BoundCheck]) -> Figure:
-    """Draw the mean over the repeats with its limits; where they apply, printed bounds dashed and corrected ones dotted."""
+    """Draw the mean over the repeats with its limits; printed bounds dashed, corrected ones dotted, if they apply."""
     runs = list(dict.fromkeys(row.run for row in found))
     figure, axes = plt.subplots(len(runs), 1, figsize=(8.4, 0.3 + 2.2 * len(runs)), squeeze=False, sharex=True)
     for panel, run in zip(axes.flat, runs, strict=True):

@@ -57,7 +57,7 @@ def look() -> Iterator[Check]:
 
 
 def _cores(usable: int, there: int) -> Check:
-    """Check how many of the machine's cores this shell may use; in a batch system's allocation it may be a part of them."""
+    """Check how many of the machine's cores this shell may use; a batch system's allocation may be a part of them."""
     what = f"cores: {usable} of {there}"
     if usable == there:
         return Check(what)

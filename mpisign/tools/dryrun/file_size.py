@@ -33,7 +33,7 @@ def size(plan: Plan, repeats: int) -> int:
 
 
 def state(plan: Plan) -> int:
-    """Return the bytes of the largest state from which a repeat resumes: x, and what the method keeps for all workers."""
+    """Return the bytes of the largest state a repeat resumes from: x, and what the method keeps for all workers."""
     d = plan.problem.dimension
     kept = (8 * d + run.workers * run.method.memory(d).nbytes + run.method.shared(d).nbytes for run in plan.runs)
     return max(kept)

@@ -129,7 +129,6 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
 
 def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> tuple[int, int]:
     """Return how many workers are hosted, and the bytes of a round's rows and replies, those in common among them."""
-    # the whole exchange is tried at d first, and only where that fails at a part of it
     for part in _SHRUNK:
         ranks.in_common = 0
         try:

@@ -1,1 +1,1 @@
-"""The claims of the paper held against trajectory files: bounds, verdicts, figures and the report."""
+"""Hold the claims of the paper against trajectory files: bounds, verdicts, figures and the report."""

@@ -1,4 +1,4 @@
-"""Runs at a frozen x, where every k is one more draw: what the vote did each time, and what theory says of it."""
+"""Read runs at a frozen x, where every k is one more draw: what the vote did each time, and what theory says of it."""
 
 from typing import Any, NamedTuple
 
@@ -16,8 +16,13 @@ _MOVED = 1e-6
 class Frozen(NamedTuple):
     """One repeat at a frozen x.
 
-    gradient: g, (d,). advantage: the mean over i of sign(g_i) vote_i, each k, (n,). drift: M_k g'v / (||g||_1 E N), at
-    each k, (n,). known: the moments of a worker's g~. theory: the drift E[M_k g'v] over ||g||_1 E N.
+    Attributes:
+        run: The run of the repeat.
+        gradient: g, shape (d,).
+        advantage: Mean over i of sign(g_i) vote_i at each k, shape (n,).
+        drift: M_k g'v / (||g||_1 E N) at each k, shape (n,).
+        known: Moments of a worker's g~.
+        theory: The drift E[M_k g'v] over ||g||_1 E N.
     """
 
     run: RunRecord
@@ -29,7 +34,11 @@ class Frozen(NamedTuple):
 
 
 def frozen(trajectory: Trajectory) -> list[Frozen]:
-    """Every complete repeat of every run, in the order of the file; raises InputError when one is something else."""
+    """Return every complete repeat of every run, in the order of the file.
+
+    Raises:
+        InputError: If there is none, or one is not at a frozen x with known moments.
+    """
     found = [_frozen(run, repeat) for run in trajectory for repeat in run.finished()]
     points = [each for each in found if each is not None]
     if not points or len(points) < len(found):
@@ -42,7 +51,7 @@ def frozen(trajectory: Trajectory) -> list[Frozen]:
 
 
 def law(run: RunRecord, gradient: np.ndarray) -> Moments | None:
-    """The moments of a worker's g~ at g; None when its law is not a finite one, or a coordinate of g or g~ is 0."""
+    """Return the moments of a worker's g~ at g; None if its law is not finite, or a coordinate of g or g~ is 0."""
     try:
         return _moments(run.attributes, gradient)
     except ValueError:  # from mpisign.theory.vote_moments, of a coordinate that is 0
@@ -50,6 +59,7 @@ def law(run: RunRecord, gradient: np.ndarray) -> Moments | None:
 
 
 def _moments(a: dict[str, Any], gradient: np.ndarray) -> Moments | None:
+    """Return the moments for noise with a finite law, from the run's attributes; None for any other."""
     if a.get("oracle.noise") == "three-point":
         return three_point(gradient, size=a["oracle.size"], q=a["oracle.q"])
     if a["problem.kind"] == "finite-quadratic" and a.get("oracle.kind") == "minibatch":
@@ -59,14 +69,14 @@ def _moments(a: dict[str, Any], gradient: np.ndarray) -> Moments | None:
 
 
 def theory(run: RunRecord, gradient: np.ndarray, known: Moments) -> VoteDrift:
-    """E[M_k g'v] over ||g||_1 E N; a decoupled norm has no covariance with the signs."""
+    """Return E[M_k g'v] over ||g||_1 E N; a decoupled norm has no covariance with the signs."""
     drift = vote_drift(gradient, known, int(run.attributes["workers"]))
     exact, independent = np.array(drift) / (np.abs(gradient).sum() * known.norm)
     return VoteDrift(independent if run.attributes.get("oracle.decoupled") else exact, independent)
 
 
 def _frozen(run: RunRecord, repeat: RepeatRecord) -> Frozen | None:
-    """None when x moves or too little is known."""
+    """Return a repeat at a frozen x; None when x moves or too little is known."""
     x, eigenvalues = repeat.columns.get("x"), run.attributes.get("problem.eigenvalues")
     if x is None or eigenvalues is None or not _stays(x, repeat.columns["k"]) or run.attributes.get("scale") != "l1":
         return None
@@ -80,4 +90,5 @@ def _frozen(run: RunRecord, repeat: RepeatRecord) -> Frozen | None:
 
 
 def _stays(x: np.ndarray, k: np.ndarray) -> bool:
+    """Return whether every k is recorded, and no x_i moves by more than _MOVED of the largest."""
     return len(k) > 2 and bool(np.all(np.diff(k) == 1) and np.ptp(x, axis=0).max() <= _MOVED * np.abs(x[0]).max())

@@ -1,4 +1,4 @@
-"""A measured number with its interval at 95 %: Student's for means, the bootstrap's for everything else."""
+"""Estimate a number with its interval at 95 %: Student's for means, the bootstrap's for everything else."""
 
 from typing import NamedTuple
 
@@ -26,12 +26,16 @@ class Interval(NamedTuple):
         return format(self)
 
     def contains(self, value: float) -> bool:
-        """Whether the interval has this value in it."""
+        """Return whether the interval contains this value."""
         return self.low <= value <= self.high
 
 
 def mean(samples: np.ndarray) -> Interval:
-    """The mean of independent samples, shape (n,), with Student's interval; of fewer than LEAST everything is in it."""
+    """Return the mean of independent samples with Student's interval, which is infinite for fewer than LEAST samples.
+
+    Args:
+        samples: Shape (n,).
+    """
     middle = samples.mean()
     if len(samples) < LEAST:
         return Interval(float(middle), -np.inf, np.inf)
@@ -40,23 +44,26 @@ def mean(samples: np.ndarray) -> Interval:
 
 
 def geometric_mean(samples: np.ndarray) -> Interval:
-    """That of positive samples: the interval is that of the mean of their logarithms."""
+    """Return the geometric mean of positive samples, with the interval of the mean of their logarithms."""
     return Interval(*(float(end) for end in np.exp(mean(np.log(samples)))))
 
 
 def estimate_of_known(resampled: np.ndarray, least: float = 0.95) -> Interval | None:
-    """`estimate` of what has a value; None where the first is NaN, or less than the part `least` of all has one."""
+    """Return `estimate` of the entries that are not NaN.
+
+    It is None where the first entry is NaN, or less than the part `least` of all has a value.
+    """
     if np.isnan(resampled[0]) or known_part(resampled) < least:
         return None
     return estimate(resampled[~np.isnan(resampled)])
 
 
 def known_part(resampled: np.ndarray) -> float:
-    """How many of the resamples are not NaN, from 0 to 1."""
+    """Return the part of the resamples that is not NaN, from 0 to 1."""
     return 1 - float(np.isnan(resampled).mean())
 
 
 def estimate(resampled: np.ndarray) -> Interval:
-    """The first entry, and the middle 95 % of the others, which are bootstrap resamples."""
+    """Return the first entry, with the middle 95 % of the others, which are bootstrap resamples."""
     low, high = np.quantile(resampled[1:], [0.025, 0.975], method="nearest")
     return Interval(float(resampled[0]), float(low), float(high))

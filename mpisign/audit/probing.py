@@ -1,7 +1,7 @@
-"""Stochastic gradients at a frozen x: how often each sign is right, how large the noise is, and the drift of C1.
+"""Draw stochastic gradients at a frozen x: how often each sign is right, how large the noise is, and the drift of C1.
 
-The trajectory does not hold them: they are asked for again, at x_k where it was kept or at x_0, which is a function of
-(seed, repeat). Draws of their own purpose are used, so that nothing is asked twice with the same numbers.
+The trajectory does not hold them. They are drawn again at x_k where it was kept, or at x_0, which is a function of
+(seed, repeat). A random stream of their own is used, so that no draw repeats one of the run.
 """
 
 from typing import NamedTuple
@@ -18,9 +18,14 @@ from mpisign.theory.noise import sign_probability
 class Probe(NamedTuple):
     """What was found at one x.
 
-    gradient: g, shape (d,). right: the share of draws where sign g~_i = sign g_i, shape (d,); low, high: limits for
-    that probability. drift: E[M_k g'v], v the vote with sign(0) = 0, and its standard error. sigma2:
-    E ||g~ - g||_1^2, and its standard error. rounds: how many rounds of M workers; 0 when everything is exact.
+    Attributes:
+        gradient: g, shape (d,).
+        right: Share of draws where sign g~_i = sign g_i, shape (d,).
+        low: Lower limits of that probability, shape (d,).
+        high: Upper limits of that probability, shape (d,).
+        drift: E[M_k g'v], v the vote with sign(0) = 0, and its standard error.
+        sigma2: E ||g~ - g||_1^2, and its standard error.
+        rounds: Number of rounds of M workers; 0 when everything is exact.
     """
 
     gradient: Floats
@@ -32,7 +37,7 @@ class Probe(NamedTuple):
     rounds: int
 
     def least(self) -> tuple[float, float]:
-        """The least P(sign g~_i = sign g_i) over g_i != 0: a lower and an upper limit."""
+        """Return a lower and an upper limit of the least P(sign g~_i = sign g_i) over g_i != 0."""
         seen = self.gradient != 0
         return float(self.low[seen].min(initial=1.0)), float(self.high[seen].min(initial=1.0))
 
@@ -40,9 +45,16 @@ class Probe(NamedTuple):
 def probe(
     problem: Problem, oracle: Oracle, workers: int, x: Floats, streams: RandomStreams, rounds: int, level: float = 0.05
 ) -> Probe:
-    """From every data point in turn where one worker draws one of them, otherwise from `rounds` rounds of the workers.
+    """Probe an oracle at x: over every data point where one worker draws one of them, otherwise in random rounds.
 
-    level: of all limits of the d probabilities together (Clopper-Pearson, Bonferroni).
+    Args:
+        problem: The problem.
+        oracle: What the workers ask.
+        workers: Number of workers M.
+        x: The point, shape (d,).
+        streams: Random numbers of the repeat.
+        rounds: Number of rounds of M workers.
+        level: Error probability of all limits of the d probabilities together (Clopper-Pearson, Bonferroni).
     """
     if (
         problem.samples is not None
@@ -63,12 +75,13 @@ def probe(
         drifts[t] = norms.mean() * (gradient @ np.sign(signs.sum(axis=0)))
         sizes[t] = np.square(noises).mean()
     count = rounds * workers
+    # a two-sided limit for each of the d coordinates, so that all hold together at `level`
     low, high = sign_probability(right, count, level / (2 * len(x)))
     return Probe(gradient, right / count, low, high, _mean(drifts), _mean(sizes), rounds)
 
 
 def _census(problem: Problem, samples: int, x: Floats) -> Probe:
-    """One worker with batch 1: every data point, with its weight."""
+    """Return the probe of one worker with batch 1, from every data point with its weight."""
     gradient = _gradient(problem, x)
     weights = np.full(samples, 1 / samples) if problem.weights is None else problem.weights
     right, drift, sigma2 = np.zeros(len(x)), 0.0, 0.0
@@ -82,11 +95,12 @@ def _census(problem: Problem, samples: int, x: Floats) -> Probe:
 
 
 def _gradient(problem: Problem, x: Floats) -> Floats:
+    """Return g at x, shape (d,)."""
     out = np.empty(len(x))
     problem.gradient(x, out)
     return out
 
 
 def _mean(values: Floats) -> tuple[float, float]:
-    """The mean with its standard error."""
+    """Return the mean with its standard error."""
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

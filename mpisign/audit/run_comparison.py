@@ -1,4 +1,4 @@
-"""One run against another: the ratio of their final gaps over the repeats, with its interval, and what it says.
+"""Compare two runs: the ratio of their final gaps over the repeats, with its interval, and what it says.
 
 The repeats of two runs of one job start at the same points and draw the same samples, so that they are compared in
 pairs: the mean of log(gap of one / gap of the other), with Student's t interval at 95 %.
@@ -19,7 +19,7 @@ SIMILAR = 2.0
 
 
 class Ratio(NamedTuple):
-    """Geometric mean of the ratio of the final gaps, and its 95 % interval; over `pairs` repeats."""
+    """Geometric mean of the ratio of the final gaps, with its 95 % interval, over `pairs` repeats."""
 
     value: float
     low: float
@@ -31,14 +31,19 @@ class Ratio(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """verdict: confirmed, violated or inconclusive. evidence: the ratio, or why there is none."""
+    """What a comparison found.
+
+    Attributes:
+        verdict: "confirmed", "violated" or "inconclusive".
+        evidence: The ratio, or why there is none.
+    """
 
     verdict: Word
     evidence: Ratio | str
 
     @property
     def diverged(self) -> bool:
-        """Whether there is no ratio because a run diverged."""
+        """Return whether there is no ratio because a run diverged."""
         return isinstance(self.evidence, str) and self.evidence.endswith("diverged")
 
     def __str__(self) -> str:
@@ -52,7 +57,11 @@ ComparisonResult = tuple[str, Finding]
 
 
 def final_gaps(run: RunRecord) -> np.ndarray:
-    """Each complete repeat's gap, averaged over the records of the last tenth of its iterations; shape (R,)."""
+    """Return the gap of each complete repeat, averaged over the records of the last tenth of its iterations.
+
+    Returns:
+        Gaps, shape (R,).
+    """
     gaps = []
     for repeat in run.finished():
         k = repeat.columns["k"]
@@ -61,9 +70,9 @@ def final_gaps(run: RunRecord) -> np.ndarray:
 
 
 def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
-    """final gap of `one` over that of `other`, which has the same repeats.
+    """Return the final gap of `one` over that of `other`, which has the same repeats.
 
-    None when a repeat of either diverged, when there is one only, and when a final gap is not above 0.
+    It is None when a repeat of either diverged, when there is only one repeat, and when a final gap is not above 0.
     """
     if _lost(one) or _lost(other) or len(one.repeats) < 2 or _at_minimum(one) or _at_minimum(other):
         return None
@@ -72,14 +81,14 @@ def ratio(one: RunRecord, other: RunRecord) -> Ratio | None:
 
 
 def better(one: RunRecord, other: RunRecord) -> Finding:
-    """Whether `one` ends lower than `other`."""
+    """Return whether `one` ends lower than `other`."""
     if _lost(other) and not _lost(one):
         return Finding("confirmed", f"{other.label} diverged")
     return _judged(one, other, lambda found: found.high < 1, lambda found: found.low > 1)
 
 
 def similar(one: RunRecord, other: RunRecord, within: float = SIMILAR) -> Finding:
-    """Whether both end within this factor."""
+    """Return whether both end within this factor."""
     return _judged(
         one,
         other,
@@ -91,6 +100,7 @@ def similar(one: RunRecord, other: RunRecord, within: float = SIMILAR) -> Findin
 def _judged(
     one: RunRecord, other: RunRecord, holds: Callable[[Ratio], bool], fails: Callable[[Ratio], bool]
 ) -> Finding:
+    """Return the finding on a ratio, which confirms where `holds` and violates where `fails`."""
     lost = [run.label for run in (one, other) if _lost(run)]
     if lost:
         return Finding("violated", f"{' and '.join(lost)} diverged")
@@ -103,10 +113,10 @@ def _judged(
 
 
 def _lost(run: RunRecord) -> bool:
-    """Whether a repeat diverged; one that has not ended is none of these (see `figure.whole`)."""
+    """Return whether a repeat diverged; one that has not ended does not count as such (see `figure.whole`)."""
     return any(repeat.status == "diverged" for repeat in run.repeats)
 
 
 def _at_minimum(run: RunRecord) -> bool:
-    """Whether a final gap is not above 0: f* is known to an error only."""
+    """Return whether a final gap is not above 0, as f* is known only up to an error."""
     return not (final_gaps(run) > 0).all()

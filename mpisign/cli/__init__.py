@@ -1,1 +1,1 @@
-"""The command `mpisign`."""
+"""Parse the command `mpisign` and run what it names."""

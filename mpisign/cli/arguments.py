@@ -1,11 +1,21 @@
-"""How a command is added to a parser: what it does, said in the list of commands and in its own help, and examples."""
+"""Add a command to a parser: what it does, said in the list of commands and in its own help, and examples."""
 
 import argparse
 from typing import Any
 
 
 def command(commands: Any, name: str, does: str, examples: str | None = None) -> argparse.ArgumentParser:
-    """The parser of the command `name`; commands: what `add_subparsers` returned."""
+    """Add a command to a parser.
+
+    Args:
+        commands: What `add_subparsers` returned.
+        name: Name of the command.
+        does: What it does, a phrase without a period.
+        examples: Text below its help.
+
+    Returns:
+        The parser of the command.
+    """
     raw = argparse.RawDescriptionHelpFormatter
     sentence = f"{does[0].upper()}{does[1:]}."
     parser: argparse.ArgumentParser = commands.add_parser(

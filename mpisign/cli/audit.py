@@ -1,4 +1,4 @@
-"""The commands that read trajectory files, plot, check and report: a wheel has them, without a checkout."""
+"""Add the commands that read trajectory files, which a wheel has without a checkout: plot, check and report."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ _REPORT = """examples:
 
 
 def add(commands: Any) -> None:
-    """Add them to a parser's commands."""
+    """Add the commands to a parser's commands."""
     plot = command(commands, "plot", "draw the gap of every run of a file against iterations, bits and seconds", _PLOT)
     plot.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
     where = "where the figure is written, as PNG and PDF (default: figures)"
@@ -40,7 +40,12 @@ def add(commands: Any) -> None:
 
 
 def script_options(documentation: str | None, add_options: Callable[[argparse.ArgumentParser], None]) -> Any:
-    """Return the options of a script of analysis/ that does what a command does."""
+    """Return the options of a script of analysis/ that does what a command does.
+
+    Args:
+        documentation: The script's docstring, printed by its help.
+        add_options: Adds the command's options to a parser.
+    """
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -49,7 +54,7 @@ def script_options(documentation: str | None, add_options: Callable[[argparse.Ar
 
 
 def check_options(asked: argparse.ArgumentParser) -> None:
-    """Add what `check` takes to a parser."""
+    """Add the options of `check` to a parser."""
     asked.add_argument("file", type=Path, metavar="FILE.h5", help="trajectory file made by mpisign run")
     asked.add_argument("--json", type=Path, metavar="OUT", help="write what was found as a list, for other programs")
     asked.add_argument(
@@ -62,7 +67,7 @@ def check_options(asked: argparse.ArgumentParser) -> None:
 
 
 def report_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `report` takes to a parser."""
+    """Add the options of `report` to a parser."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="trajectory files, *.h5")
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), metavar="FOLDER")
     parser.add_argument(
@@ -75,7 +80,7 @@ def report_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _figures() -> None:
-    """Draw to files from here on, whatever backend a notebook names: before matplotlib is imported."""
+    """Draw to files from here on, whatever backend a notebook names; call it before matplotlib is imported."""
     os.environ["MPLBACKEND"] = "agg"
     from mpisign.audit.figures.figure import ours
 
@@ -83,6 +88,7 @@ def _figures() -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
+    """Draw the gaps of a file."""
     _figures()
     from mpisign.audit.figures.beyond.gaps import draw
     from mpisign.audit.figures.figure import noted, save
@@ -93,6 +99,7 @@ def _plot(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    """Check the bounds on the runs of a file."""
     _figures()
     from mpisign.audit.bounds.command import hold_against
 
@@ -100,6 +107,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    """Write the report on a folder."""
     _figures()
     from mpisign.audit.report.build import make
 

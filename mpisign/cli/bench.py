@@ -1,4 +1,4 @@
-"""`mpisign bench`."""
+"""Add the command `mpisign bench`."""
 
 import argparse
 from pathlib import Path
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    """Return positive whole numbers from text with commas between them."""
     numbers = tuple(int(part) if part.isdecimal() and len(part) < 12 else 0 for part in text.split(","))
     if not all(numbers):
         raise argparse.ArgumentTypeError(f"expected positive whole numbers with commas between them, got {text!r}")
@@ -36,6 +37,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _ranks(text: str) -> tuple[int, ...]:
+    """Return numbers of ranks, each at least 2."""
     numbers = _numbers(text)
     if min(numbers) < 2:
         raise argparse.ArgumentTypeError(f"expected 2 ranks or more: rank 0 hosts no worker; got {text!r}")
@@ -43,6 +45,7 @@ def _ranks(text: str) -> tuple[int, ...]:
 
 
 def _bench(options: argparse.Namespace) -> None:
+    """Measure, print each result as it comes, and write the file where one is asked for."""
     from mpisign.comm.startup import connect
     from mpisign.storage.output_file import check_output
     from mpisign.storage.provenance import provenance, sites

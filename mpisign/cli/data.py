@@ -1,4 +1,4 @@
-"""The command line's `mpisign data`: convert, synth, info."""
+"""Add the commands of `mpisign data`: convert, synth, info."""
 
 import argparse
 from collections.abc import Callable
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
 
 
 def _add_convert(convert: argparse.ArgumentParser) -> None:
+    """Add the options of `convert`."""
     convert.add_argument("source", type=Path, metavar="SRC", help="the text")
     _add_output(convert, "float64")
     form = convert.add_mutually_exclusive_group()
@@ -47,6 +48,7 @@ def _add_convert(convert: argparse.ArgumentParser) -> None:
 
 
 def _add_synth(synth: argparse.ArgumentParser) -> None:
+    """Add the options of `synth`."""
     synth.add_argument("--like", required=True, choices=["epsilon", "rcv1"], help="whose shape it has")
     _add_output(synth, "float32")
     synth.add_argument("--n", type=_count, help="rows (default: 400000 for epsilon, 20242 for rcv1)")
@@ -56,6 +58,7 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
 
 
 def _add_output(parser: argparse.ArgumentParser, dtype: str) -> None:
+    """Add the options of a command that writes a data file."""
     parser.add_argument("output", type=output_path, metavar="DST.h5", help="the data file to write")
     form = f"of the features (default: {dtype})"
     parser.add_argument("--dtype", choices=["float32", "float64"], default=dtype, help=form)
@@ -63,18 +66,21 @@ def _add_output(parser: argparse.ArgumentParser, dtype: str) -> None:
 
 
 def _count(text: str) -> int:
+    """Return an integer from 1 to 2^31 - 1."""
     if not (text.isdecimal() and len(text) < 20 and 0 < int(text) < 2**31):
         raise argparse.ArgumentTypeError(f"expected an integer from 1 to {2**31 - 1}, got {text!r}")
     return int(text)
 
 
 def _seed(text: str) -> int:
+    """Return an integer from 0 to 2^63 - 1."""
     if not (text.isdecimal() and len(text) < 20 and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2^63 - 1, got {text!r}")
     return int(text)
 
 
 def _convert(options: argparse.Namespace) -> None:
+    """Convert LIBSVM text to a data file."""
     from mpisign.data.convert import Wanted, convert
 
     wanted = Wanted(options.dtype, options.sparse, options.dimension, options.overwrite)
@@ -82,6 +88,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _synth(options: argparse.Namespace) -> None:
+    """Make a data file with the shape of a published one."""
     from mpisign.data.synthetic.generate import KINDS, Recipe, synthesise
 
     kind = KINDS[options.like]
@@ -90,6 +97,7 @@ def _synth(options: argparse.Namespace) -> None:
 
 
 def _make(output: Path, make: "Callable[[Communicator], None]") -> None:
+    """Make a data file on the ranks at hand, and say so on the root."""
     from mpisign.comm.startup import connect
     from mpisign.data import info
 
@@ -100,6 +108,7 @@ def _make(output: Path, make: "Callable[[Communicator], None]") -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
+    """Print what a data file holds, and verify its hash where asked."""
     from mpisign.data import info
     from mpisign.data.file import DataFile
 

@@ -1,4 +1,4 @@
-"""`mpisign init`: an example job in this folder, to begin with."""
+"""Add the command `mpisign init`, which writes an example job into this folder."""
 
 import argparse
 import itertools
@@ -20,7 +20,7 @@ _EXAMPLES = """examples:
 
 
 def add(commands: Any) -> None:
-    """Add it to a parser's commands."""
+    """Add the command to a parser's commands."""
     init = command(commands, "init", "write an example job into this folder, and say how it is run", _EXAMPLES)
     init.add_argument("name", nargs="?", default="quickstart", metavar="NAME", help="which one (default: quickstart)")
     init.add_argument("--list", action="store_true", help="list the examples, each with what it shows")
@@ -34,6 +34,11 @@ def jobs() -> dict[str, Traversable]:
 
 
 def _init(options: argparse.Namespace) -> None:
+    """Write an example job, or list the examples.
+
+    Raises:
+        InputError: If there is no such example, or the file exists.
+    """
     known = jobs()
     if options.list:
         width = max(map(len, known))

@@ -1,4 +1,4 @@
-"""What there is to choose from in a job file, read off the registries: every kind, and its settings below it."""
+"""List what there is to choose from in a job file, read off the registries: every kind, and its settings below it."""
 
 import inspect
 import json
@@ -44,7 +44,7 @@ def _aligned(name: str, line: str, width: int) -> list[str]:
 
 
 def settings(registry: Registry[Any], name: str) -> Iterator[str]:
-    """Return the keys that a job may give a kind, each with its values in TOML's words and its default."""
+    """Yield the keys that a job may give a kind, each with its values in TOML's words and its default."""
     try:
         asked = inspect.signature(registry[name]).parameters.values()
     except (InputError, ValueError):  # it cannot be imported, as its line says, or is compiled and tells nothing
@@ -56,6 +56,7 @@ def settings(registry: Registry[Any], name: str) -> Iterator[str]:
 
 
 def _default(default: object) -> str:
+    """Return the words for a default; a parameter without one is required."""
     if default is inspect.Parameter.empty:
         return "required"
     return "optional" if default is None else f"default {json.dumps(default, default=str)}"
@@ -77,6 +78,6 @@ def values(annotation: Any) -> str:
 
 
 def _limits(said: object) -> Iterator[tuple[str, float]]:
-    """Return the signs and numbers of pydantic's Field, whose own metadata has one each."""
+    """Yield the signs and numbers of pydantic's Field, whose own metadata has one each."""
     for each in getattr(said, "metadata", [said]):
         yield from ((sign, limit) for key, sign in _LIMITS.items() if (limit := getattr(each, key, None)) is not None)

@@ -1,4 +1,4 @@
-"""The command line: parses, wires and prints; no mathematics."""
+"""Parse the command line, connect the packages, and print; without any mathematics."""
 
 import argparse
 import sys
@@ -29,16 +29,21 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status.
+    """Run one command.
 
-    0; 1 if doctor has advice or the system refuses something; 2 for bad input; 75 when a signal asked for a stop: try
-    again; 130 when interrupted.
+    Args:
+        arguments: The command line's words; None for those of the program.
+
+    Returns:
+        The exit status: 0; 1 if doctor has advice or the system refuses something; 2 for bad input; 75 when a signal
+        asked for a stop: try again; 130 when interrupted.
     """
     from mpisign.comm.startup import leave
 
     StopSignals.outlast = arguments is None  # the program itself: it has nothing to do after a run
     status = 0
     spell_out(sys.stdout)
+    # every rank parses and computes, but only the first process prints
     with redirect_stdout(sys.stdout if first_process() else StringIO()):
         try:
             options = _parser().parse_args(arguments)
@@ -69,7 +74,7 @@ def _done(options: argparse.Namespace) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    """Say it in one line, and once, not once per rank."""
+    """Print a complaint in one line, once and not once per rank; return the status."""
     if first_process():
         print(f"mpisign: {one_line(message)}", file=sys.stderr, flush=True)
     return status
@@ -82,7 +87,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**settings, allow_abbrev=False)  # an option of tomorrow must not change a script of today
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse what is none of the choices, with the one that was meant."""
+        """Refuse a value that is none of the choices, with the one that was meant."""
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
             raise argparse.ArgumentError(action, f"invalid choice: {shown(value)}; {closest(str(value), known)}")
@@ -92,6 +97,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = _Parser(
         prog="mpisign",
         description="Scaled sign gradient descent over MPI: run a job file, look at the result.",
@@ -126,12 +132,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> None:
+    """Print what there is to choose from in a job file."""
     from mpisign.cli import list_kinds
 
     print(list_kinds.text())
 
 
 def _info(options: argparse.Namespace) -> None:
+    """Print what a trajectory file holds, or where it comes from."""
     from mpisign.storage import summary
     from mpisign.storage.trajectory import Trajectory
 
@@ -140,6 +148,7 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    """Print each check as it is done; return 1 if one has advice."""
     from mpisign.tools.doctor.checks import checks
 
     well = True
@@ -150,6 +159,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _launch(options: argparse.Namespace) -> None:
+    """Replace this process by a launcher of ranks.
+
+    Raises:
+        InputError: If the number of ranks is below 1, or there is no command.
+    """
     from mpisign.comm.launcher import become
 
     if options.n < 1:

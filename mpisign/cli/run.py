@@ -1,4 +1,4 @@
-"""The commands that write trajectory files: run, rerun and merge."""
+"""Add the commands that write trajectory files: run, rerun and merge."""
 
 import argparse
 import errno
@@ -43,13 +43,14 @@ exit status:
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add them."""
+    """Add the commands to a parser's commands."""
     _add_run(commands)
     _add_rerun(commands)
     _add_merge(commands)
 
 
 def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add `run` and its options."""
     run = command(commands, "run", "run a job file and write its trajectories", _EXAMPLES)
     run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
     run.add_argument(
@@ -83,6 +84,7 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add `rerun` and its options."""
     again = command(commands, "rerun", "run the job of a trajectory file again, and compare the hashes")
     again.add_argument("file", type=Path, metavar="FILE.h5", help="the trajectory file to compare with")
     again.add_argument("-o", "--output", type=output_path, metavar="AGAIN.h5", help="keep the result (default: do not)")
@@ -90,6 +92,7 @@ def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add `merge` and its options."""
     merge = command(commands, "merge", "slices of one experiment, made with --repeats, become one file")
     merge.add_argument("output", type=output_path, metavar="OUT.h5", help="the file to write")
     merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5", help="the slices, in any order")
@@ -99,6 +102,7 @@ def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Run a job, or forecast what it takes."""
     from mpisign.comm.startup import connect
 
     with StopSignals() as signals, connect() as ranks:
@@ -150,8 +154,12 @@ def _saying_what_to_do() -> Iterator[None]:
 
 
 def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan, range, bool]":
-    """The plan, the repeats, and whether a file is gone on with: what can be refused is, before anything is written."""
+    """Return the plan, the repeats, and whether a file is resumed; collective.
+
+    What can be refused is refused here, before anything is written.
+    """
     experiment, repeats = ranks.raise_collectively(lambda: _read(options))
+    # the root alone looks at the output; `raise_collectively` tells its complaint to all ranks
     there = ranks.raise_collectively(lambda: ranks.root and _checked_output(options))
     resume, earlier = ranks.broadcast_bool(options.resume and there), None
     if resume:
@@ -170,14 +178,14 @@ def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan
 
 
 def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:
-    """The job, the output, and the options that are not at their defaults, by name."""
+    """Return the job, the output, and the options that are not at their defaults, by name."""
     bare = vars(parser.parse_args(["JOB", "-o", "FILE"]))
     kept = ("job", "output")
     return {name: value for name, value in vars(options).items() if name in kept or value != bare.get(name)}
 
 
 def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
-    """The experiment, and those of its repeats that are asked for."""
+    """Return the experiment, and those of its repeats that are asked for."""
     from mpisign.config.experiment import read
 
     chosen = [f"exchange={options.exchange}"] if options.exchange else []
@@ -186,7 +194,11 @@ def _read(options: argparse.Namespace) -> "tuple[Experiment, range]":
 
 
 def _checked_output(options: argparse.Namespace) -> bool:
-    """Whether there is one already; raises InputError where it cannot be written."""
+    """Return whether the output exists already.
+
+    Raises:
+        InputError: If it cannot be written, or is the job file.
+    """
     instead = "give --resume to go on with it, or --overwrite to replace it"
     check_output(options.output, options.overwrite or options.resume, instead)
     there: bool = options.output.exists()
@@ -196,6 +208,11 @@ def _checked_output(options: argparse.Namespace) -> bool:
 
 
 def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communicator") -> "Plan":
+    """Return the plan of an experiment; collective.
+
+    Raises:
+        InputError: If the job is refused; the error names the option or the job file.
+    """
     from mpisign.engine import planning
 
     try:
@@ -208,6 +225,11 @@ def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communi
 
 
 def _slice(text: str | None, repeats: int) -> range:
+    """Return the repeats A to B-1 that A:B asks for, or all.
+
+    Raises:
+        InputError: If the text is no such slice.
+    """
     if text is None:
         return range(repeats)
     first, colon, last = text.partition(":")
@@ -219,7 +241,7 @@ def _slice(text: str | None, repeats: int) -> range:
 
 
 def _rerun(options: argparse.Namespace) -> int:
-    """Returns 1 where a hash or a recorded value differs."""
+    """Run the job of a file again; return 1 where a hash or a recorded value differs."""
     from mpisign.comm.startup import connect
     from mpisign.engine import reproduce
 
@@ -241,6 +263,11 @@ def _rerun(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> None:
+    """Merge slices of one experiment into one file.
+
+    Raises:
+        InputError: If the output is one of the inputs, or cannot be written.
+    """
     from mpisign.engine import merging
 
     check_output(options.output, options.overwrite)

@@ -1,1 +1,1 @@
-"""What a user runs around experiments: benchmarks, a doctor and dry runs."""
+"""Provide what a user runs around experiments: benchmarks, a doctor and dry runs."""

@@ -1,4 +1,4 @@
-"""The bounds that speak of each run of a file, each with its verdict and the numbers behind it."""
+"""Check the bounds that apply to each run of a file, and give each a verdict with the numbers behind it."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -20,8 +20,15 @@ ROUNDING = 64 * np.finfo(float).eps
 class BoundCheck(NamedTuple):
     """One bound on one run.
 
-    reading: how a constant was taken that can be taken in more than one way. k, with the judgement's mean, limits and
-    bound: the checkpoints. from_k: where the premise fails, when the verdict is vacuous. note: why a verdict is open.
+    Attributes:
+        run: Label of the run.
+        bound: Name of the bound in `mpisign.theory.bounds`.
+        reading: How a constant was taken that can be taken in more than one way, or "".
+        k: Checkpoints, shape (m,); the judgement's mean, limits and bound have one entry for each.
+        judgement: The verdict with its numbers.
+        constants: The constants of the bound by name, and the least mu_k measured along the run.
+        from_k: Where the premise fails when the verdict is vacuous.
+        note: Why the verdict is open, or "".
     """
 
     run: str
@@ -35,12 +42,16 @@ class BoundCheck(NamedTuple):
 
     @property
     def verdict(self) -> Word:
-        """That of the judgement."""
+        """Return the verdict of the judgement."""
         return self.judgement.verdict
 
     @property
     def worst(self) -> int:
-        """The checkpoint that decides: where a limit is highest beside the bound, the lower one for "violated"."""
+        """Return the index of the deciding checkpoint: where a limit is highest relative to the bound.
+
+        The limit is the lower one for "violated", otherwise the upper one. Without a finite limit and a positive
+        bound at any checkpoint it is the last one.
+        """
         found = self.judgement
         limit = found.low if self.verdict == "violated" else found.high
         finite = np.isfinite(limit) & (found.bound > 0)
@@ -48,7 +59,7 @@ class BoundCheck(NamedTuple):
         return int(ratios.argmax()) if finite.any() else len(self.k) - 1
 
     def remark(self) -> str:
-        """What there is to say, in a line: the premise, or the numbers where they are worst for the bound."""
+        """Return one line: the failing premise, why it is open, or the numbers where they are worst for the bound."""
         reading = f" ({self.reading})" if self.reading else ""
         if self.verdict == "vacuous":
             return f"from k = {self.from_k}: {self.judgement.premise}{reading}"
@@ -58,13 +69,13 @@ class BoundCheck(NamedTuple):
         return f"k = {k}: mean {mean}, bound {bound}{reading}"
 
     def numbers(self) -> tuple[str, str, str]:
-        """k, the mean with its limits, and the bound, where they decide."""
+        """Return k, the mean with its limits, and the bound, at the checkpoint that decides."""
         i, found = self.worst, self.judgement
         limits = f"[{found.low[i]:.4g}, {found.high[i]:.4g}]"
         return str(self.k[i]), f"{found.mean[i]:.4g} {limits}", f"{found.bound[i]:.4g}"
 
     def document(self) -> dict[str, object]:
-        """For JSON, where an infinity or a NaN is null."""
+        """Return a dictionary for JSON, where an infinity or a NaN is null."""
         found = self.judgement
         columns = {"mean": found.mean, "low": found.low, "high": found.high, "bound": found.bound}
         rows = [
@@ -78,11 +89,24 @@ class BoundCheck(NamedTuple):
 
 
 def _number(value: float) -> float | None:
+    """Return the value as a float, or None when it is not finite."""
     return float(value) if np.isfinite(value) else None
 
 
 def check(trajectory: Trajectory, options: dict[str, float] | None = None, level: float = 0.05) -> list[BoundCheck]:
-    """Every bound on every run; options: constants in place of the file's. Raises InputError when there is none."""
+    """Check every bound on every run of a file.
+
+    Args:
+        trajectory: The file; its iterates are used where they were recorded.
+        options: Constants (mu, L, sigma2, p_min) that replace the file's.
+        level: Error probability of the limits of all checkpoints of a run together.
+
+    Returns:
+        One entry for each run and bound, in the order of the file.
+
+    Raises:
+        InputError: If there is no run of scaled-sign that came to its end.
+    """
     found = [checked for run in trajectory for checked in _Run(trajectory, run, options or {}, level).checked()]
     if not found:
         raise InputError(str(trajectory.path), 'expected a run with method = "scaled-sign" that came to its end')
@@ -90,15 +114,26 @@ def check(trajectory: Trajectory, options: dict[str, float] | None = None, level
 
 
 def every_l(k: np.ndarray) -> int:
-    """How many of the first checkpoints (m,), without k = 0, come before a k that was not recorded."""
+    """Count the checkpoints before the first k that was not recorded.
+
+    Args:
+        k: Checkpoints without k = 0, shape (m,).
+    """
     return int((k == np.arange(1, len(k) + 1)).cumprod().sum())
 
 
 def judge_least(least: np.ndarray, bounds: np.ndarray, known: int, rounding: float) -> Judgement:
-    """(17), judged on the least ||g_l||_1^2 over the recorded l <= k, shapes (R, m), as `judge_exact` does.
+    """Judge (17) on the least ||g_l||_1^2 over the recorded l <= k, as `judge_exact` does.
 
-    It is at least the minimum over all l <= k that (17) speaks of, and equal to it at the first `known` checkpoints:
-    what is below the bound confirms it anywhere, and what is above violates it only there, else it is inconclusive.
+    The least over the recorded l is at least the minimum over all l <= k that (17) is about, and equal to it at
+    the first `known` checkpoints. Below the bound it confirms (17) anywhere; above the bound it violates (17)
+    only at these checkpoints, and elsewhere the verdict is inconclusive.
+
+    Args:
+        least: Least values so far, shape (R, m).
+        bounds: Right-hand sides of (17), shape (R, m).
+        known: Number of checkpoints up to which every k was recorded.
+        rounding: Absolute error that rounding may add.
     """
     found = judge_exact(least, bounds, rounding=rounding)
     if found.verdict == "confirmed":
@@ -108,13 +143,14 @@ def judge_least(least: np.ndarray, bounds: np.ndarray, known: int, rounding: flo
 
 
 class _Run:
-    """One run while it is checked: what it measured, and what is asked again only when a bound needs it."""
+    """One run while it is checked, with measurements that are made only when a bound needs them."""
 
     def __init__(self, trajectory: Trajectory, run: RunRecord, options: dict[str, float], level: float):
         self._trajectory, self._run, self._options, self._level = trajectory, run, options, level
         self._no_probes = ""
 
     def checked(self) -> list[BoundCheck]:
+        """Return the checks of all bounds that apply; none for other methods, or when no repeat has ended."""
         if self._run.attributes["method"] != "scaled-sign" or all(r.status == "running" for r in self._run.repeats):
             return []
         facts = given(self._run, self._options)
@@ -122,10 +158,11 @@ class _Run:
 
     @cached_property
     def _measured(self) -> Measurements:
+        """Return what the run measured, read once."""
         return measured(self._trajectory, self._run)
 
     def _judged(self, statement: Statement, facts: Hypotheses) -> BoundCheck:
-        """Premises first, then what is not known, then the numbers."""
+        """Check one bound: its premises first, then whether all constants are known, then the numbers."""
         chosen = self._chosen(facts)
         premise, from_k = (statement.premise, 0) if statement.premise else self._failing(statement)
         values = self._values(statement)[:, chosen]
@@ -137,7 +174,7 @@ class _Run:
         return self._row(statement, chosen, found)._replace(note=self._why_open(statement, found))
 
     def _why_open(self, statement: Statement, found: Judgement) -> str:
-        """What is missing where the numbers alone do not decide, or ""."""
+        """Return what is missing where the numbers alone do not decide, or ""."""
         if found.verdict != "inconclusive":
             return ""
         if statement.bound == "theorem1_gradient":
@@ -146,7 +183,7 @@ class _Run:
         return f"no violation found; {MIN_REPEATS} repeats are needed to confirm" if few else ""
 
     def _row(self, statement: Statement, chosen: np.ndarray, judgement: Judgement) -> BoundCheck:
-        """The row, with the constants of its bound."""
+        """Return the check of one bound at the chosen checkpoints, with the bound's constants."""
         known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
         known["mu_along_the_run"] = self._measured.least_mu()
         return BoundCheck(
@@ -154,17 +191,25 @@ class _Run:
         )
 
     def _chosen(self, facts: Hypotheses) -> np.ndarray:
-        """Every record of an exact run but x_0, of which no bound says anything new; else the preset checkpoints."""
+        """Return the indices of the checkpoints.
+
+        They are all records of an exact run except x_0, of which no bound says anything new, and the preset
+        checkpoints of any other run.
+        """
         return np.arange(1, len(self._measured.k)) if facts.exact else checkpoints(self._measured.k)
 
     def _values(self, statement: Statement) -> np.ndarray:
-        """What the bound limits: shape (R, records)."""
+        """Return what the bound limits, shape (R, records)."""
         gradients = statement.bound == "theorem1_gradient"
         values = self._measured.least_gradients() if gradients else self._measured.gaps
         return np.asarray(np.maximum(values, 0.0))  # a gap below 0 is the error of f* or rounding
 
     def _failing(self, statement: Statement) -> tuple[str, int]:
-        """The condition that its parameters do not meet, with k; "" when they do or are not all known."""
+        """Return the condition that the bound's parameters do not meet, with its k.
+
+        It is "" when they meet all conditions, or are not all known.
+        """
+        # p_min = 1 is the weakest premise: a condition that fails for it fails for every p_min
         trial = {"p_min": 1.0} if statement.missing == ("p_min",) else {}
         if set(statement.missing) - set(trial):
             return "", 0
@@ -175,7 +220,10 @@ class _Run:
         return self._measured_p_min() if trial else ("", 0)
 
     def _measured_p_min(self) -> tuple[str, int]:
-        """p_min > 1/2, where the least probability of a right sign has an upper limit at or below 1/2."""
+        """Return the failure of p_min > 1/2, with its k, or "".
+
+        It fails at a probed x_k where the least probability of a right sign has an upper limit of at most 1/2.
+        """
         for k, probe in self._probes.items():
             low, high = probe.least()
             if high <= 0.5:
@@ -184,7 +232,7 @@ class _Run:
 
     @cached_property
     def _probes(self) -> dict[int, Probe]:
-        """k -> probe; none, and why in `_no_probes`, where the job's data is not there."""
+        """Return the probes by k; where the job's data is missing, return none and keep the reason in `_no_probes`."""
         try:
             return probes(self._trajectory, self._run, self._level)
         except InputError as error:
@@ -192,12 +240,13 @@ class _Run:
             return {}
 
     def _unknown(self, statement: Statement) -> str:
+        """Return which constants are missing, which options give them, and what was measured of p_min."""
         names = ", ".join(statement.missing)
         option = " ".join(f"--{name.replace('_', '-')}" for name in statement.missing)
         return f"{names} not known: {option}{self._seen() if 'p_min' in statement.missing else ''}"
 
     def _seen(self) -> str:
-        """What was measured of p_min: a lower limit at some x_k is none for all k."""
+        """Return what was measured of p_min: a lower limit at some x_k is not one for all k."""
         least = {k: probe.least() for k, probe in self._probes.items()}
         if not least:
             return self._no_probes
@@ -205,11 +254,13 @@ class _Run:
         return f"; at x_{k} the least p_{{k,i}} is between {least[k][0]:.3g} and {least[k][1]:.3g}"
 
     def _gap0(self) -> np.ndarray:
-        """f(x_0) - f* of each repeat, at most; shape (R, 1)."""
+        """Return an upper limit of f(x_0) - f* for each repeat, shape (R, 1)."""
         highest: np.ndarray = np.maximum(self._measured.gaps[:, :1], 0.0)
+        # f* may be too high by as much as its error
         return highest + float(self._run.attributes["f_star_error"])
 
     def _judgement(self, statement: Statement, facts: Hypotheses, chosen: np.ndarray) -> Judgement:
+        """Compare measured values and bound: exactly for (17) and exact runs, otherwise with limits for the mean."""
         bounds = statement.compute(self._measured.k[chosen], self._gap0())
         values = self._values(statement)[:, chosen]
         error = float(self._run.attributes["f_star_error"])

@@ -1,8 +1,8 @@
-"""Every bound that speaks of a trajectory file's runs, printed and corrected, held against what was measured.
+"""Print every bound that applies to a trajectory file's runs, printed and corrected, beside what was measured.
 
-A run's mean gap over the repeats, with limits at 95 % for all checkpoints together, beside each bound: confirmed,
-violated, vacuous (a premise fails: which, and from which k), or inconclusive. Constants come from the file, where
-mpisign run stores those that can be had exactly or as certified limits, or from options.
+A run's mean gap over the repeats, with limits at 95 % for all checkpoints together, is held against each bound. The
+verdict is confirmed, violated, vacuous (a premise fails: which, and from which k), or inconclusive. Constants come from
+the file, where mpisign run stores those known exactly or as certified limits, or from options.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from mpisign.theory.constants import ASSUMED
 
 
 def table(found: list[BoundCheck]) -> list[str]:
-    """One line for each run and bound."""
+    """Return one line for each run and bound."""
     widths = [max(len(str(row[i])) for row in found) for i in range(2)] if found else []
     return [
         f"{row.run:{widths[0]}}  {row.bound:{widths[1]}}  {row.verdict:12}  {row.remark()}".rstrip() for row in found
@@ -28,7 +28,11 @@ def table(found: list[BoundCheck]) -> list[str]:
 
 
 def write(path: Path, found: list[BoundCheck]) -> None:
-    """The rows as JSON; raises InputError where that cannot be written."""
+    """Write the checks as JSON.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([row.document() for row in found], indent=1))
@@ -47,7 +51,11 @@ POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
 
 
 def refuse_impossible(options: argparse.Namespace) -> None:
-    """Raises InputError for a number that an option cannot be."""
+    """Reject numbers that an option cannot be.
+
+    Raises:
+        InputError: If an option is outside of its range in POSSIBLE.
+    """
     for name, (expected, possible) in POSSIBLE.items():
         value = getattr(options, name)
         if value is not None and not possible(value):
@@ -55,7 +63,7 @@ def refuse_impossible(options: argparse.Namespace) -> None:
 
 
 def hold_against(options: argparse.Namespace) -> None:
-    """Check the runs of a file, as the options say; print what was found, and write and draw it where asked to."""
+    """Check the runs of a file, print what was found, and write and draw it where the options ask for it."""
     refuse_impossible(options)
     given = {name: value for name in ASSUMED if (value := getattr(options, name)) is not None}
     found = check(Trajectory(options.file, iterates=True), given, options.level)

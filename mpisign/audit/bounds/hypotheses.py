@@ -1,4 +1,4 @@
-"""What the theorems need of a run: its constants, from its file or as they are given, and what it does not satisfy."""
+"""Read what the theorems assume of a run: its constants, from its file or as given, and what it does not satisfy."""
 
 from typing import Any, NamedTuple
 
@@ -8,9 +8,19 @@ from mpisign.storage.trajectory import RunRecord
 class Hypotheses(NamedTuple):
     """The constants of one run; None where one is not known.
 
-    mu: of Assumption 1, or of 2 where it is larger or the only one. p_min: each reading of it with its value. alpha:
-    the constant step that multiplies the l1 norm, or None. harmonic: (c, k0) of alpha_k = c / (k + k0), or None.
-    broken: the premise of the stochastic theorems that this run breaks from its first step, or "".
+    Attributes:
+        mu: Constant of Assumption 1, or of Assumption 2 where that is larger or the only one.
+        L: Smoothness constant.
+        sigma2: Variance bound of (18), in the 1-norm.
+        p_min: Value by reading: over which coordinates it is the least, or "as given".
+        alpha: Constant step size that multiplies the l1 norm.
+        harmonic: (c, k0) of alpha_k = c / (k + k0).
+        workers: Number of workers M.
+        dimension: Number of coordinates d.
+        exact: Whether all gradients are exact.
+        independent: Whether the coordinates' noises are independent.
+        decoupled: Whether the norm comes from a second draw.
+        broken: Premise of the stochastic theorems that the run breaks from its first step, or "".
     """
 
     mu: float | None
@@ -28,7 +38,12 @@ class Hypotheses(NamedTuple):
 
 
 def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
-    """From the attributes of a run of scaled-sign, and `options` over them."""
+    """Return the constants of a run of scaled-sign.
+
+    Args:
+        run: The run, with its attributes.
+        options: Constants by name that replace the attributes.
+    """
     attributes = {**run.attributes, **options}
     per_coordinate = float(run.attributes["dimension"]) if run.attributes["scale"] == "mean" else 1.0
     kind = run.attributes["step.kind"]
@@ -49,7 +64,10 @@ def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
 
 
 def readings(run: RunRecord, options: dict[str, float]) -> dict[str, float]:
-    """p_min as given; or over g_i != 0, and over all i where that differs (in the paper g_i = 0 is not set apart)."""
+    """Return p_min by reading.
+
+    It is as given; or over g_i != 0, and also over all i where that differs (the paper does not set g_i = 0 apart).
+    """
     if "p_min" in options:
         return {"as given": options["p_min"]}
     found = {
@@ -61,7 +79,7 @@ def readings(run: RunRecord, options: dict[str, float]) -> dict[str, float]:
 
 
 def broken(run: RunRecord) -> str:
-    """What Theorems 2 and 3 ask of the workers and the votes, and this run does not do; "" if nothing."""
+    """Return which assumption of Theorems 2 and 3 on workers and votes the run breaks, or ""."""
     if run.attributes.get("oracle.flipped", 0):
         return "Assumption 4, E g~ = g: flipped workers send -g~"
     if run.attributes.get("oracle.sampling") == "shard" and run.attributes["workers"] > 1:
@@ -72,16 +90,19 @@ def broken(run: RunRecord) -> str:
 
 
 def _harmonic(run: RunRecord, per_coordinate: float) -> tuple[float, float]:
+    """Return (c, k0) of alpha_k = c / (k + k0) for the l1 norm; a "c" such as "6n" is a multiple of the samples."""
     c = run.attributes["step.c"]
     number = float(str(c).removesuffix("n") or 1) * run.attributes["samples"] if str(c).endswith("n") else float(c)
     return number / per_coordinate, float(run.attributes.get("step.k0", 1.0))
 
 
 def _number(attributes: dict[str, Any], name: str) -> float | None:
+    """Return an attribute as a float, or None if it is missing."""
     value = attributes.get(name)
     return None if value is None else float(value)
 
 
 def _largest(attributes: dict[str, Any], names: list[str]) -> float | None:
+    """Return the largest of these attributes, or None if all are missing or 0."""
     found = [float(attributes[name]) for name in names if attributes.get(name)]
     return max(found) if found else None

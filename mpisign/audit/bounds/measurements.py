@@ -1,4 +1,4 @@
-"""What a run measured, as matrices of repeats times k; and how often its signs are right at a frozen x."""
+"""Collect what a run measured, as matrices of repeats times k, and how often its signs are right at a frozen x."""
 
 from typing import NamedTuple
 
@@ -19,8 +19,14 @@ ROUNDS = 2000
 
 
 class Measurements(NamedTuple):
-    """k: (m,), the schedule. gaps: (R, m), f(x_k) - f*, infinite from where a repeat diverged. gradients: (R, m),
-    ||g_k||_1^2. size: (R,), |f(x_0)|, which rounding is measured by."""
+    """What the repeats of one run measured.
+
+    Attributes:
+        k: The schedule of records, shape (m,).
+        gaps: f(x_k) - f*, shape (R, m), infinite from where a repeat diverged.
+        gradients: ||g_k||_1^2, shape (R, m).
+        size: |f(x_0)| of each repeat, shape (R,), the unit in which rounding is measured.
+    """
 
     k: np.ndarray
     gaps: np.ndarray
@@ -28,19 +34,21 @@ class Measurements(NamedTuple):
     size: np.ndarray
 
     def least_gradients(self) -> np.ndarray:
-        """(R, m), the least ||g_l||_1^2 over the recorded l <= k."""
+        """Return the least ||g_l||_1^2 over the recorded l <= k, shape (R, m)."""
         return np.minimum.accumulate(self.gradients, axis=1)
 
     def least_mu(self) -> float:
-        """The least mu_k = ||g_k||_1^2 / (2 (f(x_k) - f*)): a PL constant as large as this run lets it be; infinite
-        when it has no record with a gap above rounding."""
+        """Return the least mu_k = ||g_k||_1^2 / (2 (f(x_k) - f*)) of all records.
+
+        It is the largest PL constant that this run allows; infinite when no record has a gap above rounding.
+        """
         met = np.isfinite(self.gaps) & (self.gaps > 1e-12 * self.size[:, None])
         ratios = self.gradients / np.where(met, 2 * self.gaps, 1.0)
         return float(ratios.min(where=met, initial=np.inf))
 
 
 def measured(trajectory: Trajectory, run: RunRecord) -> Measurements:
-    """Every repeat that came to an end."""
+    """Return the measurements of every repeat that came to an end."""
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
     k = schedule(job.log, int(run.attributes["iterations"]))
     ended = [repeat for repeat in run.repeats if repeat.status != "running"]
@@ -52,7 +60,7 @@ def measured(trajectory: Trajectory, run: RunRecord) -> Measurements:
 
 
 def _spread(repeat: RepeatRecord, values: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """`values` at each scheduled k; infinite where the repeat has none any more, or a NaN."""
+    """Return `values` at each scheduled k, infinite where the repeat has no record any more or a NaN."""
     out = np.full(len(k), np.inf)
     recorded = repeat.columns["k"]
     out[np.isin(k, recorded)] = values[np.isin(recorded, k)]
@@ -60,9 +68,18 @@ def _spread(repeat: RepeatRecord, values: np.ndarray, k: np.ndarray) -> np.ndarr
 
 
 def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Probe]:
-    """k -> what the run's oracle gives at x_k of its first repeat: at x_0, and where the iterates were kept.
+    """Probe the run's oracle at x_0 of its first repeat, and at x_k where iterates were recorded.
 
-    level: of the limits of all probabilities together. Raises InputError where the job's data is not there any more.
+    Args:
+        trajectory: The file, with the job in it.
+        run: One run of the file.
+        level: Error probability of the limits of all probabilities together.
+
+    Returns:
+        The probe at each x_k, by k.
+
+    Raises:
+        InputError: If the job's data is not there any more.
     """
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
     settings = next(settings for settings in job.runs if settings.label == run.label)
@@ -76,7 +93,7 @@ def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Pr
 
 
 def _kept(run: RunRecord) -> dict[int, np.ndarray]:
-    """k -> x_k at a few records of the first repeat, log-spaced, while it is finite; none where they were not kept."""
+    """Return x_k by k at a few log-spaced records of the first repeat, while finite; none if not recorded."""
     columns = run.repeats[0].columns
     if "x" not in columns:
         return {}

@@ -1,4 +1,4 @@
-"""Draw what was measured beside its bounds: a panel for each run."""
+"""Draw what was measured beside its bounds, a panel for each run."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ COLORS = {"violated": "C1", "confirmed": "C0", "inconclusive": "0.5"}
 
 
 def draw(found: list[BoundCheck]) -> Figure:
-    """The mean over the repeats with its limits; printed bounds dashed, corrected ones dotted, where they apply."""
+    """Draw the mean over the repeats with its limits; printed bounds dashed, corrected ones dotted, if they apply."""
     runs = list(dict.fromkeys(row.run for row in found))
     figure, axes = plt.subplots(len(runs), 1, figsize=(8.4, 0.3 + 2.2 * len(runs)), squeeze=False, sharex=True)
     for panel, run in zip(axes.flat, runs, strict=True):
@@ -34,13 +34,13 @@ def draw(found: list[BoundCheck]) -> Figure:
 
 
 def shown(row: BoundCheck) -> bool:
-    """Not the bound on gradients; and with one worker (21) is (19)."""
+    """Return whether a bound is drawn: not that on gradients, and not (21) with one worker, where it equals (19)."""
     same = row.bound == "theorem3" and row.constants.get("workers") == 1
     return row.bound != "theorem1_gradient" and not same
 
 
 def draw_run(found: list[BoundCheck], axes: Axes) -> None:
-    """One panel: the mean gap with its limits, and the bounds that apply."""
+    """Draw one panel: the mean gap with its limits, and the bounds that apply."""
     k, mean = found[0].k, found[0].judgement.mean
     limits = next((row.judgement for row in found if np.isfinite(row.judgement.low).any()), None)
     axes.plot(k, _positive(mean), "o", ms=3, color="black", label="measured")
@@ -56,7 +56,7 @@ def draw_run(found: list[BoundCheck], axes: Axes) -> None:
 
 
 def _dashes(found: list[BoundCheck]) -> Iterator[tuple[float, tuple[float, ...]]]:
-    """Return the dashes of each bound: printed ones dashed, corrected ones dotted, no two of a kind alike."""
+    """Yield the dashes of each bound: printed ones dashed, corrected ones dotted, no two of a kind alike."""
     corrected = [row.bound in ("floor_bound", "drift_bound", "harmonic_shifted") for row in found]
     for i, dotted in enumerate(corrected):
         gap = 1.0 + 1.5 * corrected[:i].count(dotted)
@@ -64,5 +64,5 @@ def _dashes(found: list[BoundCheck]) -> Iterator[tuple[float, tuple[float, ...]]
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
-    """What a logarithmic axis shows."""
+    """Return the values with NaN where a logarithmic axis cannot show one."""
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)

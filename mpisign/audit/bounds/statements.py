@@ -1,4 +1,4 @@
-"""Which bounds speak of a run, and what each needs: the printed theorems first, then the corrected ones."""
+"""List which bounds apply to a run and what each needs: the printed theorems first, then the corrected ones."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,8 +16,12 @@ _SAME = 1e-9
 class Statement(NamedTuple):
     """One bound as it applies to a run.
 
-    bound: its name in mpisign.theory.bounds. reading: how a constant was taken that can be taken in more than one way.
-    premise: what fails from the start, or "". missing: constants that are not known. compute(k, gap0): the bound.
+    Attributes:
+        bound: Name of its function in `mpisign.theory.bounds`.
+        reading: How a constant was taken that can be taken in more than one way, or "".
+        compute: Called with (k, gap0), the bound.
+        premise: What fails from the start, or "".
+        missing: Names of the constants that are not known.
     """
 
     bound: str
@@ -28,24 +32,25 @@ class Statement(NamedTuple):
 
 
 def statements(given: Hypotheses) -> list[Statement]:
-    """Every bound whose algorithm and step rule are those of the run."""
+    """Return every bound whose algorithm and step rule are those of the run."""
     return [*_deterministic(given), *_printed(given), *_corrected(given)]
 
 
 def _statement(bound: str, reading: str, premise: str = "", **constants: object) -> Statement:
+    """Return a bound with its constants; those that are None are listed as missing."""
     missing = tuple(name for name, value in constants.items() if value is None)
     return Statement(bound, reading, partial(getattr(bounds, bound), **constants), premise, missing)
 
 
 def _deterministic(given: Hypotheses) -> Iterator[Statement]:
-    """Theorem 1: exact gradients and a constant step."""
+    """Yield (16) and (17) of Theorem 1, for exact gradients and a constant step."""
     if given.exact and given.alpha is not None:
         yield _statement("theorem1", "", mu=given.mu, L=given.L, alpha=given.alpha)
         yield _statement("theorem1_gradient", "", L=given.L, alpha=given.alpha)
 
 
 def _printed(given: Hypotheses) -> Iterator[Statement]:
-    """Theorems 2 and 3, and what Remark 7 says of (20) for M > 1, once for each reading of p_min."""
+    """Yield Theorems 2 and 3, and (20) as Remark 7 extends it to M > 1, once for each reading of p_min."""
     known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
     readings: dict[str, float | None] = {**given.p_min} or {"": None}
     for reading, p_min in readings.items():
@@ -59,7 +64,7 @@ def _printed(given: Hypotheses) -> Iterator[Statement]:
 
 
 def _harmonic(given: Hypotheses, reading: str, noise: dict[str, float | None]) -> Statement:
-    """(20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1."""
+    """Return (20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1."""
     if given.workers > 1:
         reading = "; ".join(filter(None, ["Remark 7", reading]))
     premise = given.broken or _step_rule(given, noise["p_min"])
@@ -67,7 +72,7 @@ def _harmonic(given: Hypotheses, reading: str, noise: dict[str, float | None]) -
 
 
 def _step_rule(given: Hypotheses, p_min: float | None) -> str:
-    """The premise of (20) on its step, if it fails."""
+    """Return the premise of (20) on the step size if it fails, otherwise ""."""
     if given.mu is None or p_min is None or p_min <= 0.5:
         return ""
     c, k0 = given.harmonic or (np.nan, np.nan)
@@ -78,7 +83,10 @@ def _step_rule(given: Hypotheses, p_min: float | None) -> str:
 
 
 def _corrected(given: Hypotheses) -> Iterator[Statement]:
-    """C0 and C1 for a constant step, C3 for a harmonic one; of unbiased workers, with any rule for ties (C0, C1)."""
+    """Yield C0 and C1 for a constant step, and C3 for a harmonic one.
+
+    They need unbiased workers; C0 and C1 allow any rule for ties.
+    """
     known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
     biased = given.broken if given.broken.startswith("Assumption 4") else ""
     if given.alpha is not None:
@@ -89,12 +97,13 @@ def _corrected(given: Hypotheses) -> Iterator[Statement]:
             yield _statement("drift_bound", reading, biased, **some, **known)
     if given.harmonic is not None:
         for reading, (rho, delta) in _drifts(given).items():
+            # C3 needs a drift without an offset
             if delta == 0:
                 yield from _shifted(given, reading, rho, biased)
 
 
 def _shifted(given: Hypotheses, reading: str, rho: float, biased: str) -> Iterator[Statement]:
-    """C3 with c = (the step's factor) mu rho; its second form is for c = 3."""
+    """Yield C3 with c = (the step's factor) mu rho; its second form exists for c = 3 only."""
     c, k0 = given.harmonic or (np.nan, np.nan)
     shift = None if given.mu is None else c * given.mu * rho
     cubic = shift is not None and np.isclose(shift, 3.0, rtol=_SAME, atol=0)
@@ -105,7 +114,7 @@ def _shifted(given: Hypotheses, reading: str, rho: float, biased: str) -> Iterat
 
 
 def _drifts(given: Hypotheses) -> dict[str, drift.Drift]:
-    """The drifts (rho, delta) of C1 that something certifies."""
+    """Return the drifts (rho, delta) of C1 that are certified, by what certifies them."""
     found = {}
     if given.sigma2 is not None:
         found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers)

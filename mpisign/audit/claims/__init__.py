@@ -1,6 +1,6 @@
-"""The claims ledger: every claim of the paper, judged on the trajectory files there are.
+"""Judge every claim of the paper on the trajectory files that there are.
 
-An entry is a function of these files, in the module of its section.
+Each claim is a function of these files, in the module of its section.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +49,18 @@ CLAIMS: Registry[Claim] = Registry("claims", Claim)
 
 
 def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Claim]]:
-    """Every part of the ledger by its heading; also: dotted paths of further claims. Raises InputError."""
+    """Judge every claim on the results.
+
+    Args:
+        results: Trajectory files by the name of their job.
+        also: Dotted paths of further claims.
+
+    Returns:
+        The claims by the heading of their part, in the paper's order.
+
+    Raises:
+        InputError: If a further claim cannot be loaded.
+    """
     try:
         others = tuple(CLAIMS[name] for name in (*CLAIMS, *also))
     except InputError as error:
@@ -59,11 +70,15 @@ def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Claim]
 
 
 def judged(make: Callable[[Results], Claim], results: Results) -> Claim:
-    """The entry; one whose files lack what it needs (a complete run, say) says so and is inconclusive."""
+    """Return one claim with its verdict.
+
+    A claim whose files lack what it needs (a complete run, say) says so and is inconclusive.
+    """
     asked = Asked(results)
     try:
         return weighed(make(asked), asked.files())
     except InputError as error:
+        # without results it is the claim as stated, with no verdict that could raise
         entry = make({})
         right = entry.corrected_verdict and Verdict.INCONCLUSIVE
         return entry._replace(evidence=[str(error)], verdict=Verdict.INCONCLUSIVE, corrected_verdict=right)

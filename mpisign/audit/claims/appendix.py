@@ -1,4 +1,4 @@
-"""The ledger's entries on Appendix A: the flows (22) and (23). They need no trajectory file."""
+"""Judge the claims of Appendix A, on the flows (22) and (23), which need no trajectory file."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from mpisign.theory.bounds import proposition1_gradient, proposition2_gradient
 
 
 def proposition_1(results: Results) -> Claim:
-    """V(t) along (22), solved exactly, against the bound at every t."""
+    """Compare V(t) along (22), solved exactly, with its bound at every t."""
     known = flows.of_chain()
     return Claim(
         id="proposition-1-1",
@@ -29,7 +29,7 @@ def proposition_1(results: Results) -> Claim:
 
 
 def proposition_2(results: Results) -> Claim:
-    """V(t) along (23), solved exactly, against the bound at every t."""
+    """Compare V(t) along (23), solved exactly, with its bound at every t."""
     known = flows.of_chain()
     return Claim(
         id="proposition-2-1",
@@ -43,7 +43,7 @@ def proposition_2(results: Results) -> Claim:
 
 
 def proposition_1_gradient(results: Results) -> Claim:
-    """The least ||grad f||_2 along (22) against the bound at every t."""
+    """Compare the least ||grad f||_2 along (22) with its bound at every t."""
     t, least, _, gap0 = flows.on_line()
     bound = proposition1_gradient(t, gap0, beta=flows.BETA)
     return Claim(
@@ -58,7 +58,7 @@ def proposition_1_gradient(results: Results) -> Claim:
 
 
 def proposition_2_gradient(results: Results) -> Claim:
-    """The least ||grad f||_1 along (23) against the bound at every t."""
+    """Compare the least ||grad f||_1 along (23) with its bound at every t."""
     t, _, least, gap0 = flows.on_line()
     bound = proposition2_gradient(t, gap0, beta=flows.BETA)
     return Claim(
@@ -73,6 +73,6 @@ def proposition_2_gradient(results: Results) -> Claim:
 
 
 def _nearest(t: np.ndarray, least: np.ndarray, bound: np.ndarray) -> str:
-    """Where the bound is closest."""
+    """Return a line that says where the bound is closest."""
     i = int((least / bound).argmax())
     return f"nearest at t = {t[i]:.4g}: {least[i]:.6g} beside {bound[i]:.6g}; {len(t)} times up to {t[-1]:g}"

@@ -1,4 +1,4 @@
-"""The ledger's entries beyond the paper: what workers, ties, flipped workers, bits and bandwidth are worth."""
+"""Judge claims beyond the paper: what workers, ties, flipped workers, bits and bandwidth are worth."""
 
 from collections.abc import Callable
 
@@ -33,15 +33,27 @@ worker is worth, for p = 0.6, the least p of these jobs: what is known less well
 
 
 def joint(samples: list[np.ndarray]) -> np.ndarray:
-    """Half-widths of Student's intervals of the means of samples (n,), at 95 % for all together (Bonferroni): (m,)."""
+    """Return half-widths of Student's intervals for the means, at 95 % for all together (Bonferroni).
+
+    Args:
+        samples: m arrays of shape (n,).
+
+    Returns:
+        Half-widths, shape (m,).
+    """
     tail = 0.025 / len(samples)
     return np.array([scipy.stats.t.isf(tail, len(some) - 1) * scipy.stats.sem(some) for some in samples])
 
 
 def agree(samples: list[np.ndarray], theory: list[float]) -> Verdict:
-    """violated where a theory is outside of its interval; confirmed when every interval is as narrow as RESOLUTION.
+    """Return the verdict on theoretical means of samples.
 
-    The intervals are those of `joint`. One without any spread is of too few draws to have one, and decides nothing.
+    It is violated where one is outside of its interval by `joint`, and confirmed when every interval is as narrow as
+    RESOLUTION. An interval of width 0 comes from too few draws to have one, and decides nothing.
+
+    Args:
+        samples: m arrays of shape (n,).
+        theory: The m means by theory.
     """
     half, means = joint(samples), np.array([some.mean() for some in samples])
     if (np.abs(means - theory) > np.where(half > 0, half, np.inf)).any():
@@ -51,28 +63,31 @@ def agree(samples: list[np.ndarray], theory: list[float]) -> Verdict:
 
 
 def widest(samples: list[np.ndarray]) -> str:
-    """How well all is known together, for the evidence."""
+    """Return a line of evidence on how well all means are known together."""
     half = joint(samples)
     said = f"at 95 % for all {len(samples)} together the half-widths are {half.min():.3g} to {half.max():.3g}"
     return f"{said}; what is confirmed has them above 0 and at most {RESOLUTION:g}"
 
 
 def _points(files: list[Trajectory]) -> list[Frozen]:
+    """Return every repeat at a frozen x of these files."""
     return [each for file in files for each in frozen(file)]
 
 
 def _advantages(files: list[Trajectory], theory: Theory) -> Verdict:
+    """Return the verdict on a theory of the mean advantage E[sign(g_i) vote_i]."""
     points = _points(files)
     return agree([each.advantage for each in points], [theory(each) for each in points])
 
 
 def _drifts(files: list[Trajectory], theory: Theory) -> Verdict:
+    """Return the verdict on a theory of the drift E[M_k g'v] over ||g||_1 E N."""
     points = _points(files)
     return agree([each.drift for each in points], [theory(each) for each in points])
 
 
 def _votes(each: Frozen) -> float:
-    """A_M(p), the mean over i."""
+    """Return A_M(p), the mean over the coordinates."""
     return float(np.mean(vote_advantage(each.known.p, workers.workers_of(each))))
 
 
@@ -89,7 +104,7 @@ HOW_MANY = Claim(
 
 
 def how_many(results: Results) -> Claim:
-    """The mean advantage for each M, and A_M(p)."""
+    """Compare the mean advantage for each M with A_M(p)."""
     files = files_of(results, "workers")
     if not files:
         return HOW_MANY
@@ -116,7 +131,7 @@ TIES = Claim(
 
 
 def ties(results: Results) -> Claim:
-    """The mean advantage for each rule and M: printed and A_M(p), corrected and A_M(p) with the ties' part."""
+    """Compare the mean advantage for each rule and M with A_M(p), and, corrected, with A_M(p) and the part of ties."""
     files = files_of(results, "ties")
     if not files:
         return TIES
@@ -145,7 +160,7 @@ COVARIANCE = Claim(
 
 
 def covariance(results: Results) -> Claim:
-    """The mean drift at each x: printed and the proof's, corrected and C4's."""
+    """Compare the mean drift at each x with the proof's, and, corrected, with C4's."""
     files = files_of(results, "ce-b-drift")
     if not files:
         return COVARIANCE
@@ -175,7 +190,7 @@ FLIPS = Claim(
 
 
 def flips(results: Results) -> Claim:
-    """The mean advantage for each B: printed and A_M at the mean p, corrected and the convolution."""
+    """Compare the mean advantage for each B with A_M at the mean p, and, corrected, with the convolution."""
     files = files_of(results, "flipped")
     if not files:
         return FLIPS
@@ -196,7 +211,11 @@ def flips(results: Results) -> Claim:
 
 
 def _on_data(file: Trajectory) -> Trajectory:
-    """The same file; raises InputError where its final gaps are not all there."""
+    """Return the same file.
+
+    Raises:
+        InputError: If its final gaps are not all there.
+    """
     flipped.by_method(file)
     return file
 
@@ -214,7 +233,7 @@ FEWER_BITS = Claim(
 
 
 def fewer_bits(results: Results) -> Claim:
-    """The interval of SGD's bits over scaled signSGD's to the lowest gap that all reach, above 1."""
+    """Judge whether the interval of SGD's bits over scaled signSGD's, to the lowest gap that all reach, is above 1."""
     files = files_of(results, "bits", "bits-wide")
     if not files:
         return FEWER_BITS
@@ -226,14 +245,18 @@ def fewer_bits(results: Results) -> Claim:
 
 
 def saved(file: Trajectory) -> Interval:
-    """SGD's bits over scaled signSGD's, to the lowest gap that all reach."""
+    """Return SGD's bits over scaled signSGD's, to the lowest gap that all reach."""
     _, row, reference = bandwidth.lowest(file)
     scaled = scaled_sign(file, row)
     return estimate(row[reference].bits / row[scaled].bits)
 
 
 def scaled_sign(file: Trajectory, row: dict[str, bits.Cost]) -> str:
-    """The name of scaled signSGD among the methods of a file; raises InputError where it has none."""
+    """Return the name of scaled signSGD among the methods of a file.
+
+    Raises:
+        InputError: If the file has no run of it.
+    """
     named = (name for name, each in row.items() if each.run.attributes["method"] == "scaled-sign")
     return first(named, [file], "a run of scaled-sign")
 
@@ -250,7 +273,7 @@ CROSSING = Claim(
 
 
 def crossing(results: Results) -> Claim:
-    """The interval of the bandwidth below which scaled signSGD is faster, above 0."""
+    """Judge whether the interval of the bandwidth below which scaled signSGD is faster is above 0."""
     files = files_of(results, "bits", "bits-wide")
     if not files:
         return CROSSING
@@ -262,9 +285,10 @@ def crossing(results: Results) -> Claim:
 
 
 def wins_below(file: Trajectory) -> Interval:
-    """The bandwidth below which scaled signSGD is faster than SGD, in bits a second.
+    """Return the bandwidth below which scaled signSGD is faster than SGD, in bits a second.
 
-    0 where there is none, also in a resample where it is faster only above a bandwidth, or does not get there.
+    It is 0 where there is none, also in a resample where scaled signSGD is faster only above a bandwidth, or does not
+    reach the gap.
     """
     _, row, reference = bandwidth.lowest(file)
     found = bandwidth.crossover(row[scaled_sign(file, row)], row[reference])

@@ -1,4 +1,4 @@
-"""A claim of the paper with its verdict: what the ledger is made of, and what the report shows."""
+"""Define a claim of the paper with its verdict, as the claims judge it and the report shows it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -19,7 +19,7 @@ Results = Mapping[str, list[Trajectory]]
 
 
 class Verdict(StrEnum):
-    """What was found of a claim; MEANINGS says it in words. All but "not run" are those of `mpisign.theory.verdict`."""
+    """The verdict on a claim; MEANINGS explains each, and all but "not run" are those of `mpisign.theory.verdict`."""
 
     CONFIRMED = "confirmed"
     VIOLATED = "violated"
@@ -39,7 +39,13 @@ MEANINGS = {
 
 
 class Drawing(NamedTuple):
-    """caption: what to see in it; alt: the same for who cannot see it; draw: makes it, when the page is made."""
+    """A figure that is drawn when the page is made.
+
+    Attributes:
+        caption: What to see in it.
+        alt: The same for readers who cannot see it.
+        draw: Makes the figure.
+    """
 
     caption: str
     alt: str
@@ -47,19 +53,28 @@ class Drawing(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Numbers in rows; the first cell of each names it."""
+    """Numbers in rows; the first cell of each row names it."""
 
     head: list[str]
     rows: list[list[str]]
 
 
 class Claim(NamedTuple):
-    """One claim. Text is plain; an index or exponent stands in braces: x_{k+1}, ζ^{k}.
+    """A claim of the paper. Text is plain; an index or exponent stands in braces: x_{k+1}, ζ^{k}.
 
-    id: "theorem-2-1"; equation: "(19)" or ""; statement: the claim in our words; verdict: on it, as printed.
-    corrected: what holds instead, "" where the printed statement stands, and then corrected_verdict is None.
-    refutable: whether one case refutes it, so that a violation found in a run that was cut short stands.
-    tested_on: the job file and what it runs; evidence: lines of numbers, never empty; table: more of them.
+    Attributes:
+        id: Such as "theorem-2-1".
+        title: Such as "Theorem 2(1)".
+        equation: Such as "(19)", or "".
+        statement: The claim in our words.
+        tested_on: The job file and what it runs.
+        evidence: Lines of numbers, never empty.
+        verdict: The verdict on the claim as printed.
+        corrected: What holds instead; "" where the printed statement stands.
+        corrected_verdict: The verdict on `corrected`; None where there is nothing to correct.
+        figures: What the page shows of it.
+        table: More numbers.
+        refutable: Whether one case refutes it, so that a violation found in a run that was cut short stands.
     """
 
     id: str
@@ -77,22 +92,22 @@ class Claim(NamedTuple):
 
 
 def not_run(*jobs: str) -> list[str]:
-    """The evidence of a claim whose trajectory files are not there."""
+    """Return the evidence of a claim whose trajectory files are missing: the commands that make them."""
     return [f"not run: mpisign run jobs/{job}.toml -o results/{job}.h5" for job in jobs]
 
 
 def confirmed_if(holds: bool) -> Verdict:
-    """confirmed or violated."""
+    """Return CONFIRMED if it holds, otherwise VIOLATED."""
     return Verdict.CONFIRMED if holds else Verdict.VIOLATED
 
 
 def above(found: Interval, value: float) -> Verdict:
-    """Of a claim that a number is more than a value: by its interval, which leaves it open when it has the value."""
+    """Return the verdict on a number being above `value`; inconclusive when its interval contains `value`."""
     return Verdict.CONFIRMED if found.low > value else Verdict.VIOLATED if found.high <= value else Verdict.INCONCLUSIVE
 
 
 def together(verdicts: Iterable[Verdict]) -> Verdict:
-    """Of a claim with several parts: violated when one of them is, confirmed when all are."""
+    """Return the verdict on a claim with several parts: violated when one is, confirmed when all are."""
     some = set(verdicts)
     if Verdict.VIOLATED in some:
         return Verdict.VIOLATED
@@ -100,12 +115,20 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def files_of(results: Results, *jobs: str) -> list[Trajectory]:
-    """The files of these jobs, in this order; none of a job that was not run. Raises InputError as `whole`."""
+    """Return the files of these jobs, in this order; none for a job that was not run.
+
+    Raises:
+        InputError: If a repeat has not ended (see `whole`).
+    """
     return whole([file for job in jobs for file in results.get(job, [])])
 
 
 def beside(results: Results, job: str, read: Callable[[Trajectory], T]) -> tuple[list[T], list[str]]:
-    """What is read in a job's files that decide nothing, and why others were refused: that takes no verdict away."""
+    """Read the files of a job that decides nothing, so that a bad file takes no verdict away.
+
+    Returns:
+        What was read, and why other files were refused.
+    """
     found, refused = [], []
     for file in results.get(job, []):
         try:
@@ -116,10 +139,12 @@ def beside(results: Results, job: str, read: Callable[[Trajectory], T]) -> tuple
 
 
 def first(some: Iterable[T], files: list[Trajectory], what: str) -> T:
-    """The first of what was looked for in these files; raises InputError, which says what that was, where there is
-    none.
+    """Return the first of what was looked for in these files.
 
-    A job keeps its name when its runs are relabelled or changed with --set.
+    A job keeps its name when its runs are relabelled or changed with --set, so that there may be none.
+
+    Raises:
+        InputError: If there is none; `what` says what was expected.
     """
     for one in some:
         return one
@@ -127,11 +152,14 @@ def first(some: Iterable[T], files: list[Trajectory], what: str) -> T:
 
 
 def lines(files: list[Trajectory], findings: Callable[[Trajectory], list[str]]) -> list[str]:
-    """What a script finds in each file, which is named when there are several; without what it repeats of the paper."""
+    """Return what `findings` finds in each file, without the lines that repeat the paper.
+
+    Each line begins with the file's name when there are several files.
+    """
     named = [(f"{file.path.stem}: " if len(files) > 1 else "", findings(file)) for file in files]
     return [name + line for name, found in named for line in found if not line.startswith("paper: ")]
 
 
 def figures(files: list[Trajectory], draw: Callable[[Trajectory], Figure], caption: str, alt: str) -> list[Drawing]:
-    """What a script draws of each file, which the caption names."""
+    """Return a drawing of each file, which its caption names."""
     return [Drawing(f"{caption} {file.path.name}.", alt, partial(draw, file)) for file in files]

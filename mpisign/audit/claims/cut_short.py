@@ -1,4 +1,4 @@
-"""What was run against what the job says: a run that was cut short is no result, but for a counterexample."""
+"""Compare what was run with what the job says: a run that was cut short decides nothing, except as a counterexample."""
 
 from collections.abc import Iterator, Mapping
 
@@ -56,5 +56,6 @@ def weighed(entry: Claim, files: list[Trajectory]) -> Claim:
 
 
 def _weaker(verdict: Verdict, refutable: bool) -> Verdict:
+    """Return the verdict if it stands when a run was cut short, otherwise "inconclusive"."""
     stands = verdict == Verdict.VACUOUS or (refutable and verdict == Verdict.VIOLATED)
     return verdict if stands else Verdict.INCONCLUSIVE

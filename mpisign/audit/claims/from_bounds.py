@@ -1,4 +1,4 @@
-"""What check.py finds, as an entry's verdict, evidence and table."""
+"""Turn checks of bounds into a claim's verdict, evidence and table."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,33 +16,40 @@ Chosen = Callable[[str, BoundCheck], bool]
 
 @cache
 def every_bound(file: Trajectory) -> tuple[BoundCheck, ...]:
-    """Checked once, however many entries ask."""
+    """Check a file once, however many claims ask."""
     return tuple(check(file))
 
 
 def rows(results: Results, jobs: Iterable[str], chosen: Chosen) -> list[BoundCheck]:
-    """The bounds that were chosen, of every file of these jobs; raises InputError as `files_of`, or as `check`."""
+    """Return the chosen bounds of every file of these jobs.
+
+    Raises:
+        InputError: As `files_of` and `check` do.
+    """
     return [row for job in jobs for file in files_of(results, job) for row in every_bound(file) if chosen(job, row)]
 
 
 def of(*bounds: str, only: str = "", but: str = "\0") -> Chosen:
-    """One of these bounds, on runs with the words `only` and without the words `but` in their label."""
+    """Choose these bounds, on runs with the words `only` and without the words `but` in their label."""
     return lambda job, row: row.bound in bounds and only in row.run and but not in row.run
 
 
 def verdict(some: Iterable[BoundCheck]) -> Verdict:
-    """violated when one is; vacuous when all are; confirmed when all others are; otherwise inconclusive."""
+    """Return one verdict for all: violated when one is, vacuous when all are, confirmed when all others are.
+
+    Otherwise it is inconclusive.
+    """
     found = {Verdict(row.verdict) for row in some}
     return together(found - {Verdict.VACUOUS} or found)
 
 
 def line(row: BoundCheck) -> str:
-    """One run and bound, with the numbers where they decide."""
+    """Return one line on a run and bound, with the numbers where they decide."""
     return f"{plot.NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
 
 
 def summary(some: list[BoundCheck]) -> str:
-    """How often each verdict was given, and the row that says most for the worst one."""
+    """Return how often each verdict was given, and the row with most weight among those of the joint verdict."""
     counts = Counter[str](row.verdict for row in some)
     said = ", ".join(f"{counts[word]} {word}" for word in Verdict if counts[word])
     most = max((row for row in some if row.verdict == verdict(some)), key=_weight, default=some[0])
@@ -50,14 +57,14 @@ def summary(some: list[BoundCheck]) -> str:
 
 
 def _weight(row: BoundCheck) -> float:
-    """How far a limit is above the bound, or how near below it."""
+    """Return the limit over the bound at the deciding checkpoint: how far above it, or how near below."""
     found, i = row.judgement, row.worst
     limit = found.low[i] if row.verdict == "violated" else found.high[i]
     return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
 
 
 def table(some: list[BoundCheck]) -> Table:
-    """A row for each run and bound; where it is vacuous, the premise in the place of numbers."""
+    """Return a row for each run and bound; a vacuous one shows its premise in the place of numbers."""
     what = "min ‖g_{l}‖_{1}²" if {row.bound for row in some} == {"theorem1_gradient"} else "the gap"
     return Table(
         ["run", "bound", "verdict", "k", f"mean of {what} and its limits", "bound there"], [_cells(row) for row in some]
@@ -65,6 +72,7 @@ def table(some: list[BoundCheck]) -> Table:
 
 
 def _cells(row: BoundCheck) -> list[str]:
+    """Return the cells of one row."""
     reading = f" ({row.reading})" if row.reading else ""
     head = [row.run, f"{plot.NAMES[row.bound]}{reading}", row.verdict]
     if row.verdict == "vacuous" or row.note:
@@ -76,9 +84,17 @@ def _cells(row: BoundCheck) -> list[str]:
 def judged(
     entry: Claim, results: Results, jobs: list[str], printed: Chosen, corrected: Chosen | None = None, drawn: str = ""
 ) -> Claim:
-    """The entry with its verdicts from check.py; where a file is missing a violation stands, and it says what to run.
+    """Return the claim with its verdicts from the checks of bounds.
 
-    printed, corrected: which bounds speak for it. drawn: what the figures of these files show.
+    Where a file is missing a violation stands, any other verdict does not, and the evidence says what to run.
+
+    Args:
+        entry: The claim as stated.
+        results: Trajectory files by the name of their job.
+        jobs: Names of the jobs that it is tested on.
+        printed: Which bounds decide about the claim as printed.
+        corrected: Which bounds decide about the corrected claim; None where nothing is corrected.
+        drawn: Caption of the figures of these files; "" for none.
     """
     entry = entry._replace(corrected_verdict=Verdict.NOT_RUN if corrected else None)
     missing = [job for job in jobs if job not in results]
@@ -99,12 +115,12 @@ def judged(
 
 
 def _of_some(some: list[BoundCheck], missing: list[str]) -> Verdict:
-    """The verdict; while files are missing only a violation is certain."""
+    """Return the verdict; while files are missing only a violation is certain."""
     found = verdict(some) if some else Verdict.INCONCLUSIVE
     return found if not missing or found == Verdict.VIOLATED else Verdict.INCONCLUSIVE
 
 
 def drawing(file: Trajectory, caption: str) -> Drawing:
-    """The runs of a file beside their bounds."""
+    """Return a drawing of the runs of a file beside their bounds."""
     alt = "Gaps against iterations on logarithmic axes, a panel for each run, with the bounds as lines."
     return Drawing(f"{caption} {file.path.name}.", alt, partial(plot.draw, list(every_bound(file))))

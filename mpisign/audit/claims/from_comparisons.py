@@ -1,4 +1,4 @@
-"""What claims.py finds of ratios of final gaps, as an entry's verdict, evidence and table."""
+"""Turn ratios of final gaps into a claim's verdict, evidence and table."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -8,7 +8,12 @@ from mpisign.theory.verdict import Word
 
 
 def said(made: Mapping[str, Finding], says: Callable[[str], bool | None]) -> list[Finding]:
-    """What was found for the claims that are made, and against those that are denied."""
+    """Return the findings on the claims that are made, and the contrary of those on the claims that are denied.
+
+    Args:
+        made: Findings by their claim.
+        says: Returns True for a claim that is made, False for one that is denied, None for one left out.
+    """
     return [
         finding if made_ else finding._replace(verdict=DENIED[finding.verdict])
         for claim, finding in made.items()
@@ -21,24 +26,25 @@ DENIED: dict[Word, Word] = {"confirmed": "violated", "violated": "confirmed", "i
 
 
 def verdict_of(findings: Iterable[list[Finding]]) -> Verdict:
-    """Of findings, a list for each file: of all of them together."""
+    """Return one verdict for all findings, which come as a list for each file."""
     return together(Verdict(finding.verdict) for some in findings for finding in some)
 
 
 def count(findings: Iterable[list[Finding]]) -> str:
-    """How many hold."""
+    """Return how many findings are confirmed and how many are inconclusive."""
     verdicts = [finding.verdict for some in findings for finding in some]
     return f"{verdicts.count('confirmed')} of {len(verdicts)} confirmed, {verdicts.count('inconclusive')} inconclusive"
 
 
 def table_of(found: Mapping[str, Mapping[str, Finding]]) -> Table:
-    """A row for each claim, a column for each file."""
+    """Return a table with a row for each claim and a column for each file."""
     claims = dict.fromkeys(claim for findings in found.values() for claim in findings)
     rows = [[claim, *(_cell(findings.get(claim)) for findings in found.values())] for claim in claims]
     return Table(["ratio of final gaps", *found], rows)
 
 
 def _cell(finding: Finding | None) -> str:
+    """Return the cell of a finding, or a dash where there is none."""
     if finding is None:
         return "–"
     return f"{finding.verdict}: {'diverged' if finding.diverged else finding.evidence}"

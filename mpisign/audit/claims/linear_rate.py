@@ -1,4 +1,4 @@
-"""Whether a measured gap falls linearly, which two examples claim of a method."""
+"""Judge whether a measured gap falls linearly, which two examples claim of a method."""
 
 import numpy as np
 
@@ -12,9 +12,12 @@ the quarter before, whatever the power."""
 
 
 def linear(gap: np.ndarray) -> Verdict:
-    """Whether a gap at every k, (n,), falls like q^k, q < 1: log q is the same in the last two quarters of k.
+    """Return whether a gap falls like q^k, q < 1: log q is the same in the last two quarters of k.
 
-    As far as the gap is above SMALLEST; inconclusive for less than 20 k.
+    Only the first part of the gap, above SMALLEST, is used; fewer than 20 k of it are inconclusive.
+
+    Args:
+        gap: The gap at every k, shape (n,).
     """
     end = int((gap > SMALLEST).cumprod().sum())
     if end < 20:

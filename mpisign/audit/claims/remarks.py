@@ -1,4 +1,4 @@
-"""The ledger's entries on Remarks 2 to 6, which compare rates and constants."""
+"""Judge Remarks 2 to 6, which compare rates and constants."""
 
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ REMARK_2 = Claim(
 
 
 def remark_2(results: Results) -> Claim:
-    """The largest |z_k - x_k| over all k and starts, beside rounding."""
+    """Compare the largest |z_k - x_k| over all k and starts with rounding."""
     files = files_of(results, "remark2")
     if not files:
         return REMARK_2
@@ -41,9 +41,10 @@ def remark_2(results: Results) -> Claim:
 
 
 def distance_from_gd(file: Trajectory, method: str) -> float:
-    """The largest |z_k - x_k| between z_k = x_k - e_k of an error-feedback run and GD from the same start.
+    """Return the largest |z_k - x_k| between z_k = x_k - e_k of an error-feedback run and GD from the same start.
 
-    Raises InputError without both, with their iterates, from the same starts.
+    Raises:
+        InputError: If the file lacks one of both, with iterates, from the same starts.
     """
     gd, run = (chosen(file, name) for name in ("gd", method))
     others = {repeat.number: repeat.columns["x"] for repeat in gd.finished()}
@@ -54,7 +55,10 @@ def distance_from_gd(file: Trajectory, method: str) -> float:
 
 
 def _unsent(run: RunRecord, x: np.ndarray) -> np.ndarray:
-    """z_k = x_k - e_k by (12) or (13): e_{k+1} = alpha g + e_k - (x_k - x_{k+1}), g at x_k or at z_k; for x'Hx/2."""
+    """Return z_k = x_k - e_k along the iterates x, shape (n, d), of a run on x'Hx/2.
+
+    The error is rebuilt by (12) or (13): e_{k+1} = alpha g + e_k - (x_k - x_{k+1}), with g at x_k or at z_k.
+    """
     hessian, alpha = run.attributes["problem.matrix"], run.attributes["step.alpha"]
     shifted = run.attributes["method"] == "ef-sign-shifted"
     error, path = np.zeros(x.shape[1]), [x[0]]
@@ -79,7 +83,7 @@ REMARK_3 = Claim(
 
 
 def remark_3(results: Results) -> Claim:
-    """Printed: the least ||g_l||_1^2 at L alpha = 1.9 over L V_0/(2(k+1)). Corrected: that of (17) at L alpha = 1."""
+    """Compare the least ||g_l||_1^2 at L alpha = 1.9 with L V_0/(2(k+1)), and, corrected, at L alpha = 1 with (17)."""
     files = files_of(results, "theorem1")
     if not files:
         return REMARK_3
@@ -106,11 +110,12 @@ def remark_3(results: Results) -> Claim:
 
 
 def _gamma(constants: dict[str, float]) -> float:
+    """Return gamma = alpha (1 - L alpha/2) of (17)."""
     return constants["alpha"] * (1 - constants["L"] * constants["alpha"] / 2)
 
 
 def _least(L: float, at: float) -> float:
-    """(17) at k = 0 in units of what Remark 3 says."""
+    """Return (17) at k = 0 in units of what Remark 3 says."""
     return float(theorem1_gradient(np.zeros(1), 1.0, L=L, alpha=at / L)[0] / (L / 2))
 
 
@@ -129,7 +134,7 @@ REMARK_4 = Claim(
 
 
 def remark_4(results: Results) -> Claim:
-    """Printed: alpha mu/d beside the printed gain of a step. Corrected: (16) for alpha/d, `checking`."""
+    """Compare alpha mu/d with the printed gain of a step, and, corrected, the run's gap with (16) for alpha/d."""
     files = files_of(results, "theorem1")
     if not files:
         return REMARK_4
@@ -162,7 +167,7 @@ REMARK_5 = Claim(
 
 
 def remark_5(results: Results) -> Claim:
-    """The limits of E||g~ - g||_1^2 for each n: printed against sigma^2/n, corrected against the corrected bound."""
+    """Compare the limits of E||g~ - g||_1^2 for each n with sigma^2/n, and, corrected, with the corrected bound."""
     files = files_of(results, "remark5")
     if not files:
         return REMARK_5
@@ -184,15 +189,20 @@ def remark_5(results: Results) -> Claim:
 
 
 def at_most(low: float, high: float, bound: float) -> Verdict:
-    """Of a mean with these limits, and a bound on it that the sum of a law may have rounded."""
+    """Return the verdict on a mean with these limits being at most `bound`, which may have been rounded."""
     bound *= 1 + 1e-9
     return Verdict.VIOLATED if low > bound else Verdict.CONFIRMED if high <= bound else Verdict.INCONCLUSIVE
 
 
 def variance(run: RunRecord, level: float) -> tuple[float, float, float, float]:
-    """E ||g~ - g||_1^2 at x = 0, where M_k is its root: mean, lower and upper limit, and what the file says of it.
+    """Return E ||g~ - g||_1^2 at x = 0, where the scale M_k is its root.
 
-    level: of each limit, one-sided.
+    Args:
+        run: A run at x = 0.
+        level: Error probability of each limit, one-sided.
+
+    Returns:
+        Mean, lower limit, upper limit, and the sigma2 that the file states.
     """
     scale = np.concatenate([repeat.columns["scale"] for repeat in run.repeats])
     squares = scale[np.isfinite(scale)] ** 2
@@ -201,7 +211,7 @@ def variance(run: RunRecord, level: float) -> tuple[float, float, float, float]:
 
 
 def remark_6(results: Results) -> Claim:
-    """An inequality between two rates: no run is needed."""
+    """Judge an inequality between two rates, which needs no run."""
     found = {p: largest(p) for p in (0.6, 0.75, 0.8, 0.9, 1.0)}
     return Claim(
         id="remark-6",
@@ -218,7 +228,7 @@ def remark_6(results: Results) -> Claim:
 
 
 def largest(p_min: float) -> float:
-    """The largest L alpha < 1/2 up to which 2 mu alpha (2 p_min - 1 - L alpha) >= mu alpha."""
+    """Return the largest L alpha < 1/2 up to which 2 mu alpha (2 p_min - 1 - L alpha) >= mu alpha."""
     at = np.linspace(0, 0.5, 1_000_001)[1:]
     holds = 2 * (2 * p_min - 1 - at) >= 1 - 1e-12
     return float(at[holds].max(initial=0.0))

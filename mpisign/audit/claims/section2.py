@@ -1,4 +1,4 @@
-"""The ledger's entries on Section II: signGD and the sign variants of AdaGrad-Norm do not converge linearly."""
+"""Judge Section II: signGD and the sign variants of AdaGrad-Norm do not converge linearly."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ EXAMPLE_1 = Claim(
 
 
 def example_1(results: Results) -> Claim:
-    """Printed: the signs of x_k from the paper's start. Corrected: that orbit, and x_K = 0 from the lattice."""
+    """Compare the signs of x_k from the paper's start with (4); corrected, that orbit, and x_K = 0 from the lattice."""
     files = files_of(results, "example1")
     if not files:
         return EXAMPLE_1
@@ -70,7 +70,10 @@ EXAMPLE_2 = Claim(
 
 
 def example_2(results: Results) -> Claim:
-    """Both: max(|x_k|, |x_{k+1}|) over eta/(2 b_{k+1}). Printed: the rate of (5). Corrected: that of f, and x_1."""
+    """Compare max(|x_k|, |x_{k+1}|) with eta/(2 b_{k+1}).
+
+    The printed claim also needs the rate of (5), the corrected one that of f, and x_1 from +-sqrt(eta).
+    """
     files = files_of(results, "example2")
     if not files:
         return EXAMPLE_2
@@ -93,19 +96,22 @@ def example_2(results: Results) -> Claim:
 
 
 def exponents(exact: np.ndarray) -> np.ndarray:
-    """The exponent of k in the largest and in the mean f over blocks of k: within a tenth of -1/2 is 1/sqrt(k)."""
+    """Return the exponent of k in the largest and in the mean f over blocks of k.
+
+    Within a tenth of -1/2 it is 1/sqrt(k).
+    """
     k, largest, mean = example2.dyadic(exact**2 / 2)
     return np.array([example2.exponent(k, largest), example2.exponent(k, mean)])
 
 
 def adagrad_norm(file: Trajectory) -> Verdict:
-    """Whether (5) is linear, from the file's first start."""
+    """Return whether (5) is linear, from the file's first start."""
     run = chosen(file, "adagrad-norm")
     return linear(run.gap(run.finished()[0]))
 
 
 def hits_zero(file: Trajectory) -> Verdict:
-    """Whether (6) is at 0 from k = 1 on from each x_0 = +-sqrt(eta) that was run."""
+    """Return whether (6) is at 0 from k = 1 on from each x_0 = +-sqrt(eta) that was run."""
     runs = [run for run in file if run.attributes["method"] == "sign-adagrad-norm"]
     starts = [(run.attributes["step.alpha"], repeat.columns["x"]) for run in runs for repeat in run.finished()]
     return together(confirmed_if(not x[1:].any()) for eta, x in starts if np.isclose(x[0, 0] ** 2, eta))
@@ -126,7 +132,7 @@ EXAMPLE_3 = Claim(
 
 
 def example_3(results: Results) -> Claim:
-    """Printed: the first k where (10) and (11) differ. Corrected: |x_k| of (11) against both its bounds."""
+    """Find the first k where (10) and (11) differ, and, corrected, compare |x_k| of (11) with both its bounds."""
     files = files_of(results, "example3")
     if not files:
         return EXAMPLE_3

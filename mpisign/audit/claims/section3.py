@@ -1,4 +1,4 @@
-"""The ledger's entries on Section III: Theorems 1 and 2."""
+"""Judge Section III: Theorems 1 and 2."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ THEOREM_1_1 = Claim(
 
 
 def theorem_1_1(results: Results) -> Claim:
-    """Every record of every start against (16), `checking`."""
+    """Compare every record of every start with (16)."""
     return judged(THEOREM_1_1, results, ["theorem1"], of("theorem1"), drawn=SHOWN)
 
 
@@ -39,7 +39,7 @@ THEOREM_1_2 = Claim(
 
 
 def theorem_1_2(results: Results) -> Claim:
-    """Every record of every start against (16), `checking`."""
+    """Compare every record of every start with (16), under the PL inequality alone."""
     return judged(THEOREM_1_2, results, ["theorem1-singular", "theorem1-nonconvex"], of("theorem1"))
 
 
@@ -55,7 +55,7 @@ THEOREM_1_3 = Claim(
 
 
 def theorem_1_3(results: Results) -> Claim:
-    """The least ||g_l||_1^2 over l <= k of every start against (17), `checking.judge_least`."""
+    """Compare the least ||g_l||_1^2 over l <= k of every start with (17), by `bounds.judge_least`."""
     return judged(THEOREM_1_3, results, ["theorem1-smooth", "theorem1"], of("theorem1_gradient"))
 
 
@@ -74,33 +74,36 @@ THEOREM_2_1 = Claim(
 
 
 def theorem_2_1(results: Results) -> Claim:
-    """The mean gap's limits at twelve k: printed against (19) on CE-A, corrected against C0, C1 and (19)."""
+    """Compare the mean gap's limits at twelve k with (19) on CE-A, and, corrected, with C0, C1 and (19)."""
     found = judged(THEOREM_2_1, results, ["ce-a", "controls"], _coupled, _saved, drawn=SHOWN)
     drifts, refused = beside(results, "ce-a", drift_at_start)
     return found._replace(evidence=[*drifts, *refused, *found.evidence, *on_real_data(results, of("theorem2"))])
 
 
 def on_real_data(results: Results, chosen: Chosen) -> list[str]:
-    """What these bounds say of jobs/premise.toml, a line each, and why a file of it was refused."""
+    """Return a line on each of these bounds in jobs/premise.toml, and why a file of it was refused."""
     files, refused = beside(results, "premise", every_bound)
     real = [row for found in files for row in found if chosen("premise", row)]
     return [*(f"on real data, breast-cancer: {line(row)}" for row in real), *refused]
 
 
 def _coupled(job: str, row: BoundCheck) -> bool:
-    """(19) where the norm goes with the signs."""
+    """Choose (19) where the norm depends on the signs."""
     return job == "ce-a" and row.bound == "theorem2" and "decoupled" not in row.run
 
 
 def _saved(job: str, row: BoundCheck) -> bool:
-    """C0 and C1 everywhere, and (19) where the norm is independent of the signs or the coordinates of each other."""
+    """Choose C0 and C1 everywhere, and (19) where the norm is independent of signs or the coordinates of each other."""
     right = row.bound in ("theorem2", "floor_bound", "drift_bound") and not _coupled(job, row)
     return right and (job == "ce-a" or row.run == "M = 1")
 
 
 def drift_at_start(file: Trajectory) -> str:
-    """What the proof's (35) needs at x_0, and what is there: both counted over the data. Raises InputError without
-    it."""
+    """Return a line on the drift that the proof's (35) needs at x_0, and on what it is, both counted over the data.
+
+    Raises:
+        InputError: If the job's data is missing.
+    """
     run = file.runs[0]
     probe = probes(file, run, 0.05)[0]
     granted = float(run.attributes["p_min"] * 2 - 1) * float(np.abs(probe.gradient).sum()) ** 2
@@ -125,7 +128,7 @@ THEOREM_2_2 = Claim(
 
 
 def theorem_2_2(results: Results) -> Claim:
-    """The mean gap's limits at twelve k: printed against (20), corrected against C3."""
+    """Compare the mean gap's limits at twelve k with (20), and, corrected, with C3."""
     return judged(
         THEOREM_2_2,
         results,

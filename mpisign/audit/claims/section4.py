@@ -1,4 +1,4 @@
-"""The ledger's entries on Section IV: Theorem 3 and Remark 7."""
+"""Judge Section IV: Theorem 3 and Remark 7."""
 
 from mpisign.audit.bounds import BoundCheck
 from mpisign.audit.claims.claim import Claim, Results
@@ -20,18 +20,18 @@ THEOREM_3 = Claim(
 
 
 def theorem_3(results: Results) -> Claim:
-    """The mean gap's limits at twelve k: printed against (21) on CE-B, corrected against C0, C1 and (21)."""
+    """Compare the mean gap's limits at twelve k with (21) on CE-B, and, corrected, with C0, C1 and (21)."""
     found = judged(THEOREM_3, results, ["ce-b", "controls"], _coupled, _saved, drawn=SHOWN)
     return found._replace(evidence=[*found.evidence, *on_real_data(results, of("theorem3", only="M = 3"))])
 
 
 def _coupled(job: str, row: BoundCheck) -> bool:
-    """(21) where the norms go with the signs."""
+    """Choose (21) where the norms depend on the signs."""
     return job == "ce-b" and row.bound == "theorem3" and "decoupled" not in row.run
 
 
 def _saved(job: str, row: BoundCheck) -> bool:
-    """C0-M and C1 everywhere, and (21) where norms are independent of the signs or coordinates of each other."""
+    """Choose C0-M and C1 everywhere, and (21) where norms are independent of the signs or coordinates of each other."""
     right = row.bound in ("theorem3", "floor_bound", "drift_bound") and not _coupled(job, row)
     return right and (job == "ce-b" or row.run in ("M = 3", "M = 4"))
 
@@ -48,7 +48,7 @@ REMARK_7 = Claim(
 
 
 def remark_7(results: Results) -> Claim:
-    """The mean gap's limits at twelve k: printed against (20) for M = 3, corrected against C3."""
+    """Compare the mean gap's limits at twelve k with (20) for M = 3, and, corrected, with C3."""
     return judged(
         REMARK_7,
         results,

@@ -1,4 +1,4 @@
-"""The ledger's entries on Section V: Figure 1 (Example 4), Figures 2 and 3 (Example 5)."""
+"""Judge Section V: Figure 1 (Example 4), Figures 2 and 3 (Example 5)."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -39,7 +39,7 @@ FIGURE_1 = Claim(
 
 
 def figure_1(results: Results) -> Claim:
-    """Printed: the rate of GD and the two like it, and the least late gap of the others. Corrected: equal bits."""
+    """Compare the rate of GD and the two like it, and the least late gap of the others; corrected: equal bits."""
     files = files_of(results, "figure1")
     if not files:
         return FIGURE_1
@@ -84,7 +84,7 @@ FIGURE_2A = _on_figure_2(
 
 
 def figure_2a(results: Results) -> Claim:
-    """The intervals of the ratios of final gaps in panel (a)."""
+    """Judge the intervals of the ratios of final gaps in panel (a)."""
     entry = _compared(FIGURE_2A, results, "(a) ", _says_2a)
     return entry._replace(
         figures=figures(
@@ -98,7 +98,10 @@ def figure_2a(results: Results) -> Claim:
 
 
 def _says_2a(batch: float, claim: str) -> bool | None:
-    """Per coordinate its claims hold with single samples only; on signSGDM nothing is said."""
+    """Return what the corrected (a) says of a claim: per coordinate they hold with single samples only.
+
+    On signSGDM it says nothing (None).
+    """
     if claim.startswith("EF-"):
         return True
     return batch == 1 if _read(claim) and "signSGDM" not in claim else None
@@ -115,26 +118,29 @@ FIGURE_2B = _on_figure_2(
 
 
 def figure_2b(results: Results) -> Claim:
-    """The intervals of the ratios of final gaps in panel (b)."""
+    """Judge the intervals of the ratios of final gaps in panel (b)."""
     entry = _compared(FIGURE_2B, results, "(b) ", _says_2b)
     lost = [overflow(file) for file in files_of(results, "figure2")]
     return entry._replace(evidence=[*entry.evidence, *filter(None, lost)])
 
 
 def _says_2b(batch: float, claim: str) -> bool | None:
-    """As printed it overflows: none of its claims holds. Better than signSGD with single samples is not said."""
+    """Return what the corrected (b) says of a claim: as printed it overflows, so that none of its claims holds.
+
+    On being better than signSGD with single samples it says nothing (None).
+    """
     if claim.startswith("scaled signSGD, as printed"):
         return False
     return True if claim.startswith("EF-") or "similar" in claim or batch > 1 else None
 
 
 def _read(claim: str) -> bool:
-    """About scaled signSGD with its step per coordinate."""
+    """Return whether a claim is about scaled signSGD with its step per coordinate."""
     return claim.startswith("scaled signSGD, per coordinate")
 
 
 def overflow(file: Trajectory) -> str:
-    """Where the run with 6n/(k+1) as printed is no longer finite; "" when it is."""
+    """Return a line on where the run with 6n/(k+1) as printed is no longer finite; "" when it stays finite."""
     run = next((run for run in file if run.label == "(b) scaled signSGD, as printed"), None)
     ends = [repeat.diverged_at for repeat in run.repeats if repeat.diverged_at is not None] if run else []
     if run is None or not ends:
@@ -153,7 +159,7 @@ FIGURE_2 = _on_figure_2(
 
 
 def figure_2(results: Results) -> Claim:
-    """The intervals of the ratios of final gaps, (a) over (b)."""
+    """Judge the intervals of the ratios of final gaps, (a) over (b)."""
     entry = _compared(FIGURE_2, results, "", _says_2)
     files = files_of(results, "figure2")
     drawing = Drawing(
@@ -166,16 +172,24 @@ def figure_2(results: Results) -> Claim:
 
 
 def _says_2(batch: float, claim: str) -> bool | None:
-    """The constant step is the faster one: for sign methods as printed, for dense ones but with the largest batch."""
+    """Return whether the corrected statement has the constant step as the faster one.
+
+    It does for sign methods as printed, and for dense ones except with the largest batch.
+    """
     if claim.startswith(("signSGDM", "signSGD, as printed")):
         return True
     return batch < 1024 if claim.startswith(("SGD", "EF-")) else None
 
 
 def _compared(entry: Claim, results: Results, panel: str, says: Callable[[float, str], bool | None]) -> Claim:
-    """An entry on a panel "(a) " or "(b) " of Figure 2, or on "", the one against the other; over all batch sizes.
+    """Return a claim on Figure 2 with its verdicts over all batch sizes.
 
-    says: of a batch size and a claim, whether the corrected statement makes it (True), denies it, or is silent (None).
+    Args:
+        entry: The claim as stated.
+        results: Trajectory files by the name of their job.
+        panel: "(a) " or "(b) ", or "" for the one against the other.
+        says: Given a batch size and a claim, whether the corrected statement makes it (True), denies it (False), or
+            is silent (None).
     """
     files = files_of(results, "figure2")
     batches = {file.path.stem: float(file.runs[0].attributes.get("oracle.batch", np.inf)) for file in files}
@@ -197,12 +211,13 @@ def _compared(entry: Claim, results: Results, panel: str, says: Callable[[float,
 
 
 def _of_panel(claims: list[ComparisonResult], panel: str) -> dict[str, Finding]:
+    """Return the findings of one panel by their claim, without the panel's name."""
     mine = [claim for claim in claims if (claim[0][:4] if claim[0].startswith(("(a)", "(b)")) else "") == panel]
     return {claim.removeprefix(panel): finding for claim, finding in mine}
 
 
 def _without(findings: Mapping[str, Finding], reading: str) -> list[Finding]:
-    """What does not speak of this reading of the step."""
+    """Return the findings that are not about this reading of the step."""
     return [finding for claim, finding in findings.items() if reading not in claim]
 
 
@@ -220,7 +235,7 @@ FIGURE_3 = Claim(
 
 
 def figure_3(results: Results) -> Claim:
-    """The ratio of final gaps: printed each M over the one before; corrected odd over odd, and even M over M - 1."""
+    """Judge ratios of final gaps: each M over the one before; corrected, odd over odd, and even M over M - 1."""
     files = files_of(results, "figure3")
     if not files:
         return FIGURE_3
@@ -254,13 +269,13 @@ that is 3/2 from M = 1 to 3 and 5/4 from 3 to 5 for p near 1/2: this is less tha
 
 
 def odd_steps(runs: list[RunRecord]) -> list[ComparisonResult]:
-    """From one odd M to the next there is an improvement."""
+    """Return, from each odd M to the next, whether there is an improvement."""
     odd = [run for run in runs if run.attributes["workers"] % 2]
     return [(f"{more.label} better than {fewer.label}", better(more, fewer)) for fewer, more in pairwise(odd)]
 
 
 def even_steps(runs: list[RunRecord]) -> list[ComparisonResult]:
-    """An even M is as good as M - 1, where both were run."""
+    """Return, for each even M, whether it is as good as M - 1, where both were run."""
     known = {run.attributes["workers"]: run for run in runs}
     pairs = [(run, known[M - 1]) for M, run in known.items() if M % 2 == 0 and M - 1 in known]
     return [

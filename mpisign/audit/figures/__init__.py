@@ -1,1 +1,1 @@
-"""Figures of trajectory files, in one style."""
+"""Draw figures of trajectory files, in one style."""

@@ -1,7 +1,4 @@
-"""What every figure script shares: its command line, the project's style, and PNG with PDF.
-
-A script is run by its path (`python analysis/gaps.py FILE.h5 -o figures`), so that this module is beside it.
-"""
+"""Share what every figure script needs: its command line, the project's style, and PNG with PDF."""
 
 import argparse
 import os
@@ -25,7 +22,7 @@ STYLE = Path(__file__).with_name("mpisign.mplstyle")
 
 
 def nothing(trajectory: Trajectory) -> list[str]:
-    """The findings of a script that only draws."""
+    """Return the findings of a script that only draws: none."""
     return []
 
 
@@ -36,9 +33,17 @@ def command(
     findings: Callable[[Trajectory], list[str]] = nothing,
     iterates: bool = False,
 ) -> int:
-    """A script that draws one figure of one trajectory file; returns its exit status: 0, or 2 for bad input.
+    """Run a script that draws one figure of one trajectory file.
 
-    name: the file is called <stem of the trajectory file>-<name>. findings: lines to print. iterates: also read x_k.
+    Args:
+        draw: Makes the figure.
+        name: The figure's file is called <stem of the trajectory file>-<name>.
+        documentation: The script's docstring.
+        findings: Returns lines to print.
+        iterates: Whether x_k is read too.
+
+    Returns:
+        The exit status: 0, or 2 for bad input.
     """
 
     def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
@@ -56,10 +61,18 @@ def command_of_files(
     iterates: bool = False,
     together: Callable[..., list[str]] = lambda *trajectories: [],
 ) -> int:
-    """A script that draws one figure of several trajectory files, and prints what it finds in each; exits as `command`.
+    """Run a script that draws one figure of several trajectory files, and prints what it finds in each.
 
-    draw: of the files in their order. name: the figure's file is called so. iterates: also read x_k. together: more
-    lines to print, of all the files.
+    Args:
+        findings: Returns lines to print for one file.
+        draw: Makes the figure of all files, in their order.
+        name: The figure's file is called so.
+        documentation: The script's docstring.
+        iterates: Whether x_k is read too.
+        together: Returns more lines to print, for all the files.
+
+    Returns:
+        The exit status, as `command`.
     """
 
     def work(paths: list[Path]) -> tuple[list[str], Figure, str]:
@@ -80,7 +93,7 @@ def noted(figure: Figure, trajectories: list[Trajectory]) -> Figure:
 def _command(
     work: Callable[[list[Path]], tuple[list[str], Figure, str]], documentation: str | None, several: bool
 ) -> int:
-    """Lines to print, a figure and its name, from one path or several: printed and written, or refused in a line."""
+    """Print and draw what `work` returns for the paths: lines, a figure and its name; return the exit status."""
     parser = parser_of(documentation)
     number = "+" if several else 1
     parser.add_argument("files", type=Path, nargs=number, metavar="FILE.h5", help="trajectory file made by mpisign run")
@@ -95,7 +108,7 @@ def _command(
 
 
 def parser_of(documentation: str | None) -> argparse.ArgumentParser:
-    """A parser that knows where the figure goes."""
+    """Return a parser with an option for where the figure goes."""
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -105,9 +118,14 @@ def parser_of(documentation: str | None) -> argparse.ArgumentParser:
 
 
 def status_of(work: Callable[[], None], output: Path | None) -> int:
-    """Do a script's work, in the project's style; returns its exit status: 0, or 2 with a line for bad input.
+    """Do a script's work, in the project's style.
 
-    output: the folder of its figure, looked at before any work; None: it draws none.
+    Args:
+        work: What the script does.
+        output: Folder of its figure, checked before any work; None if it draws none.
+
+    Returns:
+        The exit status: 0, or 2 with a line on bad input.
     """
     ours()
     spell_out(sys.stdout)
@@ -127,7 +145,11 @@ def ours() -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    """Raises InputError for what is no folder, or one that cannot be made or written into."""
+    """Check that a folder exists or can be made, and can be written into.
+
+    Raises:
+        InputError: If not.
+    """
     try:
         nearest = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     except OSError as error:
@@ -137,9 +159,10 @@ def _check_folder(folder: Path) -> None:
 
 
 def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
-    """The first run of `method` with a constant step, x_k of every k, `least` iterations and a complete repeat.
+    """Return the first run of `method` with a constant step, x_k of every k, `least` iterations and a complete repeat.
 
-    Raises InputError when there is no such run.
+    Raises:
+        InputError: If there is no such run.
     """
     for run in trajectory:
         repeats = run.finished()
@@ -155,9 +178,12 @@ def chosen(trajectory: Trajectory, method: str, least: int = 1) -> RunRecord:
 
 
 def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
-    """The same files; raises InputError for one with a repeat that has not ended, so that it is not taken for diverged.
+    """Return the same files after checking that every repeat has ended, so that none is taken for diverged.
 
     A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
+
+    Raises:
+        InputError: If a file has no repeat, or one that has not ended.
     """
     for trajectory in trajectories:
         if not trajectory.runs or not trajectory.repeats:
@@ -174,9 +200,16 @@ def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
 
 
 def median_and_band(gaps: np.ndarray, highest: float = np.inf) -> np.ndarray:
-    """10 %, 50 % and 90 % quantiles over the repeats, shape (3, records), of gaps of shape (repeats, records).
+    """Return 10 %, 50 % and 90 % quantiles of gaps over the repeats.
 
-    NaN: what a logarithmic axis cannot show, or is not below `highest`. A gap that is not finite counts as the highest.
+    A gap that is not finite counts as the highest.
+
+    Args:
+        gaps: Shape (repeats, records).
+        highest: Quantiles that are not below it become NaN, as those not above 0 do.
+
+    Returns:
+        Quantiles, shape (3, records).
     """
     with np.errstate(invalid="ignore"):  # between two infinite gaps, which is masked below
         found = np.quantile(np.where(np.isfinite(gaps), gaps, np.inf), [0.1, 0.5, 0.9], axis=0)
@@ -184,12 +217,16 @@ def median_and_band(gaps: np.ndarray, highest: float = np.inf) -> np.ndarray:
 
 
 def plain(label: str) -> str:
-    """A run's label as it is, whatever it means to matplotlib: $ begins mathematics, _ keeps out of the legend."""
+    """Escape a run's label for matplotlib, where $ begins mathematics and _ keeps a label out of the legend."""
     return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write `figure` as stem.png and stem.pdf, and say so; raises InputError where that cannot be written."""
+    """Write `figure` as stem.png and stem.pdf, and say so.
+
+    Raises:
+        InputError: If a file cannot be written.
+    """
     for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +238,7 @@ def save(figure: Figure, stem: Path) -> None:
 
 
 def above(axes: Axes, **keywords: float) -> None:
-    """The legend above a panel, where it covers nothing."""
+    """Draw the legend above a panel, where it covers nothing."""
     spacing = {"columnspacing": 0.8, "handlelength": 1.7, "handletextpad": 0.5, "borderaxespad": 0.2}
     axes.legend(loc="lower left", bbox_to_anchor=(-0.04, 1.0), fontsize=8, **spacing, **keywords)
 

@@ -1,1 +1,1 @@
-"""Every claim with its verdict on one page."""
+"""Put every claim with its verdict on one page."""

@@ -1,4 +1,4 @@
-"""Every claim of the paper with its verdict, from a folder of trajectory files: report.html and report.json.
+"""Write report.html and report.json, every claim of the paper with its verdict, from a folder of trajectory files.
 
 A claim whose file is not there stays, as "not run", with the command that makes it.
 """
@@ -23,9 +23,13 @@ from mpisign.storage.trajectory import Trajectory
 
 
 def read(folder: Path) -> Results:
-    """The trajectory files in a folder by the name of their job; data files are passed over.
+    """Read the trajectory files in a folder; data files are passed over.
 
-    Raises InputError when there is none, and for a file that is something else or was cut off.
+    Returns:
+        The files by the name of their job.
+
+    Raises:
+        InputError: If there is none, or a file is something else or was cut off.
     """
     if not folder.is_dir():
         raise InputError(str(folder), "expected a folder with trajectory files")
@@ -40,26 +44,27 @@ def read(folder: Path) -> Results:
 
 
 def as_json(entries: dict[str, list[Claim]]) -> str:
-    """A list of claims, each with everything but the pictures."""
+    """Return a JSON list of claims, each with everything except the pictures."""
     claims = [{"part": part, **as_table(entry)} for part, some in entries.items() for entry in some]
     return json.dumps(claims, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_table(entry: Claim) -> dict[str, Any]:
-    """An entry for JSON: of its figures, the captions."""
+    """Return a claim as a dictionary for JSON, with the captions of its figures."""
     table = entry.table._asdict() if entry.table else None
     return entry._asdict() | {"table": table, "figures": [drawing.caption for drawing in entry.figures]}
 
 
 def write(path: Path, text: str) -> None:
-    """The whole file or, when something fails, what was there before."""
+    """Write the whole file or, when something fails, leave what was there before."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
+    # a rename is atomic: readers see the old page or the new one
     os.replace(part, path)
 
 
 def lines(entries: dict[str, list[Claim]]) -> list[str]:
-    """One for each claim."""
+    """Return one line for each claim."""
     some = [entry for part in entries.values() for entry in part]
     width = max(len(entry.id) for entry in some)
     verdicts = [f"{entry.verdict:12}  corrected: {entry.corrected_verdict or 'nothing to correct'}" for entry in some]
@@ -67,7 +72,19 @@ def lines(entries: dict[str, list[Claim]]) -> list[str]:
 
 
 def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
-    """Write both files; returns what to print. also: dotted paths of further claims. Raises InputError."""
+    """Write both files.
+
+    Args:
+        folder: Holds the trajectory files.
+        output: Folder to write into.
+        also: Dotted paths of further claims.
+
+    Returns:
+        Lines to print.
+
+    Raises:
+        InputError: If the folder has no trajectory files, or `output` cannot be made.
+    """
     results = read(folder)
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The ledger as one HTML page: figures inside as data URIs, no script, nothing fetched; the template is beside it."""
+"""Render the claims as one HTML page from the template beside it, with figures as data URIs and no script."""
 
 import base64
 import io
@@ -24,7 +24,7 @@ DPI = 150
 
 
 class Picture(NamedTuple):
-    """A figure as a data URI, "" where there is none, and its size in pixels."""
+    """A figure as a data URI, "" where there is none, with its size in pixels."""
 
     caption: str
     alt: str
@@ -34,7 +34,12 @@ class Picture(NamedTuple):
 
 
 def render(entries: dict[str, list[Claim]], trajectories: list[Trajectory]) -> str:
-    """The page. entries: by the heading of their part; trajectories: the files that were read."""
+    """Return the page.
+
+    Args:
+        entries: Claims by the heading of their part.
+        trajectories: The files that were read.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -53,7 +58,7 @@ def render(entries: dict[str, list[Claim]], trajectories: list[Trajectory]) -> s
 
 
 def tally(verdicts: Iterable[Verdict | None]) -> dict[Verdict, int]:
-    """How often each verdict was given."""
+    """Return how often each verdict was given."""
     counts = Counter(verdicts)
     return {verdict: counts[verdict] for verdict in Verdict}
 
@@ -68,7 +73,7 @@ TYPESETTING = (
 
 
 def maths(text: str) -> Markup:
-    """Escaped text, typeset."""
+    """Return the text escaped and typeset."""
     marked = str(escape(text))
     for pattern, replacement in TYPESETTING:
         marked = re.sub(pattern, replacement, marked)
@@ -76,20 +81,21 @@ def maths(text: str) -> Markup:
 
 
 def picture(drawing: Drawing) -> Picture:
-    """Draw it, and let go of the figure; one whose files are refused is a caption that says so, without an image."""
+    """Draw a figure and close it; if its files are refused, return a caption that says so, without an image."""
     try:
         figure, png = drawing.draw(), io.BytesIO()
     except InputError as error:
         return Picture(f"{drawing.caption} Not drawn: {error}", drawing.alt, "", 0, 0)
     figure.savefig(png, format="png", dpi=DPI, pil_kwargs={"optimize": True})
     plt.close(figure)
+    # bytes 16 to 24 of a PNG are its width and height
     width, height = struct.unpack(">II", png.getvalue()[16:24])
     uri = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
     return Picture(drawing.caption, drawing.alt, uri, width, height)
 
 
 def made_with(trajectories: list[Trajectory]) -> dict[str, str]:
-    """What the files were made with, each value once."""
+    """Return what the files were made with, each value once."""
     packages = ("python", "numpy", "numba", "scipy", "h5py", "mpi4py", "scikit-learn")
     dates = sorted(trajectory.provenance["date"][:10] for trajectory in trajectories)
     return {
@@ -102,12 +108,12 @@ def made_with(trajectories: list[Trajectory]) -> dict[str, str]:
 
 
 def values(trajectories: list[Trajectory], key: str) -> list[str]:
-    """The different values of a key of the provenance."""
+    """Return the different values of a key of the provenance."""
     return list(dict.fromkeys(trajectory.provenance.get(key, "unknown") for trajectory in trajectories))
 
 
 def file(trajectory: Trajectory) -> dict[str, str]:
-    """A file's row in the list of files."""
+    """Return a file's row in the list of files."""
     known = trajectory.provenance
     commit, *dirty = known["git"].split("-")
     return {

@@ -1,1 +1,1 @@
-"""`mpisign bench`: the speed of kernels, loop and rounds, and a model of what a round costs."""
+"""Measure the speed of kernels, loop and rounds, and model what a round costs: `mpisign bench`."""

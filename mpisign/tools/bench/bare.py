@@ -1,4 +1,4 @@
-"""The real loop of one process with nothing around it, to be timed."""
+"""Provide the real loop of one process with nothing around it, to be timed."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ from mpisign.rng import RandomStreams
 
 
 def loop_of(method: Method, source: Source, problem: Problem, alpha: float, iterations: int) -> Callable[[], object]:
-    """So many iterations from 0 with a constant step at M = 1, recorded at their two ends."""
+    """Return a call that runs so many iterations from 0 with a constant step at M = 1, recorded at their two ends."""
     alone, streams, dimension = SerialCommunicator(), RandomStreams(0, 0), problem.dimension
 
     def run() -> None:
@@ -33,7 +33,7 @@ def loop_of(method: Method, source: Source, problem: Problem, alpha: float, iter
 
 
 class _Nowhere(Evaluation):
-    """Records that are not evaluated: f is none of an iteration."""
+    """An evaluation that evaluates nothing: f is no part of an iteration."""
 
     def run(self) -> np.ndarray:
         return np.zeros((len(self.points), 1 + self.points.shape[1]))

@@ -1,4 +1,4 @@
-"""What a round costs: a model of latency, bandwidth and memory, fitted to times that `mpisign bench` measured.
+"""Model what a round costs, by latency, bandwidth and memory, fitted to times that `mpisign bench` measured.
 
 A message of b bytes takes latency + b / bandwidth, and a rank's link carries one at a time each way. What collectives
 cost then is the textbook's (Thakur, Rabenseifner, Gropp, Int. J. High Perform. Comput. Appl. 19, 2005): of the
@@ -21,10 +21,15 @@ from mpisign.tools.bench.timing import Time
 
 
 class Network(NamedTuple):
-    """latency: seconds a message. bandwidth: bytes a second of a rank's link, each way. adding: bytes a second that a
-    rank adds in a dense sum. flag: seconds until one rank of a node sees what another has written.
+    """What a rank's link and memory do.
 
-    switch, late: what a message takes longer, and a flag, where ranks wait for each other's cores.
+    Attributes:
+        latency: Seconds a message.
+        bandwidth: Bytes a second of a rank's link, each way.
+        adding: Bytes a second that a rank adds in a dense sum.
+        flag: Seconds until one rank of a node sees what another has written.
+        switch: Seconds that a message takes longer where ranks wait for each other's cores.
+        late: Seconds that a flag takes longer there.
     """
 
     latency: float
@@ -35,7 +40,7 @@ class Network(NamedTuple):
     late: float = 0.0
 
     def shared(self, turns: float) -> "Network":
-        """The same where each core serves so many ranks in turns: it carries their messages, too."""
+        """Return the network where each core serves so many ranks in turns: it carries their messages, too."""
         if turns <= 1:
             return self
         bandwidth, adding = self.bandwidth / turns, self.adding / turns
@@ -43,21 +48,33 @@ class Network(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Seconds over a size, both increasing: straight between measured points in logarithms, constant below them, in
-    proportion above."""
+    """Seconds over a size, both increasing.
+
+    They are straight between measured points in logarithms, constant below them, in proportion above.
+
+    Attributes:
+        sizes: Measured sizes, shape (m,).
+        seconds: Measured seconds, shape (m,).
+    """
 
     sizes: Floats
     seconds: Floats
 
     def at(self, size: float) -> float:
+        """Return the seconds at a size."""
         inside = np.exp(np.interp(np.log(size), np.log(self.sizes), np.log(self.seconds)))
         return float(inside * max(size / self.sizes[-1], 1.0))
 
 
 class Machine(NamedTuple):
-    """The network, and the computing of one rank: packing and applying over d, a vote over the words of all ballots.
+    """A network, and the computing of one rank.
 
-    cores: those that the ranks share; math.inf: each has one of its own, as on a cluster.
+    Attributes:
+        network: The network.
+        pack: Seconds of packing over d.
+        apply: Seconds of applying a vote over d.
+        vote: Seconds of a vote over the words of all ballots.
+        cores: Cores that the ranks share; math.inf if each has one of its own, as on a cluster.
     """
 
     network: Network
@@ -68,30 +85,36 @@ class Machine(NamedTuple):
 
 
 def gather(net: Network, ranks: int, size: float) -> float:
-    """`size` bytes of each rank to the root: its link carries all of them."""
+    """Return the seconds of `size` bytes of each rank to the root, whose link carries all of them."""
     return _stages(ranks) * net.latency + (ranks - 1) * size / net.bandwidth
 
 
 def broadcast(net: Network, ranks: int, size: float) -> float:
-    """`size` bytes of the root to all: down a tree, or scattered and gathered by all."""
+    """Return the seconds of `size` bytes of the root to all: down a tree, or scattered and gathered by all."""
     tree = _stages(ranks) * (net.latency + size / net.bandwidth)
     scattered = (_stages(ranks) + ranks - 1) * net.latency + 2 * (ranks - 1) / ranks * size / net.bandwidth
     return min(tree, scattered)
 
 
 def alltoall(net: Network, ranks: int, size: float) -> float:
-    """`size` bytes of each rank, a part to each: in pairs, or in stages that carry half of it each (Bruck)."""
+    """Return the seconds of `size` bytes of each rank, a part to each.
+
+    It goes in pairs, or in stages that carry half of it each (Bruck).
+    """
     pairs = (ranks - 1) * net.latency + (ranks - 1) / ranks * size / net.bandwidth
     return min(pairs, _stages(ranks) * (net.latency + size / 2 / net.bandwidth))
 
 
 def allgather(net: Network, ranks: int, size: float) -> float:
-    """A part of each rank to all, `size` bytes together."""
+    """Return the seconds of a part of each rank to all, `size` bytes together."""
     return _stages(ranks) * net.latency + (ranks - 1) / ranks * size / net.bandwidth
 
 
 def allreduce(net: Network, ranks: int, size: float) -> float:
-    """A sum of `size` bytes a rank: by doubling, or scattered sums that are gathered by all (Rabenseifner)."""
+    """Return the seconds of a sum of `size` bytes a rank.
+
+    It goes by doubling, or by scattered sums that are gathered by all (Rabenseifner).
+    """
     doubling = _stages(ranks) * (net.latency + size / net.bandwidth + size / net.adding)
     scattered = 2 * _stages(ranks) * net.latency
     scattered += (ranks - 1) / ranks * (2 * size / net.bandwidth + size / net.adding)
@@ -99,13 +122,19 @@ def allreduce(net: Network, ranks: int, size: float) -> float:
 
 
 def _stages(ranks: int) -> int:
+    """Return the number of stages in which all ranks are reached by doubling."""
     return math.ceil(math.log2(ranks))
 
 
 def communication(net: Network, exchange: str, ranks: int, up: float, down: float) -> float:
-    """Seconds that a round's messages take, with a worker on each rank but the first; "node": all on one.
+    """Return the seconds that a round's messages take, with a worker on each rank but the first.
 
-    up, down: bytes of a worker's message and of the reply, without the number in front.
+    Args:
+        net: The network.
+        exchange: Name of the exchange; "node": all ranks are on one.
+        ranks: Number of ranks.
+        up: Bytes of a worker's message, without the number in front.
+        down: Bytes of the reply, without the number in front.
     """
     if exchange == "node":
         return ranks * net.flag
@@ -115,7 +144,7 @@ def communication(net: Network, exchange: str, ranks: int, up: float, down: floa
 
 
 def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> float:
-    """Seconds of packing, voting and applying, where ranks share cores in turns."""
+    """Return the seconds of packing, voting and applying, where ranks share cores in turns."""
     turns, workers_turns = (max(1.0, busy / machine.cores) for busy in (ranks, ranks - 1))
     ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
     together = exchange == "node" and dimension >= SHARED_X_FROM  # one x for all of them
@@ -124,9 +153,17 @@ def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> fl
 
 
 def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: int) -> float:
-    """Seconds that the model gives for a time of `mpisign.tools.bench.rounds`.
+    """Return the seconds that the model gives for a time of `mpisign.tools.bench.rounds`.
 
-    what: its name there, but for "round with ties", of which the model knows nothing (KeyError).
+    Args:
+        machine: The machine.
+        what: Name of the time there, except "round with ties".
+        exchange: Name of the exchange.
+        ranks: Number of ranks.
+        dimension: Number of coordinates d.
+
+    Raises:
+        KeyError: If the model does not cover `what`.
     """
     net, plane = machine.network.shared(ranks / machine.cores), 8.0 * words(dimension)
     if what == "round":
@@ -147,9 +184,14 @@ _LACKS = "expected what a whole mpisign bench measures; this file has no {}"
 
 
 def fit(times: Iterable[Time], cores: float) -> Machine:
-    """The machine that the times are of: least squares of the logarithms, far ones counting less.
+    """Fit a machine to times, by least squares of the logarithms, with less weight on outliers.
 
-    times: those of `kernels.curves` and `rounds.on_ranks`. Raises ValueError when some are missing.
+    Args:
+        times: Those of `kernels.curves` and `rounds.on_ranks`.
+        cores: Cores of the machine.
+
+    Raises:
+        ValueError: If some times are missing.
     """
     times = list(times)
     used = [time for time in times if (time.what, time.exchange) in FITTED]
@@ -167,11 +209,12 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
         made = machine(logarithms)
         return np.log([seconds(made, time.what, time.exchange, time.ranks, time.dimension) for time in used]) - logs
 
+    # logarithms keep parameters positive; soft_l1 lets a few disturbed times count for less
     return machine(least_squares(residuals, np.log([1e-6, 1e9, 1e9, 1e-6]), loss="soft_l1").x)
 
 
 def _flags(times: list[Time], cores: float) -> tuple[float, float]:
-    """Seconds of a flag, and what it takes longer on shared cores."""
+    """Return the seconds of a flag, and what it takes longer on shared cores."""
     found = [time for time in times if (time.what, time.exchange) == ("collectives", "node")]
     own, shared = ([t.median / t.ranks for t in found if (t.ranks > cores) == late] for late in (False, True))
     if not found:
@@ -181,7 +224,7 @@ def _flags(times: list[Time], cores: float) -> tuple[float, float]:
 
 
 def _curve(times: list[Time], what: str) -> Curve:
-    """Over d; of a vote over the words of its ballots."""
+    """Return the curve of packing or applying over d, or of a vote over the words of its ballots."""
     measured = sorted((time for time in times if time.what == what), key=lambda t: t.dimension)
     if not measured:
         raise ValueError(_LACKS.format(f"curve of {what}"))

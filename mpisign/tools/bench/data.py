@@ -1,4 +1,4 @@
-"""Data sets: mini-batches and passes against plain numpy, conversion against scikit-learn's reader."""
+"""Time data sets: mini-batches and passes against plain numpy, conversion against scikit-learn's reader."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ _POINTS = 100
 
 
 def minibatch(effort: Effort) -> Iterator[Ratio]:
-    """A gradient over random rows, against copying them plainly and into memory that is there."""
+    """Compare a gradient over random rows with copying them plainly, and into memory that is there."""
     rows, rng = _rows(effort)
     samples, dimension = rows.shape
     problem, x, out = Logistic(DenseRows({"rows": rows})), np.zeros(dimension), np.zeros(dimension)
@@ -48,7 +48,7 @@ def minibatch(effort: Effort) -> Iterator[Ratio]:
 
 
 def passes(effort: Effort) -> Iterator[Ratio]:
-    """f and its gradient at many points, against plain numpy and against the same code, point by point."""
+    """Compare f and its gradient at many points with plain numpy, and with the same code point by point."""
     rows, rng = _rows(effort)
     problem, points = Logistic(DenseRows({"rows": rows})), rng.standard_normal((_POINTS, rows.shape[1]))
     values = np.empty((_POINTS, 1 + problem.dimension))
@@ -67,18 +67,19 @@ def passes(effort: Effort) -> Iterator[Ratio]:
 
 
 def _plain(rows: npt.NDArray[np.float32], x: Floats) -> tuple[float, Floats]:
-    """Example 5's f and gradient as one would write them."""
+    """Return Example 5's f and gradient as one would write them."""
     margins, n = rows @ x, len(rows)
     return np.logaddexp(0, -margins).mean() + x @ x / (2 * n), x / n - (1 / (1 + np.exp(margins))) @ rows / n
 
 
 def _rows(effort: Effort) -> tuple[npt.NDArray[np.float32], np.random.Generator]:
+    """Return random rows, float32, and the generator that made them."""
     rng = np.random.default_rng(0)
     return rng.standard_normal(effort.shape, dtype=np.float32), rng
 
 
 def conversion(effort: Effort) -> Iterator[Ratio | Unmeasured]:
-    """`data convert` on one rank against reading the same text, each in a process of its own."""
+    """Compare `data convert` on one rank with reading the same text, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         text, made = Path(folder) / "rows.svm", Path(folder) / "rows.h5"
         _write_text(text, effort)
@@ -99,7 +100,7 @@ def conversion(effort: Effort) -> Iterator[Ratio | Unmeasured]:
 
 
 def _write_text(path: Path, effort: Effort) -> None:
-    """Lines of 500 features, of which some hundred differ."""
+    """Write lines of 500 features, of which some hundred differ."""
     rng = np.random.default_rng(0)
     label = "-1 {}\n+1 {}\n"
     features = [" ".join(f"{j}:{v:.6f}" for j, v in enumerate(rng.standard_normal(500), 1)) for _ in range(200)]
@@ -110,7 +111,11 @@ def _write_text(path: Path, effort: Effort) -> None:
 
 
 def _used(who: str, command: list[str]) -> tuple[float, float]:
-    """Seconds, and resident memory at its highest, of a command; raises InputError where it fails."""
+    """Run a command; return its seconds and its peak of resident memory.
+
+    Raises:
+        InputError: If it fails.
+    """
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

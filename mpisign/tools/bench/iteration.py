@@ -1,4 +1,4 @@
-"""The framework's own cost: an iteration without its gradient, records, evaluations."""
+"""Time the framework's own cost: an iteration without its gradient, records, evaluations."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ _DIMENSION = 2000
 
 
 def iteration(name: str, effort: Effort) -> Ratio:
-    """The framework's own cost of an iteration at M = 1, without the gradient and without MPI."""
+    """Measure the framework's own cost of an iteration at M = 1, without the gradient and without MPI."""
     one, iterations = np.zeros(1), effort.iterations // 4
     run = _loop(name, iterations)
     run()
@@ -41,6 +41,7 @@ def iteration(name: str, effort: Effort) -> Ratio:
 
 
 def _loop(name: str, iterations: int) -> Callable[[], object]:
+    """Return a call that runs the loop of a method with a gradient that costs nothing."""
     gradient = np.random.default_rng(0).standard_normal(_DIMENSION)
 
     def source(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
@@ -51,7 +52,7 @@ def _loop(name: str, iterations: int) -> Callable[[], object]:
 
 
 def logging(effort: Effort) -> Iterator[Ratio]:
-    """The shares of a whole run that go into records and their file, and into f and its gradient for them."""
+    """Measure the shares of a whole run that go into records and their file, and into f and its gradient for them."""
     shares = [_shares(effort) for _ in range(5)]
     size = f"of a run, breast-cancer, M = 3, K = {effort.iterations}, default log"
     yield summary(f"records and file, share {size}", [share[0] for share in shares], "<= 0.02")
@@ -59,6 +60,7 @@ def logging(effort: Effort) -> Iterator[Ratio]:
 
 
 def _shares(effort: Effort) -> tuple[float, float]:
+    """Run once; return the share of records and their file, and that of evaluating f."""
     evaluating, recording = Stopwatch(Evaluation, "run"), Stopwatch(Recorder, "record", "stop")
     writing = Stopwatch(TrajectoryWriter, "__init__", "run", "repeat", "commit", "__exit__")
     planned = planning.plan(experiment.parse(_JOB, [f"iterations={effort.iterations}"]), SerialCommunicator())

@@ -1,4 +1,4 @@
-"""The bit kernels against numpy's passes over memory."""
+"""Time the bit kernels against numpy's passes over memory."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ _DIMENSION = 2**20
 
 
 def kernels(effort: Effort) -> Iterator[Ratio]:
-    """Packing, and applying a vote."""
+    """Compare packing with a sum, and applying a vote with an addition."""
     vector = np.random.default_rng(0).standard_normal(_DIMENSION)
     strict = np.zeros(bitplanes.words(_DIMENSION), dtype=np.uint64)
     x = np.zeros(_DIMENSION)
@@ -38,7 +38,7 @@ _BALLOTS = 64
 
 
 def curves(effort: Effort) -> Iterator[Time]:
-    """Packing, applying and a vote of 64, in this process, over d."""
+    """Time packing, applying and a vote of 64, in this process, over d."""
     for dimension in effort.dimensions:
         vector = np.random.default_rng(0).standard_normal(dimension)
         strict, weak = np.zeros((2, bitplanes.words(dimension)), dtype=np.uint64)
@@ -49,12 +49,13 @@ def curves(effort: Effort) -> Iterator[Time]:
 
 
 def _time(what: str, ranks: int, dimension: int, call: Callable[[], object], effort: Effort) -> Time:
+    """Return the times of a call, slice by slice."""
     calls = fill(call, effort)
     return Time(what, "", ranks, dimension, [seconds(call, calls) for _ in range(effort.slices)])
 
 
 def vote(dimension: int, workers: int, effort: Effort) -> Iterator[Ratio]:
-    """Against a plain sum, and against one that is told the smallest type that holds the counts."""
+    """Compare a vote with a plain sum, and with one that is told the smallest type that holds the counts."""
     width = bitplanes.words(dimension)
     rows: Words = np.random.default_rng(0).integers(0, 2**64, (workers, width), dtype=np.uint64)
     strict, weak = np.zeros((2, width), dtype=np.uint64)
@@ -71,7 +72,7 @@ def vote(dimension: int, workers: int, effort: Effort) -> Iterator[Ratio]:
 
 
 def vote_reads(effort: Effort) -> Iterator[Ratio]:
-    """Against one read of the ballots, and for many workers against unpacking."""
+    """Compare a vote with one read of the ballots, and for many workers with unpacking."""
     strict, weak = np.zeros((2, bitplanes.words(effort.longest)), dtype=np.uint64)
     for workers in (15, 63):
         rows: Words = np.random.default_rng(0).integers(0, 2**64, (workers, len(strict)), dtype=np.uint64)

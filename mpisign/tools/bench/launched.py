@@ -1,4 +1,4 @@
-"""The rounds on the ranks at hand, or on several numbers of ranks in a launch each, and what they are asked for."""
+"""Time the rounds on the ranks at hand, or on several numbers of ranks in a launch each, and set their goals."""
 
 import sys
 import tempfile
@@ -16,7 +16,7 @@ _LAUNCH_SECONDS = 1800.0
 
 
 def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
-    """The times of `mpisign bench --only rounds` under mpiexec, then their ratios."""
+    """Yield the times of `mpisign bench --only rounds` under mpiexec, then their ratios."""
     for ranks in effort.ranks:
         try:
             times = _launched(ranks, effort)
@@ -28,9 +28,12 @@ def rounds(effort: Effort) -> Iterator[Ratio | Time | Unmeasured]:
 
 
 def here(ranks: Communicator, effort: Effort, curves: bool) -> Iterator[Ratio | Time]:
-    """The times on these ranks, and their ratios; every rank goes through them.
+    """Yield the times on these ranks, and their ratios; collective.
 
-    curves: first those of `kernels.curves`, on the root, for which the other ranks wait.
+    Args:
+        ranks: The ranks at hand.
+        effort: How much is measured.
+        curves: Whether those of `kernels.curves` come first, on the root, for which the other ranks wait.
     """
     if curves and ranks.root:
         yield from kernels.curves(effort)
@@ -41,6 +44,7 @@ def here(ranks: Communicator, effort: Effort, curves: bool) -> Iterator[Ratio | 
 
 
 def _launched(ranks: int, effort: Effort) -> list[Time]:
+    """Return the times of a launch on so many ranks."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "rounds.json"
         asked = ["--only", "rounds", "--dimensions", ",".join(map(str, effort.dimensions)), "-o", str(output)]
@@ -62,7 +66,7 @@ _GOALS = {
 
 
 def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
-    """Of each number of ranks, slice by slice."""
+    """Yield the ratios for each number of ranks, slice by slice."""
     by: dict[tuple[int, int], dict[tuple[str, str], list[float]]] = {}
     for time in times:
         by.setdefault((time.dimension, time.ranks), {})[time.what, time.exchange] = time.seconds
@@ -75,6 +79,7 @@ def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
 def _ratios(
     found: dict[tuple[str, str], list[float]], where: str, fast: str, lean: str, balanced: str
 ) -> Iterator[Ratio]:
+    """Yield the ratios at one d on one number of ranks, with their goals."""
     dense, messages = found["allreduce float32", ""], found[BARE, "server"]
     for name in EXCHANGES:
         fast_, lean_ = ("", "") if name == "sharded" else (fast, lean)
@@ -89,4 +94,5 @@ def _ratios(
 
 
 def _over(what: str, one: list[float], other: list[float], goal: str = "") -> Ratio:
+    """Return the ratio of two times, slice by slice."""
     return summary(what, [a / b for a, b in zip(one, other, strict=True)], goal)

@@ -1,4 +1,4 @@
-"""What a benchmark found, as JSON: `mpisign-bench/1`."""
+"""Read and write what a benchmark found, as JSON: `mpisign-bench/1`."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,14 @@ _KINDS = {"ratios": Ratio, "times": Time, "unmeasured": Unmeasured}
 
 
 class Record(NamedTuple):
-    """machine: where it was measured: versions, MPI library, hosts, cores, date. The rest in the order of measuring."""
+    """What a benchmark found, in the order of measuring.
+
+    Attributes:
+        machine: Where it was measured: versions, MPI library, hosts, cores, date.
+        ratios: The ratios.
+        times: The times.
+        unmeasured: What could not be measured, and why.
+    """
 
     machine: dict[str, Any]
     ratios: list[Ratio]
@@ -36,7 +43,11 @@ def write(path: Path, results: Iterable[Ratio | Time | Unmeasured], machine: dic
 
 
 def read(path: Path) -> Record:
-    """A record that `write` wrote; raises InputError."""
+    """Read a record that `write` wrote.
+
+    Raises:
+        InputError: If the file cannot be read or is no such record.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != _SCHEMA:
@@ -53,6 +64,7 @@ def read(path: Path) -> Record:
 
 
 def _possible(record: Record) -> bool:
+    """Return whether the numbers of a record can have been measured."""
     times = all(time.ranks > 0 and time.dimension > 0 and min(time.seconds, default=0) > 0 for time in record.times)
     cores = record.machine.get("cores")
     return times and isinstance(cores, int) and cores > 0

@@ -1,4 +1,4 @@
-"""A round of Algorithm 3 on the ranks at hand, by each exchange, against what else could carry gradients.
+"""Time a round of Algorithm 3 on the ranks at hand, by each exchange, against what else could carry gradients.
 
 All of it is timed in turn, slice by slice, so that two times of one slice make a fair ratio. A slice begins at a
 barrier, and its time is that of the slowest rank.
@@ -31,7 +31,7 @@ SHARES = ("workers pack", "root votes", "ranks apply")
 
 
 def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
-    """All times at one dimension, with a worker on each rank but the first; every rank calls it."""
+    """Return all times at one dimension, with a worker on each rank but the first; collective."""
     with ExitStack() as stack:
         calls = _calls(ranks, dimension, stack)
         clock = Clock(ranks, effort)
@@ -44,9 +44,11 @@ def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
 
 
 def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
+    """Return the calls to be timed, by what they do and their exchange."""
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
     calls = {}
     for name in EXCHANGES:
+        # of equal signs: no ties, one plane each way
         calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x, stack)
         calls[TIED, name] = _whole(ranks, name, gradient, x, stack)
         calls[BARE, name] = _bare(ranks, name, dimension, stack)
@@ -55,6 +57,7 @@ def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> dict[tuple[
 
 
 def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
+    """Return a call of a whole round: workers pack, the server votes, ranks apply."""
     server = stack.enter_context(
         VoteServer(exchange_factory(name, ranks), ranks.size - 1, len(x), "exact", RandomStreams(0, 0))
     )
@@ -69,6 +72,7 @@ def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: E
 
 
 def _bare(ranks: Communicator, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
+    """Return a call of a round's messages alone."""
     width = bitplanes.words(dimension)
     exchange = exchange_factory(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))
     stack.callback(exchange.close)
@@ -81,7 +85,7 @@ def _bare(ranks: Communicator, name: str, dimension: int, stack: ExitStack) -> C
 
 
 def _shares(ranks: Communicator, gradient: Floats, x: Floats) -> dict[str, Callable[[], object]]:
-    """Each at the same time on all ranks that do it."""
+    """Return calls of a round's computing, each at the same time on all ranks that do it."""
     rows = np.random.default_rng(0).integers(0, 2**64, (ranks.size - 1, bitplanes.words(len(x))), dtype=np.uint64)
     plane, weak = np.zeros((2, rows.shape[1]), dtype=np.uint64)
     shares: tuple[Callable[[], object], ...] = (
@@ -93,6 +97,7 @@ def _shares(ranks: Communicator, gradient: Floats, x: Floats) -> dict[str, Calla
 
 
 def _dense(dimension: int) -> dict[str, Callable[[], object]]:
+    """Return calls of the dense collectives."""
     from mpi4py import MPI
 
     world = MPI.COMM_WORLD
@@ -108,7 +113,7 @@ def _dense(dimension: int) -> dict[str, Callable[[], object]]:
 
 
 class Clock:
-    """Times calls that all ranks make together."""
+    """A clock for calls that all ranks make together."""
 
     def __init__(self, ranks: Communicator, effort: Effort):
         from mpi4py import MPI
@@ -116,14 +121,15 @@ class Clock:
         self._world, self._slowest, self._effort = MPI.COMM_WORLD, MPI.MAX, effort
 
     def count(self, call: Callable[[], object]) -> int:
-        """How many fill a slice, the same on every rank."""
+        """Return how many calls fill a slice, the same on every rank."""
         call()
         return max(1, int(self._effort.lockstep / self.slice(call, 3)))
 
     def slice(self, call: Callable[[], object], count: int) -> float:
-        """Seconds of one of `count` calls in a row, on the slowest rank."""
+        """Return the seconds of one of `count` calls in a row, on the slowest rank."""
         self._world.Barrier()
         start = time.perf_counter()
         for _ in range(count):
             call()
+        # the slowest rank's time is known to all, so that all count alike and none waits in a collective alone
         return float(self._world.allreduce((time.perf_counter() - start) / count, self._slowest))

@@ -1,4 +1,4 @@
-"""The speed of kernels, loop and rounds, as ratios to what else could be done, taken in the same run.
+"""Measure the speed of kernels, loop and rounds, as ratios to what else could be done, taken in the same run.
 
 Each ratio is the median over slices in which both sides are timed one after the other, after a warm-up, with its
 quartiles; it can be compared between machines where seconds cannot.
@@ -18,6 +18,7 @@ Result: TypeAlias = Ratio | Time | Unmeasured
 
 
 def _kernels(effort: Effort) -> Iterator[Result]:
+    """Yield the results of the section "kernels"."""
     yield from kernels.kernels(effort)
     for dimension in (2**11, 2**20):
         yield from kernels.vote(dimension, workers=15, effort=effort)
@@ -26,18 +27,21 @@ def _kernels(effort: Effort) -> Iterator[Result]:
 
 
 def _iterations(effort: Effort) -> Iterator[Result]:
+    """Yield the results of the section "iteration"."""
     for name in METHODS:
         yield iteration.iteration(name, effort)
     yield from iteration.logging(effort)
 
 
 def _data(effort: Effort) -> Iterator[Result]:
+    """Yield the results of the section "data"."""
     yield from data.minibatch(effort)
     yield from data.passes(effort)
     yield from data.conversion(effort)
 
 
 def _rivals(effort: Effort) -> Iterator[Result]:
+    """Yield the results of the section "rivals"."""
     yield classifier.classifier(effort)
     yield from example5.example5(effort)
 
@@ -53,9 +57,15 @@ SECTIONS: dict[str, Callable[[Effort], Iterator[Result]]] = {
 
 
 def measure(effort: Effort, only: str | None, ranks: Communicator) -> Iterator[Result]:
-    """The sections that are named, with commas between them, or all; on several ranks the rounds on these.
+    """Return the results, as they are measured, of the named sections or of all; on several ranks of the rounds.
 
-    Raises InputError for another name.
+    Args:
+        effort: How much is measured.
+        only: Names of sections with commas between them, or None for all.
+        ranks: The ranks at hand.
+
+    Raises:
+        InputError: If a name is not a section's, or its section needs one process and there are several ranks.
     """
     names = list(SECTIONS) if only is None else only.split(",")
     for name in names:
@@ -72,7 +82,7 @@ HEAD = f"{'ratio':94} {'median':>8}  {'quartiles':>17}  goal"
 
 
 def line(result: Result) -> str:
-    """The result's line of the table; a time has none."""
+    """Return the result's line of the table; a time has none."""
     if isinstance(result, Unmeasured):
         return f"{result.what:94} not measured: {result.why}"
     if isinstance(result, Time):

@@ -1,4 +1,4 @@
-"""How times become ratios: both sides in one run, one after the other, after a warm-up; medians with quartiles."""
+"""Turn times into ratios: both sides in one run, one after the other, after a warm-up; medians with quartiles."""
 
 import statistics
 import subprocess
@@ -13,10 +13,17 @@ from mpisign.config.validation import InputError
 class Effort(NamedTuple):
     """How much is measured.
 
-    slice, lockstep: seconds that a timed slice lasts at least, on one rank and on several. slices: how many of each
-    side. shape: n and d of the data. iterations: of a run that is timed as a whole. text: bytes of LIBSVM text that are
-    converted. launches: of each program that runs on ranks. ranks: how many the rounds are timed on, one number after
-    the other. dimensions: their d. quick: whether this is a trial.
+    Attributes:
+        slice: Seconds that a timed slice lasts at least, on one rank.
+        lockstep: The same on several ranks.
+        slices: Number of slices of each side.
+        shape: n and d of the data.
+        iterations: Iterations of a run that is timed as a whole.
+        text: Bytes of LIBSVM text that are converted.
+        launches: Launches of each program that runs on ranks.
+        ranks: Numbers of ranks that the rounds are timed on, one after the other.
+        dimensions: The d of the rounds.
+        quick: Whether this is a trial.
     """
 
     slice: float = 0.005
@@ -32,6 +39,7 @@ class Effort(NamedTuple):
 
     @property
     def longest(self) -> int:
+        """Return the largest d of the rounds."""
         return max(self.dimensions)
 
 
@@ -50,7 +58,7 @@ QUICK = Effort(
 
 
 class Ratio(NamedTuple):
-    """`what` was measured, its median with the lower and upper quartile, and what it should reach."""
+    """What was measured: `what` it is, its median with the lower and upper quartile, and what it should reach."""
 
     what: str
     median: float
@@ -60,7 +68,7 @@ class Ratio(NamedTuple):
 
 
 class Unmeasured(NamedTuple):
-    """`what` could not be measured here, and why."""
+    """What could not be measured here, and why."""
 
     what: str
     why: str
@@ -72,12 +80,16 @@ FAILURES = (InputError, subprocess.TimeoutExpired)
 
 
 def reason(failure: Failure) -> str:
-    """Why something was not measured, for `Unmeasured`."""
+    """Return why something was not measured, for `Unmeasured`."""
     return failure.complaint if isinstance(failure, InputError) else f"no end in {failure.timeout:g} seconds"
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    """What a program printed; raises InputError, with the end of its complaint in one line, where it failed."""
+    """Return what a program printed.
+
+    Raises:
+        InputError: If it failed, with the end of its complaint in one line.
+    """
     if done.returncode:
         name, said = Path(done.args[0]).name, " ".join(done.stderr.split())
         raise InputError("", f"{name} ended with status {done.returncode}: {said[-300:]}")
@@ -85,9 +97,14 @@ def succeeded(done: subprocess.CompletedProcess[str]) -> str:
 
 
 class Time(NamedTuple):
-    """Seconds of `what`, slice by slice, for vectors of length `dimension`, on so many ranks.
+    """Seconds of `what`, slice by slice.
 
-    exchange: the one by which it was done, or "". Of a vote alone, `ranks` are the ballots.
+    Attributes:
+        what: What was timed.
+        exchange: The exchange by which it was done, or "".
+        ranks: Number of ranks; of a vote alone, number of ballots.
+        dimension: Length of the vectors.
+        seconds: One a slice.
     """
 
     what: str
@@ -98,24 +115,25 @@ class Time(NamedTuple):
 
     @property
     def median(self) -> float:
+        """Return the median over the slices, in seconds."""
         return statistics.median(self.seconds)
 
 
 def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:
-    """Time of `one` over time of `other`."""
+    """Return the time of `one` over the time of `other`."""
     calls = [fill(one, effort), fill(other, effort)]
     pairs = ((seconds(one, calls[0]), seconds(other, calls[1])) for _ in range(effort.slices))
     return summary(what, [a / b for a, b in pairs], goal)
 
 
 def summary(what: str, values: list[float], goal: str = "") -> Ratio:
-    """The ratio whose measured values are given, at least two."""
+    """Return the ratio whose measured values are given, at least two."""
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")  # within what was measured
     return Ratio(what, median, low, high, goal)
 
 
 def seconds(call: Callable[[], object], calls: int = 1) -> float:
-    """Of one call, as the mean over `calls` in a row."""
+    """Return the seconds of one call, as the mean over `calls` in a row."""
     start = time.perf_counter()
     for _ in range(calls):
         call()
@@ -123,13 +141,13 @@ def seconds(call: Callable[[], object], calls: int = 1) -> float:
 
 
 def fill(call: Callable[[], object], effort: Effort) -> int:
-    """How many calls fill a slice, after a warm-up."""
+    """Return how many calls fill a slice, after a warm-up."""
     call()
     return max(1, int(effort.slice / seconds(call, 3)))
 
 
 class Stopwatch:
-    """Adds up the seconds spent in some methods of a class, while it is entered."""
+    """A stopwatch that adds up the seconds spent in some methods of a class, while it is entered."""
 
     def __init__(self, owner: type, *names: str):
         self._owner, self._originals = owner, {name: getattr(owner, name) for name in names}
@@ -144,6 +162,8 @@ class Stopwatch:
             setattr(self._owner, name, original)
 
     def _timed(self, original: Callable[..., object]) -> Callable[..., object]:
+        """Return the method, timed."""
+
         def timed(*arguments: object) -> object:
             start = time.perf_counter()
             try:

@@ -1,1 +1,1 @@
-"""`mpisign doctor`: is this machine set up for ranks, and this folder for results? Each check is done, not guessed."""
+"""Check whether this machine is set up for ranks, and this folder for results, by doing it: `mpisign doctor`."""

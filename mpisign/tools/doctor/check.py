@@ -1,4 +1,4 @@
-"""What a check says, and how it calls programs: they may be missing, of another make, or hang."""
+"""Define what a check reports, and run programs that may be missing, of another make, or hang."""
 
 import os
 import signal
@@ -12,22 +12,32 @@ from mpisign.config.validation import InputError
 
 
 class Check(NamedTuple):
-    """What was looked at, and found; advice: what to do, or "" where all is well."""
+    """The result of one check.
+
+    Attributes:
+        what: What was looked at, and found.
+        advice: What to do, or "" where all is well.
+    """
 
     what: str
     advice: str = ""
 
 
 def say(what: str) -> None:
-    """What is done now, before it takes its seconds; not a part of what was found."""
+    """Announce on standard error what is done now, before it takes its seconds; it is no part of what was found."""
     print(f"...   {what}", file=sys.stderr, flush=True)
 
 
 def run_program(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """A command to its end, whatever its status; its output is captured as text.
+    """Run a command to its end, whatever its status, and capture its output as text.
 
-    timeout: seconds; whatever it started is killed then, and not waited for: a process that hangs in a file system
-    cannot be ended. Raises InputError where it cannot be started or takes longer.
+    Args:
+        command: The program and its arguments.
+        timeout: Seconds after which the command and all that it started are killed, and not waited for: a process
+            that hangs in a file system cannot be ended.
+
+    Raises:
+        InputError: If the command cannot be started or takes longer.
     """
     name, pipe = Path(command[0]).name, subprocess.PIPE
     try:
@@ -46,9 +56,10 @@ def run_program(command: list[str], timeout: float) -> subprocess.CompletedProce
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Kill a process that still runs, and what it started; hear no more of it."""
+    """Kill a process that still runs, with all that it started, and close its pipes."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
+            # the process leads a group of its own, so that its children are killed with it
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             process.wait(1.0)
@@ -58,5 +69,5 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def brief(text: str) -> str:
-    """A program's words in one line, their beginning; no rulers."""
+    """Return the beginning of a program's output in one line, without rulers."""
     return " ".join(word for word in text.split() if set(word) != {"-"})[:200]

@@ -1,4 +1,4 @@
-"""All checks, one after the other; one that fails itself says so, and the next is done."""
+"""Run all checks, one after the other; one that fails itself says so, and the next is done."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +9,11 @@ from mpisign.tools.doctor.check import Check, brief
 
 
 def checks(folder: Path) -> Iterator[Check]:
-    """folder: where results will be written. The quick ones first; then ranks are started."""
+    """Yield the results of all checks: the quick ones first, then those that start ranks.
+
+    Args:
+        folder: Where results will be written.
+    """
     yield from _guarded("versions", versions.look)
     yield from _guarded("BLAS threads", threads.look)
     yield from _guarded("folder", lambda: files.look(folder))
@@ -25,7 +29,7 @@ def checks(folder: Path) -> Iterator[Check]:
 
 
 def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    """What a section yields, a line each, and its own failure as one more: a doctor has no traceback."""
+    """Yield a section's results, a line each, and its own failure as one more: a doctor has no traceback."""
     try:
         for what, advice in look():
             yield Check(" ".join(what.split()), " ".join(advice.split()))

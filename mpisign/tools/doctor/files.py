@@ -1,6 +1,8 @@
-"""Can results be kept in a folder? HDF5, locks, renames and fsync are tried there, in a process that may hang.
+"""Check whether results can be kept in a folder: HDF5, locks, renames and fsync are tried there.
 
-python -m mpisign.tools.doctor.files FOLDER/NEW
+The trial is a process of its own, which may hang:
+
+    python -m mpisign.tools.doctor.files FOLDER/NEW
 """
 
 import fcntl
@@ -39,12 +41,12 @@ except BlockingIOError:
 
 
 def hdf5_version() -> str:
-    """Of the library that h5py brings or was built with."""
+    """Return the version of the HDF5 library that h5py brings or was built with."""
     return str(h5py.version.hdf5_version)
 
 
 def look(folder: Path) -> Iterator[Check]:
-    """The checks of a folder, by a process of its own: a network file system may let a lock wait for ever."""
+    """Check a folder in a process of its own: a network file system may let a lock wait for ever."""
     folder = folder.absolute()
     nearest = next((near for near in (folder, *folder.parents) if near.exists()), Path("/"))
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
@@ -63,6 +65,11 @@ def look(folder: Path) -> Iterator[Check]:
 
 
 def _told(inside: Path) -> Iterator[Check]:
+    """Yield the checks that the process reports.
+
+    Raises:
+        InputError: If the process fails or hangs.
+    """
     done = run_program([sys.executable, "-m", "mpisign.tools.doctor.files", str(inside)], _LOCK_SECONDS)
     if done.returncode:
         reason = brief(done.stderr.strip().rpartition("\n")[2])
@@ -71,7 +78,7 @@ def _told(inside: Path) -> Iterator[Check]:
 
 
 def tried(inside: Path) -> Iterator[Check]:
-    """Each check done, in a folder that is made for it and removed."""
+    """Do each check in a folder that is made for it and removed."""
     inside.mkdir()
     where = f"folder {inside.parent}"
     try:
@@ -86,6 +93,7 @@ def tried(inside: Path) -> Iterator[Check]:
 
 
 def _advice(reason: str) -> str:
+    """Return what to do about a failed trial: without locks, or without room."""
     if "lock" in reason:
         unlocked = "export HDF5_USE_FILE_LOCKING=FALSE and never run two jobs on one output"
         return f"no locks here: write to another file system, or {unlocked}"
@@ -93,7 +101,7 @@ def _advice(reason: str) -> str:
 
 
 def _hdf5(inside: Path, where: str) -> Check:
-    """Written, flushed and read back."""
+    """Write, flush and read back an HDF5 file."""
     numbers = np.arange(1000.0)
     with h5py.File(inside / "a.h5", "w") as file:
         file["numbers"] = numbers
@@ -106,7 +114,7 @@ def _hdf5(inside: Path, where: str) -> Check:
 
 
 def _flock(inside: Path, where: str) -> Check:
-    """A second process is refused, while the first holds the lock."""
+    """Check that a second process is refused while the first holds a lock."""
     with (inside / "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         refused = _elsewhere(_FLOCK, inside / "lock")
@@ -115,7 +123,7 @@ def _flock(inside: Path, where: str) -> Check:
 
 
 def _hdf5_lock(inside: Path, where: str) -> Check:
-    """Whether HDF5 opens files here, and with its own lock, as HDF5_USE_FILE_LOCKING has it."""
+    """Check whether HDF5 opens files here, and with its own lock, as HDF5_USE_FILE_LOCKING has it."""
     set_ = os.environ.get("HDF5_USE_FILE_LOCKING")
     with h5py.File(inside / "b.h5", "w") as file:
         file.flush()
@@ -126,7 +134,7 @@ def _hdf5_lock(inside: Path, where: str) -> Check:
 
 
 def _rename(inside: Path, where: str) -> Check:
-    """A file that is whole takes the place of another, and both it and the folder are on disk."""
+    """Check that a whole file takes the place of another, and that both it and the folder can be put on disk."""
     old, new = inside / "old", inside / "new"
     old.write_bytes(b"old")
     with new.open("wb") as file:
@@ -134,6 +142,7 @@ def _rename(inside: Path, where: str) -> Check:
         file.flush()
         os.fsync(file.fileno())
     new.replace(old)
+    # the folder's entry is fsynced too: without it a rename may not outlive a crash
     for path in (old, inside):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -145,11 +154,16 @@ def _rename(inside: Path, where: str) -> Check:
 
 
 def _closed(refused: bool) -> str:
+    """Return what a locked file is to a second process, in a word."""
     return "closed" if refused else "OPEN"
 
 
 def _elsewhere(program: str, path: Path) -> bool:
-    """Whether a lock keeps another process out; raises OSError where it fails for another reason."""
+    """Return whether a lock keeps another process out.
+
+    Raises:
+        OSError: If the other process fails for another reason.
+    """
     done = run_program([sys.executable, "-c", program, str(path)], _LOCK_SECONDS / 3)
     if done.returncode not in (0, _REFUSED):
         raise OSError(done.stderr.strip().rpartition("\n")[2])

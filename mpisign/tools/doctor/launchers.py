@@ -1,4 +1,4 @@
-"""Do the launcher and the MPI library that mpi4py loads belong together?
+"""Check whether the launcher and the MPI library that mpi4py loads belong together.
 
 Where they do not, MPICH's mpiexec starts N worlds of one with Open MPI's library, each of which would compute the same
 and write the same file; Open MPI's with MPICH's library aborts.
@@ -26,7 +26,11 @@ _LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI;
 
 
 def library() -> str:
-    """What the library that mpi4py loads says of itself; raises InputError where there is none, with the reason."""
+    """Return what the library that mpi4py loads says of itself.
+
+    Raises:
+        InputError: If there is none, with the reason.
+    """
     done = run_program([sys.executable, "-c", _LIBRARY], _PROGRAM_SECONDS)
     if done.returncode:
         raise InputError("MPI library", brief(done.stderr.strip().rpartition("\n")[2]))
@@ -34,21 +38,22 @@ def library() -> str:
 
 
 def make(text: str) -> str:
-    """The make that a launcher's or a library's words name in their first line, or ""."""
+    """Return the make that a launcher's or a library's words name in their first line, or ""."""
     first = text.strip().partition("\n")[0].lower()
     return next((make for make, names in _MAKES.items() if any(name in first for name in names)), "")
 
 
 def name(text: str) -> str:
-    """Make and version in a few words; "none" where nothing was said."""
+    """Return make and version in a few words; "none" where nothing was said."""
     version = re.search(r"\d+(\.\d+)+", text)
     return f"{make(text) or brief(text)[:60] or 'none'}{f' {version[0]}' if version and make(text) else ''}"
 
 
 def look(library: str) -> Iterator[Check]:
-    """The launcher beside this interpreter, or on PATH, and what else `mpiexec` and `mpirun` mean in this shell.
+    """Check the launcher beside this interpreter or on PATH, and what else `mpiexec` and `mpirun` mean in this shell.
 
-    library: what `library` returned.
+    Args:
+        library: What `library` returned.
     """
     try:
         found = mpiexec()
@@ -63,6 +68,7 @@ def look(library: str) -> Iterator[Check]:
 
 
 def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -> Check:
+    """Check that a launcher and the library are of one make."""
     words = _words(str(launcher))
     pair = f"{what}: {launcher}, {name(words)}; mpi4py's library: {name(library)}"
     if not make(words) or not make(library) or make(words) == make(library):
@@ -74,6 +80,7 @@ def _pair(launcher: Path, library: str, what: str, beside: Path | None = None) -
 
 
 def _words(launcher: str) -> str:
+    """Return what a launcher says of its version, or why it says nothing."""
     try:
         done = run_program([launcher, "--version"], _PROGRAM_SECONDS)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""One rank of a trial launch: says in a line of JSON who it is and which cores it may use.
+"""Run as one rank of a trial launch: print a line of JSON with who it is and which cores it may use.
 
 python -m mpi4py -m mpisign.tools.doctor.rank
 """
@@ -14,12 +14,13 @@ from mpisign.comm.launcher import cores
 
 
 def main() -> None:
-    """Every rank says it; their lines are in no order."""
+    """Print this rank's line; the lines of the ranks are in no order."""
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(cores()))
     world = MPI.COMM_WORLD
     who = {"rank": world.rank, "size": world.size, "host": platform.node(), "cores": affinity}
     sys.stdout.write(json.dumps(who) + "\n")
     sys.stdout.flush()
+    # no rank leaves before all are there: ranks of one world prove that they reach each other
     world.Barrier()
 
 

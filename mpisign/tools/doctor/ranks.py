@@ -1,5 +1,7 @@
-"""Do ranks see each other, on which cores, and how fast is a round? They are started as a plain `mpirun` does it, and
-as the launch scripts do."""
+"""Check whether ranks reach each other, on which cores, and how fast a round is.
+
+They are started as a plain `mpirun` does it, and as the launch scripts do.
+"""
 
 import os
 import statistics
@@ -29,7 +31,7 @@ _SLOW = 1e-3
 
 
 def look() -> Iterator[Check]:
-    """The cores, and rounds on two ranks and on more than cores; nothing of ranks where there is no launcher."""
+    """Check the cores, and rounds on two ranks and on more ranks than cores; no ranks where there is no launcher."""
     usable = cores()
     yield _cores(usable, os.cpu_count() or 1)
     try:
@@ -55,7 +57,7 @@ def look() -> Iterator[Check]:
 
 
 def _cores(usable: int, there: int) -> Check:
-    """Of those of the machine, which this shell may use: a batch system's allocation may well be a part of them."""
+    """Check how many of the machine's cores this shell may use; a batch system's allocation may be a part of them."""
     what = f"cores: {usable} of {there}"
     if usable == there:
         return Check(what)
@@ -66,7 +68,7 @@ def _cores(usable: int, there: int) -> Check:
 
 
 def _shared_memory() -> Iterator[Check]:
-    """Room for what the ranks of a node share; containers are often given 64 MB."""
+    """Check the room for what the ranks of a node share; containers are often given 64 MB."""
     free = shared_arrays.room()
     if free is not None:
         small = f"data beyond that are kept once a rank, not once a node: {shared_arrays.TO_DO}"
@@ -76,7 +78,7 @@ def _shared_memory() -> Iterator[Check]:
 
 
 def _binding(pair: list[trial.Rank], usable: int) -> Check:
-    """Which cores the ranks may use."""
+    """Check which cores the ranks may use."""
     seen = {(rank.host, *rank.cores) for rank in pair}
     each = ", ".join(f"rank {rank.rank} {_few(rank.cores)}" for rank in sorted(pair))
     together = {(rank.host, core) for rank in pair for core in rank.cores}
@@ -87,11 +89,13 @@ def _binding(pair: list[trial.Rank], usable: int) -> Check:
 
 
 def _few(numbers: list[int]) -> str:
+    """Return the first numbers of a list, and how many there are where it is long."""
     shown = ",".join(map(str, numbers[:8]))
     return f"{shown},... ({len(numbers)})" if len(numbers) > 8 else shown
 
 
 def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
+    """Check that ranks reach each other, their level of MPI threads, and the time of a round."""
     what = f"{ranks} ranks, {how}"
     say(f"measuring rounds on {what}")
     try:
@@ -110,7 +114,11 @@ def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
 
 
 def _measured(ranks: int, scripted: bool) -> results_file.Record:
-    """Small rounds on so many ranks; raises InputError where they cannot be started or do not reach each other."""
+    """Return the benchmark of small rounds on so many ranks.
+
+    Raises:
+        InputError: If ranks cannot be started or do not reach each other.
+    """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "rounds.json"
         bench = ["bench", "--only", "rounds", "--quick", "--dimensions", "2000", "-o", str(output)]

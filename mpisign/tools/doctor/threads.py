@@ -1,4 +1,4 @@
-"""Threads of BLAS: a run sets one, so that sums are added in the same order everywhere, and ranks do not crowd."""
+"""Check the threads of BLAS: a run sets one, so that sums have the same order everywhere, and ranks do not crowd."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def look() -> Iterator[Check]:
-    """Whether one thread is what BLAS has when it is told so."""
+    """Check that BLAS has one thread when it is told so."""
     before = _pools()
     with threadpool_limits(limits=1):
         deaf = [_name(pool) for pool in _pools() if pool["num_threads"] != 1]
@@ -31,8 +31,10 @@ def look() -> Iterator[Check]:
 
 
 def _pools() -> list[dict[str, Any]]:
+    """Return the thread pools of BLAS."""
     return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def _name(pool: dict[str, Any]) -> str:
+    """Return name and version of a BLAS."""
     return f"{pool['internal_api']} {pool['version']}"

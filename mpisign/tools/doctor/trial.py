@@ -1,4 +1,4 @@
-"""Ranks that are started for a trial, and what they said."""
+"""Start ranks for a trial, and read what they print."""
 
 import json
 import subprocess
@@ -19,6 +19,7 @@ UNBOUND = (
 
 
 def _exported(variables: dict[str, str]) -> str:
+    """Return environment variables as a shell's export takes them."""
     return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
@@ -26,7 +27,7 @@ _MORE_THAN_CORES = f"with Open MPI: mpisign launch -n N COMMAND, or export {_exp
 
 
 class Rank(NamedTuple):
-    """What a rank of `mpisign.tools.doctor.rank` said."""
+    """What a rank of `mpisign.tools.doctor.rank` printed."""
 
     rank: int
     size: int
@@ -35,7 +36,11 @@ class Rank(NamedTuple):
 
 
 def by_mpiexec(count: int) -> list[Rank]:
-    """As a plain `mpiexec -n COUNT` starts them; raises InputError where it does not."""
+    """Start ranks as a plain `mpiexec -n COUNT` does.
+
+    Raises:
+        InputError: If it does not start them.
+    """
     try:
         return _heard(launch(count, _RANK, timeout=_TRIAL_SECONDS, scripted=False), "mpiexec", count)
     except subprocess.TimeoutExpired:
@@ -43,11 +48,20 @@ def by_mpiexec(count: int) -> list[Rank]:
 
 
 def by_srun(count: int, kind: str) -> list[Rank]:
-    """As `srun --mpi=KIND -n COUNT` starts them in this allocation; raises InputError where it does not."""
+    """Start ranks as `srun --mpi=KIND -n COUNT` does in this allocation.
+
+    Raises:
+        InputError: If it does not start them.
+    """
     return _heard(run_program(["srun", f"--mpi={kind}", "-n", str(count), *_RANK], _TRIAL_SECONDS), "srun", count)
 
 
 def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) -> list[Rank]:
+    """Return what the ranks printed.
+
+    Raises:
+        InputError: If the launcher failed or not every rank was heard.
+    """
     said = [line for line in done.stdout.splitlines() if line.startswith('{"rank"')]
     if done.returncode or len(said) != count:
         heard = f"status {done.returncode}, {len(said)} of {count} ranks were heard"
@@ -56,12 +70,12 @@ def _heard(done: subprocess.CompletedProcess[str], launcher: str, count: int) ->
 
 
 def world(ranks: list[Rank]) -> int:
-    """How many ranks reach each other: the size of their world; 1 where each is alone."""
+    """Return how many ranks reach each other: the size of the smallest world; 1 where one is alone."""
     return min(rank.size for rank in ranks)
 
 
 def advice(complaint: str) -> str:
-    """What to do where mpiexec does not start ranks."""
+    """Return what to do where mpiexec does not start ranks."""
     if "slots" in complaint:
         return _MORE_THAN_CORES
     if "run as root" in complaint:

@@ -1,4 +1,4 @@
-"""The versions of what a result depends on, against those that this package asks for."""
+"""Check the versions of what a result depends on, against those that this package requires."""
 
 import platform
 import re
@@ -13,7 +13,7 @@ _PACKAGES = ("numpy", "numba", "scipy", "h5py", "threadpoolctl", "mpi4py")
 
 
 def look() -> Iterator[Check]:
-    """A line for Python and this package, and one for each that it stands on."""
+    """Yield a line for Python and this package, and one for each package that it needs."""
     yield Check(f"mpisign {__version__}, python {platform.python_version()}")
     kept = keeps_subnormals()
     advice = "" if kept else "a library has set flush-to-zero: find the one that was built with -ffast-math"
@@ -24,6 +24,7 @@ def look() -> Iterator[Check]:
 
 
 def _package(name: str, least: str) -> Check:
+    """Check the version of one package."""
     try:
         found = version(name)
     except PackageNotFoundError:
@@ -34,6 +35,7 @@ def _package(name: str, least: str) -> Check:
 
 
 def _inside(name: str) -> str:
+    """Return the version of HDF5 inside h5py, or "" for other packages."""
     if name != "h5py":
         return ""
     from mpisign.tools.doctor.files import hdf5_version
@@ -42,7 +44,7 @@ def _inside(name: str) -> str:
 
 
 def _least() -> dict[str, str]:
-    """The least version of each package that the installed metadata ask for."""
+    """Return the least version of each package that the installed metadata require."""
     try:
         asked = requires("mpisign") or []
     except PackageNotFoundError:
@@ -52,4 +54,5 @@ def _least() -> dict[str, str]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    """Return the first three numbers of a version."""
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

@@ -1,1 +1,4 @@
-"""`mpisign run --dry-run`: what a job will need, before it runs. Nothing is run to its end, and nothing written."""
+"""Forecast what a job will need, before it runs, writing nothing and running nothing to its end.
+
+It is `mpisign run --dry-run`.
+"""

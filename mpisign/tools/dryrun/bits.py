@@ -1,4 +1,4 @@
-"""Bits of an iteration, as the trajectory file will count them."""
+"""Count the bits of an iteration, as the trajectory file will count them."""
 
 from typing import NamedTuple
 
@@ -10,8 +10,14 @@ from mpisign.rng import RandomStreams
 
 
 class Bits(NamedTuple):
-    """up: of all workers together. down: to all of them. most_up, most_down: where signs have a second plane,
-    because workers' vectors have zeros and votes tie."""
+    """Bits of one iteration.
+
+    Attributes:
+        up: From all workers together.
+        down: To all workers together.
+        most_up: As `up`, where signs have a second plane, because workers' vectors have zeros and votes tie.
+        most_down: As `down`, in the same case.
+    """
 
     up: int
     down: int
@@ -20,7 +26,7 @@ class Bits(NamedTuple):
 
 
 def bits(run: PlannedRun, dimension: int) -> Bits:
-    """Those of a worker's messages, times M."""
+    """Return the bits of a worker's messages, times M."""
     row, *weak = exchanges(run, dimension)
     up, down, most_up, most_down = row.bits_up, row.bits_down, row.bits_up, row.bits_down
     if weak and run.method.zeros == "exact":  # the reply comes twice: once as a question
@@ -29,7 +35,10 @@ def bits(run: PlannedRun, dimension: int) -> Bits:
 
 
 def exchanges(run: PlannedRun, dimension: int) -> list[Exchange]:
-    """What the run's own server plans for one worker: what meets in every round, and what where there are zeros."""
+    """Return the exchanges that the run's own server plans for one worker.
+
+    The first one is used in every round, a second one where there are zeros.
+    """
     made: list[Exchange] = []
 
     def meet(workers: int, form: Format) -> Exchange:

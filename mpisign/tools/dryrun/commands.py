@@ -1,4 +1,4 @@
-"""The commands that start a job on as many ranks as it wants, with the options that the dry run was given."""
+"""Write the commands that start a job on as many ranks as it wants, with the options that the dry run was given."""
 
 import math
 import shlex
@@ -11,13 +11,25 @@ _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 
 
 def mpirun(options: dict[str, Any], ranks: int) -> str:
-    """options: the job, the output, and those options of `mpisign run` that are not at their defaults, by name."""
+    """Return the command that starts the job by mpirun.
+
+    Args:
+        options: The job, the output, and those options of `mpisign run` that are not at their defaults, by name.
+        ranks: M + 1 for the largest M.
+    """
     run = shlex.join(["run", str(options["job"]), "-o", str(options["output"]), *given(options, _NOT_PASSED_ON)])
     return f"{_launcher(options, 'mpirun')} -n {ranks} python -m mpi4py -m mpisign {run}"
 
 
 def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> str:
-    """seconds: the estimate; twice that and ten minutes are asked for. held: bytes of a node; a quarter more."""
+    """Return the command that submits the job to SLURM.
+
+    Args:
+        options: As for `mpirun`.
+        ranks: Number of tasks.
+        seconds: The estimate; twice that and ten minutes are asked for.
+        held: Bytes of a node; a quarter more is asked for.
+    """
     asked = f"--ntasks={ranks} --time={time_limit(2 * seconds + 600)} --mem={math.ceil(1.25 * held / 2**20)}M"
     job = shlex.join([str(options["job"]), str(options["output"]), *given(options, _NOT_IN_A_BATCH)])
     launch = _launcher(options, "mpiexec")
@@ -26,16 +38,17 @@ def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> st
 
 
 def _launcher(options: dict[str, Any], launcher: str) -> str:
-    """Open MPI's ranks outlive a lost one only where its launcher is told so."""
+    """Return the launcher; Open MPI's ranks outlive a lost one only where its launcher is told so."""
     return f"{launcher} --with-ft ulfm" if options.get("on_failure") == "continue" else launcher
 
 
 def given(options: dict[str, Any], left_out: Collection[str]) -> list[str]:
-    """The options, but for those left out, as they would be typed."""
+    """Return the options, except those left out, as they would be typed."""
     return [word for name, value in options.items() if name not in left_out for word in _typed(name, value)]
 
 
 def _typed(name: str, value: object) -> Iterator[str]:
+    """Yield the words of one option."""
     flag = f"--{name.replace('_', '-')}"
     if value is True:
         yield flag
@@ -47,7 +60,7 @@ def _typed(name: str, value: object) -> Iterator[str]:
 
 
 def time_limit(seconds: float) -> str:
-    """Whole minutes, upwards, as SLURM writes a time limit: D-HH:MM:SS."""
+    """Return whole minutes, rounded up, as SLURM writes a time limit: D-HH:MM:SS."""
     minutes = math.ceil(seconds / 60)
     days, hours = divmod(minutes // 60, 24)
     return f"{f'{days}-' if days else ''}{hours:02d}:{minutes % 60:02d}:00"

@@ -1,6 +1,6 @@
-"""How long a job will take: measured on the ranks at hand; from one process, for M + 1 ranks, by the model of a round.
+"""Estimate how long a job will take: measured on the ranks at hand, or from one process by the model of a round.
 
-Not in it: finding f*, reading data, and starting.
+Finding f*, reading data, and starting are not in it.
 """
 
 from functools import partial
@@ -29,8 +29,13 @@ _MOST_BYTES = 2**30
 
 
 class Duration(NamedTuple):
-    """Seconds of one repeat of a run. here: on the ranks at hand. ranks: on M + 1, where these are others.
-    exchange: the one that was tried."""
+    """Seconds of one repeat of a run.
+
+    Attributes:
+        here: On the ranks at hand.
+        ranks: On M + 1 ranks, where these are others.
+        exchange: The exchange that was tried.
+    """
 
     here: Seconds
     ranks: Seconds | None
@@ -38,7 +43,14 @@ class Duration(NamedTuple):
 
 
 def duration(plan: Plan, run: PlannedRun, ranks: Communicator, needed: int) -> Duration:
-    """needed: the ranks of `Duration.ranks`. Every rank calls it."""
+    """Estimate the seconds of one repeat of a run; collective.
+
+    Args:
+        plan: The plan.
+        run: One of its runs.
+        ranks: The ranks at hand.
+        needed: The number of ranks of `Duration.ranks`.
+    """
     # As in a run: one BLAS thread, and no warning of a step that is too large.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
         server = partial(plan_server, run.method, run.workers, plan.problem.dimension, streams=RandomStreams(0, 0))
@@ -56,7 +68,7 @@ def duration(plan: Plan, run: PlannedRun, ranks: Communicator, needed: int) -> D
 def _measured(
     plan: Plan, run: PlannedRun, exchange: str, ranks: Communicator, needed: int
 ) -> tuple[Seconds, Seconds | None]:
-    """Of an iteration, here and on M + 1 ranks."""
+    """Return the seconds of an iteration, here and on M + 1 ranks."""
     tried = _tried(plan, run) if ranks.size == 1 else run.workers
     with Trial(plan, run, exchange, ranks, tried) as trial:
         iteration = trial.iteration().times(run.workers / tried)
@@ -65,24 +77,30 @@ def _measured(
         vote = trial.round().times(run.workers / tried)
     with Trial(plan, run, exchange, ranks, 1) as trial:
         single, idle = trial.iteration(), trial.round()
+    # one worker's own work is an iteration less its round; M + 1 ranks do it side by side
     worker = Seconds(max(single.low - idle.low, 0.0), max(single.high - idle.low, 0.0))
     return iteration, worker.plus(_round(plan, run, vote, needed))
 
 
 def _tried(plan: Plan, run: PlannedRun) -> int:
+    """Return how many workers a trial in one process has."""
     row = exchanges(run, plan.problem.dimension)[0].table.nbytes
     return max(1, min(run.workers, _MOST_TRIED, _MOST_BYTES // row))
 
 
 def _round(plan: Plan, run: PlannedRun, vote: Seconds, ranks: int) -> Seconds:
-    """The combining of the messages, as it was measured, and their way, by the model."""
+    """Return the seconds of combining the messages, as measured, and of their way, by the model."""
     name = "server" if plan.experiment.exchange == "auto" else plan.experiment.exchange
     form = exchanges(run, plan.problem.dimension)[0].form
     low, high = (communication(net, name, ranks, 8.0 * form.up, 8.0 * form.down) for net in (_FAST, _SLOW))
+    # by "sharded" every rank combines its slice, the others have one root for all
     return vote.times(1 / ranks if name == "sharded" else 1).plus(Seconds(low, high))
 
 
 def _evaluated(plan: Plan, blocks: int, part: float, ranks: int) -> Seconds:
-    """The blocks of records, each rank with its share of the parts; the last one may be as long as the first."""
+    """Return the seconds of the blocks of records, each rank with its share of the parts.
+
+    The last block may be as long as the first.
+    """
     seconds = blocks * part * -(-plan.problem.segments // ranks)
     return Seconds(seconds, seconds)

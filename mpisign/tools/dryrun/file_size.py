@@ -1,4 +1,4 @@
-"""How large the trajectory file will be: its repeats are written by their own writer, in memory and cut short."""
+"""Estimate the size of the trajectory file, whose repeats are written by their own writer, in memory and cut short."""
 
 from typing import Any
 
@@ -26,21 +26,21 @@ _CONSTANTS = 16
 
 
 def size(plan: Plan, repeats: int) -> int:
-    """Bytes of a file in which every repeat reaches its end, at most."""
+    """Return the most bytes of a file in which every repeat reaches its end."""
     few = _written(plan, min(repeats, _FEW))
     each = (_written(plan, _MANY) - few) / (_MANY - _FEW) if repeats > _FEW else 0.0
     return int(_BOOKKEEPING * (few + max(repeats - _FEW, 0) * each)) + checksum.BYTES
 
 
 def state(plan: Plan) -> int:
-    """Bytes of the largest state from which a repeat can go on: x, and what the method keeps for all workers."""
+    """Return the bytes of the largest state a repeat resumes from: x, and what the method keeps for all workers."""
     d = plan.problem.dimension
     kept = (8 * d + run.workers * run.method.memory(d).nbytes + run.method.shared(d).nbytes for run in plan.runs)
     return max(kept)
 
 
 def _written(plan: Plan, repeats: int) -> int:
-    """Bytes of a file with so many repeats."""
+    """Return the bytes of a file with so many repeats."""
     left_out = 0
     with h5py.File("forecast", "w", driver="core", backing_store=False) as file:
         file.create_group("runs", track_order=True)
@@ -57,7 +57,7 @@ def _written(plan: Plan, repeats: int) -> int:
 
 
 def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
-    """Write a short one; returns how many bytes of numbers were left out."""
+    """Write a short repeat; return how many bytes of numbers were left out."""
     log, dimension = plan.experiment.log, plan.problem.dimension
     ks = schedule(log, run.settings.iterations)
     short, narrow = ks[:_RECORDS], min(dimension, _COORDINATES)
@@ -75,5 +75,5 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
 
 
 def _attributes(plan: Plan, run: PlannedRun) -> dict[str, Any]:
-    """As many as a run's group will have, and as long."""
+    """Return as many attributes as a run's group will have, and as long."""
     return run_settings(plan, run) | {f"constant_{i}_known": "estimate" for i in range(_CONSTANTS)}

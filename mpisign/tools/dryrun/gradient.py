@@ -1,4 +1,4 @@
-"""Whether the gradient of somebody else's problem is that of its value: central differences, at x_0 and near it."""
+"""Check that the gradient of a user's problem is that of its value, by central differences at x_0 and near it."""
 
 from collections.abc import Iterator
 
@@ -29,11 +29,11 @@ def check_gradient(problem: Problem, x0: Floats) -> None:
     other: a kink, or an f of much rounding, raises no alarm.
 
     Args:
-        problem: the problem.
-        x0: where its runs start, shape (d,).
+        problem: The problem.
+        x0: Where its runs start, shape (d,).
 
     Raises:
-        InputError: the gradient changes x, leaves `out` as it was, or is wrong in a coordinate.
+        InputError: If the gradient changes x, leaves `out` as it was, or is wrong in a coordinate.
     """
     generator = np.random.default_rng(0)
     for number in range(_POINTS):
@@ -50,7 +50,11 @@ def check_gradient(problem: Problem, x0: Floats) -> None:
 
 
 def _asked(problem: Problem, x: Floats) -> Floats:
-    """Return the gradient at x; raise InputError where x was changed or `out` was not written."""
+    """Return the gradient at x, shape (d,).
+
+    Raises:
+        InputError: If x was changed or `out` was not written.
+    """
     out, point = np.full(len(x), np.nan), x.copy()
     problem.gradient(point, out)
     if not np.array_equal(point, x):
@@ -81,18 +85,19 @@ def _check_minibatch(problem: Problem, x: Floats, gradient: Floats) -> None:
 
 
 def _differences(problem: Problem, x: Floats, i: int) -> Iterator[tuple[float, float]]:
-    """Return central differences of value along coordinate i, one a step, and what the rounding of value adds."""
+    """Yield central differences of value along coordinate i, one a step, each with what the rounding of value adds."""
     for step in _STEPS * max(1.0, abs(float(x[i]))):
         ahead, behind = x.copy(), x.copy()
         ahead[i] += step
         behind[i] -= step
         with np.errstate(all="ignore"):
+            # the step that was taken in float64, which is not exactly twice `step`
             high, low, apart = problem.value(ahead), problem.value(behind), float(ahead[i] - behind[i])
             yield (high - low) / apart, _ROUNDING * max(abs(high), abs(low)) / apart
 
 
 def _contradiction(gradient: float, found: Floats, rounding: Floats) -> float | None:
-    """Return what the differences say where they agree on another number than the gradient; None where they do not."""
+    """Return what the differences say where they agree on another number than the gradient, otherwise None."""
     if not np.isfinite(found).all():
         return None
     apart = np.abs(found - gradient)

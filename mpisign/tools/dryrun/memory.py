@@ -1,4 +1,4 @@
-"""What a process will hold. Its arrays are made, which promises memory without taking it, counted, and given back."""
+"""Estimate the memory of a process: its arrays are allocated, which does not touch the memory, counted and freed."""
 
 import resource
 import sys
@@ -34,10 +34,16 @@ _SHRUNK = (1, 16, 256, 4096)
 
 
 class MemoryEstimate(NamedTuple):
-    """Bytes of one process, of its largest run. libraries: Python's and MPI's private memory. vectors: x, the gradient,
-    what the method keeps for each worker hosted here, noise, the problem's own. messages: rows and replies. records: a
-    block of them and its evaluation. state: of all workers, while it is saved. minimum: to find f*, before the runs.
-    common: what the node holds once besides.
+    """Bytes of one process, in its largest run.
+
+    Attributes:
+        libraries: Python's and MPI's private memory.
+        vectors: x, the gradient, what the method keeps for each worker hosted here, noise, the problem's own.
+        messages: Rows and replies.
+        records: A block of records and its evaluation.
+        state: Of all workers, while it is saved.
+        minimum: What finding f* takes, before the runs.
+        common: What the node holds once besides.
     """
 
     libraries: int
@@ -50,13 +56,19 @@ class MemoryEstimate(NamedTuple):
 
     @property
     def private(self) -> int:
-        """At its peak."""
+        """Return the bytes of this process at its peak."""
         return self.libraries + self.vectors + max(self.messages + self.records + self.state, self.minimum)
 
 
 class Base(NamedTuple):
-    """What is there before a run. private: of this process, without data. mpi: what MPI will take besides. mapped:
-    libraries' files, once a node. data: once a node."""
+    """Bytes that are held before a run.
+
+    Attributes:
+        private: Of this process, without data.
+        mpi: What MPI will take besides.
+        mapped: Files of libraries, once a node.
+        data: Data, once a node.
+    """
 
     private: int
     mpi: int
@@ -65,20 +77,25 @@ class Base(NamedTuple):
 
 
 def base(problem: Problem, alone: bool) -> Base:
-    """Of this process, which has loaded the data. alone: they are in its own memory."""
+    """Return what this process holds, which has loaded the data.
+
+    Args:
+        problem: The problem, with its data.
+        alone: Whether the data are in the process's own memory.
+    """
     data = sum(array.nbytes for array in shared(problem))
     anonymous, mapped = _resident()
     return Base(max(anonymous - data, 0), _MPI, mapped, data) if alone else Base(anonymous, 0, mapped, data)
 
 
 def shared(problem: Problem) -> list["np.ndarray[Any, Any]"]:
-    """The arrays that a node's ranks have in common."""
+    """Return the arrays that a node's ranks have in common."""
     rows = getattr(problem, "rows", None)
     return list(getattr(rows, "arrays", {}).values())
 
 
 def held(plan: Plan, rank: int, size: int, base: Base) -> MemoryEstimate:
-    """By rank number `rank` of `size`, all on one node; by one process if size is 1."""
+    """Return what rank number `rank` of `size` holds, with all on one node; or one process if size is 1."""
     names = list(EXCHANGES) if plan.experiment.exchange == "auto" else [plan.experiment.exchange]
     libraries = base.private + (base.mpi if size > 1 else 0)
     own = _own(plan)
@@ -89,13 +106,13 @@ def held(plan: Plan, rank: int, size: int, base: Base) -> MemoryEstimate:
 
 
 def _own(plan: Plan) -> int:
-    """What the problem and all runs' oracles keep for themselves."""
+    """Return the bytes that the problem and all runs' oracles keep for themselves."""
     oracles = sum(allocated(partial(run.oracle.plan, plan.problem, run.workers))[0] for run in plan.runs)
     return oracles + sum(array.nbytes for array in vars(plan.problem).values() if isinstance(array, np.ndarray))
 
 
 def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator) -> tuple[int, int, int, int, int]:
-    """vectors, messages, records, state and what is in common."""
+    """Return the bytes of vectors, messages, records, state and what is in common."""
     d, method = plan.problem.dimension, run.method
     hosted, messages = _messages(run, exchange, d, ranks)
     common = ranks.in_common
@@ -111,7 +128,7 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
 
 
 def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> tuple[int, int]:
-    """How many workers are hosted, and the bytes of a round's rows and replies, those in common among them."""
+    """Return how many workers are hosted, and the bytes of a round's rows and replies, those in common among them."""
     for part in _SHRUNK:
         ranks.in_common = 0
         try:
@@ -124,11 +141,12 @@ def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommuni
 
 
 def _server(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> Server:
+    """Plan the run's server by one exchange."""
     return plan_server(run.method, run.workers, dimension, exchange_factory(exchange, ranks), RandomStreams(0, 0))
 
 
 def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
-    """The block of points, f and gradients there, and what one part's evaluation takes meanwhile."""
+    """Return the bytes of a block of points, of f and gradients there, and of one part's evaluation meanwhile."""
     ks, problem = schedule(plan.experiment.log, run.settings.iterations), plan.problem
     server = SERVERS["dense"](exchange_factory("server", MockCommunicator(0, 1)), 1, 1, "plus", RandomStreams(0, 0))
     block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
@@ -139,7 +157,7 @@ def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
 
 
 def _block(problem: Problem, points: int) -> int:
-    """What is held beyond its arguments while f is evaluated on a block of data, at so many points."""
+    """Return what is held beyond its arguments while f is evaluated on a block of data, at so many points."""
     rows = getattr(problem, "rows", None)
     if rows is None:
         return 0
@@ -149,7 +167,10 @@ def _block(problem: Problem, points: int) -> int:
 
 
 def _minimum(problem: Problem, ranks: MockCommunicator) -> int:
-    """The tables of sums, and on the root the solver's vectors and matrices, where there is data to solve for."""
+    """Return the bytes of the tables of sums, and on the root of the solver's vectors and matrices.
+
+    The solver takes none where there is no data to solve for.
+    """
     size, _ = allocated(lambda: Objective(problem, ranks))
     if not (ranks.root and problem.data_sha256()):
         return size
@@ -159,7 +180,7 @@ def _minimum(problem: Problem, ranks: MockCommunicator) -> int:
 
 
 def allocated(make: Callable[[], Any]) -> tuple[int, Any]:
-    """Bytes that are held by what `make` returns, and that."""
+    """Call `make`; return the bytes that its result holds, and the result."""
     tracing = tracemalloc.is_tracing()
     if not tracing:
         tracemalloc.start()
@@ -173,7 +194,7 @@ def allocated(make: Callable[[], Any]) -> tuple[int, Any]:
 
 
 def _resident() -> tuple[int, int]:
-    """Bytes of this process's own memory, and of files that it has mapped."""
+    """Return the bytes of this process's own memory, and of files that it has mapped."""
     status = Path("/proc/self/status")
     if status.exists():
         found = dict(line.split(":", 1) for line in status.read_text().splitlines() if line.startswith("Rss"))

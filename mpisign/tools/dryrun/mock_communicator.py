@@ -1,4 +1,4 @@
-"""Ranks that are not there: what one of many would hold is made and counted, its messages go nowhere."""
+"""Pretend to be one of many ranks: what it would hold is allocated and counted, its messages go nowhere."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,8 @@ from mpisign.comm.communicator import Communicator, SerialCommunicator
 class MockCommunicator(SerialCommunicator):
     """Rank number `rank` of `size`, all on one node.
 
-    in_common: bytes that the node's ranks were given to share so far.
+    Attributes:
+        in_common: Bytes that the node's ranks were given to share so far.
     """
 
     def __init__(self, rank: int, size: int):

@@ -1,4 +1,4 @@
-"""The dry run's report: a table of the runs, memory, file, time, and the commands."""
+"""Print the dry run's report: a table of the runs, memory, file, time, and the commands."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +23,13 @@ _Row = tuple[str, ...]
 
 
 class DryRunRequest(NamedTuple):
-    """What a dry run is of: the plan, the numbers of its repeats, and the options of the command by name."""
+    """What a dry run is of.
+
+    Attributes:
+        plan: The plan.
+        repeats: The numbers of its repeats.
+        options: The options of the command by name.
+    """
 
     plan: Plan
     repeats: range
@@ -31,15 +37,17 @@ class DryRunRequest(NamedTuple):
 
     @property
     def ranks(self) -> int:
-        """M + 1 for the largest M."""
+        """Return M + 1 for the largest M."""
         return 1 + max(run.workers for run in self.plan.runs)
 
 
 def show(asked: DryRunRequest, ranks: Communicator) -> None:
-    """Print it, on the root; every rank calls it. f* is not solved for.
+    """Print the report on the root, without solving for f*; collective.
 
     The plan has its data in memory, in that which a node's ranks share, as a run does: a dry run needs room for them.
-    Raises InputError where there is no room for a forecast.
+
+    Raises:
+        InputError: If there is no room for a forecast.
     """
     _check_problem(asked.plan, ranks)
     base = memory.base(asked.plan.problem, ranks.size == 1)
@@ -54,7 +62,11 @@ def show(asked: DryRunRequest, ranks: Communicator) -> None:
 
 
 def _check_problem(plan: Plan, ranks: Communicator) -> None:
-    """Raise InputError on every rank where the gradient of a problem that is not ours is not that of its value."""
+    """Check the gradient of a problem that is not built in; collective.
+
+    Raises:
+        InputError: On every rank, if it is not the gradient of the problem's value.
+    """
 
     def check() -> None:
         if ranks.root and PROBLEMS.built_in(str(plan.experiment.problem["kind"])) is None:
@@ -65,6 +77,7 @@ def _check_problem(plan: Plan, ranks: Communicator) -> None:
 
 
 def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times: list[Duration]) -> Iterator[str]:
+    """Yield the lines of the report."""
     plan, problem = asked.plan, asked.plan.problem
     yield f"dry run of {asked.options['job']}: nothing is run to its end or written; memory, size, time are estimates"
     yield f"problem: {plan.experiment.problem['kind']}, d = {problem.dimension}, n = {problem.samples or 'none'}"
@@ -83,6 +96,7 @@ def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times:
 
 
 def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> Iterator[_Row]:
+    """Yield the rows of the table of runs."""
     head = (
         "run",
         "method",
@@ -104,6 +118,7 @@ def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> I
 
 
 def _notes(plan: Plan) -> Iterator[str]:
+    """Yield notes below the table of runs."""
     yield "bits: of an iteration, from all M workers together and to all of them, as the file will count them"
     found = [bits(run, plan.problem.dimension) for run in plan.runs]
     ternary = [found_ for found_ in found if found_.most_up > found_.up]
@@ -117,7 +132,7 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 
 def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tuple[list[_Row], int]:
-    """The table, and the bytes of a node with all M + 1 ranks."""
+    """Return the table of memory, and the bytes of a node with all M + 1 ranks."""
     rows: list[_Row] = [("memory", "libraries", "vectors", "messages", "records", "state", "or for f*", "together")]
     if ranks.size == 1:
         alone = memory.held(asked.plan, 0, 1, base)
@@ -132,7 +147,7 @@ def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tup
 
 
 def _shared(asked: DryRunRequest, base: memory.Base) -> Iterator[str]:
-    """Where what a node's ranks would share is more than this node has room for."""
+    """Yield a line where a node's ranks would share more than this node has room for."""
     free, common = shared_arrays.room(), memory.held(asked.plan, 1, asked.ranks, base).common
     if free is not None and base.data + common + shared_arrays.MARGIN > free:
         wanted = amount(base.data + common)
@@ -141,15 +156,18 @@ def _shared(asked: DryRunRequest, base: memory.Base) -> Iterator[str]:
 
 
 def _held(who: str, held: memory.MemoryEstimate, together: int) -> _Row:
+    """Return a row of the table of memory."""
     parts = (held.libraries, held.vectors, held.messages, held.records, held.state, held.minimum, together)
     return (who, *map(amount, parts))
 
 
 def _total(times: list[Seconds], repeats: int) -> Seconds:
+    """Return the seconds of all runs, for so many repeats."""
     return Seconds(sum(time.low for time in times), sum(time.high for time in times)).times(repeats)
 
 
 def _time(asked: DryRunRequest, ranks: Communicator, here: Seconds, there: Seconds) -> Iterator[str]:
+    """Yield the lines on time, here and on M + 1 ranks."""
     yield f"time, {_who(ranks)}: {_between(here)} s, from a few iterations of each run, executed here and thrown away,"
     yield "  and from the evaluation of a part of f; the range is that of their times"
     if ranks.size == 1:
@@ -161,22 +179,25 @@ def _time(asked: DryRunRequest, ranks: Communicator, here: Seconds, there: Secon
 
 
 def _minimum(plan: Plan) -> str:
+    """Return what to say of the time to find f*."""
     if is_known(plan.problem):
         return "which need not be solved for"
     return "which is solved for first: seconds with small data, minutes with large; then it is kept"
 
 
 def _who(ranks: Communicator) -> str:
+    """Name the ranks at hand."""
     return "one process" if ranks.size == 1 else f"these {ranks.size} ranks"
 
 
 def _between(seconds: Seconds) -> str:
+    """Return a range of seconds as text."""
     low, high = (f"{value:.2g}" if value < 99.5 else f"{value:.0f}" for value in seconds)
     return low if low == high else f"{low} to {high}"
 
 
 def amount(size: float) -> str:
-    """Bytes, in two or three digits."""
+    """Return bytes as text, in two or three digits."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"

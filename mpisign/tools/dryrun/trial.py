@@ -1,4 +1,4 @@
-"""A handful of iterations of a run, really executed on the ranks at hand; what comes of them is thrown away."""
+"""Execute a few iterations of a run on the ranks at hand; what comes of them is thrown away."""
 
 import math
 import time
@@ -27,20 +27,22 @@ _ENOUGH = 1.0
 
 
 class Seconds(NamedTuple):
-    """The least and the most of what was found, or is expected."""
+    """The least and the most seconds that were found, or are expected."""
 
     low: float
     high: float
 
     def plus(self, other: "Seconds") -> "Seconds":
+        """Return the sum with another range."""
         return Seconds(self.low + other.low, self.high + other.high)
 
     def times(self, count: float) -> "Seconds":
+        """Return the range `count` times over."""
         return Seconds(count * self.low, count * self.high)
 
 
 class Trial:
-    """A run with so many of its workers, to be tried; a context as its server is. Every rank does the same."""
+    """A run with so many of its workers, to be tried; a context as its server is. All its methods are collective."""
 
     def __init__(self, plan: Plan, run: PlannedRun, exchange: str, ranks: Communicator, workers: int):
         self._run, self._ranks, d = run, ranks, plan.problem.dimension
@@ -62,15 +64,15 @@ class Trial:
         self._server.__exit__(kind, error, trace)
 
     def iteration(self) -> Seconds:
-        """Of one iteration: gradients, messages, vote and step."""
+        """Return the seconds of one iteration: gradients, messages, vote and step."""
         return self._timed(self._iterate)
 
     def round(self) -> Seconds:
-        """Of one round of messages, without gradients and steps; after an iteration."""
+        """Return the seconds of one round of messages, without gradients and steps; call it after an iteration."""
         return self._timed(self._rounds)
 
     def _iterate(self, count: int) -> int:
-        """As many iterations, from x_0; returns how many there were before x was no longer finite."""
+        """Run `count` iterations from x_0; return how many there were before x was no longer finite."""
         self._x[:] = self._start
         run = self._run
         parts = run.method, run.source, run.step, count, self._server, self._streams, NullRecorder(), self._checkpoints
@@ -79,12 +81,13 @@ class Trial:
         )
 
     def _rounds(self, count: int) -> int:
+        """Run `count` rounds of messages; return how many."""
         for _ in range(count):
             self._server.aggregate()
         return count
 
     def _timed(self, call: Callable[[int], int]) -> Seconds:
-        """The least and the most of some slices; after one that warms up, which is all if it is a long one."""
+        """Return the least and the most of some slices, after one that warms up, which is all if it is a long one."""
         first = self._slice(call, 1)
         if first > _ENOUGH:
             return Seconds(first, first)
@@ -93,16 +96,17 @@ class Trial:
         return Seconds(min(slices), max(slices))
 
     def _slice(self, call: Callable[[int], int], count: int) -> float:
-        """Seconds of one of `count`, by the root's clock on every rank."""
+        """Return the seconds of one of `count` calls, by the root's clock on every rank."""
         start = time.perf_counter()
         done = call(count)
         row = np.array([(time.perf_counter() - start) / done])
+        # the root's clock decides for all: ranks that took different counts would wait for each other
         self._ranks.broadcast(row.view(np.uint64))
         return max(float(row[0]), 1e-9)
 
 
 def evaluations(plan: Plan, run: PlannedRun, ranks: Communicator) -> tuple[int, float]:
-    """How many times a block of records is evaluated in a repeat, and the seconds of one of its parts, here."""
+    """Return how many times a block of records is evaluated in a repeat, and the seconds of one of its parts, here."""
     records = len(schedule(plan.experiment.log, run.settings.iterations))
     points = Evaluation(plan.problem, ranks, records).points
     out = np.empty((len(points), 1 + plan.problem.dimension))

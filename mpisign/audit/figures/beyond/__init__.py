@@ -1,1 +1,1 @@
-"""Figures of what the paper does not show: bits, bandwidth, workers, networks, speed."""
+"""Draw what the paper does not show: bits, bandwidth, workers, networks, speed."""

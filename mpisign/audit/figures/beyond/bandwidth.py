@@ -1,4 +1,4 @@
-"""At which bandwidth one bit a coordinate wins: the time to the lowest target that every method reaches.
+"""Draw at which bandwidth one bit a coordinate wins: the time to the lowest target that every method reaches.
 
 time = iterations * seconds an iteration + bits / bandwidth. Seconds are measured in one process, where the workers
 compute one after another and messages cost nothing: the least over the repeats, where least disturbed. Bits go through
@@ -21,15 +21,17 @@ _BANDWIDTHS = np.geomspace(1e5, 1e12, 200)
 
 
 def seconds_at(each: Cost, bandwidth: np.ndarray) -> np.ndarray:
-    """Time to the target at each bandwidth, for the repeats as they are."""
+    """Return the time to the target at each bandwidth, for the repeats as they are."""
     time: np.ndarray = each.seconds[0] + each.bits[0] / bandwidth
     return time
 
 
 def crossover(each: Cost, other: Cost) -> np.ndarray:
-    """The bandwidth below which `each` is faster than `other`: bits saved over seconds lost; shape (resamples,).
+    """Return the bandwidth below which `each` is faster than `other`: bits saved over seconds lost.
 
-    Infinite: at every bandwidth. 0: at none. NaN: above some bandwidth, not below it, or one does not get there.
+    Returns:
+        Bits a second, shape (resamples,). Infinite: faster at every bandwidth. 0: at none. NaN: above some bandwidth
+        but not below it, or one does not reach the target.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         saved, lost = other.bits - each.bits, each.seconds - other.seconds
@@ -39,13 +41,13 @@ def crossover(each: Cost, other: Cost) -> np.ndarray:
 
 
 def lowest(trajectory: Trajectory) -> tuple[float, dict[str, Cost], str]:
-    """The lowest target, what each method spends to get there, and which of them is dense SGD."""
+    """Return the lowest target, what each method spends to get there, and which of them is dense SGD."""
     target, row = list(costs(trajectory).items())[-1]
     return target, row, dense(methods(trajectory)) or ""
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """A line for each method."""
+    """Return a line for each method."""
     target, row, reference = lowest(trajectory)
     d = int(row[reference].run.attributes["dimension"])
     dense_bits, sign_bits = 64 * (1 + d), 64 * (1 + -(-d // 64))
@@ -60,7 +62,7 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 
 def below(resampled: np.ndarray) -> str:
-    """A crossover in words, with its interval; resamples without one are left out, unless they are many."""
+    """Describe a crossover in words, with its interval; resamples without one are left out, unless they are many."""
     known = estimate_of_known(resampled)
     if known is None:
         return "at no bandwidth, or only above some bandwidth"
@@ -70,7 +72,7 @@ def below(resampled: np.ndarray) -> str:
 
 
 def draw(*trajectories: Trajectory) -> Figure:
-    """A panel for each file."""
+    """Draw a panel for each file."""
     figure, axes = plt.subplots(1, len(trajectories), figsize=(max(4.8 * len(trajectories), 5.6), 4.6), squeeze=False)
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
         draw_times(trajectory, axes_)
@@ -79,7 +81,7 @@ def draw(*trajectories: Trajectory) -> Figure:
 
 
 def draw_times(trajectory: Trajectory, axes: Axes) -> None:
-    """Time against bandwidth, with a mark at each crossing of dense SGD."""
+    """Draw time against bandwidth, with a mark at each crossing of dense SGD."""
     target, row, reference = lowest(trajectory)
     for number, (name, each) in enumerate(row.items()):
         axes.plot(_BANDWIDTHS / 1e6, seconds_at(each, _BANDWIDTHS), label=plain(name), **look(number))

@@ -1,10 +1,10 @@
-"""Bits to a given accuracy: each method with the best of the steps that its job has tried, against dense SGD.
+"""Draw bits to a given accuracy: each method with the best of the steps that its job has tried, against dense SGD.
 
 A target is reached at the first record where the median gap over the repeats is not above it; bits are those sent by
 then, up and down, for all workers. For each target the step with the fewest bits is taken, on the same repeats.
 In the figure a number after a method is that step.
-Intervals: 95 %, bootstrap over the repeats, the same ones for every run, with the choice of the step in it. Seconds an
-iteration are taken as known: the least over steps and repeats, of which a bootstrap would say too little.
+Intervals are at 95 %, by bootstrap over the repeats, the same ones for every run, with the choice of the step in it.
+Seconds an iteration are taken as known: the least over steps and repeats, of which a bootstrap would say too little.
 """
 
 from typing import NamedTuple
@@ -28,15 +28,27 @@ _RESAMPLES = 400
 
 
 class Medians(NamedTuple):
-    """Of the gap and of the bits so far over each resample, both of shape (resamples, records)."""
+    """Medians over each resample of the repeats.
+
+    Attributes:
+        gap: Median gap, shape (resamples, records).
+        bits: Median bits so far, shape (resamples, records).
+    """
 
     gap: np.ndarray
     bits: np.ndarray
 
 
 class Cost(NamedTuple):
-    """What a method spends until its median gap is at the target; arrays of shape (resamples,), the first the repeats
-    as they are. run: with the best step there. Infinite: not reached.
+    """What a method spends until its median gap is at the target.
+
+    Arrays have shape (resamples,); the first entry is that of the repeats as they are, infinite where not reached.
+
+    Attributes:
+        run: The run with the best step on the repeats as they are.
+        iterations: Iterations.
+        bits: Bits, up and down, of all workers.
+        seconds: Seconds.
     """
 
     run: RunRecord
@@ -46,15 +58,15 @@ class Cost(NamedTuple):
 
     @property
     def pace(self) -> float:
-        """Seconds an iteration."""
+        """Return seconds an iteration."""
         return float(self.seconds[0] / self.iterations[0])
 
 
 def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs of each method, by its name in the labels.
+    """Return the runs of each method, by its name in the labels.
 
-    Raises InputError without SGD, for a step that is not constant, and unless all have the same number of repeats, at
-    least 2.
+    Raises:
+        InputError: If SGD is missing, a step is not constant, or not all have the same number of repeats, at least 2.
     """
     sweeps: dict[str, list[RunRecord]] = {}
     for run in trajectory:
@@ -71,18 +83,23 @@ def methods(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
 
 
 def dense(sweeps: dict[str, list[RunRecord]]) -> str | None:
-    """The name of dense SGD."""
+    """Return the name of dense SGD, or None."""
     return next((name for name, runs in sweeps.items() if runs[0].attributes["method"] == "gd"), None)
 
 
 def resamples(repeats: int) -> np.ndarray:
-    """Which repeats are drawn, with replacement; first all of them as they are. Shape (1 + resamples, repeats)."""
+    """Draw repeats with replacement, after a first row with all of them as they are.
+
+    Returns:
+        Numbers of repeats, shape (1 + resamples, repeats).
+    """
+    # a fixed seed: every run and file is resampled alike, so that ratios compare the same repeats
     drawn = np.random.default_rng(1).integers(0, repeats, size=(_RESAMPLES, repeats))
     return np.concatenate([np.arange(repeats)[None], drawn])
 
 
 def medians(run: RunRecord, drawn: np.ndarray) -> Medians:
-    """Of a run, over each resample."""
+    """Return the medians of a run over each resample, whose rows are numbers of repeats."""
     gaps, bits = np.array([run.gap(repeat) for repeat in run.finished()]), sent(run)
     same = (bits == bits[0]).all()  # unless a second plane travels, which depends on the repeat
     resampled = np.broadcast_to(bits[0], (len(drawn), bits.shape[1])) if same else np.median(bits[drawn], axis=1)
@@ -90,12 +107,19 @@ def medians(run: RunRecord, drawn: np.ndarray) -> Medians:
 
 
 def sent(run: RunRecord) -> np.ndarray:
-    """Bits so far, up and down, shape (repeats, records)."""
+    """Return the bits so far, up and down, shape (repeats, records)."""
     return np.array([repeat.columns["bits_up"] + repeat.columns["bits_down"] for repeat in run.finished()])
 
 
 def cost(runs: list[RunRecord], middles: list[Medians], pace: float, target: float) -> Cost:
-    """With the best step of each resample; middles: the medians of each run. pace: seconds an iteration."""
+    """Return what a method spends with the best step of each resample.
+
+    Args:
+        runs: The method's runs, one a step.
+        middles: The medians of each run.
+        pace: Seconds an iteration.
+        target: The gap to reach.
+    """
     spent = np.array([spent_by(run, middle, target) for run, middle in zip(runs, middles, strict=True)])
     best = spent[:, 1].argmin(axis=0)
     iterations, bits = spent[best, :, np.arange(len(best))].T
@@ -103,21 +127,26 @@ def cost(runs: list[RunRecord], middles: list[Medians], pace: float, target: flo
 
 
 def spent_by(run: RunRecord, middle: Medians, target: float) -> np.ndarray:
-    """Iterations and bits until the target, shape (2, resamples)."""
+    """Return iterations and bits until the target, shape (2, resamples)."""
     below = middle.gap <= target
+    # argmax finds the first record below; where there is none the entry is replaced below
     at = below.argmax(axis=1)
     spent = [run.finished()[0].columns["k"][at], middle.bits[np.arange(len(at)), at]]
     return np.where(below.any(axis=1), spent, np.inf)
 
 
 def least_pace(runs: list[RunRecord]) -> float:
-    """Seconds an iteration of a method: the least over steps and repeats, where least disturbed."""
+    """Return seconds an iteration of a method: the least over steps and repeats, where least disturbed."""
     ends = [repeat.columns for run in runs for repeat in run.finished()]
     return float(min(columns["seconds"][-1] / columns["k"][-1] for columns in ends))
 
 
 def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
-    """Target, then method; the lowest targets that every method reaches. Raises InputError when there is none."""
+    """Return the costs by target, then by method, for the lowest targets that every method reaches.
+
+    Raises:
+        InputError: If there is no such target.
+    """
     table: dict[float, dict[str, Cost]] = {target: {} for target in TARGETS}
     for name, runs in methods(trajectory).items():
         drawn = resamples(len(runs[0].finished()))
@@ -131,7 +160,7 @@ def costs(trajectory: Trajectory) -> dict[float, dict[str, Cost]]:
 
 
 def where(trajectory: Trajectory) -> str:
-    """The problem, in a few words."""
+    """Describe the problem in a few words."""
     a = next(iter(trajectory)).attributes
     return (
         f"{str(a.get('problem.data', a['problem.kind'])).rpartition('/')[2]}, d = {a['dimension']}, M = {a['workers']}"
@@ -139,7 +168,7 @@ def where(trajectory: Trajectory) -> str:
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """A line for each target and method."""
+    """Return a line for each target and method."""
     reference, lines = dense(methods(trajectory)), []
     for target, row in costs(trajectory).items():
         for name, each in row.items():
@@ -154,7 +183,7 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 
 def draw(*trajectories: Trajectory) -> Figure:
-    """For each file: gap against bits, and bits to each target."""
+    """Draw for each file the gap against bits, and the bits to each target."""
     figure = plt.figure(figsize=(9.6, 4.5 * len(trajectories)))
     rows = figure.subfigures(len(trajectories), 1, squeeze=False)[:, 0]
     for row, trajectory in zip(rows, trajectories, strict=True):
@@ -168,7 +197,7 @@ def draw(*trajectories: Trajectory) -> Figure:
 
 
 def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
-    """The median gap of the best step for the lowest target."""
+    """Draw the median gap of the best step for the lowest target."""
     for number, (name, each) in enumerate(list(table.values())[-1].items()):
         middle = np.median([each.run.gap(repeat) for repeat in each.run.finished()], axis=0)
         label = f"{plain(name)}, {each.run.attributes['step.alpha']:g}"
@@ -181,7 +210,7 @@ def draw_gaps(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
 
 
 def draw_targets(table: dict[float, dict[str, Cost]], axes: Axes) -> None:
-    """A row for each method, a mark for each target."""
+    """Draw a row for each method, with a mark for each target."""
     names = list(next(iter(table.values())))
     for number, (target, row) in enumerate(table.items()):
         value, low, high = np.array([estimate(row[name].bits) for name in names]).T

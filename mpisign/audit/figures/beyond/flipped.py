@@ -1,8 +1,8 @@
-"""Flipped workers: B of M send -g~. What is left of the vote's advantage, and of the convergence on real data.
+"""Draw flipped workers, B of M that send -g~: what is left of the vote's advantage, and of convergence on real data.
 
-At a frozen x (jobs/flipped.toml): the advantage against B, measured with 95 % intervals, with its exact value and with
-A_M at the workers' mean probability of a right sign. On data (jobs/flipped-logistic.toml): the final gap of each
-repeat, and their geometric mean with its 95 % interval.
+At a frozen x (jobs/flipped.toml) it is the advantage against B, measured with 95 % intervals, with its exact value and
+with A_M at the workers' mean probability of a right sign. On data (jobs/flipped-logistic.toml) it is the final gap of
+each repeat, and their geometric mean with its 95 % interval.
 """
 
 import matplotlib.pyplot as plt
@@ -23,23 +23,23 @@ METHODS = {"scaled-sign": "scaled signSGD", "gd": "SGD"}
 
 
 def flipped(run: RunRecord) -> int:
-    """B."""
+    """Return B, the number of flipped workers."""
     return int(run.attributes.get("oracle.flipped", 0))
 
 
 def exact(each: Frozen) -> float:
-    """The vote's advantage with B flipped workers; the coordinates have one p."""
+    """Return the vote's advantage with B flipped workers; all coordinates have one p."""
     return flipped_advantage(float(each.known.p[0]), int(each.run.attributes["workers"]), flipped(each.run))
 
 
 def averaged(each: Frozen) -> float:
-    """A_M at the workers' mean probability."""
+    """Return A_M at the workers' mean probability."""
     workers = int(each.run.attributes["workers"])
     return float(vote_advantage(mean_probability(float(each.known.p[0]), workers, flipped(each.run)), workers))
 
 
 def by_probability(trajectory: Trajectory) -> dict[float, list[Frozen]]:
-    """The runs at a frozen x for each p, by B."""
+    """Return the runs at a frozen x for each p, by B."""
     curves: dict[float, list[Frozen]] = {}
     for each in sorted(frozen(trajectory), key=lambda each: flipped(each.run)):
         curves.setdefault(round(float(each.known.p[0]), 12), []).append(each)
@@ -47,7 +47,11 @@ def by_probability(trajectory: Trajectory) -> dict[float, list[Frozen]]:
 
 
 def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs on data for each method, by B; raises InputError when there is but one, or one did not end above f*."""
+    """Return the runs on data for each method, by B.
+
+    Raises:
+        InputError: If a method has only one B, a repeat is not complete, or one did not end above f*.
+    """
     curves: dict[str, list[RunRecord]] = {}
     for run in sorted(trajectory, key=flipped):
         if run.attributes["method"] in METHODS:
@@ -65,17 +69,17 @@ def by_method(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
 
 
 def is_frozen(trajectory: Trajectory) -> bool:
-    """Whether it is of a frozen x, not of data."""
+    """Return whether a file is of a frozen x, not of data."""
     return any(run.attributes.get("problem.eigenvalues") is not None for run in trajectory)
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """A line for each B."""
+    """Return a line for each B."""
     return advantages(trajectory) if is_frozen(trajectory) else gaps(trajectory)
 
 
 def advantages(trajectory: Trajectory) -> list[str]:
-    """The advantage for each p and B, beside its exact value and A_M; and how often these are in the interval."""
+    """Return the advantage for each p and B, beside its exact value and A_M; and how often its interval has these."""
     lines, held = [], []
     for p, points in by_probability(trajectory).items():
         for each in points:
@@ -90,7 +94,7 @@ def advantages(trajectory: Trajectory) -> list[str]:
 
 
 def gaps(trajectory: Trajectory) -> list[str]:
-    """The final gap for each method and B, and its ratio to that without flipped workers."""
+    """Return the final gap for each method and B, and its ratio to that without flipped workers."""
     lines = []
     for method, runs in by_method(trajectory).items():
         for run in runs:
@@ -101,12 +105,12 @@ def gaps(trajectory: Trajectory) -> list[str]:
 
 
 def final(run: RunRecord) -> Interval:
-    """The final gap's geometric mean over the repeats."""
+    """Return the final gap's geometric mean over the repeats."""
     return geometric_mean(final_gaps(run))
 
 
 def draw(*trajectories: Trajectory) -> Figure:
-    """A panel for each file."""
+    """Draw a panel for each file."""
     figure, axes = plt.subplots(1, len(trajectories), figsize=(max(4.8 * len(trajectories), 5.2), 3.8), squeeze=False)
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
         (draw_advantages if is_frozen(trajectory) else draw_gaps)(trajectory, axes_)
@@ -114,7 +118,7 @@ def draw(*trajectories: Trajectory) -> Figure:
 
 
 def draw_advantages(trajectory: Trajectory, axes: Axes) -> None:
-    """Advantage against B."""
+    """Draw the advantage against B."""
     curves = by_probability(trajectory)
     for number, (p, points) in enumerate(curves.items()):
         at, color = [flipped(each.run) for each in points], f"C{number}"
@@ -132,7 +136,7 @@ def draw_advantages(trajectory: Trajectory, axes: Axes) -> None:
 
 
 def draw_gaps(trajectory: Trajectory, axes: Axes) -> None:
-    """Final gap against B."""
+    """Draw the final gap against B."""
     for number, (method, runs) in enumerate(by_method(trajectory).items()):
         color, marker = f"C{number}", "os"[number]
         for run in runs:

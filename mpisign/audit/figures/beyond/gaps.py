@@ -1,6 +1,6 @@
-"""Gap against iterations, bits and seconds, for every run of a trajectory file.
+"""Draw the gap against iterations, bits and seconds, for every run of a trajectory file.
 
-Solid: the median over the repeats; band: their 10% to 90% quantiles.
+Lines are the median over the repeats, bands their 10% to 90% quantiles.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ AXES = {
 
 
 def abscissa(run: RunRecord, axis: str, records: int) -> np.ndarray:
-    """What the horizontal axis shows, as the median over the repeats; shape (records,)."""
+    """Return what the horizontal axis shows, as the median over the repeats, shape (records,)."""
     columns = [repeat.columns for repeat in run.finished()]
     if axis == "iterations":
         return np.asarray(columns[0]["k"][:records])
@@ -47,7 +47,8 @@ def draw_run(run: RunRecord, axes: Axes, axis: str, style: dict[str, Any]) -> No
 def draw_axis(trajectory: Trajectory, axes: Axes, axis: str) -> None:
     """Draw every run that has a complete repeat against one of AXES, with a legend.
 
-    Raises InputError where there is no such run, or no such axis.
+    Raises:
+        InputError: If there is no such run, or no such axis.
     """
     if axis not in AXES:
         raise InputError("x", f"expected one of {', '.join(AXES)}, got {shown(axis)}")
@@ -58,6 +59,11 @@ def draw_axis(trajectory: Trajectory, axes: Axes, axis: str) -> None:
 
 
 def _finished(trajectory: Trajectory) -> list[RunRecord]:
+    """Return the runs with a complete repeat.
+
+    Raises:
+        InputError: If there is none.
+    """
     finished = [run for run in trajectory if run.finished()]
     if not finished:
         raise InputError(str(trajectory.path), "expected a run with a complete repeat; there is none")
@@ -65,7 +71,7 @@ def _finished(trajectory: Trajectory) -> list[RunRecord]:
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """The figure: three panels that share the gap axis, one legend above them."""
+    """Draw three panels that share the gap axis, with one legend above them."""
     finished = _finished(trajectory)
     figure, axes = plt.subplots(1, 3, sharey=True, figsize=(9.6, 3.4))
     for number, run in enumerate(finished):

@@ -1,10 +1,10 @@
-"""At which bandwidth one bit a coordinate wins, measured: slow-network.toml run by jobs/slow-network.sh over links that
-are slow indeed, beside what bits alone predict.
+"""Draw at which bandwidth one bit a coordinate wins, as measured over slow links and as predicted from bits alone.
 
-A file is named after its links, slow-network-100mbit.h5 as tc writes a rate, slow-network-unshaped.h5, and the one
-process slow-network-alone.h5, from whose seconds analysis/bandwidth.py predicts. An iteration takes what rank 0's clock
-says of the least disturbed repeat; targets, steps and intervals are those of analysis/bits.py. The crossover is where
-the ratio of the times to the target, a power of the bandwidth between two rates that were measured, is one.
+The job slow-network.toml is run by jobs/slow-network.sh over links that are slow indeed. A file is named after its
+links: slow-network-100mbit.h5 as tc writes a rate, slow-network-unshaped.h5, and slow-network-alone.h5 of the one
+process, from whose seconds analysis/bandwidth.py predicts. An iteration takes what rank 0's clock says of the least
+disturbed repeat; targets, steps and intervals are those of analysis/bits.py. The crossover is where the ratio of the
+times to the target, a power of the bandwidth between two rates that were measured, is one.
 
 What `mpisign bench` found over the same links is read from slow-network-100mbit.json where that is beside the file: a
 whole round of signs by each exchange, and a dense Allreduce of float32.
@@ -33,9 +33,14 @@ _NAME = re.compile(r"slow-network-(?:(?P<word>alone|unshaped)|(?P<rate>[0-9.]+)(
 
 
 class OverLinks(NamedTuple):
-    """The costs of each method over links of this bandwidth, in bits a second; infinite: unshaped. dense: SGD's name.
+    """The costs of each method over links of one bandwidth.
 
-    rounds: what the benchmark timed over them.
+    Attributes:
+        bandwidth: Bits a second; infinite for unshaped links, 0 for the one process.
+        rounds: What the benchmark timed over them.
+        target: The lowest gap that every method reaches.
+        row: Costs by method.
+        dense: The name of dense SGD.
     """
 
     bandwidth: float
@@ -45,7 +50,11 @@ class OverLinks(NamedTuple):
     dense: str
 
     def ratio(self, name: str) -> np.ndarray:
-        """Time to the target of dense SGD over that of a method, shape (resamples,); NaN: one does not get there."""
+        """Return the time to the target of dense SGD over that of a method, NaN where one does not reach it.
+
+        Returns:
+            Ratios, shape (resamples,).
+        """
         ratio: np.ndarray = np.full_like(self.row[name].seconds, np.nan)
         one, other = self.row[name].seconds, self.row[self.dense].seconds
         np.divide(other, one, out=ratio, where=np.isfinite(one) & np.isfinite(other))
@@ -60,12 +69,16 @@ class Sweep(NamedTuple):
 
     @property
     def shaped(self) -> list[OverLinks]:
-        """Those over links of a known bandwidth."""
+        """Return the costs over links of a known bandwidth."""
         return [each for each in self.linked if np.isfinite(each.bandwidth)]
 
 
 def measured(trajectory: Trajectory) -> OverLinks:
-    """One file; raises InputError when its name tells no rate. The rate of the one process is 0."""
+    """Return the costs of one file; the bandwidth of the one process is 0.
+
+    Raises:
+        InputError: If the file's name tells no rate.
+    """
     found = _NAME.fullmatch(trajectory.path.stem)
     if not found:
         raise InputError(str(trajectory.path), "expected a name such as slow-network-100mbit.h5, -unshaped or -alone")
@@ -76,7 +89,11 @@ def measured(trajectory: Trajectory) -> OverLinks:
 
 
 def sweep(*trajectories: Trajectory) -> Sweep:
-    """All files together; raises InputError when they are not the same trajectories, or too few."""
+    """Return all files together.
+
+    Raises:
+        InputError: If they are not the same trajectories, or too few.
+    """
     alone, *linked = sorted((measured(each) for each in trajectories), key=lambda each: each.bandwidth)
     made = Sweep(alone, linked)
     if alone.bandwidth != 0 or len(made.shaped) < 2:
@@ -88,21 +105,26 @@ def sweep(*trajectories: Trajectory) -> Sweep:
 
 
 def ends(trajectory: Trajectory) -> list[str]:
-    """The sha256 of the last x of every repeat."""
+    """Return the sha256 of the last x of every repeat."""
     return [repeat.sha256 for run in trajectory for repeat in run.repeats]
 
 
 def crossing(rates: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """The highest rate at which a ratio that falls with the rate is 1; shape (resamples,).
+    """Return the highest rate at which a ratio that falls with the rate is 1.
 
-    rates: increasing, shape (rates,). ratios: shape (rates, resamples). Infinite: above 1 at the last rate; 0: below 1
-    at all of them; NaN: a ratio is.
+    Args:
+        rates: Increasing, shape (rates,).
+        ratios: Shape (rates, resamples).
+
+    Returns:
+        Rates, shape (resamples,). Infinite: above 1 at the last rate; 0: below 1 at all of them; NaN: a ratio is NaN.
     """
     found = np.zeros(ratios.shape[1])
     logs, places = np.log(ratios), np.log(rates)
     found[np.isnan(logs).any(axis=0)] = np.nan
     for i in range(len(rates) - 1):
         crosses = (logs[i] > 0) & (logs[i + 1] <= 0)
+        # the ratio is a power of the rate between two rates, so that its logarithm is interpolated
         share = logs[i][crosses] / (logs[i] - logs[i + 1])[crosses]
         found[crosses] = np.exp(places[i] + share * (places[i + 1] - places[i]))
     found[logs[-1] > 0] = np.inf
@@ -110,14 +132,14 @@ def crossing(rates: np.ndarray, ratios: np.ndarray) -> np.ndarray:
 
 
 def measured_crossover(made: Sweep, name: str) -> np.ndarray:
-    """The bandwidth below which `name` is faster than dense SGD, shape (resamples,)."""
+    """Return the bandwidth below which `name` is faster than dense SGD, shape (resamples,)."""
     return crossing(
         np.array([each.bandwidth for each in made.shaped]), np.array([each.ratio(name) for each in made.shaped])
     )
 
 
 def findings(*trajectories: Trajectory) -> list[str]:
-    """A line for each method and rate, and its crossovers."""
+    """Return a line for each method and rate, and its crossovers."""
     made = sweep(*trajectories)
     lines = [
         f"{where(trajectories[0])}: over {len(made.linked)} kinds of links the trajectories are those of one process"
@@ -130,12 +152,12 @@ def findings(*trajectories: Trajectory) -> list[str]:
 
 
 def links(each: OverLinks) -> str:
-    """A bandwidth in words."""
+    """Describe a bandwidth in words."""
     return f"{each.bandwidth / 1e6:g} Mbit/s" if np.isfinite(each.bandwidth) else "unshaped"
 
 
 def curves(each: OverLinks) -> dict[tuple[str, int], np.ndarray]:
-    """Seconds of a dense Allreduce and of a round by each exchange, slice by slice, by name and d."""
+    """Return seconds of a dense Allreduce and of a round by each exchange, slice by slice, by name and d."""
     return {
         (time.exchange or "Allreduce", time.dimension): np.array(time.seconds)
         for time in each.rounds
@@ -144,7 +166,7 @@ def curves(each: OverLinks) -> dict[tuple[str, int], np.ndarray]:
 
 
 def rounds_of(each: OverLinks) -> list[str]:
-    """A line for each d that the benchmark has timed; ratios are medians over the slices."""
+    """Return a line for each d that the benchmark has timed; ratios are medians over the slices."""
     found, lines = curves(each), []
     for d in sorted({d for _, d in found}):
         dense = found["Allreduce", d]
@@ -156,7 +178,7 @@ def rounds_of(each: OverLinks) -> list[str]:
 
 
 def against_dense(each: OverLinks, name: str) -> str:
-    """Both times of a method at one rate, and how many times as long dense SGD takes."""
+    """Describe both times of a method at one rate, and how many times as long dense SGD takes."""
     row, dense = each.row, each.dense
     one, other = row[name].pace, row[dense].pace
     return (
@@ -168,7 +190,7 @@ def against_dense(each: OverLinks, name: str) -> str:
 
 
 def crossovers(made: Sweep, name: str) -> str:
-    """Where it was measured, and where it is predicted: with the seconds of one process, and of unshaped links."""
+    """Describe the measured crossover and the predicted ones, with the seconds of one process and of unshaped links."""
     dense, fastest = made.alone.dense, made.linked[-1]
     text = f"{name} is faster than {dense} {below(measured_crossover(made, name), 'rate measured')}, measured; "
     text += f"predicted from bits {mbit(crossover(made.alone.row[name], made.alone.row[dense]))}"
@@ -178,7 +200,7 @@ def crossovers(made: Sweep, name: str) -> str:
 
 
 def below(resampled: np.ndarray, rate: str) -> str:
-    """A crossover in words, where it is among the bandwidths; rate: what the others are called."""
+    """Describe a crossover in words, where it is among the bandwidths; `rate` is what the others are called."""
     if np.isnan(resampled[0]):
         return f"at no {rate}, or only above some"
     words = {0.0: f"at no {rate}: ", np.inf: f"at every {rate}: "}.get(resampled[0], "below ")
@@ -186,23 +208,23 @@ def below(resampled: np.ndarray, rate: str) -> str:
 
 
 def in_words(resampled: np.ndarray, unit: str = "") -> str:
-    """An estimate with its interval, and of how many of the resamples where a method often does not get there."""
+    """Describe an estimate with its interval, and with the part of resamples that have one, if that is small."""
     part = known_part(resampled)
     return f"{known(resampled)}{unit}" + ("" if part > 0.95 else f" (in {part:.0%} of the resamples)")
 
 
 def known(resampled: np.ndarray) -> Interval:
-    """The estimate from all that is not NaN; NaN where the repeats as they are have no value."""
+    """Return the estimate from all that is not NaN; NaN where the repeats as they are have no value."""
     return estimate_of_known(resampled, least=0) or Interval(np.nan, np.nan, np.nan)
 
 
 def mbit(resampled: np.ndarray) -> str:
-    """A predicted crossover."""
+    """Describe a predicted crossover."""
     return below(resampled, "bandwidth").removeprefix("below ")
 
 
 def draw(*trajectories: Trajectory) -> Figure:
-    """Time an iteration, and time to the target with the crossovers."""
+    """Draw the time an iteration, and the time to the target with the crossovers."""
     made = sweep(*trajectories)
     timed = max((d for each in made.shaped for _, d in curves(each)), default=0)
     figure, (left, right, *more) = plt.subplots(1, 2 + bool(timed), figsize=(13.2 if timed else 9.6, 4.4))
@@ -223,7 +245,7 @@ def draw(*trajectories: Trajectory) -> Figure:
 
 
 def draw_times(axes: Axes, made: Sweep, number: int, values: np.ndarray, unit: float) -> None:
-    """What was measured of the method of this number, and what is predicted, thin, times `unit`."""
+    """Draw what was measured of the method of this number, and what is predicted, thin, times `unit`."""
     name, count, style = list(made.alone.row)[number], len(made.shaped), look(number)
     x = np.array([each.bandwidth for each in made.shaped]) / 1e6
     unshaped = 5 * x[-1]
@@ -235,7 +257,7 @@ def draw_times(axes: Axes, made: Sweep, number: int, values: np.ndarray, unit: f
 
 
 def draw_rounds(axes: Axes, made: Sweep, dimension: int) -> None:
-    """Medians at one d, where they were timed."""
+    """Draw the median times of a round at one d, where they were timed."""
     names = {name for each in made.shaped for name, d in curves(each) if d == dimension}
     for number, name in enumerate(sorted(names)):
         points = [(each.bandwidth / 1e6, curves(each).get((name, dimension))) for each in made.shaped]
@@ -248,7 +270,7 @@ def draw_rounds(axes: Axes, made: Sweep, dimension: int) -> None:
 
 
 def draw_crossovers(axes: Axes, made: Sweep, name: str) -> None:
-    """A line where dense SGD becomes faster, in a band for its interval; a dotted one where that is predicted."""
+    """Draw a line where dense SGD becomes faster, in a band for its interval; a dotted one where that is predicted."""
     found = known(measured_crossover(made, name) / 1e6)
     predicted = crossover(made.alone.row[name], made.alone.row[made.alone.dense])[0] / 1e6
     for place, style, word in ((found.value, "-", "measured"), (predicted, ":", "predicted")):

@@ -1,4 +1,4 @@
-"""Rounds against dense collectives over d, the cost model beside them, and what it predicts for up to 4096 workers.
+"""Draw rounds against dense collectives over d, the cost model beside them, and its prediction for up to 4096 workers.
 
 The model (`mpisign.tools.bench.cost_model`) knows latency, bandwidth and the curves of computing; latency and bandwidth
 are fitted to the messages of the server's and the sharded exchange and to Allreduce of float32. Everything else is
@@ -40,18 +40,18 @@ _WHATS = {
 
 
 def predicted(machine: Machine, time: Time) -> float:
-    """The model's seconds for a measured time."""
+    """Return the model's seconds for a measured time."""
     return seconds(machine, time.what, time.exchange, time.ranks, time.dimension)
 
 
 def modelled(found: Record) -> list[Time]:
-    """The times that the model speaks of, fitted or not."""
+    """Return the times that the model covers, fitted or not."""
     whats = {what for what, _ in FITTED} | {what for what, _ in _WHATS}
     return [time for time in found.times if time.what in whats]
 
 
 def findings(found: Record, machine: Machine) -> Iterator[str]:
-    """The model's parameters, and its error on what it was not fitted to."""
+    """Yield the model's parameters, and its error on what it was fitted to and on what it predicts."""
     net = machine.network
     yield f"latency {1e6 * net.latency:.3g} us, bandwidth {net.bandwidth / 1e9:.3g} GB/s, flag {1e6 * net.flag:.3g} us"
     yield f"sums {net.adding / 1e9:.3g} GB/s; on shared cores a message takes {1e6 * net.switch:.3g} us longer"
@@ -68,7 +68,7 @@ def findings(found: Record, machine: Machine) -> Iterator[str]:
 
 
 def _overtaken(cluster: Machine, d: int) -> str:
-    """From which M on the sharded exchange is the faster one, as predicted."""
+    """Describe from which M on the sharded exchange is the faster one, as predicted."""
     for workers in range(1, 4097):
         times = [seconds(cluster, "round", name, workers + 1, d) for name in ("sharded", "server")]
         if times[0] < times[1]:
@@ -77,7 +77,7 @@ def _overtaken(cluster: Machine, d: int) -> str:
 
 
 def draw(found: Record, machine: Machine) -> Figure:
-    """Four panels: times, ratios, predictions, errors."""
+    """Draw four panels: times, ratios, predictions, errors."""
     figure, axes = plt.subplots(2, 2, figsize=(11, 8.6))
     draw_times(found, machine, axes[0, 0])
     draw_gains(found, axes[0, 1])
@@ -87,7 +87,7 @@ def draw(found: Record, machine: Machine) -> Figure:
 
 
 def draw_times(found: Record, machine: Machine, axes: Axes) -> None:
-    """Measured points over d on the most ranks, the model as thin lines."""
+    """Draw measured points over d on the most ranks, with the model as thin lines."""
     ranks = max(time.ranks for time in modelled(found))
     for (what, exchange), (label, color, _) in _WHATS.items():
         times = [t for t in found.times if (t.what, t.exchange, t.ranks) == (what, exchange, ranks)]
@@ -100,7 +100,7 @@ def draw_times(found: Record, machine: Machine, axes: Axes) -> None:
 
 
 def draw_gains(found: Record, axes: Axes) -> None:
-    """How many times faster than Allreduce of float32, the whole round and its messages alone."""
+    """Draw how many times faster than Allreduce of float32 the whole round is, and its messages alone."""
     for ranks, marker in zip(sorted({time.ranks for time in modelled(found)}), "osD^", strict=False):
         by = {(t.what, t.exchange, t.dimension): t.median for t in found.times if t.ranks == ranks}
         for number, (what, exchange) in enumerate([("round", "server"), ("round", "node"), ("collectives", "server")]):
@@ -115,7 +115,7 @@ def draw_gains(found: Record, axes: Axes) -> None:
 
 
 def draw_predictions(machine: Machine, axes: Axes) -> None:
-    """A cluster of such ranks: seconds over M."""
+    """Draw predicted seconds over M, on a cluster of such ranks."""
     cluster, workers = machine._replace(cores=math.inf), np.unique(np.geomspace(1, 4096, 60).astype(int))
     for d, width in ((10**6, 1.0), (10**9, 2.2)):
         for what, exchange in (("round", "server"), ("round", "sharded"), ("allreduce float32", "")):
@@ -131,7 +131,7 @@ def draw_predictions(machine: Machine, axes: Axes) -> None:
 
 
 def draw_errors(found: Record, machine: Machine, axes: Axes) -> None:
-    """Predicted over measured, for every point that the model was not fitted to."""
+    """Draw predicted over measured, for every point that the model was not fitted to."""
     for (what, exchange), (label, color, _) in _WHATS.items():
         if (what, exchange) not in FITTED:
             times = [time for time in found.times if (time.what, time.exchange) == (what, exchange)]
@@ -146,14 +146,17 @@ def draw_errors(found: Record, machine: Machine, axes: Axes) -> None:
 
 
 def table(ratios: list[Ratio]) -> str:
-    """The ratios that should reach something, as Markdown."""
+    """Return the ratios that have a goal, as Markdown."""
     rows = (f"| {r.what} | {r.median:.3g} | {r.low:.3g} to {r.high:.3g} | {r.goal} |" for r in ratios if r.goal)
     return "\n".join(["| ratio | median | quartiles | goal |", "|---|---|---|---|", *rows])
 
 
 def insert(page: Path, between: str) -> None:
-    """Replace what is between the marks of a page; raises InputError where it has none, or cannot be read or
-    written."""
+    """Replace what is between the marks of a page.
+
+    Raises:
+        InputError: If the page has no marks, or cannot be read or written.
+    """
     try:
         text = page.read_text()
     except OSError as error:
@@ -170,7 +173,11 @@ def insert(page: Path, between: str) -> None:
 
 
 def fitted(found: Record, path: Path) -> Machine:
-    """The machine of a record; raises InputError, naming its file, where it says too little."""
+    """Return the machine that fits a record of the benchmark.
+
+    Raises:
+        InputError: If the record has too few times; the error names its file.
+    """
     try:
         return fit(found.times, found.machine["cores"])
     except ValueError as error:
@@ -178,7 +185,7 @@ def fitted(found: Record, path: Path) -> Machine:
 
 
 def main(documentation: str | None) -> int:
-    """The command; returns its exit status: 0, or 2 for bad input."""
+    """Run the command; return its exit status: 0, or 2 for bad input."""
     parser = parser_of(documentation)
     parser.add_argument("file", type=Path, metavar="BENCH.json", help="what mpisign bench wrote")
     parser.add_argument("--readme", type=Path, metavar="FILE.md", help="write the table of ratios between its marks")

@@ -1,7 +1,8 @@
-"""How many workers buy how much: the majority vote at a frozen x, where every k is one more draw.
+"""Draw how many workers buy how much: the majority vote at a frozen x, where every k is one more draw.
 
-Marks: measured, with 95 % intervals. Lines: theory. Left: one worker to fifteen. Middle: the rules for tied votes.
-Right: points of CE-B, where the coordinates of the noise depend on each other (dashes: if norms and signs did not).
+Marks are measured, with 95 % intervals; lines are theory. Left: one worker to fifteen. Middle: the rules for tied
+votes. Right: points of CE-B, where the coordinates of the noise depend on each other (dashes: if norms and signs did
+not).
 """
 
 from collections.abc import Callable
@@ -23,12 +24,16 @@ from mpisign.theory.vote_moments import VoteDrift
 
 
 def workers_of(each: Frozen) -> int:
-    """M."""
+    """Return M, the number of workers."""
     return int(each.run.attributes["workers"])
 
 
 def measured(trajectory: Trajectory) -> list[Frozen]:
-    """The points of a file; raises InputError where workers are flipped, of which the theory here says nothing."""
+    """Return the points of a file.
+
+    Raises:
+        InputError: If workers are flipped, which the theory here does not cover.
+    """
     points = frozen(trajectory)
     if any(each.run.attributes.get("oracle.flipped") for each in points):
         raise InputError(str(trajectory.path), "expected no flipped workers; analysis/flipped.py is for them")
@@ -36,14 +41,14 @@ def measured(trajectory: Trajectory) -> list[Frozen]:
 
 
 def kind(points: list[Frozen]) -> str:
-    """What a file is about: covariance, ties or workers."""
+    """Return what a file is about: covariance, ties or workers."""
     if points[0].run.attributes["problem.kind"] == "finite-quadratic":
         return "covariance"
     return "ties" if len({each.run.attributes["zeros"] for each in points}) > 1 else "workers"
 
 
 def expected_advantage(each: Frozen) -> float:
-    """E[sign(g_i) vote_i], the mean over i."""
+    """Return E[sign(g_i) vote_i], the mean over i."""
     if each.run.attributes["zeros"] != "plus":
         return float(np.mean(vote_advantage(each.known.p, workers_of(each))))
     positive = vote_advantage(each.known.p, workers_of(each), "plus-positive")
@@ -52,7 +57,7 @@ def expected_advantage(each: Frozen) -> float:
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """A line for each measurement, and how many of them have theory in their interval."""
+    """Return a line for each measurement, and how many of them have theory in their interval."""
     points = measured(trajectory)
     about_drift = kind(points) == "covariance"
     lines, held = [], []
@@ -65,7 +70,7 @@ def findings(trajectory: Trajectory) -> list[str]:
 
 
 def name(each: Frozen) -> str:
-    """A measurement: its run, with x where points differ, or the sign of g."""
+    """Return the name of a measurement: its run, with x where points differ, or the sign of g."""
     if kind([each]) == "covariance":
         return f"{each.run.label}, x = ({each.gradient[0]:g}, {each.gradient[1]:g})"
     signs = set(np.sign(each.gradient))
@@ -73,13 +78,13 @@ def name(each: Frozen) -> str:
 
 
 def line(advantage: Interval, drift: Interval, each: Frozen) -> str:
-    """The advantage beside theory; and the drift, which is not known in closed form with ties at +1."""
+    """Describe the advantage beside theory, and the drift, which is not known in closed form with ties at +1."""
     text = f"advantage {advantage:.4f}, theory {expected_advantage(each):.4f}"
     return text if each.run.attributes["zeros"] == "plus" else f"{text}; {drift_line(drift, each)}"
 
 
 def drift_line(drift: Interval, each: Frozen) -> str:
-    """The drift E[M_k g'v] over ||g||_1 E N beside (C4), and beside what the proof of Theorem 3 takes it to be."""
+    """Describe the drift E[M_k g'v] over ||g||_1 E N, beside (C4) and what the proof of Theorem 3 takes it to be."""
     return (
         f"drift over ||g||_1 E N {drift:.4f}, C4 {each.theory.exact:.4f}, "
         f"were norms and signs independent {each.theory.independent:.4f}"
@@ -87,7 +92,7 @@ def drift_line(drift: Interval, each: Frozen) -> str:
 
 
 def draw(*trajectories: Trajectory) -> Figure:
-    """A panel for each file."""
+    """Draw a panel for each file."""
     figure, axes = plt.subplots(1, len(trajectories), figsize=(max(3.7 * len(trajectories), 4.8), 4.0), squeeze=False)
     panels = {"workers": draw_workers, "ties": draw_ties, "covariance": draw_covariance}
     for axes_, trajectory in zip(axes[0], trajectories, strict=True):
@@ -98,14 +103,14 @@ def draw(*trajectories: Trajectory) -> Figure:
 
 
 def mark(axes: Axes, at: Any, means: list[Interval], **look: Any) -> None:
-    """Measurements with their intervals."""
+    """Draw measurements with their intervals."""
     value, low, high = np.array(means).T
     style: dict[str, Any] = {"ls": "none", "markersize": 4, "elinewidth": 1} | look
     axes.errorbar(at, value, yerr=[value - low, high - value], **style)
 
 
 def draw_workers(points: list[Frozen], axes: Axes) -> None:
-    """Advantage and drift against M."""
+    """Draw advantage and drift against M."""
     points = sorted(points, key=workers_of)
     at = np.array([workers_of(each) for each in points])
     curves: dict[str, tuple[str, str, float, Callable[[Frozen], float], Callable[[Frozen], np.ndarray]]] = {
@@ -128,7 +133,7 @@ RULES = {"exact": ("tie 0", "C0", -0.15), "coin": ("coin", "C2", 0.15), "plus": 
 
 
 def draw_ties(points: list[Frozen], axes: Axes) -> None:
-    """The advantage of each rule against even M, apart for g_i > 0 and g_i < 0."""
+    """Draw the advantage of each rule against even M, apart for g_i > 0 and g_i < 0."""
     ms = sorted({workers_of(each) for each in points})
     for rule, (label, color, shift) in RULES.items():
         for sign, (marker, where) in {1: ("^", "$g_i > 0$"), -1: ("v", "$g_i < 0$")}.items():
@@ -148,13 +153,13 @@ def draw_ties(points: list[Frozen], axes: Axes) -> None:
 
 
 def theory_at(run: RunRecord, gradient: np.ndarray) -> VoteDrift:
-    """The drift over ||g||_1 E N at any g; NaN where it is not known."""
+    """Return the drift over ||g||_1 E N at any g; NaN where it is not known."""
     known = law(run, gradient)
     return VoteDrift(np.nan, np.nan) if known is None else theory(run, gradient, known)
 
 
 def draw_covariance(points: list[Frozen], axes: Axes) -> None:
-    """The drift along the diagonal of CE-B."""
+    """Draw the drift along the diagonal of CE-B."""
     places = sorted(each.gradient[0] for each in points)
     ts = np.linspace(places[0], places[-1], 100)
     for number, (label, group) in enumerate(groupby(points, lambda each: each.run.label)):

@@ -1,1 +1,1 @@
-"""The paper's figures and examples, drawn from trajectory files."""
+"""Draw the paper's figures and examples from trajectory files."""

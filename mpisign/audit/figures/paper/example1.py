@@ -1,4 +1,4 @@
-"""Example 1: the orbits of signGD (2) and of GD on f(x) = x_1^2 + x_2^2, from the starts of jobs/example1.toml."""
+"""Draw Example 1: the orbits of signGD (2) and of GD on f(x) = x_1^2 + x_2^2, from the starts of jobs/example1.toml."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _LEAST = 2
 
 
 def fate(x: np.ndarray, alpha: float) -> str:
-    """What becomes of an orbit of (2), in words; x: (K + 1, 2)."""
+    """Describe in words what becomes of an orbit x of (2), shape (K + 1, 2)."""
     if (x[-1] == 0).all():
         return f"reaches the minimum exactly, at k = {int((x == 0).all(axis=1).argmax())}"
     if (x[-1] == x[-3]).all() and (x[-1] != x[-2]).all():
@@ -25,34 +25,34 @@ def fate(x: np.ndarray, alpha: float) -> str:
 
 
 def alternates(x: np.ndarray) -> bool:
-    """Whether x_{2l} = x_0 and x_{2l+1} = -x_0; (4) prints the opposite parity, which is not x_0."""
+    """Return whether x_{2l} = x_0 and x_{2l+1} = -x_0; (4) prints the opposite parity, which is not x_0."""
     return bool((x[::2] == x[0]).all() and (x[1::2] == -x[0]).all())
 
 
 def orbits(trajectory: Trajectory) -> list[np.ndarray]:
-    """x of signGD (2) from each start, (K + 1, 2)."""
+    """Return x of signGD (2) from each start, shape (K + 1, 2) each."""
     return [repeat.columns["x"] for repeat in chosen(trajectory, "sign", _LEAST).finished()]
 
 
 def from_the_paper(trajectory: Trajectory) -> list[np.ndarray]:
-    """The orbits of signGD from (alpha/2, alpha/2)."""
+    """Return the orbits of signGD from (alpha/2, alpha/2)."""
     alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
     return [x for x in orbits(trajectory) if (x[0] == alpha / 2).all()]
 
 
 def from_the_lattice(trajectory: Trajectory) -> list[np.ndarray]:
-    """The orbits of signGD from alpha Z^2."""
+    """Return the orbits of signGD from alpha Z^2."""
     alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
     return [x for x in orbits(trajectory) if (x[0] % alpha == 0).all()]
 
 
 def start(x: np.ndarray, alpha: float) -> str:
-    """x_0 in words; x: (K + 1, 2)."""
+    """Describe x_0 in units of alpha, of an orbit x of shape (K + 1, 2)."""
     return f"({x[0, 0] / alpha:.3g}, {x[0, 1] / alpha:.3g}) alpha"
 
 
 def draw_orbits(axes: Axes, run: RunRecord, alpha: float) -> None:
-    """The orbit from each start, in units of alpha."""
+    """Draw the orbit from each start, in units of alpha."""
     for repeat in run.finished():
         x = repeat.columns["x"] / alpha
         axes.plot(x[:, 0], x[:, 1], label=f"from {start(repeat.columns['x'], alpha)}", **STYLES)
@@ -63,7 +63,7 @@ def draw_orbits(axes: Axes, run: RunRecord, alpha: float) -> None:
 
 
 def draw_distance(axes: Axes, sign: RunRecord, gd: RunRecord, alpha: float) -> None:
-    """max |x_i| over alpha against k: signGD from each start, and GD from its last one."""
+    """Draw max |x_i| over alpha against k: signGD from each start, and GD from its last one."""
     for repeat in sign.finished():
         axes.plot(repeat.columns["k"], np.abs(repeat.columns["x"]).max(axis=1) / alpha, **STYLES)
     columns = gd.finished()[-1].columns
@@ -73,7 +73,7 @@ def draw_distance(axes: Axes, sign: RunRecord, gd: RunRecord, alpha: float) -> N
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """The orbits in the plane, and the distance against k."""
+    """Draw the orbits in the plane, and the distance against k."""
     sign, gd = chosen(trajectory, "sign"), chosen(trajectory, "gd")
     alpha = float(sign.attributes["step.alpha"])
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.8))
@@ -89,7 +89,7 @@ def draw(trajectory: Trajectory) -> Figure:
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """Whether the paper's start alternates, where it is among these; the fate of each orbit, and GD's."""
+    """Return whether the paper's start alternates, where it is among these; the fate of each orbit; and GD's."""
     gd, found = chosen(trajectory, "gd"), orbits(trajectory)
     alpha = float(chosen(trajectory, "sign").attributes["step.alpha"])
     return [

@@ -1,6 +1,6 @@
-"""Example 3: the second sign variant of AdaGrad-Norm, (9), on f(x) = x^2: formula (10) beside the dynamics (11).
+"""Draw Example 3: the second sign variant of AdaGrad-Norm, (9), on f(x) = x^2, by formula (10) and dynamics (11).
 
-float64 (the trajectory file) beside the same recursion with 120 digits.
+float64 (the trajectory file) is shown beside the same recursion with 120 digits.
 """
 
 import matplotlib.pyplot as plt
@@ -20,12 +20,12 @@ _LEAST = 2
 
 
 def parting(formula: np.ndarray, exact: np.ndarray) -> int:
-    """The first k at which (10) and (11) differ by more than rounding; -1 if none."""
+    """Return the first k at which (10) and (11) differ by more than rounding; -1 if none."""
     return first(np.abs(formula - exact) > 1e-9)
 
 
 def draw_formula(axes: Axes, formula: np.ndarray, exact: np.ndarray, limit: float) -> None:
-    """The first x_k of (10) and (11), the limit of (10), and a line where the two part."""
+    """Draw the first x_k of (10) and (11), the limit of (10), and a line where the two part."""
     axes.plot(exact[: _SHOWN + 1], "o-", ms=3, lw=0.8, color="C0", label="dynamics (11)")
     axes.plot(formula[: _SHOWN + 1], "x", ms=4, color="C1", ls="none", label="formula (10)")
     axes.axhline(limit, color="0.3", lw=1, ls="--", label=f"limit of (10): {limit:.5f}")
@@ -36,7 +36,7 @@ def draw_formula(axes: Axes, formula: np.ndarray, exact: np.ndarray, limit: floa
 
 
 def draw_bounds(axes: Axes, exact: np.ndarray, eta: float) -> None:
-    """|x_k| <= eta / sqrt(k), solid; max(|x_k|, |x_{k+1}|) >= eta / (2 sqrt(k + 1)), dashed."""
+    """Draw |x_k| <= eta / sqrt(k), solid; max(|x_k|, |x_{k+1}|) >= eta / (2 sqrt(k + 1)), dashed."""
     k = np.arange(1, len(exact) - 1)
     larger = np.maximum(np.abs(exact[1:-1]), np.abs(exact[2:]))
     axes.plot(k, np.abs(exact[1:-1]), ls="", marker=".", ms=1, color="0.6", rasterized=True, label="$|x_k|$")
@@ -48,14 +48,14 @@ def draw_bounds(axes: Axes, exact: np.ndarray, eta: float) -> None:
 
 
 def recursion(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """eta, x_k in float64 as run, (11) with 120 digits from the same start, and (10)."""
+    """Return eta, x_k in float64 as run, (11) with 120 digits from the same start, and (10)."""
     run = chosen(trajectory, "sign-adagrad-count", _LEAST)
     eta, x = float(run.attributes["step.alpha"]), run.finished()[0].columns["x"][:, 0]
     return eta, x, subgradient_of_modulus(float(x[0]), eta, len(x) - 1), printed_formula(eta, len(x) - 1)
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """Formula and dynamics, bounds, and where float64 leaves."""
+    """Draw formula and dynamics, bounds, and where float64 leaves the dynamics."""
     eta, x, exact, formula = recursion(trajectory)
     figure, axes = plt.subplots(1, 3, figsize=(11.0, 4.0))
     draw_formula(axes[0], formula, exact, limit_of_printed_formula(eta))
@@ -72,20 +72,24 @@ def draw(trajectory: Trajectory) -> Figure:
 
 
 def extremes(eta: float, exact: np.ndarray) -> tuple[float, float]:
-    """Largest |x_k| sqrt(k) / eta, at most 1, and least max(|x_k|, |x_{k+1}|) 2 sqrt(k+1) / eta, at least 1."""
+    """Return the largest |x_k| sqrt(k) / eta and the least max(|x_k|, |x_{k+1}|) 2 sqrt(k+1) / eta.
+
+    By proof the first is at most 1, and the second at least 1.
+    """
     k = np.arange(1, len(exact) - 1)
     larger = np.maximum(np.abs(exact[1:-1]), np.abs(exact[2:]))
     return float((np.abs(exact[1:-1]) * np.sqrt(k)).max() / eta), float((larger * np.sqrt(k + 1)).min() * 2 / eta)
 
 
 def within(eta: float, exact: np.ndarray) -> tuple[bool, bool]:
-    """Whether both proved bounds hold; the upper one holds with equality at k = 1."""
+    """Return whether each proved bound holds; the upper one holds with equality at k = 1."""
     upper, lower = extremes(eta, exact)
+    # rounding may exceed a bound that holds with equality
     return upper <= 1 + 1e-12, lower >= 1
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """Where (10) and (11) part, both proved bounds, and from where float64 is not (11)."""
+    """Return where (10) and (11) part, both proved bounds, and from where float64 is not (11)."""
     eta, x, exact, formula = recursion(trajectory)
     (upper, lower), (most, least), part = extremes(eta, exact), within(eta, exact), parting(formula, exact)
     return [

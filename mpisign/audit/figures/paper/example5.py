@@ -1,7 +1,7 @@
-"""What section V says of Figures 2 and 3, and under which settings it holds: every claim, over several files.
+"""Draw what section V says of Figures 2 and 3, and under which settings it holds: every claim, over several files.
 
-Marks: geometric mean of the ratio of final gaps over the repeats, with its 95 % interval. Left of 1 is better; in the
-shaded band similar; a ratio beyond 1e6 or below 1e-6 is drawn there. Also prints the verdicts as a table.
+Marks show the geometric mean of the ratio of final gaps over the repeats, with its 95 % interval. Left of 1 is better;
+in the shaded band is similar; a ratio beyond 1e6 or below 1e-6 is drawn there. The verdicts are also returned as text.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ Table = dict[str, dict[str, Finding]]
 
 
 def table(trajectories: Sequence[Trajectory]) -> Table:
-    """Every claim of every file; a claim that several files speak of has a column for each."""
+    """Return every claim of every file; a claim that several files test has a column for each."""
     found: Table = {}
     for trajectory in sorted(whole(list(trajectories)), key=batch):
         made = claims(trajectory)
@@ -37,9 +37,10 @@ def table(trajectories: Sequence[Trajectory]) -> Table:
 
 
 def free(trajectory: Trajectory, taken: Collection[str]) -> str:
-    """The name of a file's column: its setting, with the file's name where another file has that setting.
+    """Return the name of a file's column: its setting, with the file's name where another file has that setting.
 
-    Raises InputError where that is taken, too.
+    Raises:
+        InputError: If both names are taken.
     """
     names = [setting(trajectory), f"{setting(trajectory)}, {trajectory.path.stem}"]
     left = [name for name in names if name not in taken]
@@ -49,24 +50,24 @@ def free(trajectory: Trajectory, taken: Collection[str]) -> str:
 
 
 def batch(trajectory: Trajectory) -> float:
-    """The batch size; infinite for all of the data."""
+    """Return the batch size; infinite for all of the data."""
     return float(trajectory.runs[0].attributes.get("oracle.batch", np.inf))
 
 
 def claims(trajectory: Trajectory) -> list[ComparisonResult]:
-    """Of Figure 3, when the runs differ in their workers; otherwise of Figure 2."""
+    """Return the claims of Figure 3, when the runs differ in their workers, otherwise those of Figure 2."""
     if len({run.attributes["workers"] for run in trajectory}) > 1:
         return figure3.claims(figure3.by_workers(trajectory))
     return figure2.claims(figure2.by_step(trajectory))
 
 
 def setting(trajectory: Trajectory) -> str:
-    """What tells one file from another."""
+    """Return the setting that tells one file from another."""
     return f"batch {trajectory.runs[0].attributes.get('oracle.batch', 'all')}"
 
 
 def draw(found: Table) -> Figure:
-    """A row for each claim, a mark for each setting."""
+    """Draw a row for each claim, with a mark for each setting."""
     settings = list(dict.fromkeys(setting for findings in found.values() for setting in findings))
     figure, axes = plt.subplots(figsize=(9.6, 1.2 + 0.26 * len(found)))
     for number, setting in enumerate(settings):
@@ -100,7 +101,7 @@ def _is_clipped(finding: Finding) -> bool:
 
 
 def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: dict[str, Any]) -> None:
-    """A mark with its interval; one at the edge where a run diverged; none where nothing was found."""
+    """Draw a mark with its interval; one at the edge where a run diverged; none where nothing was found."""
     verdict, evidence = finding
     look = {**style, "fillstyle": "full" if verdict == "confirmed" else "none"}
     if isinstance(evidence, Ratio):
@@ -113,7 +114,7 @@ def draw_finding(finding: Finding, row: int, place: float, axes: Axes, style: di
 
 
 def lines(found: Table) -> list[str]:
-    """The table as text, one line for each claim and setting."""
+    """Return the table as text, one line for each claim and setting."""
     width = max(map(len, found), default=0)
     return [
         f"{claim:{width}}  {setting}  {finding}" for claim, row in found.items() for setting, finding in row.items()

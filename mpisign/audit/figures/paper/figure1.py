@@ -1,6 +1,6 @@
-"""Figure 1 (Example 4): the gap of five methods on f(x) = x^2 + 3 sin^2 x, and of SIGNUM for several beta.
+"""Draw Figure 1 (Example 4): the gap of five methods on f(x) = x^2 + 3 sin^2 x, and of SIGNUM for several beta.
 
-Thick: the first start; thin: the others.
+The first start is thick, the others are thin.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ _LEAST = 100
 
 
 def draw_run(axes: Axes, run: RunRecord, style: dict[str, Any]) -> None:
-    """The gap from each start, where it is above 0: the first thick, the others faint."""
+    """Draw the gap from each start, where it is above 0: the first thick, the others faint."""
     for i, repeat in enumerate(run.finished()):
         faint: dict[str, Any] = {"alpha": 0.25, "lw": 0.8, "zorder": 1} if i else {"label": plain(run.label)}
         gap = run.gap(repeat)
@@ -39,7 +39,11 @@ def draw_run(axes: Axes, run: RunRecord, style: dict[str, Any]) -> None:
 
 
 def same(trajectory: Trajectory) -> list[bool]:
-    """For each start that all three ended from, whether their x_k are the same, bit for bit, for every k."""
+    """Return, for each start that all three methods ended from, whether their x_k agree bit for bit for every k.
+
+    Raises:
+        InputError: If there is no such start.
+    """
     runs = [chosen(trajectory, method) for method in ONE_ITERATION]
     ends = [{repeat.number: repeat.columns["x"].tobytes() for repeat in run.finished()} for run in runs]
     shared = set.intersection(*map(set, ends))
@@ -49,24 +53,24 @@ def same(trajectory: Trajectory) -> list[bool]:
 
 
 def five(trajectory: Trajectory) -> list[RunRecord]:
-    """The runs of the left panel."""
+    """Return the runs of the left panel."""
     return [chosen(trajectory, method) for method in (*ONE_ITERATION, "sign", "signum")]
 
 
 def sweep(trajectory: Trajectory) -> list[RunRecord]:
-    """SIGNUM by its momentum."""
+    """Return the runs of SIGNUM, by momentum."""
     runs = [run for run in trajectory if run.attributes["method"] == "signum" and run.finished()]
     return sorted(runs, key=lambda run: run.attributes["beta"])
 
 
 def identity(trajectory: Trajectory) -> str:
-    """In how many starts the three methods are one iteration."""
+    """Return a line on the number of starts in which the three methods are one iteration."""
     agree = same(trajectory)
     return f"GD, scaled signGD and EF-signGD are the same iteration: bit for bit in {sum(agree)} of {len(agree)} starts"
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """Five methods, and the sweep over the momentum."""
+    """Draw five methods, and the sweep over the momentum."""
     figure, axes = plt.subplots(1, 2, figsize=(9.0, 4.2), sharey=True)
     for run, style in zip(five(trajectory), STYLES, strict=True):
         draw_run(axes[0], run, style)
@@ -81,17 +85,17 @@ def draw(trajectory: Trajectory) -> Figure:
 
 
 def late(run: RunRecord) -> np.ndarray:
-    """The last 50 gaps of every start."""
+    """Return the last 50 gaps of every start."""
     return np.concatenate([run.gap(repeat)[-50:] for repeat in run.finished()])
 
 
 def oscillating(trajectory: Trajectory) -> list[RunRecord]:
-    """signGD and SIGNUM for every beta."""
+    """Return the runs of signGD and of SIGNUM for every beta."""
     return [chosen(trajectory, "sign"), *sweep(trajectory)]
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """Whether three methods are one, the factor of the gap beside (16)'s zeta, and where the others stay."""
+    """Return whether three methods are one, the factor of the gap beside (16)'s zeta, and where the others stay."""
     gd = chosen(trajectory, "gd", _LEAST)
     alpha = float(gd.attributes["step.alpha"])
     factors = [gap[_LEAST] / gap[_LEAST - 1] for gap in map(gd.gap, gd.finished())]

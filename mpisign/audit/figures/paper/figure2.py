@@ -1,7 +1,7 @@
-"""Figure 2: logistic regression, (a) a constant and (b) a diminishing step; and the text's claims about it.
+"""Draw Figure 2: logistic regression, (a) a constant and (b) a diminishing step; and test the text's claims about it.
 
-Above with each step read per coordinate, below as printed. Lines: the median over the repeats; bands: their 10% to 90%
-quantiles. analysis/example5.py draws what the text claims, over several of these files.
+The upper panels have each step read per coordinate, the lower ones as printed. Lines are the median over the repeats,
+bands their 10% to 90% quantiles. analysis/example5.py draws what the text claims, over several of these files.
 """
 
 import matplotlib.pyplot as plt
@@ -29,7 +29,11 @@ _HIGHEST = 1e9
 
 
 def by_step(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
-    """The runs of each panel, of the methods drawn; raises InputError without SGD, or where a repeat has not ended."""
+    """Return the runs of each panel, of the methods drawn.
+
+    Raises:
+        InputError: If SGD is missing, or a repeat has not ended.
+    """
     known = [run for run in trajectory if run.attributes["method"] in METHODS]
     runs = {kind: [run for run in known if run.attributes["step.kind"] == kind] for kind in PANELS}
     if not all(of(some, "gd") for some in runs.values()):
@@ -41,19 +45,19 @@ def by_step(trajectory: Trajectory) -> dict[str, list[RunRecord]]:
 
 
 def of(runs: list[RunRecord], method: str) -> list[RunRecord]:
-    """The runs of a method."""
+    """Return the runs of a method."""
     return [run for run in runs if run.attributes["method"] == method]
 
 
 def read_as(runs: list[RunRecord], reading: str) -> list[RunRecord]:
-    """The runs with this reading of the step, and those for which there is but one."""
+    """Return the runs with this reading of the step, and those that have only one."""
     return [run for run in runs if run.label.endswith(reading) or not run.label.endswith(READINGS)]
 
 
 def draw_run(run: RunRecord, axes: Axes) -> None:
-    """One curve with its band, as far as every repeat goes; one that diverges leaves through the top, with a word.
+    """Draw one curve with its band, as far as every repeat goes.
 
-    Words stand below one another.
+    A run that diverges leaves through the top, with a word; words stand below one another.
     """
     style = plt.rcParams["axes.prop_cycle"].by_key()
     number = list(METHODS).index(run.attributes["method"])
@@ -80,7 +84,7 @@ def clipped(run: RunRecord) -> bool:
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """Two by two panels, the settings that the paper leaves open below them."""
+    """Draw two by two panels, with the settings that the paper leaves open below them."""
     runs = by_step(trajectory)
     figure, axes = plt.subplots(3, 2, figsize=(9.6, 8.6), height_ratios=[3, 3, 1.6])
     for row, reading in zip(axes, READINGS, strict=False):
@@ -98,14 +102,14 @@ def draw(trajectory: Trajectory) -> Figure:
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """The settings that the paper leaves open, and the verdict on each claim."""
+    """Return the settings that the paper leaves open, and the verdict on each claim."""
     runs = by_step(trajectory)
     settings = unstated(runs["constant"])
     return [*map(": ".join, settings.items()), *(f"{claim} {finding}" for claim, finding in claims(runs))]
 
 
 def claims(runs: dict[str, list[RunRecord]]) -> list[ComparisonResult]:
-    """Each claim of section V on Figure 2, for every reading of the step that was run."""
+    """Judge each claim of section V on Figure 2, for every reading of the step that was run."""
     found = []
     for kind in PANELS:
         sgd = of(runs[kind], "gd")[0]
@@ -124,5 +128,5 @@ def claims(runs: dict[str, list[RunRecord]]) -> list[ComparisonResult]:
 
 
 def name(run: RunRecord) -> str:
-    """A run's label without its panel."""
+    """Return a run's label without its panel."""
     return run.label.removeprefix("(a) ").removeprefix("(b) ")

@@ -1,6 +1,6 @@
-"""Figure 3: Algorithm 3 with more and more workers; and the claim that more workers are better.
+"""Draw Figure 3: Algorithm 3 with more and more workers; and test the claim that more workers are better.
 
-Left: the median over the repeats; even M dashed. Right: the final gap of each repeat, and their geometric mean.
+Left is the median over the repeats, with even M dashed; right the final gap of each repeat, and their geometric mean.
 """
 
 import itertools
@@ -20,7 +20,11 @@ from mpisign.storage.trajectory import RunRecord, Trajectory
 
 
 def by_workers(trajectory: Trajectory) -> list[RunRecord]:
-    """The runs from one worker to many; raises InputError for one number only, or where a repeat has not ended."""
+    """Return the runs from one worker to many.
+
+    Raises:
+        InputError: If there is one number only, or a repeat has not ended.
+    """
     runs = sorted(trajectory, key=lambda run: run.attributes["workers"])
     if len({run.attributes["workers"] for run in runs}) < 2:
         raise InputError(
@@ -31,7 +35,11 @@ def by_workers(trajectory: Trajectory) -> list[RunRecord]:
 
 
 def draw(trajectory: Trajectory) -> Figure:
-    """Gap against k, final gap against M, what is unstated."""
+    """Draw the gap against k, the final gap against M, and what the paper leaves open.
+
+    Raises:
+        InputError: If no run has a complete repeat.
+    """
     every = by_workers(trajectory)
     runs = [run for run in every if run.finished()]
     if not runs:
@@ -58,18 +66,18 @@ def draw(trajectory: Trajectory) -> Figure:
 
 
 def settings(runs: list[RunRecord]) -> dict[str, str]:
-    """What the paper leaves open."""
+    """Return the settings that the paper leaves open."""
     return {**unstated(runs), "reading of alpha": "per coordinate, alpha / d (Remark 4)"}
 
 
 def findings(trajectory: Trajectory) -> list[str]:
-    """The settings that the paper leaves open, and the verdict on each step to more workers."""
+    """Return the settings that the paper leaves open, and the verdict on each step to more workers."""
     runs = by_workers(trajectory)
     return [*map(": ".join, settings(runs).items()), *(f"{claim} {finding}" for claim, finding in claims(runs))]
 
 
 def draw_run(run: RunRecord, shade: Any, left: Axes, right: Axes) -> None:
-    """The median gap of a run, and each repeat's final gap with their geometric mean, where all are above 0."""
+    """Draw the median gap of a run, and each repeat's final gap; with their geometric mean, where all are above 0."""
     gaps, workers, final = [run.gap(repeat) for repeat in run.finished()], run.attributes["workers"], final_gaps(run)
     dashes = (0, (3, 3)) if workers % 2 == 0 else "-"
     left.plot(run.finished()[0].columns["k"], np.median(gaps, axis=0), color=shade, ls=dashes, label=plain(run.label))
@@ -79,7 +87,7 @@ def draw_run(run: RunRecord, shade: Any, left: Axes, right: Axes) -> None:
 
 
 def claims(runs: list[RunRecord]) -> list[ComparisonResult]:
-    """More workers are better: each M against the one before."""
+    """Judge, for each M against the one before, whether more workers are better."""
     return [
         (f"{more.label} better than {fewer.label}", better(more, fewer)) for fewer, more in itertools.pairwise(runs)
     ]

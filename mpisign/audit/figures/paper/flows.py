@@ -1,4 +1,4 @@
-"""Appendix A: V(t) = f(x) - f* along (22) and (23) on correlated quadratics x'Hx/2, with Propositions 1 and 2.
+"""Draw Appendix A: V(t) = f(x) - f* along (22) and (23) on quadratics x'Hx/2, with Propositions 1 and 2.
 
 Nothing is simulated in steps, and no trajectory file is read.
 """
@@ -30,12 +30,20 @@ START = np.array([2.0, 1.5, -0.5, 1.0, 0.5, -1.0, 1.0, 2.0])
 
 
 def values(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """f = x'Hx/2 at each of the points; H of shape (d, d), points (n, d), values (n,)."""
+    """Return f = x'Hx/2 at each of the points.
+
+    Args:
+        matrix: H, shape (d, d).
+        points: Shape (n, d).
+
+    Returns:
+        Values, shape (n,).
+    """
     return np.asarray(0.5 * np.einsum("ni,ij,nj->n", points, matrix, points))
 
 
 def draw_paths(axes: Axes) -> None:
-    """x(t) along (23), and along (22), which normalised GD follows at another pace; lines where a g_i is 0."""
+    """Draw x(t) along (23) and (22), with lines where a g_i is 0; normalised GD follows (22) at another pace."""
     first, second = np.meshgrid(np.linspace(-1.2, 2.5, 200), np.linspace(-1.4, 1.0, 200))
     f = values(PLANE, np.stack([first.ravel(), second.ravel()], axis=1)).reshape(first.shape)
     axes.contour(first, second, f, levels=8, colors="0.85", linewidths=0.7)
@@ -53,7 +61,10 @@ def draw_paths(axes: Axes) -> None:
 
 
 def draw_gaps(axes: Axes, known: Constants) -> None:
-    """V(t) along (22), (23), normalised GD; Propositions 1 and 2; (sqrt(V_0) - beta t sqrt(mu/2))^2, 0 at T."""
+    """Draw V(t) along (22), (23) and normalised GD, with the bounds of Propositions 1 and 2.
+
+    The bound by PL, (sqrt(V_0) - beta t sqrt(mu/2))^2, is 0 at T.
+    """
     t = np.linspace(0, 1.6 * known.extinction, 1500)
     gap0 = float(values(CHAIN, START[None])[0])
     v22 = values(CHAIN, gradient_flow(CHAIN, START, t, beta=BETA))
@@ -76,17 +87,17 @@ def draw_gaps(axes: Axes, known: Constants) -> None:
 
 
 def towards(end: float) -> np.ndarray:
-    """Times from 0 that crowd before `end`, so that a logarithmic axis shows the end."""
+    """Return times from 0 that crowd before `end`, so that a logarithmic axis shows the end."""
     return end * (1 - np.geomspace(1, 1e-8, 800))
 
 
 def normalised_times() -> np.ndarray:
-    """Times of (22) from 0 to where nothing is left."""
+    """Return times of (22) from 0 to where nothing is left."""
     return np.concatenate([[0.0], np.geomspace(1e-4, 400, 600)])
 
 
 def draw(known: Constants) -> Figure:
-    """The paths in the plane, and the gaps in eight dimensions."""
+    """Draw the paths in the plane, and the gaps in eight dimensions."""
     figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.4))
     draw_paths(axes[0])
     draw_gaps(axes[1], known)
@@ -100,19 +111,19 @@ def draw(known: Constants) -> Figure:
 
 
 def of_chain() -> Constants:
-    """The constants of the eight coordinates."""
+    """Return the constants of the eight coordinates."""
     return constants(CHAIN, float(values(CHAIN, START[None])[0]), beta=BETA)
 
 
 def along(known: Constants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times far beyond T, and V there along (22) and (23)."""
+    """Return times far beyond T, and V there along (22) and (23)."""
     t = np.linspace(0, 8 * known.extinction, 8001)
     path = sign_flow(CHAIN, START, beta=BETA)
     return t, values(CHAIN, gradient_flow(CHAIN, START, t, beta=BETA)), values(CHAIN, path.at(t))
 
 
 def held(known: Constants) -> tuple[bool, bool]:
-    """Whether the bounds of Proposition 1 and of Proposition 2 hold at all of these times."""
+    """Return whether the bounds of Proposition 1 and of Proposition 2 hold at all of these times."""
     t, v22, v23 = along(known)
     first = proposition1(t, v22[0], D1=known.D1, beta=BETA)
     second = proposition2(t, v23[0], D2=known.D2, beta=BETA)
@@ -120,7 +131,7 @@ def held(known: Constants) -> tuple[bool, bool]:
 
 
 def on_line() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Times, the least |f'| so far along (22) and along (23) from x_0 = 3 on Example 4's f, and V(0)."""
+    """Return times, the least |f'| so far along (22) and along (23) from x_0 = 3 on Example 4's f, and V(0)."""
     t = np.linspace(1e-3, 4.0, 4001)
     path22 = smooth_gradient_flow(slope, np.array([3.0]), np.concatenate([[0.0], t]), beta=BETA)[1:, 0]
     path23 = sign_flow_on_line(lambda x: float(slope(np.array([x]))[0]), 3.0, beta=BETA).at(t)[:, 0]
@@ -129,12 +140,15 @@ def on_line() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
 
 
 def slope(x: np.ndarray) -> np.ndarray:
-    """f' of f = x^2 + 3 sin^2 x, which is not convex."""
+    """Return f' of f = x^2 + 3 sin^2 x, which is not convex."""
     return np.asarray(2 * x + 3 * np.sin(2 * x))
 
 
 def findings(known: Constants) -> list[str]:
-    """Whether the propositions hold, and what they leave out: (22)'s rate, and the ends of (23) and normalised GD."""
+    """Return whether the propositions hold, and what they leave out.
+
+    That is (22)'s rate, and the ends of (23) and normalised GD.
+    """
     path, both = sign_flow(CHAIN, START, beta=BETA), held(known)
     t, v22, _ = along(known)
     normal = normalised_flow(CHAIN, START, normalised_times(), beta=BETA)[0][-1]
@@ -151,7 +165,7 @@ def findings(known: Constants) -> list[str]:
 
 
 def main(documentation: str | None) -> int:
-    """The command; returns its exit status: 0, or 2 where the figure cannot be written."""
+    """Run the command; return its exit status: 0, or 2 where the figure cannot be written."""
     output = parser_of(documentation).parse_args().output
 
     def draw_and_print() -> None:

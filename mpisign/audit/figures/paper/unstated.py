@@ -1,4 +1,4 @@
-"""What the paper leaves open in Example 5, as a job has set it: one table, in README.md and in the figures."""
+"""List what the paper leaves open in Example 5, as a job has set it: one table, in README.md and in the figures."""
 
 from matplotlib.axes import Axes
 
@@ -9,7 +9,7 @@ SAMPLING = {"iid": "iid, with replacement", "shard": "of a worker's own shard"}
 
 
 def unstated(runs: list[RunRecord]) -> dict[str, str]:
-    """Each setting that the paper does not state, and its value in these runs of one job."""
+    """Return each setting that the paper does not state, with its value in these runs of one job."""
     a = runs[0].attributes
     betas = sorted({f"{run.attributes['beta']:g}" for run in runs if "beta" in run.attributes})
     return {
@@ -26,7 +26,7 @@ def unstated(runs: list[RunRecord]) -> dict[str, str]:
 
 
 def tabulate(settings: dict[str, str], axes: Axes) -> None:
-    """The table, in place of a panel."""
+    """Draw the table in the place of a panel."""
     axes.axis("off")
     table = axes.table(list(settings.items()), cellLoc="left", loc="center", edges="horizontal", colWidths=[0.32, 0.76])
     table.auto_set_font_size(False)

@@ -1,1 +1,1 @@
-"""Example 5 beside what people would use instead."""
+"""Time Example 5 by what people would use instead."""

@@ -1,4 +1,4 @@
-"""One process: samples a second of our iteration and of scikit-learn's SGDClassifier."""
+"""Compare one process's samples a second with those of scikit-learn's SGDClassifier."""
 
 from collections.abc import Callable
 
@@ -16,11 +16,12 @@ _BATCH, _BATCHES = 256, 20
 
 
 def classifier(effort: Effort) -> Ratio:
-    """What a batch takes with `SGDClassifier.partial_fit`, over what it takes with us, on the same rows.
+    """Compare what a batch takes with `SGDClassifier.partial_fit` and with us, on the same rows.
 
-    Timed on our side: whole iterations, which draw the batch and take its rows out of the data where they lie. Timed on
-    the other: `partial_fit` alone, on batches that were drawn and copied before, with a constant step and no intercept.
-    It makes a step a sample and we make one a batch, so that it is their speed through the data which is compared.
+    Timed on our side are whole iterations, which draw the batch and take its rows out of the data where they lie.
+    Timed on the other is `partial_fit` alone, on batches that were drawn and copied before, with a constant step and no
+    intercept. It makes a step a sample and we make one a batch, so that it is their speed through the data which is
+    compared.
     """
     rng, (samples, dimension) = np.random.default_rng(0), effort.shape
     features = rng.standard_normal(effort.shape, dtype=np.float32)
@@ -32,6 +33,7 @@ def classifier(effort: Effort) -> Ratio:
 
 
 def _theirs(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Callable[[], object]:
+    """Return a call of `partial_fit` over the batches."""
     from sklearn.linear_model import SGDClassifier
 
     chosen = [rng.integers(0, len(labels), _BATCH) for _ in range(_BATCHES)]
@@ -49,5 +51,6 @@ def _theirs(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator) 
 
 
 def _ours(rows: np.ndarray) -> Callable[[], object]:
+    """Return a call of as many iterations of ours."""
     problem = Logistic(DenseRows({"rows": rows}))
     return loop_of(ScaledSign(scale="mean"), Minibatch(batch=_BATCH).plan(problem, 1), problem, 2.0, _BATCHES)

@@ -1,9 +1,10 @@
-"""Example 5 with PyTorch: DistributedDataParallel over gloo, one process a worker.
+"""Run Example 5 with PyTorch: DistributedDataParallel over gloo, one process a worker.
 
     python ddp.py ROWS.npy BATCH ITERATIONS MEETING RANK WORKERS        (each rank, at the same time)
 
-A program of its own; it shares no code with mpisign. ROWS: c_i = b_i a_i, float32, shape (n, d). MEETING: a file that
-is not there yet, by which the processes find each other. Rank 0 prints {"seconds": of an iteration, "norm": ||x_K||}.
+It is a program of its own, which shares no code with mpisign. ROWS: c_i = b_i a_i, float32, shape (n, d). MEETING: a
+file that is not there yet, by which the processes find each other. Rank 0 prints {"seconds": of an iteration, "norm":
+||x_K||}.
 """
 
 import json
@@ -22,26 +23,26 @@ ALPHA = 2.0
 
 
 def model(dimension: int) -> Any:
-    """x -> c'x with x_0 = 0, float32."""
+    """Return x -> c'x with x_0 = 0, float32."""
     linear = nn.Linear(dimension, 1, bias=False)
     nn.init.zeros_(linear.weight)
     return linear
 
 
 def optimiser(module: Any, samples: int) -> Any:
-    """SGD; the regulariser ||x||^2 / 2n is its weight decay."""
+    """Return SGD; the regulariser ||x||^2 / 2n is its weight decay."""
     return torch.optim.SGD(module.parameters(), lr=ALPHA, weight_decay=1 / samples)
 
 
 def step(module: Any, sgd: Any, rows: Any) -> None:
-    """One step down the mean of log(1 + exp(-c_i'x)) over `rows`, a tensor of shape (batch, d)."""
+    """Take one step down the mean of log(1 + exp(-c_i'x)) over `rows`, a tensor of shape (batch, d)."""
     sgd.zero_grad()
     softplus(-module(rows)).mean().backward()
     sgd.step()
 
 
 def train(path: str, batch: int, iterations: int, rank: int) -> dict[str, float]:
-    """Seconds an iteration, and the norm of the last x."""
+    """Return the seconds an iteration, and the norm of the last x."""
     rows = torch.from_numpy(np.load(path))
     n, d = rows.shape
     generator = torch.Generator().manual_seed(rank)

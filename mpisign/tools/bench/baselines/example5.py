@@ -1,4 +1,4 @@
-"""Seconds of an iteration of Example 5: the real command, the plain mpi4py program, and PyTorch, in turns."""
+"""Measure seconds of an iteration of Example 5: the real command, the plain mpi4py program, and PyTorch, in turns."""
 
 import importlib.util
 import json
@@ -66,8 +66,12 @@ step = {{ kind = "constant", alpha = 2.0 }}
 class Rival(NamedTuple):
     """A row of the table.
 
-    name, ours: keys of what `measured` returns, the dividend and the divisor. row: the label of their ratio.
-    missing: why a program cannot run here, or "".
+    Attributes:
+        name: Key of what `measured` returns, the dividend.
+        ours: Key of the divisor.
+        row: Label of their ratio.
+        goal: What the ratio should reach.
+        missing: Why a program cannot run here, or "".
     """
 
     name: str
@@ -78,7 +82,7 @@ class Rival(NamedTuple):
 
 
 def rivals() -> list[Rival]:
-    """Everyone who is compared with us, by the paper's server and in the memory of the node."""
+    """Return everyone who is compared with us, by the paper's server and in the memory of the node."""
     torch = "" if importlib.util.find_spec("torch") else "torch is not installed"
     return [
         Rival("plain", "server", "plain mpi4py program / ours, server", ">= 3", ""),
@@ -92,7 +96,7 @@ def rivals() -> list[Rival]:
 
 
 def example5(effort: Effort) -> Iterator[Ratio | Unmeasured]:
-    """The rivals' seconds over those of scaled signSGD as `mpisign run` runs it, launch by launch."""
+    """Yield the rivals' seconds over those of scaled signSGD as `mpisign run` runs it, launch by launch."""
     what = f"{{}}, Example 5, d = {effort.shape[1]}, batch {_BATCH}, M = {_WORKERS}"
     everyone, no_ranks = rivals(), _no_ranks()
     absent = {rival.name: no_ranks or rival.missing for rival in everyone if no_ranks or rival.missing}
@@ -111,7 +115,7 @@ def example5(effort: Effort) -> Iterator[Ratio | Unmeasured]:
 
 
 def _no_ranks() -> str:
-    """Why no ranks can be started here; "" where they can."""
+    """Return why no ranks can be started here; "" where they can."""
     if importlib.util.find_spec("mpi4py") is None:
         return "mpi4py is not installed"
     try:
@@ -122,7 +126,10 @@ def _no_ranks() -> str:
 
 
 def measured(effort: Effort, with_torch: bool) -> list[dict[str, float]]:
-    """Seconds of an iteration by name, for each launch: everyone once, one after the other, on the same data."""
+    """Return the seconds of an iteration by name, for each launch.
+
+    A launch times everyone once, one after the other, on the same data.
+    """
     iterations = max(effort.iterations // 10, 40)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -135,7 +142,7 @@ def measured(effort: Effort, with_torch: bool) -> list[dict[str, float]]:
 
 
 def _prepare(folder: Path, effort: Effort) -> None:
-    """The job, its data, and the data's rows for those who do not read data files."""
+    """Write the job, its data, and the data's rows for those who do not read data files."""
     n, d = effort.shape
     synth = f"data synth --like epsilon rows.h5 --n {n} --d {d}"
     succeeded(_run([sys.executable, "-m", "mpisign", *synth.split()], folder))
@@ -148,17 +155,21 @@ def _prepare(folder: Path, effort: Effort) -> None:
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder."""
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BASELINE_SECONDS)
 
 
 def _launched(folder: Path, *program: str) -> str:
-    """What a Python program printed that ran on a server's rank and one for each worker."""
+    """Return what a Python program printed that ran on a server's rank and one for each worker."""
     command, extra = [sys.executable, "-m", "mpi4py", *program], _ONE_THREAD | {"XDG_CACHE_HOME": str(folder / "cache")}
     return succeeded(launch(1 + _WORKERS, command, timeout=_BASELINE_SECONDS, cwd=folder, extra=extra))
 
 
 def _ours(folder: Path, iterations: int) -> dict[str, float]:
-    """Signs by both exchanges, and dense SGD, by rank 0's clock, without evaluation and records."""
+    """Return seconds an iteration of signs by both exchanges and of dense SGD, without evaluation and records.
+
+    They are those of rank 0's clock.
+    """
     found: dict[str, float] = {}
     for exchange in ("server", "node"):
         run = f"-m mpisign run job.toml -o run.h5 --overwrite --exchange {exchange} --set iterations={iterations}"
@@ -171,11 +182,12 @@ def _ours(folder: Path, iterations: int) -> dict[str, float]:
 
 
 def _plain(folder: Path, iterations: int) -> float:
+    """Return the seconds of the plain program."""
     return _seconds(_launched(folder, str(_HERE / "plain.py"), "rows.npy", str(_BATCH), str(iterations)))
 
 
 def _ddp(folder: Path, iterations: int, number: int) -> float:
-    """One process a worker; they meet at a new file each time."""
+    """Return the seconds of PyTorch, with one process a worker; they meet at a new file each time."""
     program = [sys.executable, str(_HERE / "ddp.py"), "rows.npy", str(_BATCH), str(iterations)]
     rendezvous, pipe = str(folder / f"rendezvous-{number}"), subprocess.PIPE
     lines = [[*program, rendezvous, str(rank), str(_WORKERS)] for rank in range(_WORKERS)]
@@ -194,4 +206,5 @@ def _ddp(folder: Path, iterations: int, number: int) -> float:
 
 
 def _seconds(printed: str) -> float:
+    """Return the seconds in the last line that a program printed."""
     return float(json.loads(printed.splitlines()[-1])["seconds"])

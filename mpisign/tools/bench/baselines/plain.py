@@ -1,10 +1,10 @@
-"""Example 5 as a plain mpi4py program: dense gradients are gathered, their mean is broadcast.
+"""Run Example 5 as a plain mpi4py program: dense gradients are gathered, their mean is broadcast.
 
     mpiexec -n 3 python -m mpi4py plain.py ROWS.npy BATCH ITERATIONS
 
-A program of its own, the simplest one would write by hand; it shares no code with mpisign. ROWS: c_i = b_i a_i,
-float32, shape (n, d). Rank 0 is the server, the other ranks are the workers. It prints {"seconds": of an iteration,
-"norm": ||x_K||}.
+It is a program of its own, the simplest one would write by hand, which shares no code with mpisign. ROWS: c_i = b_i
+a_i, float32, shape (n, d). Rank 0 is the server, the other ranks are the workers. It prints {"seconds": of an
+iteration, "norm": ||x_K||}.
 """
 
 import json
@@ -19,7 +19,7 @@ ALPHA = 2.0
 
 
 def gradient(rows: Any, x: Any) -> Any:
-    """Of the mean of log(1 + exp(-c_i'x)) over `rows`, float64, without the regulariser."""
+    """Return the gradient of the mean of log(1 + exp(-c_i'x)) over `rows`, float64, without the regulariser."""
     pulls = 1 / (1 + np.exp(rows @ x))
     return -(pulls @ rows) / len(rows)
 

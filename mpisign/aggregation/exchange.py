@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple, Self
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
 from mpisign.aggregation.messages import Message
@@ -143,13 +144,16 @@ class Central(Exchange):
         self.numbers = numbers_of(self.rows)
         self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
 
+    @override
     def gather(self) -> None:
         self._gather.run()
 
+    @override
     def broadcast_reply(self, ties: int) -> int:
         self._broadcast.run()
         return ties
 
+    @override
     def close(self) -> None:
         self._gather.free()
         self._broadcast.free()
@@ -180,6 +184,7 @@ class Sharded(Exchange):
         self._alltoall = ranks.alltoall_of(self._sent, self._received)
         self._allgather = ranks.allgather_of(self._own, self._parts)
 
+    @override
     def gather(self) -> None:
         header = self.form.header
         self._sent[:, :, :header] = self.table[:, :header]
@@ -200,6 +205,7 @@ class Sharded(Exchange):
         self._padded[header:].reshape(self.ranks.size, -1)[:] = self._parts[:, header:-1]
         return int(self._parts[:, -1].sum())
 
+    @override
     def close(self) -> None:
         self._alltoall.free()
         self._allgather.free()

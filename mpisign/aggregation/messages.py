@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.aggregation import bitplanes
 from mpisign.arrays import Floats, Signs, Words
@@ -88,6 +89,7 @@ class SignMessage(Message):
         self._dimension, self._zeros, self._coin = dimension, zeros, coin
 
     @property
+    @override
     def number(self) -> float:
         return abs(self._number.item())
 
@@ -100,6 +102,7 @@ class SignMessage(Message):
         """Return whether some sign is zero, so that the nonnegative plane is part of the message."""
         return self._number_bits.item() < 0
 
+    @override
     def put(self, vector: Floats, number: float | None = None) -> None:
         norm, has_zeros = bitplanes.pack(vector, self.positive)
         if number is None:
@@ -120,6 +123,7 @@ class SignMessage(Message):
         ternary = has_zeros and self._zeros == "exact"
         self._number[0] = math.copysign(number, -1.0 if ternary else 1.0)
 
+    @override
     def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
         positive, nonnegative = self.positive, self.nonnegative
         if share is not None:
@@ -133,13 +137,16 @@ class SignMessage(Message):
         else:
             bitplanes.subtract(x, c, positive)
 
+    @override
     def squares(self, unit: float = 1.0) -> float:
         zeros = bitplanes.count_zeros(self.positive, self.nonnegative) if self.ternary else 0
         return float(self._dimension - zeros) / unit / unit
 
+    @override
     def peak(self) -> float:
         return 1.0
 
+    @override
     def signs(self, out: Signs) -> None:
         bitplanes.unpack(self.positive, self.nonnegative if self.ternary else self.positive, out)
 
@@ -155,6 +162,7 @@ class DenseMessage(Message):
         self._row, self.vector = row, row[1:]
 
     @property
+    @override
     def number(self) -> float:
         return float(self._row[0])
 
@@ -162,22 +170,27 @@ class DenseMessage(Message):
     def number(self, number: float) -> None:
         self._row[0] = number
 
+    @override
     def put(self, vector: Floats, number: float | None = None) -> None:
         norm = _copy_with_norm(vector, self.vector)
         self._row[0] = norm if number is None else number
 
+    @override
     def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
         vector = self.vector
         if share is not None:
             x, vector = x[64 * share[0] : 64 * share[1]], vector[64 * share[0] : 64 * share[1]]
         _subtract_multiple(x, c, vector)
 
+    @override
     def squares(self, unit: float = 1.0) -> float:
         return squares(self.vector, unit)
 
+    @override
     def peak(self) -> float:
         return peak(self.vector)
 
+    @override
     def signs(self, out: Signs) -> None:
         np.sign(self.vector, out=out, casting="unsafe")
 
@@ -195,6 +208,7 @@ class Shared(Message):
         self._reply, self._share, self._meet = reply, share, meet
 
     @property
+    @override
     def number(self) -> float:
         return self._reply.number
 
@@ -203,23 +217,29 @@ class Shared(Message):
         self._reply.number = number
 
     @property
+    @override
     def ties(self) -> int:  # type: ignore[override]
         return self._reply.ties
 
+    @override
     def put(self, vector: Floats, number: float | None = None) -> None:
         self._reply.put(vector, number)
 
+    @override
     def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
         self._meet()  # somebody may still read x_k
         self._reply.subtract_from(x, c, self._share)
         self._meet()
 
+    @override
     def squares(self, unit: float = 1.0) -> float:
         return self._reply.squares(unit)
 
+    @override
     def peak(self) -> float:
         return self._reply.peak()
 
+    @override
     def signs(self, out: Signs) -> None:
         self._reply.signs(out)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
 from mpisign.aggregation.bitplanes import words
@@ -60,6 +61,7 @@ class Node(Exchange):
         self.rows = self.arrived(self._shared) if ranks.root else self._shared[:0]
         self.numbers = numbers_of(self.rows)
 
+    @override
     def gather(self) -> None:
         self._arrive()
 
@@ -114,6 +116,7 @@ class Node(Exchange):
         while count := _wait(self._signals, index, count, self._spins):
             pass  # Python looks at the signals that came
 
+    @override
     def close(self) -> None:
         self._give_back()
         self._give_x_back()
@@ -134,6 +137,7 @@ class Nodes(Node):
         self._counts = self._table[0, self._front :].reshape(self._digits, form.up)
         self._collectives = self._leaders.gather_of(self._table), self._leaders.broadcast_of(self.reply)
 
+    @override
     def gather(self) -> None:
         super().gather()
         if self._leaders is None:
@@ -146,16 +150,19 @@ class Nodes(Node):
         if self._front and self.is_reducer:  # each leader's table has zeros where another node's worker has its number
             np.bitwise_or.reduce(self._table[:, : self._front], axis=0, out=self.numbers.view(np.uint64))
 
+    @override
     def vote(self, nonnegative: Self | None, positive: Words, nonnegative_plane: Words) -> bool:
         counts, nonnegative_counts = self._table, self._table[:0] if nonnegative is None else nonnegative._table
         cast = self.workers * (1 if nonnegative is None else 2)
         return majority_vote.vote_counts(counts, nonnegative_counts, self._digits, cast, positive, nonnegative_plane)
 
+    @override
     def broadcast_reply(self, ties: int) -> int:
         if self._leaders is not None:
             self._collectives[1].run()
         return super().broadcast_reply(ties)
 
+    @override
     def close(self) -> None:
         super().close()
         if self._leaders is not None:

@@ -30,7 +30,8 @@ class Combination(Protocol):
     quadratic: ClassVar[bool]
 
     @property
-    def zeros(self) -> Zeros: ...
+    def zeros(self) -> Zeros:
+        """Return what a zero sign and a tied vote become."""
 
 
 class Server(ABC):

@@ -5,6 +5,7 @@ from typing import Annotated, cast
 
 import numpy as np
 from pydantic import Discriminator, Tag
+from typing_extensions import override
 
 from mpisign.arrays import Floats
 from mpisign.config.registry import Registry
@@ -28,10 +29,11 @@ class InitialPoint(ABC):
 
 @settings
 class Normal(InitialPoint):
-    """x_0 ~ N(0, size^2 I), another in each repeat (Example 5)"""
+    """x_0 ~ N(0, size^2 I), another in each repeat (Example 5)."""
 
     size: NonNegative = 1.0
 
+    @override
     def point(self, dimension: int, streams: RandomStreams) -> Floats:
         return self.size * streams.generator(Stream.START, 0, 0).standard_normal(dimension)
 
@@ -48,7 +50,7 @@ OneOrMany = Annotated[
 
 @settings
 class Point(InitialPoint):
-    """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number]"""
+    """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number]."""
 
     x: OneOrMany
 
@@ -65,8 +67,9 @@ class Point(InitialPoint):
 
 @settings
 class Origin(InitialPoint):
-    """x_0 = 0"""
+    """x_0 = 0."""
 
+    @override
     def point(self, dimension: int, streams: RandomStreams) -> Floats:
         return np.zeros(dimension)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.aggregation.messages import Message, Zeros
 from mpisign.arrays import Floats
@@ -74,30 +75,32 @@ class Method(ABC):
 
 @settings
 class GD(Method):
-    """x <- x - alpha (mean of the workers' gradients): GD, and SGD with a stochastic oracle"""
+    """x <- x - alpha (mean of the workers' gradients): GD, and SGD with a stochastic oracle."""
 
     message: ClassVar[Literal["dense"]] = "dense"
     only_subtracts: ClassVar[bool] = True
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         reply.subtract_from(x, alpha)
 
 
 @settings
 class Sign(Method):
-    """x <- x - alpha vote: SIGNGD (2), SIGNSGD (3), and its majority vote"""
+    """x <- x - alpha vote: SIGNGD (2), SIGNSGD (3), and its majority vote."""
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         reply.subtract_from(x, alpha)
 
 
 @settings
 class ScaledSign(Method):
-    """x <- x - alpha M_k vote: scaled SIGNGD (14), SIGNSGD (15) and Algorithm 3
+    """x <- x - alpha M_k vote: scaled SIGNGD (14), SIGNSGD (15) and Algorithm 3.
 
     M_k is the mean of the workers' ||g||_1 (scale "l1", as printed) or of ||g||_1 / d ("mean", Remark 4).
     """
@@ -107,6 +110,7 @@ class ScaledSign(Method):
     zeros: Zeros = "exact"
     scale: Literal["l1", "mean"] = "l1"
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         scale = reply.number if self.scale == "l1" else reply.number / len(x)
         reply.subtract_from(x, alpha * scale)
@@ -114,7 +118,7 @@ class ScaledSign(Method):
 
 @settings
 class Signum(Method):
-    """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g: SIGNUM, the paper's SIGNGDM and SIGNSGDM
+    """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g: SIGNUM, the paper's SIGNGDM and SIGNSGDM.
 
     Each worker keeps its own momentum m, which starts at 0.
     """
@@ -124,22 +128,25 @@ class Signum(Method):
     zeros: Zeros = "exact"
     beta: Fraction = 0.9
 
+    @override
     def memory(self, dimension: int) -> Floats:
         return np.zeros(dimension)
 
+    @override
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
         memory *= self.beta
         gradient *= 1 - self.beta
         memory += gradient
         message.put(memory)
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         reply.subtract_from(x, alpha)
 
 
 @settings
 class EFSign(Method):
-    """x <- x - mean of (||p||_1 / d) sign(p), p = alpha g + e, e <- p - what was sent: EF-SIGNGD (12)
+    """x <- x - mean of (||p||_1 / d) sign(p), p = alpha g + e, e <- p - what was sent: EF-SIGNGD (12).
 
     Each worker keeps its own error e; alpha is the paper's lambda. One bit a coordinate and a scale go up, the dense
     mean of the scaled signs comes back; for one worker it is (12) as printed.
@@ -149,9 +156,11 @@ class EFSign(Method):
     only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
 
+    @override
     def memory(self, dimension: int) -> Floats:
         return np.zeros((1, dimension))
 
+    @override
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
         error = memory[0]
         gradient *= alpha
@@ -160,20 +169,23 @@ class EFSign(Method):
         message.number /= len(error)
         message.subtract_from(error, message.number)
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         reply.subtract_from(x, 1.0)
 
 
 @settings
 class EFSignShifted(EFSign):
-    """(12) with the gradient asked at x - e: (13), for which x - e moves as GD does
+    """(12) with the gradient asked at x - e: (13), for which x - e moves as GD does.
 
     The identity z = x - e, z <- z - alpha g(z) is that of one worker; several ask each at x less its own error.
     """
 
+    @override
     def memory(self, dimension: int) -> Floats:
         return np.zeros((2, dimension))  # e, and room for x - e
 
+    @override
     def query(self, x: Floats, memory: Floats) -> Floats:
         shifted: Floats = memory[1]
         np.subtract(x, memory[0], out=shifted)
@@ -182,7 +194,7 @@ class EFSignShifted(EFSign):
 
 @settings
 class AdaGradNorm(Method):
-    """b^2 <- b^2 + ||g||^2, x <- x - (alpha / b) g, g the mean of the workers' gradients: AdaGrad-Norm (5)
+    """b^2 <- b^2 + ||g||^2, x <- x - (alpha / b) g, g the mean of the workers' gradients: AdaGrad-Norm (5).
 
     alpha is the paper's eta; b starts at b0. Where b is 0 so is g, and x stays.
     """
@@ -191,16 +203,18 @@ class AdaGradNorm(Method):
     only_subtracts: ClassVar[bool] = True
     b0: NonNegative = 0.0
 
+    @override
     def shared(self, dimension: int) -> Floats:
         return _squares_of(self.b0)
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
 
 
 @settings
 class SignAdaGradNorm(Method):
-    """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6)
+    """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6).
 
     ||g|| travels, and the root of the mean of its squares comes back: the squares alone would leave float64's range.
     """
@@ -211,13 +225,16 @@ class SignAdaGradNorm(Method):
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
 
+    @override
     def shared(self, dimension: int) -> Floats:
         return _squares_of(self.b0)
 
+    @override
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
         unit = _unit(peak(gradient))
         message.put(gradient, unit * math.sqrt(squares(gradient, unit)))
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         size = reply.number
         _step_over_b(x, alpha, reply, shared, size, lambda unit: (size / unit) * (size / unit))
@@ -225,16 +242,18 @@ class SignAdaGradNorm(Method):
 
 @settings
 class SignAdaGradCount(Method):
-    """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9)"""
+    """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9)."""
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
 
+    @override
     def shared(self, dimension: int) -> Floats:
         return _squares_of(self.b0)
 
+    @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
 

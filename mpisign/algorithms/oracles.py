@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
 from mpisign.config.registry import Registry
@@ -78,11 +79,13 @@ def _flipped(source: Source, count: int) -> Source:
 
 @settings
 class Full(Oracle):
-    """the exact gradient, on every worker (Algorithm 1)"""
+    """the exact gradient, on every worker (Algorithm 1)."""
 
+    @override
     def assumption4(self, problem: Problem) -> Noise:
         return NONE
 
+    @override
     def source(self, problem: Problem, workers: int) -> Source:
         def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
             problem.gradient(x, out)
@@ -92,7 +95,7 @@ class Full(Oracle):
 
 @settings
 class Minibatch(Oracle):
-    """the mean gradient of `batch` data points (Remark 5)
+    """the mean gradient of `batch` data points (Remark 5).
 
     sampling "iid": drawn with replacement from all n points, each with its weight, by every worker, the i.i.d.
     estimates of Algorithm 3. "shard": worker w of M owns the points w, w + M, w + 2M, ... and draws `batch` different
@@ -106,6 +109,7 @@ class Minibatch(Oracle):
         """A worker's own part is not f: Assumption 4 does not hold for shards."""
         return problem.noise(self.batch) if self.sampling == "iid" else Noise()
 
+    @override
     def source(self, problem: Problem, workers: int) -> Source:
         samples = problem.samples
         if samples is None:
@@ -149,7 +153,7 @@ def _drawer(samples: int, weights: Floats | None, batch: int) -> Callable[[np.ra
 
 @settings
 class Additive(Oracle):
-    """the exact gradient plus noise, independent across coordinates, workers and iterations
+    """the exact gradient plus noise, independent across coordinates, workers and iterations.
 
     noise "normal": N(0, size^2). "uniform": on [-size, size]. "three-point": +size and -size with
     probability q each, else 0 (the audit's finite law).
@@ -163,9 +167,11 @@ class Additive(Oracle):
         if (self.q is None) == (self.noise == "three-point"):
             raise InputError("q", 'expected with noise = "three-point", and only with it')
 
+    @override
     def assumption4(self, problem: Problem) -> Noise:
         return additive(self.noise, self.size, self.q or 0.0, problem.dimension)
 
+    @override
     def source(self, problem: Problem, workers: int) -> Source:
         noise = np.empty(problem.dimension)
         draw = {"normal": self._normal, "uniform": self._uniform, "three-point": self._three_point}[self.noise]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import PlainValidator
+from typing_extensions import override
 
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError, Positive, settings, shown
@@ -27,10 +28,11 @@ class StepSize(ABC):
 
 @settings
 class Constant(StepSize):
-    """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a))"""
+    """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a))."""
 
     alpha: Positive
 
+    @override
     def plan(self, samples: int | None) -> Callable[[int], float]:
         return lambda k: self.alpha
 
@@ -50,7 +52,7 @@ def _multiple(c: object) -> float | str:
 
 @settings
 class Harmonic(StepSize):
-    """alpha_k = c / (k + k0) (Theorem 2(2); Figure 2(b) with c = "6n" and k0 = 1)
+    """alpha_k = c / (k + k0) (Theorem 2(2); Figure 2(b) with c = "6n" and k0 = 1).
 
     c: a number, or a multiple of the number of samples such as "6n".
     """
@@ -58,6 +60,7 @@ class Harmonic(StepSize):
     c: Annotated[float | str, PlainValidator(_multiple)]
     k0: Positive = 1.0
 
+    @override
     def plan(self, samples: int | None) -> Callable[[int], float]:
         c, k0 = self._constant(samples), self.k0
         return lambda k: c / (k + k0)

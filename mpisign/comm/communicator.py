@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Words
 from mpisign.comm.collectives import Collective, Collectives, do_nothing
@@ -45,41 +46,52 @@ class SerialCommunicator(Communicator):
 
     rank, size, library, threads = 0, 1, "none (one process)", "none"
 
+    @override
     def gather_of(self, table: Words) -> Collective:
         return Collective()
 
+    @override
     def broadcast_of(self, row: Words) -> Collective:
         return Collective()
 
+    @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
         return Collective(lambda: np.copyto(received, sent))
 
+    @override
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
         return Collective(lambda: np.copyto(all_of_them, own))
 
+    @override
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         return unshared(opening)
 
     @property
+    @override
     def node(self) -> Communicator:
         return self
 
     @property
+    @override
     def leaders(self) -> Communicator | None:
         return self
 
     members: Sequence[int] = (0,)
     largest = 1
 
+    @override
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
         return np.zeros(count, dtype=np.uint64), do_nothing
 
+    @override
     def processes(self) -> list[int]:
         return [os.getpid()]
 
+    @override
     def texts(self, own: str) -> list[str]:
         return [own]
 
+    @override
     def sync_errors(self, complaint: InputError | None) -> None:
         if complaint is not None:
             raise complaint

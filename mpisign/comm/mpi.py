@@ -1,7 +1,5 @@
 """MPI's ranks; of what a run uses, only this module and `mpisign.comm.startup` import mpi4py."""
 
-import itertools
-import math
 import os
 import signal
 import sys
@@ -14,11 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Words
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, room, unshared
+from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
 from mpisign.config.validation import InputError, advised, described
 
 if TYPE_CHECKING:
@@ -60,20 +59,24 @@ class MPICommunicator(Communicator):
         self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
 
     @cached_property
+    @override
     def node(self) -> "MPICommunicator":
         split = self._given_node or self._communicator.Split_type(self._mpi.COMM_TYPE_SHARED)
         return MPICommunicator(self._mpi.Intracomm(split))
 
     @cached_property
+    @override
     def leaders(self) -> "MPICommunicator | None":
         communicator = self._communicator.Split(0 if self.node.root else self._mpi.UNDEFINED)
         return MPICommunicator(self._mpi.Intracomm(communicator)) if self.node.root else None
 
     @cached_property
+    @override
     def members(self) -> list[int]:  # type: ignore[override]
         return self.node._communicator.allgather(self.rank)
 
     @cached_property
+    @override
     def largest(self) -> int:  # type: ignore[override]
         return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
 
@@ -104,15 +107,19 @@ class MPICommunicator(Communicator):
         fits = free is None or 8 * count + MARGIN <= free
         return bool(self._communicator.allreduce(fits, self._mpi.LAND))
 
+    @override
     def gather_of(self, table: Words) -> Collective:
         return self._prepared("Gather", *self._to_root(table))
 
+    @override
     def broadcast_of(self, row: Words) -> Collective:
         return self._prepared("Bcast", self._buffer(row), 0)
 
+    @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
         return self._prepared("Alltoall", self._buffer(sent), self._buffer(received))
 
+    @override
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
         return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
 
@@ -187,13 +194,13 @@ class MPICommunicator(Communicator):
         except InputError as error:
             raise Agreed(error) from None
         layout, fill = self._first_of(opening)
-        count = -(-_offsets(layout)[-1] // 8)
+        count = -(-offsets(layout)[-1] // 8)
         if not self._fits(count):
             if self.root:
                 line = f"{SHARED} has no room for {8 * count} bytes of data: each rank keeps a copy of its own; {TO_DO}"
                 print(f"mpisign: {line}", file=sys.stderr, flush=True)
             return self.raise_collectively(lambda: unshared(opening))
-        arrays = _carve(self._window(count), layout)
+        arrays = carve(self._window(count), layout)
         complaint = None
         try:
             if fill is not None:
@@ -214,16 +221,20 @@ class MPICommunicator(Communicator):
         self.sync_errors(complaint)
         return self.node._communicator.bcast(layout), fill
 
+    @override
     def processes(self) -> list[int]:
         return self.node._communicator.allgather(os.getpid())
 
+    @override
     def texts(self, own: str) -> list[str]:
         return self._communicator.allgather(own)
 
     @property
+    @override
     def whole(self) -> bool:
         return not self._communicator.Is_revoked()
 
+    @override
     def sync_errors(self, complaint: InputError | None) -> None:
         # The lowest rank with a complaint, or `size` if none has one; it alone broadcasts.
         failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
@@ -231,11 +242,13 @@ class MPICommunicator(Communicator):
             parts = None if complaint is None else (complaint.key, complaint.complaint)
             raise InputError(*self._communicator.bcast(parts, root=failing))
 
+    @override
     def cannot_survive(self) -> str:
         if not self.library.startswith("Open MPI"):
             return f"it needs Open MPI 5, which has ULFM; this is {self.library}"
         return "" if ULFM else "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
 
+    @override
     def lost(self, error: Exception) -> bool:
         # ERR_OTHER: what Open MPI's Alltoall says; that nobody is lost is seen then.
         mpi = self._mpi
@@ -285,15 +298,3 @@ class MPICommunicator(Communicator):
         time.sleep(_HEARD)
         self._communicator.Abort(1)
         raise error
-
-
-def _carve(words: Words, layout: Layout) -> Arrays:
-    """Return the arrays of a layout in memory that is there."""
-    parts = zip(_offsets(layout)[:-1], layout.items(), strict=True)
-    return {name: np.ndarray(shape, dtype, words.data, start) for start, (name, (shape, dtype)) in parts}
-
-
-def _offsets(layout: Layout) -> list[int]:
-    """Return where each array begins, on lines of 64 bytes, and how many bytes they take together."""
-    sizes = (-(-math.prod(shape) * dtype.itemsize // 64) * 64 for shape, dtype in layout.values())
-    return list(itertools.accumulate(sizes, initial=0))

@@ -5,12 +5,16 @@ they live: in this process (`unshared`), or in a window of memory that a node's 
 (`mpisign.comm.mpi`). Only one rank of a node opens and fills.
 """
 
+import itertools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from mpisign.arrays import Words
 
 Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
@@ -67,3 +71,15 @@ def room() -> int | None:
 
 TO_DO = "give it more (docker run --shm-size=..., or mount -o remount,size=... /dev/shm)"
 """What to do where there is too little."""
+
+
+def carve(words: Words, layout: Layout) -> Arrays:
+    """Return the arrays of a layout in memory that is there."""
+    parts = zip(offsets(layout)[:-1], layout.items(), strict=True)
+    return {name: np.ndarray(shape, dtype, words.data, start) for start, (name, (shape, dtype)) in parts}
+
+
+def offsets(layout: Layout) -> list[int]:
+    """Return where each array begins, on lines of 64 bytes, and how many bytes they take together."""
+    sizes = (-(-math.prod(shape) * dtype.itemsize // 64) * 64 for shape, dtype in layout.values())
+    return list(itertools.accumulate(sizes, initial=0))

@@ -133,17 +133,17 @@ def shown(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text without anything that a terminal would not print as it is: \\n for a line's end."""
+    r"""Text without anything that a terminal would not print as it is: \n for a line's end."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def in_utf8(name: str) -> str:
-    """A file's name as text for a file: \\xff for a byte that is not UTF-8."""
+    r"""A file's name as text for a file: \xff for a byte that is not UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def spell_out(stream: TextIO) -> None:
-    """From here on, what the stream's encoding does not have is written as \\u03b1, not refused by a traceback."""
+    r"""From here on, what the stream's encoding does not have is written as \u03b1, not refused by a traceback."""
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 

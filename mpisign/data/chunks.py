@@ -59,8 +59,11 @@ class ChunkStore:
                 self.folder.rmdir()
 
     def take_up(self, made_from: str) -> None:
-        """Keep the chunks that were made from the same, remove others. Raises InputError when the folder is not
-        ours."""
+        """Keep the chunks that were made from the same, and remove others.
+
+        Raises:
+            InputError: the folder is not ours.
+        """
         if self._label.is_file() and self._label.read_text() != made_from:
             self.remove()
         if self._label.is_file():
@@ -98,8 +101,10 @@ class ChunkStore:
         self.remove()
 
     def remove(self) -> None:
-        """Remove all but the lock: no other job begins before this one is through. The label goes last: what a kill
-        leaves is ours still."""
+        """Remove all but the lock: no other job begins before this one is through.
+
+        The label goes last: what a kill leaves is ours still.
+        """
         with suppress(OSError):
             for path in sorted(self.folder.iterdir(), key=lambda path: path == self._label):
                 if path.name != _LOCK:

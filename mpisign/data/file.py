@@ -70,7 +70,8 @@ class Layout(NamedTuple):
 class DataWriter:
     """A data file that is being written, from its first row to its last; complete after `finish`.
 
-    layout: all that will be in it. Raises OSError where the disk has no room for that, which is taken before."""
+    layout: all that will be in it. Raises OSError where the disk has no room for that, which is taken before.
+    """
 
     def __init__(self, path: Path, layout: Layout):
         self._layout, self._row, self._entry, self._positive = layout, 0, 0, 0

@@ -129,9 +129,9 @@ def _scan(
     values: Floats,
     long: Indices,
 ) -> tuple[int, int]:
-    """Fill the arrays; returns the rows, -1 when a line is not plainly right, and how many numbers are left to float.
+    r"""Fill the arrays; returns the rows, -1 when a line is not plainly right, and how many numbers are left to float.
 
-    Every line ends with \\n. long: entry, start and end of each of those numbers.
+    Every line ends with \n. long: entry, start and end of each of those numbers.
     """
     at, row, entry, left = 0, 0, 0, 0
     while at < text.size:

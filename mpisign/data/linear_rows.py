@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse
+from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Arrays
@@ -60,16 +61,22 @@ class DenseRows(Rows):
         self.samples, self.dimension = self._rows.shape
         self._subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
 
+    @override
     def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._subtract(self._rows, x, samples, out)
 
+    @override
     def block(self, start: int, stop: int) -> Matrix:
         return self._rows[start:stop].astype(np.float64, copy=False)
 
 
 class SparseRows(Rows):
-    """CSR. arrays: data, float32 or float64, and indices, int32, shape (nnz,); indptr, int64, shape (n + 1,);
-    dimension, int64, shape (1,)."""
+    """Rows in CSR.
+
+    Attributes:
+        arrays: data, float32 or float64, and indices, int32, shape (nnz,); indptr, int64, shape (n + 1,); dimension,
+            int64, shape (1,).
+    """
 
     def __init__(self, arrays: Arrays):
         self.arrays = arrays
@@ -78,9 +85,11 @@ class SparseRows(Rows):
         self._parts = data, indices, indptr
         self._subtract = _subtract_sparse32 if data.dtype == np.float32 else _subtract_sparse64
 
+    @override
     def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._subtract(*self._parts, x, samples, out)
 
+    @override
     def block(self, start: int, stop: int) -> Matrix:
         data, indices, indptr = self._parts
         first, last = indptr[start], indptr[stop]

@@ -22,8 +22,11 @@ class DatasetSummary:
         self.classes: list[float] = []
 
     def advance(self) -> None:
-        """Count the chunks that are done by now. Raises InputError at the first line with a third label, or too
-        long."""
+        """Count the chunks that are done by now.
+
+        Raises:
+            InputError: a line has a third label, or is too long; the first one.
+        """
         while self._next < self._text.chunks and self._work.done(self._next):
             (rows, nnz, lowest, highest), labels = self._work.load(self._next, 2)
             self.n, self.nnz, self.base = self.n + int(rows), self.nnz + int(nnz), min(self.base, int(lowest))

@@ -14,8 +14,11 @@ from mpisign.theory.noise import Noise
 
 
 class Minimum(NamedTuple):
-    """|value - f*| <= error: by ||g||^2 / (2 mu) at the point found and a limit for the rounding of its value; where f
-    is not convex, by a lower limit of f."""
+    """A value with |value - f*| <= error.
+
+    The error is ||g||^2 / (2 mu) at the point found with a limit for the rounding of its value; where f is not convex,
+    it comes from a lower limit of f.
+    """
 
     value: float
     error: float

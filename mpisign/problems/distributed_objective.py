@@ -32,11 +32,14 @@ class Parts(Protocol):
     dimension: int
     segments: int
 
-    def part(self, points: Floats, segment: int, out: Floats) -> None: ...
+    def part(self, points: Floats, segment: int, out: Floats) -> None:
+        """See `mpisign.problems.base.Problem.part`."""
 
-    def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None: ...
+    def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
+        """See `mpisign.problems.base.Problem.curvature_part`."""
 
-    def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None: ...
+    def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
+        """See `mpisign.problems.base.Problem.hessian_part`."""
 
 
 class Objective:

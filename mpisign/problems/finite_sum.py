@@ -1,6 +1,7 @@
 """Quadratics as finite sums, in which the audit's counterexamples are stated."""
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
 from mpisign.config.validation import InputError, checked, shown
@@ -14,7 +15,7 @@ _ROUNDING = 1e-12
 
 
 class FiniteQuadratic(Problem):
-    """f(x) = sum_i w_i (x'Hx/2 + c_i'x) with sum_i w_i c_i = 0, so that f(x) = x'Hx/2 and f* = 0
+    """f(x) = sum_i w_i (x'Hx/2 + c_i'x) with sum_i w_i c_i = 0, so that f(x) = x'Hx/2 and f* = 0.
 
     `eigenvalues` of a diagonal H, or `matrix`: H. `atoms`: the c_i. `weights`: the w_i, which add up to 1.
     """
@@ -35,12 +36,15 @@ class FiniteQuadratic(Problem):
         self.weights = checked_weights = _weights(weights, len(atoms))
         self._law = FiniteDistribution(_atoms(atoms, checked_weights, self.dimension), checked_weights)
 
+    @override
     def value(self, x: Floats) -> float:
         return self._quadratic.value(x)
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         self._quadratic.gradient(x, out)
 
+    @override
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
         self._quadratic.gradient(x, out)
         for sample in samples:
@@ -55,6 +59,7 @@ class FiniteQuadratic(Problem):
         single = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
         return limited(single, float(np.sqrt(weights @ np.square(atoms)).sum()), batch)
 
+    @override
     def constants(self, objective: Objective) -> dict[str, Constant]:
         return self._quadratic.constants(objective)
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import scipy  # its parts are imported when they are used
+from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Share, unshared
@@ -52,6 +53,7 @@ class Logistic(Problem):
         self._edges = np.linspace(0, rows.samples, _SEGMENTS + 1).astype(int)
         self._solution: tuple[Floats, float, Floats] | None = None
 
+    @override
     def value(self, x: Floats) -> float:
         out = np.empty((1, 1 + self.dimension))
         total = 0.0
@@ -60,9 +62,11 @@ class Logistic(Problem):
             total += float(out[0, 0])
         return total
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         self.minibatch(x, self._everyone, out)
 
+    @override
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
         self.regulariser.gradient(x, out)
         self.rows.add_loss_gradient(x, samples, out)
@@ -79,11 +83,13 @@ class Logistic(Problem):
             out[:, 0] += losses.sum(axis=1) / n
             out[:, 1:] -= pulls @ block / n
 
+    @override
     def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
         out[:] = self.regulariser.curvature(x) * direction if segment == 0 else 0.0
         for block, weights in self._weighed(x, segment):
             out += (weights * (block @ direction)) @ block
 
+    @override
     def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
         out[:] = 0.0
         if segment == 0:
@@ -103,12 +109,15 @@ class Logistic(Problem):
         for start in range(first, last, BLOCK):
             yield self.rows.block(start, min(start + BLOCK, last))
 
+    @override
     def data_sha256(self) -> str:
         return self.rows.sha256
 
     def minimum(self, objective: Objective) -> Minimum:
-        """With l2, by `mpisign.problems.certificate`, and at most f's value itself, since f* >= 0. The nonconvex
-        regulariser leaves the value at a local minimum, and 0 <= f* as all that is certain."""
+        """Return f* with its error: with l2, by `mpisign.problems.certificate`, and at most f itself, since f* >= 0.
+
+        The nonconvex regulariser leaves the value at a local minimum, and 0 <= f* as all that is certain.
+        """
         if not isinstance(self.regulariser, L2):
             scale = self._steepness
             x = descend(Scaled(objective, scale), tolerance=1e-13) / scale
@@ -140,8 +149,10 @@ class Logistic(Problem):
         return local_limit(hessian, error, floor, gradient / scale, sums / scale, pull_error, self._bend(x))
 
     def _bend(self, x: Floats) -> float:
-        """Return M >= max_i ||a_i||_{H^-1} at x, where H >= w_i a_i a_i' + I / n: its square is at most 1 / w_i and
-        n ||a_i||^2."""
+        """Return M >= max_i ||a_i||_{H^-1} at x.
+
+        As H >= w_i a_i a_i' + I / n, its square is at most 1 / w_i and n ||a_i||^2.
+        """
         n, largest = self.rows.samples, 0.0
         for segment in range(self.segments):
             for block, weights in self._weighed(x, segment):
@@ -262,7 +273,7 @@ def logistic(
     weight: Positive | None = None,
     share: Share = unshared,
 ) -> Logistic:
-    """(1/n) sum log(1 + exp(-b_i a_i'x)) + r(x) (Example 5), on `data` with `scaling`; r by `regulariser`
+    """(1/n) sum log(1 + exp(-b_i a_i'x)) + r(x) (Example 5), on `data` with `scaling`; r by `regulariser`.
 
     "l2": ||x||^2 / (2n). "nonconvex": `weight` sum x_i^2 / (1 + x_i^2), by default 0.1; f is then smooth, and no more.
     """

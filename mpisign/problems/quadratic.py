@@ -1,6 +1,7 @@
 """Quadratics: (1/2) sum lambda_i x_i^2 and (1/2) x'Hx."""
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Floats
 from mpisign.config.validation import InputError, checked, shown
@@ -14,7 +15,7 @@ from mpisign.theory.smoothness import smoothness
 
 
 class Separable(Problem):
-    """f(x) = (1/2) sum lambda_i x_i^2; f* = 0. `eigenvalues`: the lambda_i >= 0"""
+    """f(x) = (1/2) sum lambda_i x_i^2; f* = 0. `eigenvalues`: the lambda_i >= 0."""
 
     minimum_value = 0.0
 
@@ -25,9 +26,11 @@ class Separable(Problem):
         if not self.dimension or not (self._eigenvalues >= 0).all() or not self._eigenvalues.any():
             raise InputError("eigenvalues", f"expected numbers >= 0, not all zero, got {shown(eigenvalues)}")
 
+    @override
     def value(self, x: Floats) -> float:
         return 0.5 * float(np.dot(self._eigenvalues * x, x))
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         np.multiply(self._eigenvalues, x, out=out)
 
@@ -42,7 +45,7 @@ class Separable(Problem):
 
 
 class Quadratic(Problem):
-    """f(x) = (1/2) x'Hx; f* = 0. `matrix`: H, symmetric positive semidefinite, to the last bit where it is singular"""
+    """f(x) = (1/2) x'Hx; f* = 0. `matrix`: H, symmetric positive semidefinite, to the last bit where it is singular."""
 
     minimum_value = 0.0
 
@@ -51,9 +54,11 @@ class Quadratic(Problem):
         self._matrix, self._definite = semidefinite(matrix, "matrix")
         self.dimension = len(matrix)
 
+    @override
     def value(self, x: Floats) -> float:
         return 0.5 * float(x @ (self._matrix @ x))
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         multiply(self._matrix, x, out)
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Floats
 
@@ -37,13 +38,16 @@ class L2(Regulariser):
     def __init__(self, samples: int):
         self._samples, self.steepest = samples, 1 / samples
 
+    @override
     def values(self, points: Floats) -> Floats:
         squares: Floats = np.einsum("ij,ij->i", points, points) / (2 * self._samples)
         return squares
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         np.divide(x, self._samples, out=out)
 
+    @override
     def curvature(self, x: Floats) -> Floats:
         return np.full(len(x), self.steepest)
 
@@ -58,17 +62,20 @@ class Nonconvex(Regulariser):
     def __init__(self, weight: float):
         self._weight, self.steepest, self.key = weight, 2 * weight, f"nonconvex {weight!r}"
 
+    @override
     def values(self, points: Floats) -> Floats:
         t = points / np.hypot(1.0, points)
         squares: Floats = self._weight * np.einsum("ij,ij->i", t, t)
         return squares
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         # Square roots are rounded correctly everywhere, np.hypot and powers are not; beyond 1e9 the root is |x|.
         size = np.abs(x)
         s = 1 / np.where(size < 1e9, np.sqrt(1 + np.square(np.minimum(size, 1e9))), size)
         np.multiply(x * s, 2 * self._weight * (s * s * s), out=out)
 
+    @override
     def curvature(self, x: Floats) -> Floats:
         s = 1 / np.hypot(1.0, x)
         squares: Floats = 2 * self._weight * (s**2 - 3 * np.square(x * s)) * s**4

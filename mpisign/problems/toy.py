@@ -1,6 +1,7 @@
 """Example 4, on the line and summed over coordinates."""
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Floats
 from mpisign.config.validation import InputError, checked, shown
@@ -12,7 +13,7 @@ from mpisign.theory.polyak_lojasiewicz import pl_constant_of_toy
 
 
 class Toy(Problem):
-    """f(x) = sum x_i^2 + 3 sin^2(omega_i x_i), not convex; f* = 0. `frequencies`: omega_i > 0; [1] is Example 4"""
+    """f(x) = sum x_i^2 + 3 sin^2(omega_i x_i), not convex; f* = 0. `frequencies`: omega_i > 0; [1] is Example 4."""
 
     minimum_value = 0.0
 
@@ -24,10 +25,12 @@ class Toy(Problem):
         if not self.dimension or not (self._frequencies > 0).all():
             raise InputError("frequencies", f"expected numbers > 0, got {shown(frequencies)}")
 
+    @override
     def value(self, x: Floats) -> float:
         sines = np.sin(self._frequencies * x)
         return float(np.dot(x, x) + 3.0 * np.dot(sines, sines))
 
+    @override
     def gradient(self, x: Floats, out: Floats) -> None:
         sine(2.0 * self._frequencies * x, out)
         np.multiply(out, 3.0 * self._frequencies, out=out)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.arrays import Words
 from mpisign.comm.collectives import Collective
@@ -20,16 +21,20 @@ class MockCommunicator(SerialCommunicator):
         self.rank, self.size, self.largest, self.members = rank, size, size, range(size)
         self.in_common = 0
 
+    @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
         return Collective()
 
+    @override
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
         return Collective()
 
     @property
+    @override
     def leaders(self) -> Communicator | None:
         return self if self.root else None
 
+    @override
     def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
         self.in_common += 8 * count
         return np.zeros(count, dtype=np.uint64), lambda: None

@@ -16,7 +16,7 @@ from mpisign.stop_signals import StopRequested, StopSignals
 from mpisign.storage.output_file import check_output, output_path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a disk without room, or of a user's part of it."""
+"""Error numbers for a disk without room, or a user's quota of it."""
 
 if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator

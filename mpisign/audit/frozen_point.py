@@ -10,7 +10,7 @@ from mpisign.theory.noise import FiniteDistribution, mean_law
 from mpisign.theory.vote_moments import Moments, VoteDrift, moments, three_point, vote_drift
 
 _MOVED = 1e-6
-"""x counts as frozen while no x_i moves by more than this part of the largest."""
+"""Part of the largest |x_i| by which an x_i may move while x counts as frozen."""
 
 
 class Frozen(NamedTuple):

@@ -15,7 +15,7 @@ from mpisign.theory.verdict import Word
 
 _LAST = 0.1
 SIMILAR = 2.0
-"""Final gaps are similar within this factor."""
+"""Factor within which final gaps are similar."""
 
 
 class Ratio(NamedTuple):

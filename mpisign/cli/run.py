@@ -16,7 +16,7 @@ from mpisign.stop_signals import StopRequested, StopSignals
 from mpisign.storage.output_file import check_output, output_path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a disk without room, or of a user's part of it."""
+"""Error numbers for a disk without room, or a user's quota of it."""
 
 if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator
@@ -125,10 +125,12 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _mode(options: argparse.Namespace, resume: bool) -> "Mode":
+    """Return how the output is opened."""
     return "resume" if resume else "overwrite" if options.overwrite else "create"
 
 
 def _say_wrote(output: Path) -> None:
+    """Print the remarks on a file, and that it is written."""
     from mpisign.storage.remarks import remarks
     from mpisign.storage.trajectory import Trajectory
 
@@ -138,12 +140,13 @@ def _say_wrote(output: Path) -> None:
 
 
 def _counted(repeats: range) -> str:
+    """Return a number of repeats in words."""
     return "1 repeat" if len(repeats) == 1 else f"{len(repeats)} repeats"
 
 
 @contextmanager
 def _saying_what_to_do() -> Iterator[None]:
-    """An error in a repeat, as its note says, leaves a file that can be gone on with."""
+    """Add a note to an error in a repeat, which leaves a file that can be resumed: how to go on."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

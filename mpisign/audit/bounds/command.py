@@ -47,7 +47,7 @@ POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
     "p_min": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "level": ("a number between 0 and 1", lambda value: 0 < value < 1),
 }
-"""What an option may be, whatever a premise asks of it: p_min of 1/2 or less is a premise that fails."""
+"""Range of each option, whatever a premise requires: p_min of 1/2 or less is allowed, and fails a premise."""
 
 
 def refuse_impossible(options: argparse.Namespace) -> None:

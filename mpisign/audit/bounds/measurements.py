@@ -83,6 +83,7 @@ def probes(trajectory: Trajectory, run: RunRecord, level: float) -> dict[int, Pr
     """
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
     settings = next(settings for settings in job.runs if settings.label == run.label)
+    # one process probes: its data need no shared memory
     problem = PROBLEMS.make(job.problem, "problem", share=unshared)
     oracle = ORACLES.make(settings.oracle, "oracle")
     streams = RandomStreams(job.seed, run.repeats[0].number)

@@ -10,7 +10,7 @@ from mpisign.audit.bounds.hypotheses import Hypotheses
 from mpisign.theory import bounds, drift
 
 _SAME = 1e-9
-"""A harmonic step is that of the theorem to this relative accuracy."""
+"""Relative accuracy to which a harmonic step must be the theorem's."""
 
 
 class Statement(NamedTuple):

@@ -41,11 +41,11 @@ PARTS: dict[str, tuple[Callable[[Results], Claim], ...]] = {
     ),
     "Beyond the paper": (how_many, ties, covariance, flips, fewer_bits, crossing),
 }
-"""In the paper's order."""
+"""Every claim by the heading of its part, in the paper's order."""
 
 
 CLAIMS: Registry[Claim] = Registry("claims", Claim)
-"""Claims from elsewhere: functions of the results that say they return an Entry, by entry point or dotted path."""
+"""Claims from elsewhere: functions of the results annotated to return a Claim, by entry point or dotted path."""
 
 
 def entries(results: Results, also: Sequence[str] = ()) -> dict[str, list[Claim]]:
@@ -78,7 +78,7 @@ def judged(make: Callable[[Results], Claim], results: Results) -> Claim:
     try:
         return weighed(make(asked), asked.files())
     except InputError as error:
-        # without results it is the claim as stated, with no verdict that could raise
+        # without results a claim is as stated, and reads no file
         entry = make({})
         right = entry.corrected_verdict and Verdict.INCONCLUSIVE
         return entry._replace(evidence=[str(error)], verdict=Verdict.INCONCLUSIVE, corrected_verdict=right)

@@ -11,7 +11,7 @@ from mpisign.audit.claims.claim import Claim, Drawing, Results, Table, Verdict, 
 from mpisign.storage.trajectory import Trajectory
 
 Chosen = Callable[[str, BoundCheck], bool]
-"""Of a job and one bound on one of its runs: whether it speaks for a claim."""
+"""Whether a claim rests on one bound on a run, given the job's name and the check of the bound."""
 
 
 @cache

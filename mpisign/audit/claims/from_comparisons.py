@@ -22,7 +22,7 @@ def said(made: Mapping[str, Finding], says: Callable[[str], bool | None]) -> lis
 
 
 DENIED: dict[Word, Word] = {"confirmed": "violated", "violated": "confirmed", "inconclusive": "inconclusive"}
-"""What is found for a claim, as it is found for the contrary."""
+"""The verdict on the contrary of a claim, by the verdict on the claim."""
 
 
 def verdict_of(findings: Iterable[list[Finding]]) -> Verdict:

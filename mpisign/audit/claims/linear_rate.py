@@ -5,10 +5,13 @@ import numpy as np
 from mpisign.audit.claims.claim import Verdict, confirmed_if
 
 SMALLEST = 1e-250
-"""float64 has its full accuracy above it."""
+"""Gap above which float64 has its full accuracy."""
 STEADY = 0.1
-"""How much the rate may change. If a gap falls like a power of k, its rate in the last quarter of k is 0.71 of that in
-the quarter before, whatever the power."""
+"""Relative change of the rate that is allowed.
+
+If a gap falls like a power of k, its rate in the last quarter of k is 0.71 of that in the quarter before, whatever the
+power.
+"""
 
 
 def linear(gap: np.ndarray) -> Verdict:

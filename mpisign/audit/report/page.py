@@ -20,7 +20,7 @@ from mpisign.storage.trajectory import Trajectory
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 DPI = 150
-"""On a page of A4 a figure that fills its width has about 200 dots an inch."""
+"""Resolution in dots an inch; a figure that fills the width of an A4 page then has about 200."""
 
 
 class Picture(NamedTuple):

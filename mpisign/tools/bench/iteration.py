@@ -27,7 +27,7 @@ step = { kind = "constant", alpha = 0.05 }
 """
 
 _DIMENSION = 2000
-"""As epsilon has it."""
+"""Number of coordinates, that of epsilon."""
 
 
 def iteration(name: str, effort: Effort) -> Ratio:

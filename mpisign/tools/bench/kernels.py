@@ -9,7 +9,7 @@ from mpisign.arrays import Words
 from mpisign.tools.bench.timing import Effort, Ratio, Time, compare, fill, seconds
 
 _DIMENSION = 2**20
-"""Of the vectors that are packed and applied, 8 MB each."""
+"""Length of the vectors that are packed and applied, 8 MB each."""
 
 
 def kernels(effort: Effort) -> Iterator[Ratio]:
@@ -34,7 +34,7 @@ def kernels(effort: Effort) -> Iterator[Ratio]:
 
 
 _BALLOTS = 64
-"""Of the vote that is timed over d."""
+"""Number of ballots in the vote that is timed over d."""
 
 
 def curves(effort: Effort) -> Iterator[Time]:

@@ -55,7 +55,7 @@ def _launched(ranks: int, effort: Effort) -> list[Time]:
 
 
 _SHOWN = (2000, 10**6, 2**20)
-"""The d whose ratios are in the table."""
+"""Dimensions d whose ratios are in the table."""
 
 _GOALS = {
     (2000, 2): ("> 1", "<= 1.6", ""),

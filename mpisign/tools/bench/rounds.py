@@ -20,14 +20,14 @@ from mpisign.rng import RandomStreams
 from mpisign.tools.bench.timing import Effort, Time
 
 DENSE = ("allreduce float32", "allreduce float64", "gather int8")
-"""What is timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
+"""Dense collectives that are timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
 WHOLE, TIED, BARE = "round", "round with ties", "collectives"
 """The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
 ties and the reply a second plane; and what of the round is messages."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
-"""What of it is computing, by those ranks that do it."""
+"""The computing in a round, by those ranks that do it."""
 
 
 def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
@@ -128,6 +128,7 @@ class Clock:
     def slice(self, call: Callable[[], object], count: int) -> float:
         """Return the seconds of one of `count` calls in a row, on the slowest rank."""
         self._world.Barrier()
+        # timed from the barrier's end: ranks leave it at nearly the same moment
         start = time.perf_counter()
         for _ in range(count):
             call()

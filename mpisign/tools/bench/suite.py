@@ -53,7 +53,7 @@ SECTIONS: dict[str, Callable[[Effort], Iterator[Result]]] = {
     "rounds": launched.rounds,
     "rivals": _rivals,
 }
-"""What `mpisign bench --only` can name."""
+"""Sections that `mpisign bench --only` can name."""
 
 
 def measure(effort: Effort, only: str | None, ranks: Communicator) -> Iterator[Result]:

@@ -75,7 +75,7 @@ class Unmeasured(NamedTuple):
 
 
 Failure: TypeAlias = InputError | subprocess.TimeoutExpired
-"""Of a program that is measured: it failed, or had no end; either way the rest goes on."""
+"""Failure of a program that is measured: an error, or no end in time; either way the rest goes on."""
 FAILURES = (InputError, subprocess.TimeoutExpired)
 
 
@@ -122,6 +122,7 @@ class Time(NamedTuple):
 def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:
     """Return the time of `one` over the time of `other`."""
     calls = [fill(one, effort), fill(other, effort)]
+    # both sides in turn, so that a slow moment of the machine falls on both
     pairs = ((seconds(one, calls[0]), seconds(other, calls[1])) for _ in range(effort.slices))
     return summary(what, [a / b for a, b in pairs], goal)
 

@@ -22,7 +22,7 @@ from mpisign.tools.doctor.check import Check, brief, run_program
 
 _LOCK_SECONDS = 60.0
 _REFUSED = 75
-"""The status of another process that meets a lock."""
+"""Exit status of another process that meets a lock."""
 
 _FLOCK = f"""
 import fcntl, sys

@@ -20,7 +20,7 @@ _MAKES = {
     "Open MPI": ("open mpi", "openmpi", "openrte", "open-mpi", "prrte", "prterun"),
     "MPICH": ("mpich", "hydra", "intel(r) mpi", "mvapich"),
 }
-"""How the makes that understand each other name themselves: those of one line share its launchers' protocol."""
+"""Names by which makes call themselves: those of one line share the protocol of their launchers."""
 
 _LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
 

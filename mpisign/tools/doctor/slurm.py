@@ -13,7 +13,7 @@ from mpisign.tools.doctor.launchers import make, name
 
 _SRUN_SECONDS = 20.0
 _MANY = 64
-"""Ranks that a trial in an allocation starts at most."""
+"""Most ranks that a trial in an allocation starts."""
 
 
 def look(library: str) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from typing import Any
 
 _NOT_PASSED_ON = ("job", "output", "dry_run")
 _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
-"""The batch script goes on with the output that is there."""
+"""Options that are not passed on to a batch script, which resumes the output that is there."""
 
 
 def mpirun(options: dict[str, Any], ranks: int) -> str:

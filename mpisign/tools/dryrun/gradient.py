@@ -10,13 +10,13 @@ from mpisign.problems import Problem
 
 _POINTS = 3
 _MOST = 64
-"""Coordinates that are looked at at a point: all of a small problem, and some of a large one."""
+"""Most coordinates checked at a point: all of a small problem, and some of a large one."""
 
 _STEPS = 10.0 ** np.arange(-2, -8, -1)
 """Steps of the differences, in units of max(1, |x_i|): one of them suits f, whatever its curvature and its rounding."""
 
 _ROUNDING = 64 * np.finfo(float).eps
-"""Relative error of a value, about."""
+"""Approximate relative error of a value."""
 
 _AGREE = 1e-3
 """Relative error up to which a difference agrees with the gradient."""

@@ -21,7 +21,7 @@ from mpisign.rng import RandomStreams
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 _MPI = 2**24
-"""What an MPI library takes of its own; MPICH 5 and Open MPI 5 take about half of it on four ranks."""
+"""Bytes that an MPI library takes of its own; MPICH 5 and Open MPI 5 take about half of it on four ranks."""
 
 _LBFGS = 25
 """Vectors that scipy's L-BFGS-B holds: 10 pairs and some more."""
@@ -30,7 +30,7 @@ _HESSIANS = 5
 """Matrices that are held where f* or constants are found from a whole Hessian."""
 
 _SHRUNK = (1, 16, 256, 4096)
-"""What cannot even be promised here is counted at a part of d, in proportion."""
+"""Parts of d: what cannot even be allocated here is counted at a smaller one, in proportion."""
 
 
 class MemoryEstimate(NamedTuple):

@@ -23,7 +23,7 @@ _SLICE = 0.05
 
 _SLICES = 3
 _ENOUGH = 1.0
-"""Seconds of an iteration from which on one is enough."""
+"""Seconds of an iteration above which one is enough."""
 
 
 class Seconds(NamedTuple):

@@ -17,7 +17,7 @@ from mpisign.audit.intervals import estimate_of_known
 from mpisign.storage.trajectory import Trajectory
 
 _BANDWIDTHS = np.geomspace(1e5, 1e12, 200)
-"""Bits a second."""
+"""Bandwidths that are drawn, in bits a second."""
 
 
 def seconds_at(each: Cost, bandwidth: np.ndarray) -> np.ndarray:

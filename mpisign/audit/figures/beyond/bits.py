@@ -22,7 +22,7 @@ from mpisign.storage.trajectory import RunRecord, Trajectory
 
 TARGETS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
 _SHOWN = 3
-"""How many targets are shown: the lowest that every method reaches."""
+"""Number of targets that are shown: the lowest that every method reaches."""
 
 _RESAMPLES = 400
 

@@ -36,7 +36,7 @@ _WHATS = {
     ("allreduce float64", ""): ("Allreduce of float64", "C4", "--"),
     ("gather int8", ""): ("signs a byte each", "C5", "-."),
 }
-"""What is drawn, and how."""
+"""What is drawn, by (what, exchange): its label, colour and dashes."""
 
 
 def predicted(machine: Machine, time: Time) -> float:

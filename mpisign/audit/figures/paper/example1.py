@@ -12,7 +12,7 @@ from mpisign.storage.trajectory import RunRecord, Trajectory
 
 STYLES: dict[str, Any] = {"marker": "o", "markersize": 4}
 _LEAST = 2
-"""Iterations that tell a cycle of two."""
+"""Least number of iterations that show a cycle of two."""
 
 
 def fate(x: np.ndarray, alpha: float) -> str:

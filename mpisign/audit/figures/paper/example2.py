@@ -15,10 +15,10 @@ from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory.recursions import sign_adagrad_norm
 
 LENGTH = 2**15
-"""How far the recursion with many digits goes."""
+"""Iterations of the recursion with many digits."""
 
 with_digits = functools.cache(sign_adagrad_norm)
-"""A second's work that figure and findings share."""
+"""The recursion with 120 digits, a second's work, cached for figure and findings."""
 
 
 def recursion(trajectory: Trajectory) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:

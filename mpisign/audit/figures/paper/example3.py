@@ -14,9 +14,9 @@ from mpisign.storage.trajectory import Trajectory
 from mpisign.theory.recursions import limit_of_printed_formula, printed_formula, subgradient_of_modulus
 
 _SHOWN = 60
-"""How many iterations of (10) are drawn."""
+"""Number of iterations of (10) that are drawn."""
 _LEAST = 2
-"""Iterations that the bounds speak of."""
+"""Least number of iterations that the bounds need."""
 
 
 def parting(formula: np.ndarray, exact: np.ndarray) -> int:

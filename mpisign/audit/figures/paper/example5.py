@@ -19,7 +19,7 @@ from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 _DRAWN = (1e-6, 1e6)
-"""Ratios that are drawn where they are: the interval of two repeats can be longer than an axis."""
+"""Range of ratios that are drawn; others are clipped to it, as the interval of two repeats can be very long."""
 
 Table = dict[str, dict[str, Finding]]
 """Claim, then settings, then what was found."""

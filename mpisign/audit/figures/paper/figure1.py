@@ -15,7 +15,7 @@ from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 ONE_ITERATION = ("gd", "scaled-sign", "ef-sign")
-"""In one dimension ||g||_1 sign(g) = g, and what error feedback keeps is 0: these are the same."""
+"""Methods that are one iteration in one dimension: ||g||_1 sign(g) = g, and error feedback keeps 0."""
 
 STYLES = (
     {"color": "0.75", "ls": "-", "lw": 5.0},

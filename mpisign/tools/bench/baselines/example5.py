@@ -26,7 +26,7 @@ _BATCH, _WORKERS = 64, 2
 _BASELINE_SECONDS = 300.0
 _HERE = Path(__file__).parent
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""For everyone: there are as many processes as there is work for."""
+"""One BLAS thread for every program: there are as many processes as there is work for."""
 
 _JOB = f"""
 [problem]

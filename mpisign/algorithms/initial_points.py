@@ -18,7 +18,7 @@ class InitialPoint(ABC):
 
     @abstractmethod
     def point(self, dimension: int, streams: RandomStreams) -> Floats:
-        """x_0, float64, shape (d,); a new array, which is stepped in place.
+        """Return x_0, float64, shape (d,); a new array, which is stepped in place.
 
         A function of d and `streams` alone, since every run of a repeat, a resumed one too, asks for it anew. What is
         random in it comes from `streams.generator(Stream.START, 0, 0)`, another in each repeat; `streams.repeat` is its
@@ -55,7 +55,7 @@ class Point(InitialPoint):
     x: OneOrMany
 
     def point(self, dimension: int, streams: RandomStreams) -> Floats:
-        """Raises InputError unless every point has d numbers, also those that no repeat reaches."""
+        """Raise InputError unless every point has d numbers, also those that no repeat reaches."""
         many = _one_or_many(self.x) == "[many]"
         points = cast(list[list[float]], self.x if many else [self.x])
         for i, point in enumerate(points):

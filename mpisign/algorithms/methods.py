@@ -37,7 +37,7 @@ class Method(ABC):
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
-        """What a worker keeps from one iteration to the next, as it is at the start: float64, of any one shape.
+        """Return what a worker keeps from one iteration to the next, as it is at the start: float64, of any one shape.
 
         `query` and `encode` get it, and `encode` changes it in place. All that a method remembers of a worker is in it:
         it is what a resumed run goes on from.
@@ -45,14 +45,16 @@ class Method(ABC):
         return np.zeros(0)
 
     def shared(self, dimension: int) -> Floats:
-        """What all ranks keep, the same everywhere, as it is at the start: float64, of any shape, changed in place.
+        """Return what all ranks keep, the same everywhere, as it is at the start.
+
+        Float64, of any shape, changed in place.
 
         `step` gets it. All that a method remembers besides the workers' memory is in it.
         """
         return np.zeros(0)
 
     def query(self, x: Floats, memory: Floats) -> Floats:
-        """Where the worker asks for its gradient; shape (d,)."""
+        """Return where the worker asks for its gradient; shape (d,)."""
         return x
 
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
@@ -66,7 +68,9 @@ class Method(ABC):
 
     @abstractmethod
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        """x_k -> x_{k+1} in place, shape (d,), float64; every rank does the same, from the same reply and `shared`.
+        """Step x_k -> x_{k+1} in place, shape (d,), float64.
+
+        Every rank does the same, from the same reply and `shared`.
 
         Anything may be done to x here, and only here: `query`, a problem and an oracle read it. It has to follow from
         the arguments, which are the same on every rank; what is to be remembered is in `shared`, changed in place.
@@ -272,7 +276,7 @@ def _squares_of(b0: float) -> Floats:
 def _step_over_b(
     x: Floats, alpha: float, reply: Message, shared: Floats, size: float, squares_in: Callable[[float], float]
 ) -> None:
-    """b^2 <- b^2 + squares, x <- x - (alpha / b) reply, at any size of b that float64 has.
+    """Step b^2 <- b^2 + squares, x <- x - (alpha / b) reply, at any size of b that float64 has.
 
     shared: (b / unit)^2 and the unit. size: about that of what is added to b. squares_in: unit -> squares / unit^2.
     """

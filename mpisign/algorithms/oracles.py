@@ -36,14 +36,17 @@ class Oracle(ABC):
 
     @abstractmethod
     def source(self, problem: Problem, workers: int) -> Source:
-        """The gradients of `workers` workers; raises InputError when the problem cannot give them."""
+        """Return the gradients of `workers` workers; raises InputError when the problem cannot give them."""
 
     def assumption4(self, problem: Problem) -> Noise:
-        """What is known of g~ - g for an honest worker; see `mpisign.theory.noise`."""
+        """Return what is known of g~ - g for an honest worker; see `mpisign.theory.noise`."""
         return Noise()
 
     def plan(self, problem: Problem, workers: int) -> Source:
-        """What is asked for each gradient: `source`, decoupled and flipped as set; raises InputError as it does."""
+        """Return what is asked for each gradient: `source`, decoupled and flipped as set.
+
+        Raises InputError as it does.
+        """
         if self.flipped > workers:
             raise InputError("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
         source = self.source(problem, workers)
@@ -53,7 +56,7 @@ class Oracle(ABC):
 
 
 def _decoupled(source: Source, second: Floats) -> Source:
-    """The signs of one draw with the l1 norm of another, which (34) takes for granted of one and the same draw.
+    """Return the signs of one draw with the l1 norm of another, which (34) takes for granted of one and the same draw.
 
     A draw of zeros has no sign to carry a norm, and stays as it is.
     """
@@ -106,7 +109,7 @@ class Minibatch(Oracle):
     sampling: Literal["iid", "shard"] = "iid"
 
     def assumption4(self, problem: Problem) -> Noise:
-        """A worker's own part is not f: Assumption 4 does not hold for shards."""
+        """Return nothing known of shards: a worker's own part is not f, and Assumption 4 does not hold."""
         return problem.noise(self.batch) if self.sampling == "iid" else Noise()
 
     @override
@@ -143,7 +146,7 @@ class Minibatch(Oracle):
 
 
 def _drawer(samples: int, weights: Floats | None, batch: int) -> Callable[[np.random.Generator], Indices]:
-    """Draws `batch` numbers of data points, with replacement."""
+    """Draw `batch` numbers of data points, with replacement."""
     if weights is None:
         return lambda generator: generator.integers(0, samples, size=batch)
     edges = np.cumsum(weights)

@@ -19,7 +19,7 @@ class StepSize(ABC):
 
     @abstractmethod
     def plan(self, samples: int | None) -> Callable[[int], float]:
-        """k -> alpha_k, k = 0, 1, 2, ..., for a problem with n = `samples` data points (None: it has no data).
+        """Return k -> alpha_k, k = 0, 1, 2, ..., for a problem with n = `samples` data points (None: it has no data).
 
         alpha_k is a function of k alone: a resumed run does not ask for those before it. Raises InputError, naming its
         own key, where the rule does not fit the problem.
@@ -38,7 +38,7 @@ class Constant(StepSize):
 
 
 def _factor(c: float | str) -> float:
-    """6 of "6n", 1 of "n", and a number itself."""
+    """Return 6 of "6n", 1 of "n", and a number itself."""
     return float(c.removesuffix("n") or 1) if isinstance(c, str) else float(c)
 
 

@@ -19,7 +19,7 @@ Table = dict[str, Any]
 
 
 def _group_name(label: str) -> str:
-    """A run's label names a group of the trajectory file."""
+    """Return a label that can name a group of the trajectory file; raise ValueError for another one."""
     if not label.strip(". ") or not label.isprintable() or "/" in label:
         raise ValueError("a printable label, more than dots and without /")
     return label
@@ -91,7 +91,7 @@ _TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle"
 
 
 def read(path: str | Path, overrides: list[str] | None = None) -> Experiment:
-    """The experiment in the job file at `path`, after `overrides` such as ``runs.0.step.alpha=0.1``.
+    """Return the experiment in the job file at `path`, after `overrides` such as ``runs.0.step.alpha=0.1``.
 
     Raises InputError, naming the file and the key.
     """
@@ -114,7 +114,7 @@ def _text(path: Path) -> str:
 
 
 def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
-    """The experiment in a job file's text; raises InputError, naming the key."""
+    """Return the experiment in a job file's text; raises InputError, naming the key."""
     document = document_of(text, overrides)
     refuse_unknown(document, sorted(_TOP), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
@@ -152,7 +152,10 @@ def document_of(text: str, overrides: list[str]) -> Table:
 
 
 def difference(one: Experiment, other: Experiment) -> str | None:
-    """The first key in which two experiments differ, with both values; None where they give the same trajectories."""
+    """Return the first key in which two experiments differ, with both values.
+
+    None where they give the same trajectories.
+    """
     these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
     missing = object()
     for key in these | those:
@@ -163,7 +166,10 @@ def difference(one: Experiment, other: Experiment) -> str | None:
 
 
 def _deciding(experiment: Experiment) -> Table:
-    """What the trajectories depend on: all but what it is called, how it was written, and how messages travel."""
+    """Return what the trajectories depend on.
+
+    All but what it is called, how it was written, and how messages travel.
+    """
     table = asdict(experiment)
     for key in ("name", "text", "overrides", "exchange"):
         del table[key]
@@ -179,12 +185,14 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
-    """The same with the M of each run settled."""
+    """Return the same with the M of each run settled."""
     return replace(experiment, runs=[replace(run, workers=m) for run, m in zip(experiment.runs, workers, strict=True)])
 
 
 def _check_values(document: Table) -> None:
-    """Every key, tables and lists included, without recursion; raises InputError for what TOML's readers do not share.
+    """Check every key, tables and lists included, without recursion.
+
+    Raises InputError for what TOML's readers do not share.
 
     An integer has 64 bits (TOML 1.0), and so it has in the trajectory file.
     """
@@ -230,7 +238,7 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
 
 
 def _run(table: Table, shared: Table, path: str) -> Run:
-    """What a run's table says of the run itself; its other keys are its method's."""
+    """Return what a run's table says of the run itself; its other keys are its method's."""
     arguments = shared | {key: value for key, value in table.items() if key in RUN_KEYS}
     arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
     arguments.setdefault(
@@ -255,7 +263,7 @@ def _override(document: Table, override: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """A single value in TOML, or else the text itself."""
+    """Return a single value in TOML, or else the text itself."""
     try:
         document = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):

@@ -34,7 +34,7 @@ class Registry(Collection[str], Generic[T]):
         return name in list(iter(self))
 
     def __getitem__(self, name: str) -> Callable[..., T]:
-        """The maker called `name`; raises InputError when there is none."""
+        """Return the maker called `name`; raises InputError when there is none."""
         if name in self._makers:
             return self._makers[name]
         for point in _installed(self.sort):
@@ -51,7 +51,7 @@ class Registry(Collection[str], Generic[T]):
     def make(
         self, table: Mapping[str, object], path: str, kind: str = "kind", also: Iterable[str] = (), **given: object
     ) -> T:
-        """The object that `table` describes: its key `kind` names the maker, the others are its arguments.
+        """Return the object that `table` describes: its key `kind` names the maker, the others are its arguments.
 
         also: keys that may stand beside these, for the hint after an unknown one. given: what a maker gets that asks
         for it, and that no table may hold.
@@ -80,7 +80,7 @@ class Registry(Collection[str], Generic[T]):
         return made
 
     def filled(self, table: Mapping[str, object], kind: str = "kind") -> dict[str, object]:
-        """`table`, for which `make` makes something, with the defaults of the keys that it leaves out.
+        """Return `table`, for which `make` makes something, with the defaults of the keys that it leaves out.
 
         Without those that are no plain value, such as None.
         """
@@ -92,7 +92,7 @@ class Registry(Collection[str], Generic[T]):
         return {**plain, **table}
 
     def describe(self) -> Iterator[tuple[str, str]]:
-        """Each name with the first line of its maker's docstring, or with what keeps it from being imported."""
+        """Return each name with the first line of its maker's docstring, or with what keeps it from being imported."""
         for name in self:
             try:
                 yield name, (inspect.getdoc(self[name]) or "").partition("\n")[0]
@@ -106,7 +106,10 @@ class Registry(Collection[str], Generic[T]):
             raise InputError("", f"{shown(point.name)}, installed as {point.value}: {_reason(error)}") from None
 
     def _from_path(self, name: str) -> Callable[..., T]:
-        """What a dotted path names, which was not called yet; importing it runs that module, as any import does."""
+        """Return what a dotted path names, which was not called yet.
+
+        Importing it runs that module, as any import does.
+        """
         module, _, attribute = name.partition(":")
         try:
             maker: Callable[..., T] = getattr(importlib.import_module(module), attribute)
@@ -120,7 +123,7 @@ class Registry(Collection[str], Generic[T]):
         return maker
 
     def _fits(self, maker: Callable[..., T]) -> bool:
-        """Whether it says that it makes one of these: nothing else that a file names is ever called."""
+        """Return whether it says that it makes one of these: nothing else that a file names is ever called."""
         made = maker if inspect.isclass(maker) else typing.get_type_hints(maker).get("return")
         return inspect.isclass(made) and issubclass(made, self.base)
 
@@ -135,7 +138,10 @@ def _reason(error: Exception) -> str:
 
 
 def _refuse_missing(asked: Iterable[inspect.Parameter], arguments: Mapping[str, object], path: str) -> None:
-    """Also where a kind is not decorated with `checked`: Python's own complaint would be a traceback."""
+    """Refuse missing settings, also where a kind is not decorated with `checked`.
+
+    Python's own complaint would be a traceback.
+    """
     for parameter in asked:
         named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         if named and parameter.default is parameter.empty and parameter.name not in arguments:
@@ -144,5 +150,5 @@ def _refuse_missing(asked: Iterable[inspect.Parameter], arguments: Mapping[str, 
 
 @cache
 def _installed(sort: str) -> tuple[EntryPoint, ...]:
-    """What installed packages add; looked for once, since that takes longer than to plan a run."""
+    """Return what installed packages add; looked for once, since that takes longer than to plan a run."""
     return tuple(entry_points(group=f"mpisign.{sort}"))

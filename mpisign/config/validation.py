@@ -47,12 +47,12 @@ class InputError(ValueError):
         self.key, self.complaint = key, complaint
 
     def inside(self, path: str) -> "InputError":
-        """The same complaint, its key seen from one level further out."""
+        """Return the same complaint, its key seen from one level further out."""
         return InputError(f"{path}.{self.key}" if self.key else path, self.complaint)
 
 
 def described(error: BaseException) -> str:
-    """Where it happened, as its first note says, and what: one line."""
+    """Return where it happened, as its first note says, and what: one line."""
     where = getattr(error, "__notes__", [])[:1]
     what = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:  # without Python's number in front
@@ -61,13 +61,13 @@ def described(error: BaseException) -> str:
 
 
 def advised(error: BaseException) -> str:
-    """What to do then, as its further notes say, to be put behind what happened."""
+    """Return what to do then, as its further notes say, to be put behind what happened."""
     return "".join(f"; {note}" for note in getattr(error, "__notes__", [])[1:])
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """A frozen dataclass with keyword arguments only, checked strictly when it is made: raises InputError."""
+    """Return a frozen dataclass with keyword arguments only, checked strictly when it is made: raises InputError."""
     made = dataclass(cls, frozen=True, kw_only=True, config=_STRICT)
     checking = _refusing(made.__init__)
 
@@ -83,7 +83,7 @@ def settings(cls: type[T]) -> type[T]:
 
 
 def checked(function: F) -> F:
-    """A function whose keyword arguments are checked strictly when it is called: raises InputError."""
+    """Return a function whose keyword arguments are checked strictly when it is called: raises InputError."""
     return _refusing(validate_call(config=_STRICT_CALL)(function))
 
 
@@ -101,7 +101,7 @@ def _refusing(function: F) -> F:
 
 
 def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
-    """maker(**table), with every complaint made to name its key below `path`.
+    """Return maker(**table); every complaint names its key below `path`.
 
     Raises InputError for what `maker` refuses: where it is decorated with `settings` or `checked`, an unknown or
     missing key, or a wrong type; and where it raises InputError itself, an impossible value.
@@ -113,14 +113,14 @@ def make(maker: Callable[..., T], table: Mapping[str, object], path: str) -> T:
 
 
 def closest(name: str, known: list[str]) -> str:
-    """What to say after an unknown name: a near match if there is one, and what is known."""
+    """Return what to say after an unknown name: a near match if there is one, and what is known."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{hint}known: {', '.join(known) or 'none'}"
 
 
 def refuse_unknown(table: Mapping[str, object], known: list[str], path: str, name: str = "") -> None:
-    """Raises InputError for a key that is not known; name: whose keys they are, where it may take none."""
+    """Raise InputError for a key that is not known; name: whose keys they are, where it may take none."""
     for key in table:
         if key not in known:
             hint = closest(key, known) if known else f"{name} takes no keys"
@@ -128,17 +128,17 @@ def refuse_unknown(table: Mapping[str, object], known: list[str], path: str, nam
 
 
 def shown(value: object) -> str:
-    """A value in a complaint, as TOML writes it: short, whatever it is."""
+    """Return a value in a complaint, as TOML writes it: short, whatever it is."""
     return _SHORT.repr(value)
 
 
 def one_line(text: str) -> str:
-    r"""Text without anything that a terminal would not print as it is: \n for a line's end."""
+    r"""Return text without anything that a terminal would not print as it is: \n for a line's end."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def in_utf8(name: str) -> str:
-    r"""A file's name as text for a file: \xff for a byte that is not UTF-8."""
+    r"""Return a file's name as text for a file: \xff for a byte that is not UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -184,7 +184,7 @@ def _first(error: ValidationError) -> tuple[str, str]:
 
 
 def _expected(detail: ErrorDetails) -> str:
-    """pydantic's words, where they are those of a TOML file."""
+    """Return pydantic's words, where they are those of a TOML file."""
     if detail["type"] in ("dict_type", "mapping_type"):
         return "a table"
     words = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("a valid", "a", 1)

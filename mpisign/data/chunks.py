@@ -75,7 +75,7 @@ class ChunkStore:
         replace_durably(unfinished, self._label)
 
     def done(self, chunk: int) -> bool:
-        """Whether a chunk is there, whole."""
+        """Return whether a chunk is there, whole."""
         return self._path(chunk).exists()
 
     def save(self, chunk: int, *arrays: "np.ndarray[Any, Any]") -> None:
@@ -91,7 +91,7 @@ class ChunkStore:
         unfinished.replace(self._path(chunk))
 
     def load(self, chunk: int, count: int) -> list[Any]:
-        """The first `count` arrays of a chunk."""
+        """Return the first `count` arrays of a chunk."""
         with self._path(chunk).open("rb") as file:
             return [np.load(file, allow_pickle=False) for _ in range(count)]
 

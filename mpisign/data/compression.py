@@ -35,7 +35,9 @@ _BLOCK_BYTES = 2**20
 
 
 def opener(path: Path) -> Callable[[Any], Any] | None:
-    """What reads the file when it is compressed by bzip2, xz or gzip (zstd where Python has it); None when it is not.
+    """Return what reads the file when it is compressed by bzip2, xz or gzip (zstd where Python has it).
+
+    None when it is not.
 
     Raises InputError, key the path, for what is packed or written in another way.
     """
@@ -68,7 +70,7 @@ def decompress(source: Path, target: Path, progress: Progress) -> None:
 
 
 def content(path: Path, most: int) -> bytes:
-    """What is in a file, plain or compressed; raises InputError, key the path, for more than `most` bytes."""
+    """Return what is in a file, plain or compressed; raises InputError, key the path, for more than `most` bytes."""
     with (opener(path) or _plain)(path) as reader:
         found = _read(reader, path, most + 1)
     if len(found) > most:

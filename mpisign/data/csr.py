@@ -24,7 +24,7 @@ class Csr(NamedTuple):
 
 
 def row_norms(values: Values, indptr: Indices) -> Floats:
-    """The 2-norm of each row, float64, shape (n,); row i is values[indptr[i]:indptr[i + 1]].
+    """Return the 2-norm of each row, float64, shape (n,); row i is values[indptr[i]:indptr[i + 1]].
 
     Each row is divided by its largest magnitude first, so that no square overflows; a norm depends on its row only.
     """

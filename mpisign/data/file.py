@@ -53,7 +53,7 @@ class Layout(NamedTuple):
     dtype: str
 
     def arrays(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shape and dtype of each array, in the order in which they are hashed."""
+        """Return shape and dtype of each array, in the order in which they are hashed."""
         features: dict[str, tuple[tuple[int, ...], str]]
         if self.sparse:
             csr = {
@@ -101,7 +101,7 @@ class DataWriter:
             raise
 
     def append(self, features: Matrix, labels: Signs, norms: Floats) -> None:
-        """The next rows, shape (m, d), with their labels and 2-norms, shape (m,)."""
+        """Append the next rows, shape (m, d), with their labels and 2-norms, shape (m,)."""
         if self._layout.sparse:
             self._append_sparse(scipy.sparse.csr_array(features))
         else:
@@ -120,7 +120,7 @@ class DataWriter:
         self._entry = stop
 
     def _append_dense(self, features: Matrix) -> None:
-        """Block by block: sparse rows may be large as dense ones."""
+        """Append block by block: sparse rows may be large as dense ones."""
         rows, step = features.shape[0], max(1, _BLOCK_BYTES // (8 * self._layout.d))
         for start in range(0, rows, step):
             block = features[start : start + step]
@@ -128,7 +128,7 @@ class DataWriter:
             self._file["features"][self._row + start : self._row + start + len(dense)] = dense
 
     def finish(self, attributes: Mapping[str, Any]) -> None:
-        """All rows are there: add the attributes and the hash, and only then call the file complete."""
+        """Add the attributes and the hash, now that all rows are there, and only then call the file complete."""
         layout = self._layout
         self._file.attrs.update({"n": layout.n, "d": layout.d, "nnz": layout.nnz, "positive": self._positive})
         self._file.attrs["density"] = layout.nnz / (layout.n * layout.d)
@@ -186,7 +186,10 @@ class DataFile:
             raise (error if error.key == "data" else InputError("data", str(error))) from None
 
     def rows(self, start: int, stop: int) -> Matrix:
-        """Rows start to stop - 1: an array or a csr_array, of the file's dtype. Raises InputError for a broken CSR."""
+        """Return rows start to stop - 1: an array or a csr_array, of the file's dtype.
+
+        Raises InputError for a broken CSR.
+        """
         with self._source() as source:
             if not self.layout.sparse:
                 dense: Values = source.dataset(source.root, "features")[start:stop]
@@ -203,14 +206,14 @@ class DataFile:
         return rows
 
     def _check_indptr(self, indptr: Indices, start: int, stop: int) -> None:
-        """A kernel that follows it looks nowhere else than into the rows."""
+        """Check that a kernel that follows it looks nowhere else than into the rows."""
         n, nnz = self.layout.n, self.layout.nnz
         ends = (start == 0) <= (indptr[0] == 0) and (stop >= n) <= (indptr[-1] == nnz)
         if not ends or indptr[0] < 0 or indptr[-1] > nnz or (np.diff(indptr) < 0).any():
             raise self._refusal("broken CSR arrays: indptr does not increase from 0 to nnz")
 
     def features(self) -> Matrix:
-        """All rows."""
+        """Return all rows."""
         return self.rows(0, self.layout.n)
 
     def labels(self) -> Signs:
@@ -225,7 +228,7 @@ class DataFile:
         return labels
 
     def row_norms(self) -> Floats:
-        """float64, 2-norms, shape (n,)."""
+        """Return the 2-norms, float64, shape (n,)."""
         with self._source() as source:
             return source.read(source.dataset(source.root, "row_norms"))
 
@@ -257,7 +260,7 @@ class DataFile:
 
 
 def is_data_file(path: Path) -> bool:
-    """Whether it is an HDF5 file that says to be a data file, of any version, finished or not."""
+    """Return whether it is an HDF5 file that says to be a data file, of any version, finished or not."""
     try:
         with reading(path, "a data file", VERIFIED_BYTES) as source:
             return str(source.root.attrs.get("schema")).startswith(_OURS)
@@ -277,7 +280,7 @@ def _layout(source: Source, attributes: Attributes) -> Layout:
 
 
 def _check_attributes(attributes: Attributes, layout: Layout) -> None:
-    """What is said besides; the density says d once more, which a sparse file's arrays do not."""
+    """Check what is said besides; the density says d once more, which a sparse file's arrays do not."""
     for name in ("source", "source_sha256", "sha256", "created", "mpisign"):
         typed(attributes, name, str)
     typed(attributes, "positive", int)

@@ -9,7 +9,7 @@ from mpisign.data.file import DataFile
 
 
 def line(path: Path) -> str:
-    """Name, sizes and classes in one line."""
+    """Return name, sizes and classes in one line."""
     file = DataFile(path)
     return one_line(
         f"{path}: n = {file.layout.n}, d = {file.layout.d}, {_form(file)}; {_classes(file)}{_indices(file)}"
@@ -17,7 +17,7 @@ def line(path: Path) -> str:
 
 
 def text(file: DataFile) -> str:
-    """Everything that `mpisign data info` prints."""
+    """Return everything that `mpisign data info` prints."""
     attributes, layout = file.attributes, file.layout
     smallest, median, largest = np.quantile(file.row_norms(), [0, 0.5, 1])
     lines = {

@@ -54,11 +54,11 @@ class Text:
         self.chunks = -(-path.stat().st_size // self.chunk_bytes)
 
     def parse(self, chunk: int) -> tuple[Floats, Csr]:
-        """The chunk's labels and features; see the function `parse`."""
+        """Return the chunk's labels and features; see the function `parse`."""
         return parse(self._read(chunk), self._dtype, self._name, lambda: self._lines_before(chunk))
 
     def refuse_row(self, chunk: int, row: int, complaint: str) -> InputError:
-        """A complaint about a row of a chunk, counted from 0; comments and empty lines are no rows."""
+        """Return a complaint about a row of a chunk, counted from 0; comments and empty lines are no rows."""
         lines = self._read(chunk).split(b"\n")
         rows = [number for number, line in enumerate(lines) if line.split(b"#")[0].strip()]
         return InputError(self._name, f"line {self._lines_before(chunk) + rows[row] + 1}: {complaint}")
@@ -85,7 +85,7 @@ class Text:
 
 
 def parse(block: bytes, dtype: str, name: str, lines_before: Callable[[], int] = lambda: 0) -> tuple[Floats, Csr]:
-    """Labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
+    """Return labels, float64, shape (rows,), and features, whose columns are the indices as they are written.
 
     block: whole lines, each with its end. Raises InputError, key the name, with the number of the first line that is
     broken or not finite; lines_before: how many there are before the block.
@@ -107,7 +107,7 @@ def _to_line_start(file: io.BufferedReader, position: int) -> None:
 
 
 def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
-    """The rows, or what is wrong with one of them."""
+    """Return the rows, or what is wrong with one of them."""
     try:
         labels, features = scan(block) or _by_scikit_learn(block)
     except (ValueError, OverflowError) as error:
@@ -120,7 +120,10 @@ def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
 
 
 def _why(error: Exception) -> str:
-    """What the line does not show at first sight; scikit-learn's other words are of its code, not of the line."""
+    """Return what the line does not show at first sight.
+
+    Scikit-learn's other words are of its code, not of the line.
+    """
     if isinstance(error, OverflowError):
         return " (an index does not fit into 32 bits)"
     if "sorted and unique" in str(error):
@@ -129,7 +132,7 @@ def _why(error: Exception) -> str:
 
 
 def _by_scikit_learn(block: bytes) -> tuple[Floats, Csr]:
-    """Raises ValueError also where Python reads numbers that no other program does, such as 1_0."""
+    """Raise ValueError also where Python reads numbers that no other program does, such as 1_0."""
     from sklearn.datasets import load_svmlight_file
 
     features, labels = load_svmlight_file(io.BytesIO(block), zero_based=True)

@@ -33,7 +33,7 @@ def scan(block: bytes) -> tuple[Floats, Csr] | None:
 
 @kernel("UniTuple(int64, 2)(Array(uint8, 1, 'C', readonly=True), int64)")
 def _exponent(text: Bytes, at: int) -> tuple[int, int]:
-    """The integer after an e, and where it ends: -1 when there is none."""
+    """Return the integer after an e, and where it ends: -1 when there is none."""
     minus = text[at] == 45
     at += minus or text[at] == 43
     start, exponent = at, 0
@@ -45,7 +45,7 @@ def _exponent(text: Bytes, at: int) -> tuple[int, int]:
 
 @kernel("Tuple((float64, float64))(float64)")
 def _halves(x: float) -> tuple[float, float]:
-    """x as a sum of two numbers of 26 bits (Veltkamp)."""
+    """Return x as a sum of two numbers of 26 bits (Veltkamp)."""
     wide = 134217729.0 * x
     high = wide - (wide - x)
     return high, x - high
@@ -53,7 +53,7 @@ def _halves(x: float) -> tuple[float, float]:
 
 @kernel("Tuple((float64, boolean))(int64, float64)")
 def _quotient(mantissa: int, power: float) -> tuple[float, bool]:
-    """mantissa / power, rounded once, and whether that is sure (Ziv's test).
+    """Return mantissa / power, rounded once, and whether that is sure (Ziv's test).
 
     The quotient and a correction from its exact remainder (Dekker) have together some 100 bits, which are enough unless
     the number lies next to the middle of two others.
@@ -70,7 +70,7 @@ def _quotient(mantissa: int, power: float) -> tuple[float, bool]:
 
 @kernel("Tuple((float64, int64, int64))(Array(uint8, 1, 'C', readonly=True), int64)")
 def _number(text: Bytes, at: int) -> tuple[float, int, int]:
-    """The number that starts at `at`, where it ends, and whether it is exact, left to float, or no number."""
+    """Return the number that starts at `at`, where it ends, and whether it is exact, left to float, or no number."""
     minus = text[at] == 45
     at += minus or text[at] == 43
     mantissa, digits, seen, exponent, point = 0, 0, 0, 0, False
@@ -102,7 +102,7 @@ def _number(text: Bytes, at: int) -> tuple[float, int, int]:
 
 @kernel("int64(Array(uint8, 1, 'C', readonly=True), int64)")
 def _skip(text: Bytes, at: int) -> int:
-    """The next character that is no blank and in no comment."""
+    """Return the next character that is no blank and in no comment."""
     while text[at] == 32 or text[at] == 9 or 11 <= text[at] <= 13:
         at += 1
     if text[at] == 35:
@@ -113,7 +113,7 @@ def _skip(text: Bytes, at: int) -> int:
 
 @kernel("boolean(uint8)")
 def _ends(character: int) -> bool:
-    """Whether a number may end before it: a blank, a comment, the line's end."""
+    """Return whether a number may end before it: a blank, a comment, the line's end."""
     return character == 32 or 9 <= character <= 13 or character == 35
 
 

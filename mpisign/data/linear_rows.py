@@ -37,7 +37,7 @@ class Rows(ABC):
 
     @abstractmethod
     def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
-        """out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
+        """Write out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Matrix:
@@ -98,7 +98,7 @@ class SparseRows(Rows):
 
 
 def stored(arrays: Arrays) -> Rows:
-    """The rows that are stored in `arrays`, dense or sparse by what is there."""
+    """Return the rows that are stored in `arrays`, dense or sparse by what is there."""
     return DenseRows(arrays) if "rows" in arrays else SparseRows(arrays)
 
 
@@ -113,7 +113,7 @@ def check_features(values: Floats, expected: str) -> None:
 
 
 def signed(features: Floats, labels: Floats) -> Rows:
-    """The rows b_i a_i of dense features, shape (n, d), and labels -1 or +1, shape (n,), kept in their dtype.
+    """Return the rows b_i a_i of dense features, shape (n, d), and labels -1 or +1, shape (n,), kept in their dtype.
 
     Raises InputError for a NaN, an infinity or a feature beyond LARGEST, or for labels that are not -1 and +1.
     """
@@ -125,14 +125,17 @@ def signed(features: Floats, labels: Floats) -> Rows:
 
 @kernel("float64(float64, int64)")
 def _pull(margin: float, count: int) -> float:
-    """1 / (1 + exp(margin)) / count, by exp of a number <= 0 only: no margin overflows."""
+    """Return 1 / (1 + exp(margin)) / count, by exp of a number <= 0 only: no margin overflows."""
     small = exp_of_negative(-abs(margin))
     return (small if margin >= 0 else 1.0) / (1.0 + small) / count
 
 
 @part_of_kernels
 def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
-    """out -= weight row, and following'x in 32 lanes that are added in a fixed tree; `later` is fetched meanwhile."""
+    """Write out -= weight row, and following'x in 32 lanes that are added in a fixed tree.
+
+    `later` is fetched meanwhile.
+    """
     lanes[:] = 0.0
     many = x.size - x.size % 32
     for start in range(0, many, 32):

@@ -58,7 +58,7 @@ def usual_scaling(name: str) -> Scaling:
 
 
 def opened(name: str, scaling: Scaling | None = None) -> Opened:
-    """The rows b_i a_i of a data set, to be shared (`mpisign.data.linear_rows`); see `load` for the arguments.
+    """Return the rows b_i a_i of a data set, to be shared (`mpisign.data.linear_rows`); see `load` for the arguments.
 
     A data file as it is, scaling "raw", keeps its dtype and stays sparse, and LIBSVM text becomes the arrays of the
     data file that `mpisign data convert` would make of it; everything else becomes dense float64.
@@ -76,7 +76,7 @@ def opened(name: str, scaling: Scaling | None = None) -> Opened:
 
 
 def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
-    """Features, float64, shape (n, d), and labels -1 or +1, shape (n,).
+    """Return features, float64, shape (n, d), and labels -1 or +1, shape (n,).
 
     name: a bundled set, a data file made by `mpisign data`, another HDF5 file with the datasets `features` and
     `labels`, or a LIBSVM text file. scaling None: that of `usual_scaling`. A data file of up to 1 GB is checked
@@ -92,7 +92,7 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
 
 
 def _named(name: str, read: Callable[[], T]) -> T:
-    """What `read` gives; every complaint of it has the key "data"."""
+    """Return what `read` gives; every complaint of it has the key "data"."""
     try:
         return read()
     except InputError as error:
@@ -123,7 +123,7 @@ def _read(path: Path) -> tuple[Floats, Floats]:
 
 
 def _data_file(path: Path) -> DataFile | None:
-    """The data file, hashed once; None where it is something else."""
+    """Return the data file, hashed once; None where it is something else."""
     if not is_hdf5(path):
         return None
     try:
@@ -165,7 +165,10 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
 
 
 def _text_rows(name: str) -> Arrays:
-    """The rows b_i a_i of LIBSVM text: CSR up to the density at which `mpisign data convert` makes an array of it."""
+    """Return the rows b_i a_i of LIBSVM text.
+
+    CSR up to the density at which `mpisign data convert` makes an array of it.
+    """
     from mpisign.data.tally import DENSE
 
     path = Path(name)

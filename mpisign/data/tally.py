@@ -36,7 +36,7 @@ class DatasetSummary:
             self._next += 1
 
     def layout(self, sparse: bool | None, dtype: str) -> Layout:
-        """All chunks are counted: what the file will hold. Raises InputError when that is no data set."""
+        """Return all chunks are counted: what the file will hold. Raises InputError when that is no data set."""
         if self.n == 0:
             raise InputError(self._name, "expected LIBSVM text, found no line with data")
         if len(self.classes) < 2:
@@ -47,7 +47,7 @@ class DatasetSummary:
         return Layout(self.n, d, self.nnz, self.nnz <= DENSE * self.n * d if sparse is None else sparse, dtype)
 
     def signs(self, labels: Floats) -> Signs:
-        """The larger label is +1."""
+        """Return the larger label is +1."""
         return np.where(labels == max(self.classes), 1, -1).astype(np.int8)
 
     def _see(self, labels: Floats) -> None:

@@ -50,37 +50,37 @@ class Problem(ABC):
 
     @abstractmethod
     def value(self, x: Floats) -> float:
-        """f(x), of x of shape (d,)."""
+        """Return f(x), of x of shape (d,)."""
 
     @abstractmethod
     def gradient(self, x: Floats, out: Floats) -> None:
-        """out[:] = the gradient at x; shapes (d,)."""
+        """Write out[:] = the gradient at x; shapes (d,)."""
 
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
-        """out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
+        """Write out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
         lacks = "has no data points" if self.samples is None else "has data points, and no minibatch"
         raise InputError("kind", f"{type(self).__name__} {lacks}")
 
     def noise(self, batch: int) -> Noise:
-        """What is known of the noise of `batch` data points, drawn with replacement."""
+        """Return what is known of the noise of `batch` data points, drawn with replacement."""
         return Noise()
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:
-        """out[i] = the part `segment` of (f, gradient) at points[i]; shapes (r, d) and (r, 1 + d)."""
+        """Write out[i] = the part `segment` of (f, gradient) at points[i]; shapes (r, d) and (r, 1 + d)."""
         for point, row in zip(points, out, strict=True):
             row[0] = self.value(point)
             self.gradient(point, row[1:])
 
     def data_sha256(self) -> str:
-        """The sha256 of the data as it is used, or "" where there is none."""
+        """Return the sha256 of the data as it is used, or "" where there is none."""
         return ""
 
     def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
-        """out[:] = the part `segment` of the Hessian at x times `direction`; shapes (d,)."""
+        """Write out[:] = the part `segment` of the Hessian at x times `direction`; shapes (d,)."""
         raise NotImplementedError
 
     def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
-        """out[:] = these rows of the part `segment` of the Hessian at x; shape (r, d)."""
+        """Write out[:] = these rows of the part `segment` of the Hessian at x; shape (r, d)."""
         raise NotImplementedError
 
     def minimum(self, objective: Objective) -> Minimum:
@@ -92,11 +92,13 @@ class Problem(ABC):
 
     @property
     def says_minimum(self) -> bool:
-        """Whether this problem says what f* is."""
+        """Return whether this problem says what f* is."""
         return self.minimum_value is not None or type(self).minimum is not Problem.minimum
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
-        """L and mu with respect to the infinity norm (Assumptions 1 and 3), as far as they are known; on the root.
+        """Return L and mu with respect to the infinity norm (Assumptions 1 and 3), as far as they are known.
+
+        On the root.
 
         L_lower: a lower limit beside an upper one. mu_PL: Assumption 2's, where there is no mu. mu_at_minimum: that of
         the Hessian at x* alone.
@@ -105,7 +107,7 @@ class Problem(ABC):
 
 
 def finite_vector(values: object, key: str) -> Floats:
-    """A float64 array of finite numbers, or InputError that names `key`."""
+    """Return a float64 array of finite numbers, or InputError that names `key`."""
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise InputError(key, "expected finite numbers, found a NaN or an infinity")

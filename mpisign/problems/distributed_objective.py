@@ -69,19 +69,19 @@ class Objective:
         self._x, self._direction = self._where[:d], self._where[d:]
 
     def value_and_gradient(self, x: Floats) -> tuple[float, Floats]:
-        """f(x) and its gradient, shape (d,)."""
+        """Return f(x) and its gradient, shape (d,)."""
         self._x[:] = x
         total = self._ask(_VALUE)
         return float(total[0]), total[1:]
 
     def curvature(self, x: Floats, direction: Floats) -> Floats:
-        """The Hessian at x times `direction`, shape (d,)."""
+        """Return the Hessian at x times `direction`, shape (d,)."""
         self._x[:] = x
         self._direction[:] = direction
         return self._ask(_CURVATURE)[1:]
 
     def hessian(self, x: Floats) -> Floats:
-        """The Hessian at x, shape (d, d), block by block of rows, and then made symmetric to the last bit."""
+        """Return the Hessian at x, shape (d, d), block by block of rows, and then made symmetric to the last bit."""
         self._x[:] = x
         d, firsts = self.dimension, range(0, self.dimension, self._height)
         whole = np.concatenate([self._ask(_HESSIAN, first).reshape(-1, d) for first in firsts])[:d]
@@ -89,7 +89,7 @@ class Objective:
         return symmetric
 
     def finish(self) -> None:
-        """The other ranks go on."""
+        """Let the other ranks go on."""
         self._ask(_FINISH)
 
     def serve(self) -> None:
@@ -125,7 +125,7 @@ class Objective:
         self._parts.curvature_part(self._x, self._direction, segment, out[1:])
 
     def _hessian_part(self, segment: int, out: Floats) -> None:
-        """The last block may be less high: what lies below it in `out` is of no meaning."""
+        """Compute one block of rows; the last one may be less high, and what lies below it in `out` has no meaning."""
         first = int(self._request[1])
         rows = slice(first, min(first + self._height, self.dimension))
         block = out.reshape(self._height, self.dimension)[: rows.stop - first]

@@ -32,12 +32,12 @@ _EPSILON = sys.float_info.epsilon
 
 
 def has_whole_hessian(samples: int, dimension: int) -> bool:
-    """Whether L of so many data points is found from the whole Hessian, which is then held: d x d."""
+    """Return whether L of so many data points is found from the whole Hessian, which is then held: d x d."""
     return dimension <= _WIDEST and samples * dimension**2 <= _WORK
 
 
 def _loss_and_pull(margins: Floats) -> tuple[Floats, Floats]:
-    """log(1 + exp(-m)) and 1 / (1 + exp(m)) from one exp(-|m|), which does not overflow."""
+    """Return log(1 + exp(-m)) and 1 / (1 + exp(m)) from one exp(-|m|), which does not overflow."""
     small = np.exp(-np.abs(margins))
     return np.maximum(-margins, 0.0) + np.log1p(small), np.where(margins >= 0, small, 1.0) / (1.0 + small)
 
@@ -99,7 +99,7 @@ class Logistic(Problem):
             out += product if isinstance(product, np.ndarray) else product.toarray()
 
     def _weighed(self, x: Floats, segment: int) -> Iterator[tuple[Matrix, Floats]]:
-        """Blocks of the data with the second derivatives of their losses, over n."""
+        """Return blocks of the data with the second derivatives of their losses, over n."""
         for block in self._blocks(segment):
             pulls = scipy.special.expit(block @ x)
             yield block, pulls * (1 - pulls) / self.rows.samples
@@ -163,28 +163,31 @@ class Logistic(Problem):
 
     @cached_property
     def _steepness(self) -> Floats:
-        """The square roots of diag H(0), shape (d,): one coordinate's change in f is as large as another's."""
+        """Return the square roots of diag H(0), shape (d,): one coordinate's change in f is as large as another's."""
         return np.sqrt(self._mean_squares / 4 + self.regulariser.steepest)
 
     @property
     def _additions(self) -> float:
-        """The roundings that an entry of a sum over all data points goes through: blocks, segments and their sum."""
+        """Return the roundings that an entry of a sum over all data points goes through.
+
+        Blocks, segments and their sum.
+        """
         return min(BLOCK, self.rows.samples) + self.rows.samples / (_SEGMENTS * BLOCK) + _SEGMENTS + 8
 
     def _minimiser(self, objective: Objective) -> tuple[Floats, float, Floats]:
-        """x*, f and its gradient there: solved once, for f* and for mu there."""
+        """Return x*, f and its gradient there: solved once, for f* and for mu there."""
         if self._solution is None:
             self._solution = newton(objective, self._steepness)
         return self._solution
 
     def _rounding(self, x: Floats, value: float) -> float:
-        """A limit for the error of f's value at x: margins are sums of d products, f one of n values >= 0."""
+        """Return a limit for the error of f's value at x: margins are sums of d products, f one of n values >= 0."""
         n, d = self.rows.samples, self.rows.dimension
         margins = self._absolute_margins(np.abs(x)).mean()
         return float(_EPSILON * ((d + 1) * margins + (_SEGMENTS + 16 + math.log2(n)) * value))
 
     def _absolute_margins(self, x: Floats) -> Floats:
-        """|c_i|'x, shape (n,), block by block: large data is never copied whole."""
+        """Return |c_i|'x, shape (n,), block by block: large data is never copied whole."""
         margins: Floats = np.concatenate([abs(block) @ x for block in self._all_blocks()])
         return margins
 
@@ -198,7 +201,7 @@ class Logistic(Problem):
 
     @cached_property
     def _mean_squares(self) -> Floats:
-        """The mean square of each feature, shape (d,)."""
+        """Return the mean square of each feature, shape (d,)."""
         squares: Floats = np.asarray(sum((block * block).sum(axis=0) for block in self._all_blocks())).ravel()
         return squares / self.rows.samples
 
@@ -211,12 +214,12 @@ class Logistic(Problem):
 
     @cached_property
     def _spread(self) -> tuple[float, float]:
-        """Those limits of sigma^2 and of sum_j sd_j for one draw: two passes over the data, for all runs."""
+        """Return those limits of sigma^2 and of sum_j sd_j for one draw: two passes over the data, for all runs."""
         norms = self._absolute_margins(np.ones(self.rows.dimension))
         return float(np.square(norms + norms.mean()).mean()), float(np.sqrt(self._mean_squares).sum())
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
-        """L; with l2 also mu = 1/n, and mu_at_minimum = 1 / max_i (H^-1)_ii for H at x* where d is small.
+        """Return L; with l2 also mu = 1/n, and mu_at_minimum = 1 / max_i (H^-1)_ii for H at x* where d is small.
 
         L is ||H(0)||_{inf->1}: every second derivative of the loss is largest at 0, and those of the regulariser too,
         so that -H(0) <= H(x) <= H(0). mu is 1/n, not more: far out in a direction that is orthogonal to no row but a
@@ -231,7 +234,10 @@ class Logistic(Problem):
         return known
 
     def _curvature_at_minimum(self, objective: Objective) -> dict[str, Constant]:
-        """mu_at_minimum, where the Hessian at x* can be told from a singular one; solved in scaled coordinates."""
+        """Return mu_at_minimum, where the Hessian at x* can be told from a singular one.
+
+        Solved in scaled coordinates.
+        """
         scale = self._steepness
         hessian = objective.hessian(self._minimiser(objective)[0]) / scale / scale[:, None]
         values, vectors = scipy.linalg.eigh(hessian)
@@ -249,7 +255,10 @@ class Logistic(Problem):
         return smoothness(hessian, error=self._additions * _EPSILON * d * float(hessian.trace()))
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
-        """L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass; L >= v'H(0)v by v <- H(0)v, then v <- sign(H(0)v)."""
+        """Return limits of L: L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass.
+
+        L >= v'H(0)v by v <- H(0)v, then v <- sign(H(0)v).
+        """
         n, d = self.rows.samples, self.dimension
         vector, origin = np.ones(d), np.zeros(d)
         for _ in range(10):

@@ -35,7 +35,7 @@ class Separable(Problem):
         np.multiply(self._eigenvalues, x, out=out)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
-        """L = sum lambda_i; mu = min lambda_i, or mu_PL = min {lambda_i > 0} where one is 0."""
+        """Return L = sum lambda_i; mu = min lambda_i, or mu_PL = min {lambda_i > 0} where one is 0."""
         positive = self._eigenvalues[self._eigenvalues > 0]
         name = "mu" if len(positive) == self.dimension else "mu_PL"
         return {
@@ -63,14 +63,17 @@ class Quadratic(Problem):
         multiply(self._matrix, x, out)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
-        """L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""
+        """Return L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""
         known, name = smoothness(self._matrix), "mu" if self._definite else "mu_PL"
         constant = pl_constant(self._matrix)
         return known if constant is None else known | {name: constant}
 
 
 def semidefinite(matrix: list[list[float]], key: str) -> tuple[Floats, bool]:
-    """(H, whether it is definite): symmetric, positive semidefinite and not 0, or InputError that names `key`."""
+    """Return (H, whether it is definite).
+
+    Symmetric, positive semidefinite and not 0, or InputError that names `key`.
+    """
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         raise InputError(key, "expected a square matrix, as many rows as columns")
     hessian = finite_vector(matrix, key)

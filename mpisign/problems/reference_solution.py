@@ -27,7 +27,10 @@ class CertifiedOptimum(NamedTuple):
 
 
 def optimum(problem: Problem, ranks: Communicator, signals: StopSignals = NO_SIGNALS) -> CertifiedOptimum | None:
-    """f* with its error and the constants, on the root; None elsewhere. Every rank calls it. Raises StopRequested."""
+    """Return f* with its error and the constants, on the root.
+
+    None elsewhere. Every rank calls it. Raises StopRequested.
+    """
     with Progress(None, quiet=not ranks.root, unit="passes over the data") as progress:
         objective = Objective(problem, ranks, signals, progress.count)
         if not ranks.root:
@@ -45,7 +48,7 @@ def keep(problem: Problem, known: CertifiedOptimum, cache: Path) -> None:
 
 
 def is_known(problem: Problem) -> bool:
-    """Whether a run need not solve for f*: it has been kept, or there is no data."""
+    """Return whether a run need not solve for f*: it has been kept, or there is no data."""
     return not problem.data_sha256() or _kept(problem) is not None
 
 
@@ -80,7 +83,7 @@ def _once() -> str:
 
 
 def _path(problem: Problem, folder: Path) -> Path:
-    """Where the minimum of a problem with data is kept."""
+    """Return where the minimum of a problem with data is kept."""
     whose = f"{type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {problem.data_sha256()}"
     name = hashlib.sha256(f"schema {_SCHEMA} {whose}".encode()).hexdigest()
     return folder / f"{name}.json"

@@ -19,15 +19,15 @@ class Regulariser(ABC):
 
     @abstractmethod
     def values(self, points: Floats) -> Floats:
-        """Shape (r,), of points of shape (r, d)."""
+        """Return the values at points of shape (r, d): shape (r,)."""
 
     @abstractmethod
     def gradient(self, x: Floats, out: Floats) -> None:
-        """out[:] = the derivative in each coordinate; shapes alike."""
+        """Write out[:] = the derivative in each coordinate; shapes alike."""
 
     @abstractmethod
     def curvature(self, x: Floats) -> Floats:
-        """The second derivative in each coordinate, shape (d,)."""
+        """Return the second derivative in each coordinate, shape (d,)."""
 
 
 class L2(Regulariser):

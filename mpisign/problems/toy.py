@@ -37,7 +37,7 @@ class Toy(Problem):
         np.add(out, 2.0 * x, out=out)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
-        """L = sum 2 + 6 omega_i^2, attained at 0, where the Hessian H(0) is largest and no other is below -H(0).
+        """Return L = sum 2 + 6 omega_i^2, attained at 0, where the Hessian H(0) is largest and no other is below -H(0).
 
         mu_PL is the least of the mu(omega_i) on the line; there is one for omega_i < 1.2387.
         """

@@ -28,17 +28,17 @@ Ties = Literal["zero", "coin", "plus-positive", "plus-negative"]
 
 
 def zeta(mu: float, L: float, alpha: float) -> float:
-    """1 - 2 mu alpha (1 - L alpha / 2) in [0, 1) (Theorem 1), for 0 < alpha < 2/L."""
+    """Return 1 - 2 mu alpha (1 - L alpha / 2) in [0, 1) (Theorem 1), for 0 < alpha < 2/L."""
     return max(1 - _theorem1_rate(mu, L, alpha), 0.0)
 
 
 def theorem1(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float) -> Floats:
-    """V_k <= zeta^k V_0 (16), for 0 < alpha < 2/L."""
+    """Return the bound V_k <= zeta^k V_0 (16), for 0 < alpha < 2/L."""
     return _linear(k, gap0, _theorem1_rate(mu, L, alpha))
 
 
 def theorem1_gradient(k: Floats, gap0: Numbers, *, L: float, alpha: float) -> Floats:
-    """min over l <= k of ||g_l||_1^2 <= V_0 / (gamma (k + 1)), gamma = alpha (1 - L alpha / 2) (17).
+    """Return the bound min over l <= k of ||g_l||_1^2 <= V_0 / (gamma (k + 1)), gamma = alpha (1 - L alpha / 2) (17).
 
     For 0 < alpha < 2/L and f bounded from below, which the paper leaves unsaid.
     """
@@ -51,7 +51,7 @@ def theorem1_gradient(k: Floats, gap0: Numbers, *, L: float, alpha: float) -> Fl
 
 
 def theorem2(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_min: float, sigma2: float) -> Floats:
-    """E V_k <= zeta_1^k V_0 + L sigma^2 alpha / (2 mu (2 p_min - 1 - L alpha)) (19).
+    """Return the bound E V_k <= zeta_1^k V_0 + L sigma^2 alpha / (2 mu (2 p_min - 1 - L alpha)) (19).
 
     zeta_1 = 1 - 2 mu alpha (2 p_min - 1 - L alpha), for 0 < alpha < (2 p_min - 1)/L.
     """
@@ -63,7 +63,9 @@ def theorem2(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_m
 def theorem2_harmonic(
     k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float, workers: int = 1
 ) -> Floats:
-    """E V_k <= 9 L sigma^2 / (mu A)^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20), A = 2 p_min - 1; infinite at k = 0.
+    """Return the bound E V_k <= 9 L sigma^2 / (mu A)^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20), A = 2 p_min - 1.
+
+    Infinite at k = 0.
 
     For alpha_k = 3 / (mu A (k + 1)). For M > 1 A is 2 I_p_min(kappa, kappa) - 1 (Remark 7, `vote_advantage`).
     """
@@ -88,7 +90,10 @@ def theorem3(
 
 
 def beta_half(p: Numbers, workers: int) -> Floats:
-    """I_p(kappa, kappa), kappa = floor((M + 1) / 2) (Theorem 3): for odd M, P(the vote is right) without zero signs."""
+    """Return I_p(kappa, kappa), kappa = floor((M + 1) / 2) (Theorem 3).
+
+    For odd M, P(the vote is right) without zero signs.
+    """
     in_range(p=p, workers=workers)
     kappa = (workers + 1) // 2
     return np.asarray(betainc(kappa, kappa, p), dtype=np.float64)[()]
@@ -114,7 +119,7 @@ def vote_advantage(p: Numbers, workers: int, ties: Ties = "zero") -> Floats:
 def floor_bound(
     k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, sigma2: float, workers: int = 1
 ) -> Floats:
-    """E V_k <= (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
+    """Return the bound E V_k <= (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
 
     For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1, and any rule for ties, 25 sigma^2 takes
     the place of sigma^2.
@@ -129,7 +134,7 @@ def floor_bound(
 def drift_bound(
     k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, rho: float, delta: float, sigma2: float
 ) -> Floats:
-    """E V_k <= zeta^k V_0 + (delta + L sigma^2 alpha) / (2 mu (rho - L alpha)) (C1).
+    """Return the bound E V_k <= zeta^k V_0 + (delta + L sigma^2 alpha) / (2 mu (rho - L alpha)) (C1).
 
     zeta = 1 - 2 mu alpha (rho - L alpha) >= 0, 0 < alpha < rho/L, and E[M_k g'v | x] >= rho ||g||_1^2 - delta at every
     reachable x. A smaller rho is also valid, and zeta >= 0 for every alpha when rho <= sqrt(2 L / mu).
@@ -155,7 +160,9 @@ def harmonic_shifted(
     form: Literal["max", "cubic"] = "max",
     delta: float = 0.0,
 ) -> Floats:
-    """E V_k for alpha_k = c / (mu rho (k + k0)) under the drift of C1 (C3); the first form needs delta = 0.
+    """Return the bound E V_k for alpha_k = c / (mu rho (k + k0)) under the drift of C1 (C3).
+
+    The first form needs delta = 0.
 
     "max", for c > 1:   max{k0 V_0, c^2 L sigma^2 / ((c - 1) mu^2 rho^2)} / (k + k0).
     "cubic", for c = 3: (k0/(k + k0))^3 V_0 + (1 + 1/k0)^3 (9 L sigma^2/(2 mu^2 rho^2 (k + k0)) + delta/(mu rho)) (20').
@@ -177,7 +184,7 @@ def harmonic_shifted(
 
 
 def shift(mu: float, L: float, rho: float, c: float = 3.0) -> float:
-    """The least k0 of C3, max{2 c L / (mu rho^2), c}, not rounded."""
+    """Return the least k0 of C3, max{2 c L / (mu rho^2), c}, not rounded."""
     in_range(rho=rho, c=c)
     curvatures(mu, L)
     return max(2 * c * L / (mu * rho**2), c)
@@ -187,26 +194,32 @@ def shift(mu: float, L: float, rho: float, c: float = 3.0) -> float:
 
 
 def proposition1(t: Floats, gap0: Numbers, *, D1: float, beta: float) -> Floats:
-    """V(t) <= D_1^2 V(0) / (D_1^2 + V(0) beta t) for (22) and convex f (Proposition 1.1)."""
+    """Return the bound V(t) <= D_1^2 V(0) / (D_1^2 + V(0) beta t) for (22) and convex f (Proposition 1.1)."""
     in_range(t=t, gap0=gap0, D1=D1, beta=beta)
     return D1**2 * gap0 / (D1**2 + gap0 * beta * _real(t))
 
 
 def proposition1_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
-    """min over s <= t of ||grad f(x(s))||_2 <= sqrt(V(0) / (beta t)) for (22) (Proposition 1.2); infinite at t = 0."""
+    """Return the bound min over s <= t of ||grad f(x(s))||_2 <= sqrt(V(0) / (beta t)) for (22) (Proposition 1.2).
+
+    Infinite at t = 0.
+    """
     in_range(t=t, gap0=gap0, beta=beta)
     return np.sqrt(_over(gap0, beta * _real(t)))
 
 
 def proposition2(t: Floats, gap0: Numbers, *, D2: float, beta: float) -> Floats:
-    """V(t) <= V(0) exp(-beta t / D_2) for (23) and convex f (Proposition 2.1)."""
+    """Return the bound V(t) <= V(0) exp(-beta t / D_2) for (23) and convex f (Proposition 2.1)."""
     in_range(t=t, gap0=gap0, D2=D2, beta=beta)
     bound: Floats = gap0 * np.exp(-beta * _real(t) / D2)
     return bound
 
 
 def proposition2_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
-    """min over s <= t of ||grad f(x(s))||_1 <= V(0) / (beta t) for (23) (Proposition 2.2); infinite at t = 0."""
+    """Return the bound min over s <= t of ||grad f(x(s))||_1 <= V(0) / (beta t) for (23) (Proposition 2.2).
+
+    Infinite at t = 0.
+    """
     in_range(t=t, gap0=gap0, beta=beta)
     return _over(gap0, beta * _real(t))
 
@@ -217,13 +230,13 @@ def _theorem1_rate(mu: float, L: float, alpha: float) -> float:
 
 
 def _descent(L: float, alpha: float) -> float:
-    """1 - L alpha / 2, positive: V_k - V_{k+1} >= alpha (1 - L alpha / 2) ||g_k||_1^2 (31)."""
+    """Return 1 - L alpha / 2, positive: V_k - V_{k+1} >= alpha (1 - L alpha / 2) ||g_k||_1^2 (31)."""
     step(alpha, L, 2, "2")
     return 1 - L * alpha / 2
 
 
 def _linear(k: Floats, gap0: Numbers, rate: float, floor: float = 0.0) -> Floats:
-    """(1 - rate)^k gap0 + floor, to full accuracy for a small rate and a large k."""
+    """Return (1 - rate)^k gap0 + floor, to full accuracy for a small rate and a large k."""
     in_range(k=k, gap0=gap0)
     bound: Floats = np.exp(xlog1py(_real(k), -min(rate, 1.0))) * gap0 + floor
     return bound

@@ -26,12 +26,12 @@ class Polyline(NamedTuple):
     points: Floats
 
     def at(self, times: Floats) -> Floats:
-        """x at each of `times` >= 0; shape (len(times), d)."""
+        """Return x at each of `times` >= 0; shape (len(times), d)."""
         return np.stack([np.interp(times, self.times, column) for column in self.points.T], axis=-1)
 
 
 def gradient_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> Floats:
-    """(22) on x'Hx/2: x(t) = exp(-beta H t) x_0 by the eigenvectors of H.
+    """Return (22) on x'Hx/2: x(t) = exp(-beta H t) x_0 by the eigenvectors of H.
 
     matrix: H, (d, d); x0: (d,); times: (n,). Returns x at each time, shape (n, d).
     """
@@ -42,7 +42,7 @@ def gradient_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> 
 
 
 def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Polyline:
-    """(23) on x'Hx/2: every event from x_0 to the minimum, where the path ends in finite time.
+    """Return (23) on x'Hx/2: every event from x_0 to the minimum, where the path ends in finite time.
 
     matrix: H, (d, d); x0: (d,). Between events the velocity v is constant: coordinates with g_i != 0, g = Hx, have
     v_i = -beta sign(g_i), and the others minimise v'Hv/2 in |v_i| <= beta, whose optimality is Filippov's inclusion for
@@ -72,7 +72,7 @@ def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Polyline:
 
 
 def _root(matrix: Floats) -> Floats:
-    """A with A'A = H."""
+    """Return a with A'A = H."""
     eigenvalues, vectors = scipy.linalg.eigh(matrix)
     if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0) or eigenvalues[0] < -1e-12 * abs(eigenvalues).max():
         raise ValueError("expected a symmetric positive semidefinite matrix")
@@ -87,7 +87,10 @@ def _snapped(g: Floats, rounding: Floats) -> Floats:
 
 
 def _velocity(root: Floats, signs: Floats) -> Floats:
-    """The v that minimises ||Av||^2 = v'Hv over |v_i| <= 1 with v_i = -signs_i where that is not 0; shape (d,)."""
+    """Return the v that minimises ||Av||^2 = v'Hv over |v_i| <= 1 with v_i = -signs_i where that is not 0.
+
+    Shape (d,).
+    """
     v = -signs
     free = signs == 0
     if not free.any():
@@ -108,7 +111,9 @@ def _until_zero(g: Floats, rate: Floats) -> float:
 
 
 def normalised_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> tuple[Floats, Floats]:
-    """x' = -beta g / ||g|| on x'Hx/2, the flow of normalised GD: the path of (22) in the time that its length takes.
+    """Return x' = -beta g / ||g|| on x'Hx/2, the flow of normalised GD.
+
+    The path of (22) in the time that its length takes.
 
     times: (n,), increasing from 0, of (22) with beta = 1. Returns when normalised GD is there, (n,), and x, (n, d).
     By Gauss and Legendre's rule between one time and the next: exact where ||g|| is nearly a polynomial there.
@@ -132,7 +137,7 @@ class Constants(NamedTuple):
 
 
 def constants(matrix: Floats, gap0: float, *, beta: float) -> Constants:
-    """D_1 = sqrt(2 V_0 / lambda_min), mu = 1 / max_i (H^-1)_ii, D_2 = sqrt(2 V_0 / mu), T = D_2 / beta.
+    """Return D_1 = sqrt(2 V_0 / lambda_min), mu = 1 / max_i (H^-1)_ii, D_2 = sqrt(2 V_0 / mu), T = D_2 / beta.
 
     By the PL inequality V' = -beta ||g||_1 <= -beta sqrt(2 mu V), so that sqrt(V(t)) <= sqrt(V_0) - beta t sqrt(mu/2):
     (23) is at the minimum by T = sqrt(2 V_0 / mu) / beta, where the bound of Proposition 2 is still V_0 / e.
@@ -146,7 +151,9 @@ def constants(matrix: Floats, gap0: float, *, beta: float) -> Constants:
 def smooth_gradient_flow(
     gradient: Callable[[Floats], Floats], x0: Floats, times: Floats, *, beta: float, tolerance: float = 1e-12
 ) -> Floats:
-    """(22) for a smooth f by DOP853 with that relative tolerance; x at each of the increasing `times`, shape (n, d).
+    """Return (22) for a smooth f by DOP853 with that relative tolerance.
+
+    X at each of the increasing `times`, shape (n, d).
 
     Raises ValueError when the integration fails.
     """
@@ -166,7 +173,7 @@ def smooth_gradient_flow(
 
 
 def sign_flow_on_line(derivative: Callable[[float], float], x0: float, *, beta: float, step: float = 1e-3) -> Polyline:
-    """(23) on the line: at speed beta downhill to the first zero of f' that is met, and there it stays.
+    """Return (23) on the line: at speed beta downhill to the first zero of f' that is met, and there it stays.
 
     step: how finely the first change of the sign of f' is looked for; it is then found to rounding. Zeros of f' that
     lie closer together are missed. For an f that attains its minimum; otherwise the search does not end.

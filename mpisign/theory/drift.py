@@ -19,7 +19,9 @@ class Drift(NamedTuple):
 
 
 def any_noise(sigma2: float, *, theta: float = 1.0, workers: int = 1) -> Drift:
-    """(1 - theta/2, sigma^2 / (2 theta)), for every theta in (0, 1]; 25 sigma^2 for M > 1 (the proofs of C0, C0-M).
+    """Return (1 - theta/2, sigma^2 / (2 theta)), for every theta in (0, 1].
+
+    25 sigma^2 for M > 1 (the proofs of C0, C0-M).
 
     g's >= N - xi, xi = ||noise||_1, and N xi <= (theta/2) N^2 + xi^2 / (2 theta), so that E[N g's] is at least
     (1 - theta/2) E N^2 - sigma^2 / (2 theta), and E N^2 >= ||g||_1^2. For M > 1, g'v >= M_k - 5 times mean xi.
@@ -30,7 +32,7 @@ def any_noise(sigma2: float, *, theta: float = 1.0, workers: int = 1) -> Drift:
 
 
 def independent(p_min: float, d: int) -> Drift:
-    """(2 p_min - 1 + 2 (1 - p_min)/d, 0) for independent coordinates and one worker (C2b); d = 1: (1, 0) (C2a).
+    """Return (2 p_min - 1 + 2 (1 - p_min)/d, 0) for independent coordinates and one worker (C2b); d = 1: (1, 0) (C2a).
 
     E[N g's] = ||g||_2^2 + sum over i != j of g_i E s_i E|g~_j|, g_i E s_i >= (2 p_min - 1) |g_i|, E|g~_j| >= |g_j|.
     """
@@ -39,7 +41,7 @@ def independent(p_min: float, d: int) -> Drift:
 
 
 def symmetric(d: int) -> Drift:
-    """(1/d, 0) for one worker whose noise at i, given its noise elsewhere, is symmetric about 0; no p_min (C2d).
+    """Return (1/d, 0) for one worker whose noise at i, given its noise elsewhere, is symmetric about 0; no p_min (C2d).
 
     The cross terms of `independent` are E[|g~_j| |g_i| sign(g_i) s_i] >= 0, and ||g||_2^2 >= ||g||_1^2 / d.
     """
@@ -48,7 +50,9 @@ def symmetric(d: int) -> Drift:
 
 
 def voted(p_min: float, workers: int) -> Drift:
-    """(2 I_p_min(kappa, kappa) - 1, 0): ||g||_1 E M_k times the vote's advantage, as Theorem 3 has it (C2b, C2e).
+    """Return (2 I_p_min(kappa, kappa) - 1, 0).
+
+    ||g||_1 E M_k times the vote's advantage, as Theorem 3 has it (C2b, C2e).
 
     For i.i.d. workers, ties that count 0 or are tossed for, and either the norm taken from a second, independent
     mini-batch, or independent coordinates. In the latter case, with e the vote's advantage given one worker's sign, the

@@ -39,7 +39,7 @@ class FiniteDistribution(NamedTuple):
 
 
 def known(law: FiniteDistribution) -> Noise:
-    """Everything of a finite law, exactly; its coordinates are not asked whether they are independent.
+    """Return everything of a finite law, exactly; its coordinates are not asked whether they are independent.
 
     Near g_i = 0+ a sign is wrong when the noise is negative, so that p_min = min_i min(P(c_i >= 0), P(c_i <= 0)).
     """
@@ -53,7 +53,7 @@ def known(law: FiniteDistribution) -> Noise:
 
 
 def mean_law(law: FiniteDistribution, batch: int) -> FiniteDistribution | None:
-    """The law of the mean of `batch` independent draws; None when it has too many atoms to be written down."""
+    """Return the law of the mean of `batch` independent draws; None when it has too many atoms to be written down."""
     atoms, weights = law
     if comb(len(atoms) + batch - 1, batch) * batch > _MOST_DRAWS:
         return None
@@ -76,7 +76,9 @@ def limited(single: float, deviations: float, batch: int) -> Noise:
 
 
 def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q: float, dimension: int) -> Noise:
-    """Independent coordinates: N(0, size^2), uniform on [-size, size], or +-size with probability q each, else 0.
+    """Return the noise of independent coordinates.
+
+    N(0, size^2), uniform on [-size, size], or +-size with probability q each, else 0.
 
     E (sum |n_i|)^2 = d E n^2 + d (d - 1) (E|n|)^2. p_min is the infimum over g_i -> 0: 1/2, or 1 - q for three points.
     """

@@ -24,7 +24,7 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 
 def pl_constant(hessian: Floats) -> Constant | None:
-    """The largest mu with ||Hx||_1^2 >= mu x'Hx for all x; H, shape (d, d), positive semidefinite and not 0.
+    """Return the largest mu with ||Hx||_1^2 >= mu x'Hx for all x; H, shape (d, d), positive semidefinite and not 0.
 
     With g = Hx it is 1 / max{g'H^+ g : ||g||_1 <= 1, g in the range of H}. A convex function is largest at a vertex.
     For a definite H those are the +-e_i: mu = 1 / max_i (H^-1)_ii, which is also the constant of Assumption 1. For a
@@ -60,7 +60,7 @@ def _largest_product(inverse: Floats, null: Floats) -> tuple[float, bool]:
 
 
 def _largest_at_a_vertex(inverse: Floats, null: Floats) -> float:
-    """max g'H^+ g over the g of the l1 sphere with null'g = 0 and minimal support; null: (d, k), of rank k.
+    """Return max g'H^+ g over the g of the l1 sphere with null'g = 0 and minimal support; null: (d, k), of rank k.
 
     Each such g spans the null space of k + 1 rows of `null` that have rank k; rows of a smaller rank give some other g
     of the range, which does no harm.
@@ -77,7 +77,9 @@ _NEAR, _FAR = 0.5, 8.0
 
 
 def pl_constant_of_toy(frequencies: Floats) -> Constant | None:
-    """The PL constant of f(x) = sum_i x_i^2 + 3 sin^2(omega_i x_i), `frequencies` omega_i > 0; None if none is known.
+    """Return the PL constant of f(x) = sum_i x_i^2 + 3 sin^2(omega_i x_i), `frequencies` omega_i > 0.
+
+    None if none is known.
 
     (sum |g_i|)^2 >= sum g_i^2 >= 2 min_i mu(omega_i) f, with equality for an x of one coordinate: it is the least
     mu(omega) = inf f'^2 / (2 f) on the line. With s = omega x and k = omega^2, f = (s^2 + 3 k sin^2 s) / k and
@@ -93,12 +95,12 @@ def pl_constant_of_toy(frequencies: Floats) -> Constant | None:
 
 
 def _terms(s: Floats, k: Floats) -> tuple[Floats, Floats]:
-    """N and D."""
+    """Return N and D."""
     return 2 * s + 3 * k * np.sin(2 * s), s**2 + 3 * k * np.sin(s) ** 2
 
 
 def _least_ratio(k: Floats) -> float:
-    """The least N^2 / (2 D) that is found; at most 2, its limit at infinity."""
+    """Return the least N^2 / (2 D) that is found; at most 2, its limit at infinity."""
 
     def ratio(s: Floats) -> Floats:
         top, bottom = _terms(s, k)
@@ -117,7 +119,7 @@ def _least_ratio(k: Floats) -> float:
 
 
 def _is_below_all_ratios(k: Floats, mu: float) -> bool:
-    """True only if N^2 / (2 D) >= mu for all s > 0 and every k; 0 < mu < 2.
+    """Return True only if N^2 / (2 D) >= mu for all s > 0 and every k; 0 < mu < 2.
 
     For s <= 1/2, N >= s (2 + 5 k) and D <= s^2 (1 + 3 k), so that the ratio is at least 2. For s >= 8 and 3 k < 16 it
     is at least (2 s - 3 k)^2 / (2 (s^2 + 3 k)), which increases with s. Between, phi = N^2 - 2 mu D is shown to be
@@ -137,7 +139,10 @@ def _is_below_all_ratios(k: Floats, mu: float) -> bool:
 
 
 def _is_positive_on_cells(s: Floats, radius: float, k: Floats, mu: float) -> NDArray[np.bool_]:
-    """Whether phi > 0 for certain on [s - r, s + r]. D' = N, |N'| <= 2 + 6 k, |N''| <= 12 k, |N| <= 2 s + 3 k."""
+    """Return whether phi > 0 for certain on [s - r, s + r].
+
+    D' = N, |N'| <= 2 + 6 k, |N''| <= 12 k, |N| <= 2 s + 3 k.
+    """
     top, bottom = _terms(s, k)
     slope = 2 * top * (2 + 6 * k * np.cos(2 * s) - mu)
     most = 2 * (s + radius) + 3 * k

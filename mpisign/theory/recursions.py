@@ -12,7 +12,7 @@ from mpisign.arrays import Floats
 
 
 def sign_adagrad_norm(x0: float, eta: float, iterations: int, digits: int = 120) -> tuple[Floats, Floats]:
-    """(6) on f = x^2/2 with b_0 = 0: b_{k+1}^2 = b_k^2 + x_k^2, x_{k+1} = x_k - (eta / b_{k+1}) sign(x_k).
+    """Return (6) on f = x^2/2 with b_0 = 0: b_{k+1}^2 = b_k^2 + x_k^2, x_{k+1} = x_k - (eta / b_{k+1}) sign(x_k).
 
     x0 and eta are taken as they are in binary. Returns x_k and b_k^2 for k = 0, ..., iterations, rounded to float64.
     """
@@ -28,7 +28,7 @@ def sign_adagrad_norm(x0: float, eta: float, iterations: int, digits: int = 120)
 
 
 def subgradient_of_modulus(x0: float, eta: float, iterations: int, digits: int = 120) -> Floats:
-    """(11): x_{k+1} = x_k - (eta / sqrt(k + 1)) sign(x_k), which (9) is on the line; x_0, ..., as above."""
+    """Return (11): x_{k+1} = x_k - (eta / sqrt(k + 1)) sign(x_k), which (9) is on the line; x_0, ..., as above."""
     with localcontext(prec=digits):
         x, step = Decimal(x0), Decimal(eta)
         path = [float(x)]
@@ -39,13 +39,13 @@ def subgradient_of_modulus(x0: float, eta: float, iterations: int, digits: int =
 
 
 def printed_formula(eta: float, iterations: int) -> Floats:
-    """(10): x_k = eta (1/2 - 1 + 1/sqrt(2) - ... + (-1)^k / sqrt(k)); k = 0, ..., iterations."""
+    """Return (10): x_k = eta (1/2 - 1 + 1/sqrt(2) - ... + (-1)^k / sqrt(k)); k = 0, ..., iterations."""
     k = np.arange(1, iterations + 1)
     return eta * np.concatenate([[0.5], 0.5 + np.cumsum((-1.0) ** k / np.sqrt(k))])
 
 
 def limit_of_printed_formula(eta: float) -> float:
-    """The limit of (10), eta (1/2 - eta_D(1/2)), with Dirichlet's eta_D(s) = 1 - 2^-s + 3^-s - ..."""
+    """Return the limit of (10), eta (1/2 - eta_D(1/2)), with Dirichlet's eta_D(s) = 1 - 2^-s + 3^-s - ..."""
     return eta * (0.5 - _alternating_sum([(k + 1) ** -0.5 for k in range(24)]))
 
 

@@ -24,7 +24,9 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 def smoothness(hessian: Floats, error: float = 0.0) -> dict[str, Constant]:
-    """L = ||H||_{inf->1} of a symmetric H, shape (d, d): exact, or an upper limit L together with a lower one, L_lower.
+    """Return L = ||H||_{inf->1} of a symmetric H, shape (d, d).
+
+    Exact, or an upper limit L together with a lower one, L_lower.
 
     Exact is to rounding for d <= 24 (d <= 12 where H is indefinite), beyond to 1e-9.
 
@@ -38,13 +40,13 @@ def smoothness(hessian: Floats, error: float = 0.0) -> dict[str, Constant]:
 
 
 def scaled(matrix: Floats) -> tuple[Floats, float]:
-    """(K, s): matrix = s K, with s a power of 2 that leaves K's entries below 2: no sum of them overflows."""
+    """Return (K, s): matrix = s K, with s a power of 2 that leaves K's entries below 2: no sum of them overflows."""
     scale = math.ldexp(1.0, math.frexp(float(np.abs(matrix).max()))[1] - 1)
     return matrix / scale, scale
 
 
 def _norm_limits(matrix: Floats) -> tuple[float, float]:
-    """Limits of ||H||_{inf->1}. Where H + t I is semidefinite for a t of rounding's size, it is m(H) to d t."""
+    """Return limits of ||H||_{inf->1}. Where H + t I is semidefinite for a t of rounding's size, it is m(H) to d t."""
     d = len(matrix)
     rounding = 2 * _margin(np.abs(matrix.diagonal()))
     if certifies(-matrix, np.full(d, rounding)):
@@ -56,7 +58,7 @@ def _norm_limits(matrix: Floats) -> tuple[float, float]:
 
 
 def sign_limits(matrix: Floats) -> tuple[float, float]:
-    """(lower, upper) limits of m(K) for a symmetric K, shape (d, d), entries below 2; equal for d <= 24."""
+    """Return (lower, upper) limits of m(K) for a symmetric K, shape (d, d), entries below 2; equal for d <= 24."""
     d, sizes = len(matrix), np.abs(matrix).sum(axis=1)
     if d <= _FEW:
         signs = _best_signs(matrix)
@@ -72,7 +74,7 @@ def sign_limits(matrix: Floats) -> tuple[float, float]:
 
 
 def _best_signs(matrix: Floats) -> Floats:
-    """The v that attains m(K), by v = (u, w): u'Au + w'Cw + 2 u'Bw for all u and w in one matrix product."""
+    """Return the v that attains m(K), by v = (u, w): u'Au + w'Cw + 2 u'Bw for all u and w in one matrix product."""
     half = len(matrix) // 2
     u, w = _all_signs(half), _all_signs(len(matrix) - half)
     w = w[w[:, -1] > 0]  # v and -v are equal
@@ -84,13 +86,15 @@ def _best_signs(matrix: Floats) -> Floats:
 
 
 def _all_signs(d: int) -> Floats:
-    """All of {-1, 1}^d, shape (2^d, d)."""
+    """Return all of {-1, 1}^d, shape (2^d, d)."""
     bits = (np.arange(2**d)[:, None] >> np.arange(d)) & 1
     return np.where(bits, 1.0, -1.0)
 
 
 def _relaxed(matrix: Floats, lowest: float) -> Floats:
-    """Unit vectors v_i, shape (d, r), that nearly maximise sum K_ij v_i'v_j: the semidefinite relaxation of m(K).
+    """Return unit vectors v_i, shape (d, r), that nearly maximise sum K_ij v_i'v_j.
+
+    The semidefinite relaxation of m(K).
 
     With r > sqrt(2 d) local maxima are global ones but for a null set of K (Boumal, Voroninski and Bandeira, 2016).
     Each step replaces every v_i by the direction of sum_j P_ij v_j with P = K - lowest I, semidefinite where `lowest`
@@ -127,7 +131,7 @@ def _local_search(matrix: Floats, vectors: Floats) -> float:
 
 
 def _weighted_bound(matrix: Floats, weights: Floats) -> float:
-    """m(K) <= sum(w) + d s for an s that makes diag(w) + s I - K certainly semidefinite."""
+    """Return a limit m(K) <= sum(w) + d s for an s that makes diag(w) + s I - K certainly semidefinite."""
     shift = max(0.0, -float(scipy.linalg.eigvalsh(np.diag(weights) - matrix)[0]))
     margin = max(_margin(np.abs(weights) + shift + np.abs(matrix.diagonal())), _TINY)
     while not certifies(matrix, weights + shift):
@@ -137,7 +141,7 @@ def _weighted_bound(matrix: Floats, weights: Floats) -> float:
 
 
 def certifies(matrix: Floats, weights: Floats) -> bool:
-    """True only if diag(w) - K is positive semidefinite, so that m(K) <= sum(w).
+    """Return True only if diag(w) - K is positive semidefinite, so that m(K) <= sum(w).
 
     A Cholesky factorisation in floats that does not break down factorises A + E with ||E||_2 <= c / (1 - c) trace A,
     c = (d + 1) u (Higham, Accuracy and Stability, Theorems 10.3 and 10.5), in whatever order a library adds. It is
@@ -154,5 +158,5 @@ def certifies(matrix: Floats, weights: Floats) -> bool:
 
 
 def _margin(diagonal: Floats) -> float:
-    """What a Cholesky factorisation with this diagonal cannot see of an eigenvalue, twice."""
+    """Return what a Cholesky factorisation with this diagonal cannot see of an eigenvalue, twice."""
     return (len(diagonal) + 4) * _EPSILON * float(diagonal.sum())

@@ -51,7 +51,7 @@ class Judgement(NamedTuple):
 
 
 def checkpoints(ks: Indices) -> Indices:
-    """Indices of at most 12 of the recorded k, (n,) increasing: log-spaced from the first k > 0 to the last.
+    """Return indices of at most 12 of the recorded k, (n,) increasing: log-spaced from the first k > 0 to the last.
 
     A function of the schedule alone, so that the choice cannot follow the data. k = 0 is never among them, the last is.
     """
@@ -111,7 +111,9 @@ def judge_exact(gaps: Floats, bounds: Floats, *, rounding: float = 0.0) -> Judge
 
 
 def vacuous(gaps: Floats, premise: str) -> Judgement:
-    """The theorem says nothing: `premise` names what fails and where, "p_min > 1/2 at k = 300"; no bound and no limits.
+    """Return the theorem says nothing: `premise` names what fails and where, "p_min > 1/2 at k = 300".
+
+    No bound and no limits.
 
     Premises come before bounds: whoever has a failing one asks this and not `judge`.
     """
@@ -127,7 +129,7 @@ def unknown(gaps: Floats) -> Judgement:
 
 
 def log_capital(ratios: Floats) -> Floats:
-    """log of the mean over stakes f of prod_r (1 + f (Z_r - 1)), for Z of shape (R, ...).
+    """Return log of the mean over stakes f of prod_r (1 + f (Z_r - 1)), for Z of shape (R, ...).
 
     If the Z_r >= 0 are independent with means <= 1, or of a mean mean <= 1, its expectation is at most 1: it is an
     e-value, and by Markov's inequality exceeds 1/a with probability at most a (Waudby-Smith & Ramdas, 2024, who bet so
@@ -140,7 +142,9 @@ def log_capital(ratios: Floats) -> Floats:
 
 
 def lower_limit(ratios: Floats, level: float) -> float:
-    """The t at which the capital of Z / t, Z: (R,), is 1 / level: above the mean with probability at most `level`.
+    """Return the t at which the capital of Z / t, Z.
+
+    (R,), is 1 / level: above the mean with probability at most `level`.
 
     The capital falls as t grows. It is below 1 at the sample's mean, and beyond 1 / level at max Z e^-depth, already by
     the largest Z and the lowest stake.
@@ -159,7 +163,9 @@ def lower_limit(ratios: Floats, level: float) -> float:
 
 
 def upper_limits(ratios: Floats, level: float) -> Floats:
-    """Bootstrap-t upper limits of the means of the columns of Z: (R, m) -> (m,) (Efron & Tibshirani, 1993, ch. 12).
+    """Return bootstrap-t upper limits of the means of the columns of Z: (R, m) -> (m,) (Efron & Tibshirani, 1993, ch.
+
+    12).
 
     mean - q se, where q is the quantile at `level` of (mean* - mean)/se* over resamples of the repeats, the same for
     all columns and in every call. Infinite where a Z is, and for R = 1.
@@ -193,7 +199,7 @@ def upper_limits(ratios: Floats, level: float) -> Floats:
 
 
 def _studentised(centred: Floats, counts: Floats) -> Floats:
-    """mean* / se* of each resample, (B, m); -inf or inf where all its values are equal and not the mean."""
+    """Return mean* / se* of each resample, (B, m); -inf or inf where all its values are equal and not the mean."""
     repeats = len(centred)
     mean = counts @ centred / repeats
     variance = np.maximum(counts @ centred**2 / repeats - mean**2, 0) / (repeats - 1)
@@ -202,7 +208,7 @@ def _studentised(centred: Floats, counts: Floats) -> Floats:
 
 
 def _resamples(repeats: int, count: int) -> Iterator[Floats]:
-    """How often each repeat is drawn, (block, R): `count` resamples in all, fixed."""
+    """Return how often each repeat is drawn, (block, R): `count` resamples in all, fixed."""
     rng = np.random.default_rng(_SEED)
     for start in range(0, count, _BLOCK):
         block = min(_BLOCK, count - start)
@@ -211,7 +217,7 @@ def _resamples(repeats: int, count: int) -> Iterator[Floats]:
 
 
 def _measured(gaps: Floats, bounds: Floats) -> tuple[Floats, Floats]:
-    """Both as (R, m), checked."""
+    """Return both as (R, m), checked."""
     gaps = np.asarray(gaps, dtype=np.float64)
     require("gaps are (repeats, checkpoints), none of them 0", gaps.ndim == 2 and gaps.size, {"shape": gaps.shape})
     in_range(bounds=bounds)

@@ -66,7 +66,7 @@ def vote_drift(gradient: Floats, known: Moments, workers: int) -> VoteDrift:
 
 
 def pivot_probability(p: Numbers, workers: int) -> Floats:
-    """T_M(p), half of what the advantage gains when one worker's sign turns from wrong to right (C4).
+    """Return T_M(p), half of what the advantage gains when one worker's sign turns from wrong to right (C4).
 
     C(M-1, n) (p (1-p))^n, n = (M-1)/2, for odd M; C(M-1, M/2) (p (1-p))^(M/2 - 1) / 2 for even M.
     """
@@ -79,7 +79,7 @@ def pivot_probability(p: Numbers, workers: int) -> Floats:
 
 
 def flipped_advantage(p: float, workers: int, flipped: int) -> float:
-    """The vote's advantage when `flipped` of the workers send -g~: P(S > 0) - P(S < 0), S the sum of the signs.
+    """Return the vote's advantage when `flipped` of the workers send -g~: P(S > 0) - P(S < 0), S the sum of the signs.
 
     S counts M - B workers that are right with probability p and B with 1 - p: two binomials, convolved.
     """
@@ -91,7 +91,10 @@ def flipped_advantage(p: float, workers: int, flipped: int) -> float:
 
 
 def mean_probability(p: float, workers: int, flipped: int) -> float:
-    """(1 - B/M) p + (B/M) (1 - p): how often a worker is right on average; A_M of it is not the exact advantage."""
+    """Return (1 - B/M) p + (B/M) (1 - p): how often a worker is right on average.
+
+    A_M of it is not the exact advantage.
+    """
     _flipped(workers, flipped)
     in_range(p=p)
     return (1 - flipped / workers) * p + flipped / workers * (1 - p)

@@ -22,4 +22,4 @@ class Maker(ABC):
 
     @abstractmethod
     def block(self, number: int) -> tuple[Signs, Matrix]:
-        """Labels, shape (block_rows,), and features, float64, shape (block_rows, d), rows of length 1."""
+        """Return labels, shape (block_rows,), and features, float64, shape (block_rows, d), rows of length 1."""

@@ -39,7 +39,7 @@ class Epsilon(Maker):
         self._mixing, self._white = mixing.astype(np.float32), white.astype(np.float32)
 
     def block(self, number: int) -> tuple[Signs, Floats]:
-        """Block `number`: labels, shape (block_rows,), and features, shape (block_rows, d). Drawn in float32."""
+        """Return block `number`: labels, shape (block_rows,), and features, shape (block_rows, d). Drawn in float32."""
         streams = RandomStreams(self._seed, 0).generator(Stream.DATA, worker=_ROWS, k=number)
         directions, d = self._mixing.shape
         mixed = streams.standard_normal((self.block_rows, directions), dtype=np.float32) @ self._mixing

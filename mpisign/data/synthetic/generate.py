@@ -57,7 +57,7 @@ def _synthesise(recipe: Recipe, work: ChunkStore, ranks: Communicator) -> None:
 
 
 def _make(maker: Maker, recipe: Recipe, work: ChunkStore, block: int) -> None:
-    """A block: entries; labels, norms, then values, and for a sparse one indices and indptr."""
+    """Make a block: entries; labels, norms, then values, and for a sparse one indices and indptr."""
     rows = min(maker.block_rows, recipe.n - block * maker.block_rows)
     labels, features = maker.block(block)
     places: list[np.ndarray[Any, Any]] = []

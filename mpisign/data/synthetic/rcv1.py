@@ -50,7 +50,7 @@ class Rcv1(Maker):
         )
 
     def block(self, number: int) -> tuple[Signs, "scipy.sparse.csr_array[Any]"]:
-        """Block `number`: labels, shape (block_rows,), and features in float64."""
+        """Return block `number`: labels, shape (block_rows,), and features in float64."""
         streams = RandomStreams(self._seed, 0).generator(Stream.DATA, worker=_ROWS, k=number)
         features = self._documents(streams)
         positive = streams.random(self.block_rows) < expit(_SLOPE * (self._scores(features) - self._threshold))
@@ -73,7 +73,7 @@ class Rcv1(Maker):
 
 
 def _share(chances: Floats, length: float) -> Floats:
-    """The share of documents of that length in which each word is."""
+    """Return the share of documents of that length in which each word is."""
     return -np.expm1(length * np.log1p(-chances))
 
 

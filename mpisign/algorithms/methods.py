@@ -45,12 +45,7 @@ class Method(ABC):
         return np.zeros(0)
 
     def shared(self, dimension: int) -> Floats:
-        """Return what all ranks keep, the same everywhere, as it is at the start.
-
-        Float64, of any shape, changed in place.
-
-        `step` gets it. All that a method remembers besides the workers' memory is in it.
-        """
+        """Return what all ranks keep, as it is at the start: float64, of any shape, changed in place by `step`."""
         return np.zeros(0)
 
     def query(self, x: Floats, memory: Floats) -> Floats:
@@ -70,10 +65,9 @@ class Method(ABC):
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         """Step x_k -> x_{k+1} in place, shape (d,), float64.
 
-        Every rank does the same, from the same reply and `shared`.
-
-        Anything may be done to x here, and only here: `query`, a problem and an oracle read it. It has to follow from
-        the arguments, which are the same on every rank; what is to be remembered is in `shared`, changed in place.
+        Every rank does the same, from the same reply and `shared`. Anything may be done to x here, and only here:
+        `query`, a problem and an oracle read it. It has to follow from the arguments, which are the same on every rank;
+        what is to be remembered is in `shared`, changed in place.
         """
 
 

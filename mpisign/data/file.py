@@ -186,10 +186,7 @@ class DataFile:
             raise (error if error.key == "data" else InputError("data", str(error))) from None
 
     def rows(self, start: int, stop: int) -> Matrix:
-        """Return rows start to stop - 1: an array or a csr_array, of the file's dtype.
-
-        Raises InputError for a broken CSR.
-        """
+        """Return rows start to stop - 1, an array or a csr_array, as stored; raise InputError for a broken CSR."""
         with self._source() as source:
             if not self.layout.sparse:
                 dense: Values = source.dataset(source.root, "features")[start:stop]

@@ -94,9 +94,7 @@ def _prepare(source: Path, work: ChunkStore, wanted: Wanted) -> dict[str, str]:
 
 
 def _parse(text: Text, work: ChunkStore, chunk: int) -> None:
-    """Parse a chunk into its arrays: rows, entries, lowest and highest index; labels, norms, indptr, indices,
-    values.
-    """
+    """Parse a chunk: rows, entries, lowest and highest index; labels, norms, indptr, indices, values."""
     labels, (values, indices, indptr) = text.parse(chunk)
     ends = (indices.min(), indices.max()) if indices.size else (1, -1)
     head = np.array([len(labels), indices.size, *ends])

@@ -1,14 +1,15 @@
 """Go on after ranks are lost: with those that are left, from the last checkpoint."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from mpisign.aggregation.exchange import hosted_by
 from mpisign.comm.communicator import Communicator
 from mpisign.config.validation import InputError
 from mpisign.engine import runner
-from mpisign.engine.planning import Plan
+from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.runner import Mode
-from mpisign.engine.worker_loss import without_lost
 
 
 def refuse_where_impossible(ranks: Communicator, exchange: str) -> None:
@@ -43,13 +44,13 @@ def run(planned: Plan, ranks: Communicator, output: Path, repeats: range, mode: 
             if ranks.size == size:
                 raise
             lost = [rank for rank in range(size) if rank not in were]
-            planned = without_lost(planned, size, lost)
+            planned = _without_lost(planned, size, lost)
             # Without a commit the file is still the one that the job found: what it holds is not this job's to resume.
             written = ranks.broadcast_bool(_identity(output) not in (None, before))
             mode = "resume" if written else "overwrite" if mode == "resume" else mode
             if ranks.root:
                 _say(lost, size, planned, written)
-            if not all(run.left for run in planned.runs):
+            if not all(run.numbers for run in planned.runs):
                 raise SystemExit(1) from error
 
 
@@ -68,7 +69,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _say(lost: list[int], size: int, planned: Plan, resume: bool) -> None:
     """Print which ranks are lost, and what becomes of the others."""
     ranks, are = ("rank", "is") if len(lost) == 1 else ("ranks", "are")
-    ended = [run.settings.label for run in planned.runs if not run.left]
+    ended = [run.settings.label for run in planned.runs if not run.numbers]
     if ended:
         again = "--resume goes on from the last checkpoint" if resume else "the same command starts again"
         then = f"no worker of {ended[0]!r} is left; ending; {again}"
@@ -77,3 +78,14 @@ def _say(lost: list[int], size: int, planned: Plan, resume: bool) -> None:
         then = f"{others} on from the {'last checkpoint' if resume else 'start'}"
     named = ", ".join(str(rank) for rank in lost)
     print(f"mpisign: {ranks} {named} of {size} {are} lost; {then}", file=sys.stderr, flush=True)
+
+
+def _without_lost(planned: Plan, size: int, lost: Sequence[int]) -> Plan:
+    """Return the plan without those of `size` ranks that are lost; a run may have no worker left."""
+    return planned._replace(runs=[_without(run, lost, size) for run in planned.runs])
+
+
+def _without(run: PlannedRun, lost: Sequence[int], size: int) -> PlannedRun:
+    """Return the run without the workers that the lost ranks hosted."""
+    places = {place for rank in lost for place in hosted_by(rank, size, len(run.numbers))}
+    return run._replace(numbers=tuple(worker for place, worker in enumerate(run.numbers) if place not in places))

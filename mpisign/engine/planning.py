@@ -34,7 +34,7 @@ class PlannedRun(NamedTuple):
         source: writes a worker's stochastic gradient.
         step: alpha_k, by k.
         workers: M.
-        left: the numbers of the workers that have not been lost (`mpisign.engine.worker_loss`).
+        numbers: those of its workers, 0 to M - 1 (fewer once some were lost, see `mpisign.engine.elastic`).
     """
 
     settings: Run
@@ -43,7 +43,7 @@ class PlannedRun(NamedTuple):
     source: Source
     step: Callable[[int], float]
     workers: int
-    left: tuple[int, ...]
+    numbers: tuple[int, ...]
 
 
 class Plan(NamedTuple):

@@ -9,9 +9,9 @@ from mpisign.aggregation.server import Server, plan_server
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.recorder import Evaluation, Recorder, schedule
-from mpisign.engine.worker_loss import Crew, crew_of
 from mpisign.rng import RandomStreams
 from mpisign.storage.checkpoint import Checkpoint
 from mpisign.storage.writer import RepeatWriter, TrajectoryWriter

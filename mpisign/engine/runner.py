@@ -148,7 +148,7 @@ def _header(planned: Plan, ranks: Communicator, where: Sites, repeats: range) ->
 def _choice(planned: Plan, run: PlannedRun, ranks: Communicator) -> Choice:
     """Return the run's exchange; where it was chosen, the root says why."""
     asked = planned.experiment.exchange
-    workers, d = len(run.left), planned.problem.dimension
+    workers, d = len(run.numbers), planned.problem.dimension
     choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0)))
     if asked == "auto" and ranks.root:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)

@@ -303,7 +303,7 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
         with pytest.raises(StopRequested):
             runner.run(alone, SerialCommunicator(), output, range(2))
         monkeypatch.undo()
-    left = alone._replace(runs=[alone.runs[0]._replace(left=(0, 2))])
+    left = alone._replace(runs=[alone.runs[0]._replace(numbers=(0, 2))])
     runner.run(left, SerialCommunicator(), output, range(2), "resume" if k > 0 else "overwrite")
     assert digests(output) == digests(folder / "run.h5")
 

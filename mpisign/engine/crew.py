@@ -1,7 +1,7 @@
-"""Go on with the workers that are left, after ranks were lost (`--on-failure continue`; ULFM, MPI 5's proposal).
+"""The workers of a repeat: their numbers, their random numbers and their gradients.
 
-The workers of a lost rank are gone; those that are left keep their numbers, and with them their random numbers, their
-shard of the data and their memory. A rank that becomes the server takes rank 0's place: its workers go to the others.
+A worker keeps its number for good, and with it its random numbers, its shard of the data and its memory. They are all
+M, unless the file that a run goes on with says that some were lost.
 """
 
 from collections.abc import Sequence
@@ -9,36 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.aggregation.exchange import hosted_by
 from mpisign.algorithms.oracles import Source
 from mpisign.arrays import Floats
 from mpisign.comm.collectives import Collectives
-from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.engine.planning import PlannedRun
 from mpisign.rng import RandomStreams, Stream
 from mpisign.storage.checkpoint import Checkpoint
-
-
-class _StreamsOf(RandomStreams):
-    """The random numbers of the workers with these numbers."""
-
-    def __init__(self, seed: int, repeat: int, workers: Sequence[int]):
-        super().__init__(seed, repeat)
-        self._workers = workers
-
-    def generator(self, stream: Stream, worker: int, k: int) -> np.random.Generator:
-        """Return the generator of `RandomStreams`; worker: its place among those that are left."""
-        return super().generator(stream, self._workers[worker], k)
-
-
-def without_lost(planned: Plan, size: int, lost: Sequence[int]) -> Plan:
-    """Return the plan without those of `size` ranks that are lost; a run may have no worker left."""
-    return planned._replace(runs=[_without(run, lost, size) for run in planned.runs])
-
-
-def _without(run: PlannedRun, lost: Sequence[int], size: int) -> PlannedRun:
-    """Return the run without the workers that the lost ranks hosted."""
-    places = {place for rank in lost for place in hosted_by(rank, size, len(run.left))}
-    return run._replace(left=tuple(worker for place, worker in enumerate(run.left) if place not in places))
 
 
 class Crew(NamedTuple):
@@ -67,12 +43,24 @@ def crew_of(run: PlannedRun, kept: Checkpoint | None, seed: int, repeat: int, ra
     """
     mask = np.zeros(run.workers, dtype=np.uint64)
     # A state that another job kept may lack workers that this job never lost.
-    mask[list(run.left if kept is None else set(run.left) & set(kept.workers))] = 1
+    mask[list(run.numbers if kept is None else set(run.numbers) & set(kept.workers))] = 1
     ranks.broadcast(mask)
     numbers = tuple(int(worker) for worker in np.flatnonzero(mask))
     if len(numbers) == run.workers:
         return Crew(numbers, RandomStreams(seed, repeat), run.source)
     return Crew(numbers, _StreamsOf(seed, repeat, numbers), _source_of(run.source, numbers))
+
+
+class _StreamsOf(RandomStreams):
+    """The random numbers of the workers with these numbers."""
+
+    def __init__(self, seed: int, repeat: int, workers: Sequence[int]):
+        super().__init__(seed, repeat)
+        self._workers = workers
+
+    def generator(self, stream: Stream, worker: int, k: int) -> np.random.Generator:
+        """Return the generator of `RandomStreams`; worker: its place among those that are left."""
+        return super().generator(stream, self._workers[worker], k)
 
 
 def _source_of(source: Source, numbers: Sequence[int]) -> Source:

@@ -26,7 +26,7 @@ from mpisign.engine import planning, resuming, runner
 from mpisign.engine.runner import Mode
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.storage.output_file import check_output
-from mpisign.storage.results import Results
+from mpisign.storage.results import Results, counted
 from mpisign.storage.trajectory import Trajectory
 
 Table = Mapping[str, Any]
@@ -147,7 +147,7 @@ class Experiment:
     def __repr__(self) -> str:
         found = self._settings
         labels = ", ".join(repr(run.label) for run in found.runs)
-        return f"<experiment {found.name}: {found.problem.get('kind')}, {found.repeats} repeats of {labels}>"
+        return f"<experiment {found.name}: {found.problem.get('kind')}, {counted(found.repeats, 'repeat')} of {labels}>"
 
 
 def _path_of(maker: type[object]) -> str:

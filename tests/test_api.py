@@ -112,6 +112,8 @@ def test_the_arrays_are_over_repeats_and_records():
     assert (run.gap == run.value - run.f_star).all()
     assert run.attributes["step.alpha"] == 0.05
     assert (run.repeats, run.status) == ([0, 1], ["complete", "complete"])
+    assert "2 repeats" in repr(run)
+    assert repr(experiment()) == "<experiment unnamed: separable, 1 repeat of 'scaled-sign'>"
     with pytest.raises(AttributeError, match="it has k, value"):
         run.nothing  # noqa: B018
     with pytest.raises(AttributeError, match="iterates = true"):

@@ -86,7 +86,7 @@ class RunResult:
 
     def __repr__(self) -> str:
         method, workers = self.attributes["method"], self.attributes["workers"]
-        what = f"<run {self.label!r}: {method}, M = {workers}, {len(self.repeats)} repeats"
+        what = f"<run {self.label!r}: {method}, M = {workers}, {counted(len(self.repeats), 'repeat')}"
         ended = [each for each in self._record.finished() if len(each.columns["k"])]
         if not ended:
             return f"{what}, none complete>"
@@ -139,8 +139,13 @@ class Results:
         )
 
     def __repr__(self) -> str:
-        lines = [f"<{self.trajectory.name}: {len(self)} run{'' if len(self) == 1 else 's'}", *map(repr, self)]
+        lines = [f"<{self.trajectory.name}: {counted(len(self), 'run')}", *map(repr, self)]
         return "\n  ".join(lines) + ">"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 repeat", "3 repeats"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _stacked(columns: list[np.ndarray]) -> np.ndarray:

@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    completion = "print what gives this shell the commands and options by Tab: see jobs/README.md"
+    completion = "print what gives this shell the commands and options by Tab"
     shtab.add_argument_to(parser, "--print-completion", help=completion)
     parser.add_argument("--version", action="version", version=f"mpisign {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)

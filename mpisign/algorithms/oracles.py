@@ -43,10 +43,7 @@ class Oracle(ABC):
         return Noise()
 
     def plan(self, problem: Problem, workers: int) -> Source:
-        """Return what is asked for each gradient: `source`, decoupled and flipped as set.
-
-        Raises InputError as it does.
-        """
+        """Return what is asked for each gradient: `source`, decoupled and flipped as set; it raises what that does."""
         if self.flipped > workers:
             raise InputError("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
         source = self.source(problem, workers)

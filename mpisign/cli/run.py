@@ -164,20 +164,17 @@ def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan
     experiment, repeats = ranks.raise_collectively(lambda: _read(options))
     # the root alone looks at the output; `raise_collectively` tells its complaint to all ranks
     there = ranks.raise_collectively(lambda: ranks.root and _checked_output(options))
-    resume, earlier = ranks.broadcast_bool(options.resume and there), None
-    if resume:
-        from mpisign.engine import resuming
-
-        asked = repeats if options.repeats else None
-        experiment, repeats, earlier = resuming.take_up(options.output, experiment, asked, ranks)
     if options.on_failure == "continue":
         from mpisign.engine import elastic
 
         ranks.raise_collectively(lambda: elastic.refuse_where_impossible(ranks, experiment.exchange))
-    plan = ranks.raise_collectively(lambda: _plan(options, experiment, ranks))
-    if resume:
-        ranks.raise_collectively(lambda: resuming.refuse_other_data(options.output, earlier, plan))
-    return plan, repeats, resume
+    if ranks.broadcast_bool(options.resume and there):
+        from mpisign.engine import resuming
+
+        asked = repeats if options.repeats else None
+        plan = partial(_plan, options)
+        return *resuming.planned(options.output, experiment, asked, ranks, plan), True
+    return ranks.raise_collectively(lambda: _plan(options, experiment, ranks)), repeats, False
 
 
 def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:

@@ -152,10 +152,7 @@ def document_of(text: str, overrides: list[str]) -> Table:
 
 
 def difference(one: Experiment, other: Experiment) -> str | None:
-    """Return the first key in which two experiments differ, with both values.
-
-    None where they give the same trajectories.
-    """
+    """Return the first key in which two experiments differ, with both values; None for the same trajectories."""
     these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
     missing = object()
     for key in these | those:
@@ -166,10 +163,7 @@ def difference(one: Experiment, other: Experiment) -> str | None:
 
 
 def _deciding(experiment: Experiment) -> Table:
-    """Return what the trajectories depend on.
-
-    All but what it is called, how it was written, and how messages travel.
-    """
+    """Return what the trajectories depend on: all but the name, the text and how messages travel."""
     table = asdict(experiment)
     for key in ("name", "text", "overrides", "exchange"):
         del table[key]

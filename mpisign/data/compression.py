@@ -35,9 +35,7 @@ _BLOCK_BYTES = 2**20
 
 
 def opener(path: Path) -> Callable[[Any], Any] | None:
-    """Return what reads the file when it is compressed by bzip2, xz or gzip (zstd where Python has it).
-
-    None when it is not.
+    """Return what reads a file compressed by bzip2, xz or gzip (zstd where Python has it); None for a plain one.
 
     Raises InputError, key the path, for what is packed or written in another way.
     """

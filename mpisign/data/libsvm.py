@@ -122,7 +122,7 @@ def _parse(block: bytes, dtype: str) -> tuple[tuple[Floats, Csr] | None, str]:
 def _why(error: Exception) -> str:
     """Return what the line does not show at first sight.
 
-    Scikit-learn's other words are of its code, not of the line.
+    The other words of scikit-learn speak of its code, not of the line.
     """
     if isinstance(error, OverflowError):
         return " (an index does not fit into 32 bits)"

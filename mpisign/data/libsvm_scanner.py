@@ -16,9 +16,10 @@ _EXACT, _LONG, _NONE = 0, 1, 2
 
 
 def scan(block: bytes) -> tuple[Floats, Csr] | None:
-    """Labels and features of whole lines, or None where a line is not `label index:value ...` with increasing indices.
+    """Return labels and features of whole lines, or None where a line is not plainly right.
 
-    Comments are allowed, `qid:` is not. Columns are the indices as they are written.
+    Right is `label index:value ...` with increasing indices. Comments are allowed, `qid:` is not. Columns are the
+    indices as they are written.
     """
     entries, rows = block.count(b":"), block.count(b"\n")
     labels, values, indices = np.empty(rows), np.empty(entries), np.empty(entries, dtype=np.int32)

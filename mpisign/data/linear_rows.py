@@ -134,7 +134,7 @@ def _pull(margin: float, count: int) -> float:
 def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
     """Write out -= weight row, and following'x in 32 lanes that are added in a fixed tree.
 
-    `later` is fetched meanwhile.
+    The row `later` is fetched meanwhile.
     """
     lanes[:] = 0.0
     many = x.size - x.size % 32

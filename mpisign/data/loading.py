@@ -167,7 +167,7 @@ def _read_libsvm(path: Path) -> tuple[Floats, Floats]:
 def _text_rows(name: str) -> Arrays:
     """Return the rows b_i a_i of LIBSVM text.
 
-    CSR up to the density at which `mpisign data convert` makes an array of it.
+    They are CSR up to the density at which `mpisign data convert` makes an array of it.
     """
     from mpisign.data.tally import DENSE
 

@@ -1,6 +1,7 @@
 """Run a trajectory file again from what it says of itself, and compare hash by hash."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -46,9 +47,7 @@ def rerun(file: Path, output: Path, ranks: Communicator) -> Comparison:
     """
     was = ranks.raise_collectively(lambda: _ended(file))
     experiment = ranks.raise_collectively(lambda: carried(was))
-    experiment, repeats, earlier = resuming.take_up(file, experiment, None, ranks)
-    plan = ranks.raise_collectively(lambda: _planned(was, experiment, ranks))
-    ranks.raise_collectively(lambda: resuming.refuse_other_data(file, earlier, plan))
+    plan, repeats = resuming.planned(file, experiment, None, ranks, partial(_planned, was))
     runner.run(plan, ranks, output, repeats, "create")
     return compare(was, Trajectory(output)) if ranks.root else Comparison(0, 0, 0, [])
 

@@ -1,5 +1,6 @@
 """Resume a trajectory file: check that it is of the same experiment, and read its numbers of workers and repeats."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Earlier(NamedTuple):
     data_sha256: str
 
 
-def take_up(
+def _take_up(
     output: Path, experiment: Experiment, asked: range | None, ranks: Communicator
 ) -> tuple[Experiment, range, Earlier | None]:
     """Return `experiment` with the workers of the file at `output`, and the file's repeats; every rank calls it.
@@ -54,7 +55,11 @@ def take_up(
 
 
 def planned(
-    output: Path, experiment: Experiment, asked: range | None, ranks: Communicator
+    output: Path,
+    experiment: Experiment,
+    asked: range | None,
+    ranks: Communicator,
+    plan: Callable[[Experiment, Communicator], planning.Plan] = planning.plan,
 ) -> tuple[planning.Plan, range]:
     """Return the plan with which the file at `output` is resumed, and its repeats; every rank calls it.
 
@@ -63,14 +68,15 @@ def planned(
         experiment: the experiment of the job now.
         asked: the repeats that are asked for; None for those of the file.
         ranks: the ranks.
+        plan: plans the experiment, and says what it refuses.
 
     Raises:
         InputError: the file has other settings, other data, or not the repeats asked for.
     """
-    experiment, repeats, earlier = take_up(output, experiment, asked, ranks)
-    plan = ranks.raise_collectively(lambda: planning.plan(experiment, ranks))
-    ranks.raise_collectively(lambda: refuse_other_data(output, earlier, plan))
-    return plan, repeats
+    experiment, repeats, earlier = _take_up(output, experiment, asked, ranks)
+    made = ranks.raise_collectively(lambda: plan(experiment, ranks))
+    ranks.raise_collectively(lambda: _refuse_other_data(output, earlier, made))
+    return made, repeats
 
 
 def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earlier:
@@ -90,7 +96,7 @@ def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earli
     return Earlier(workers, theirs, trajectory.provenance.get("data_sha256", ""))
 
 
-def refuse_other_data(output: Path, earlier: Earlier | None, plan: planning.Plan) -> None:
+def _refuse_other_data(output: Path, earlier: Earlier | None, plan: planning.Plan) -> None:
     """Raise InputError if the file at `output` was made from other data; `earlier` is None except on the root."""
     if earlier is not None and earlier.data_sha256 != planning.data_sha256(plan.problem):
         raise InputError(str(output), "cannot go on with this file: it was made from other data than the job names now")

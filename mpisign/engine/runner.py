@@ -71,7 +71,7 @@ def run(
         where = sites(ranks)
         _warn([*warnings(where), *remarks(planned)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
-        known = optimum(planned.problem, ranks, signals)
+        known = optimum(planned.problem, ranks, signals, quiet)
         PLANNING.over()  # from here on there is a file to write
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=quiet or not ranks.root))
         writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
@@ -86,16 +86,23 @@ def run(
         exchanges = [_choice(planned, run, ranks).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)
-        before = 0
-        for (run, exchange), number in product(zip(planned.runs, exchanges, strict=True), repeats):
-            label = run.settings.label
-            progress.at(f"{label}, repeat {number}", before)
-            watch.enter(f"in {label!r}, repeat {number}")
-            # The root alone knows the file; all ranks have to skip the same repeats.
-            if not ranks.broadcast_bool(writer is not None and writer.finished(label, number)):
-                run_repeat(planned, run, number, exchange_factory(exchange, ranks), site)
-            before += run.settings.iterations
+        _run_repeats(planned, exchanges, repeats, site, progress, watch)
         return {} if writer is None else _diverged(planned, repeats, writer)
+
+
+def _run_repeats(
+    planned: Plan, exchanges: list[str], repeats: range, site: Site, progress: Progress, watch: Watch
+) -> None:
+    """Run the repeats that the file lacks, run by run, each by its exchange."""
+    before, (ranks, _, writer) = 0, site
+    for (run, exchange), number in product(zip(planned.runs, exchanges, strict=True), repeats):
+        label = run.settings.label
+        progress.at(f"{label}, repeat {number}", before)
+        watch.enter(f"in {label!r}, repeat {number}")
+        # The root alone knows the file; all ranks have to skip the same repeats.
+        if not ranks.broadcast_bool(writer is not None and writer.finished(label, number)):
+            run_repeat(planned, run, number, exchange_factory(exchange, ranks), site)
+        before += run.settings.iterations
 
 
 def _lock(output: Path | BytesIO, mode: Mode) -> AbstractContextManager[object]:

@@ -168,10 +168,7 @@ class Logistic(Problem):
 
     @property
     def _additions(self) -> float:
-        """Return the roundings that an entry of a sum over all data points goes through.
-
-        Blocks, segments and their sum.
-        """
+        """Return the roundings that an entry of a sum over all data points goes through, block by block."""
         return min(BLOCK, self.rows.samples) + self.rows.samples / (_SEGMENTS * BLOCK) + _SEGMENTS + 8
 
     def _minimiser(self, objective: Objective) -> tuple[Floats, float, Floats]:
@@ -255,9 +252,10 @@ class Logistic(Problem):
         return smoothness(hessian, error=self._additions * _EPSILON * d * float(hessian.trace()))
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
-        """Return limits of L: L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass.
+        """Return an upper and a lower limit of L.
 
-        L >= v'H(0)v by v <- H(0)v, then v <- sign(H(0)v).
+        L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass over the data; L >= v'H(0)v, with v found by v <- H(0)v,
+        then v <- sign(H(0)v).
         """
         n, d = self.rows.samples, self.dimension
         vector, origin = np.ones(d), np.zeros(d)

@@ -72,7 +72,8 @@ class Quadratic(Problem):
 def semidefinite(matrix: list[list[float]], key: str) -> tuple[Floats, bool]:
     """Return (H, whether it is definite).
 
-    Symmetric, positive semidefinite and not 0, or InputError that names `key`.
+    Raises:
+        InputError: H is not symmetric, not positive semidefinite, or 0; it names `key`.
     """
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         raise InputError(key, "expected a square matrix, as many rows as columns")

@@ -26,12 +26,21 @@ class CertifiedOptimum(NamedTuple):
     constants: dict[str, Constant]
 
 
-def optimum(problem: Problem, ranks: Communicator, signals: StopSignals = NO_SIGNALS) -> CertifiedOptimum | None:
-    """Return f* with its error and the constants, on the root.
+def optimum(
+    problem: Problem, ranks: Communicator, signals: StopSignals = NO_SIGNALS, quiet: bool = False
+) -> CertifiedOptimum | None:
+    """Return f* with its error and the constants, on the root, and None elsewhere; every rank calls it.
 
-    None elsewhere. Every rank calls it. Raises StopRequested.
+    Args:
+        problem: the problem.
+        ranks: who share the passes over its data.
+        signals: those that ask for a stop.
+        quiet: whether progress is not shown.
+
+    Raises:
+        StopRequested: a rank was asked to stop.
     """
-    with Progress(None, quiet=not ranks.root, unit="passes over the data") as progress:
+    with Progress(None, quiet=quiet or not ranks.root, unit="passes over the data") as progress:
         objective = Objective(problem, ranks, signals, progress.count)
         if not ranks.root:
             objective.serve()

@@ -65,9 +65,8 @@ def theorem2_harmonic(
 ) -> Floats:
     """Return the bound E V_k <= 9 L sigma^2 / (mu A)^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20), A = 2 p_min - 1.
 
-    Infinite at k = 0.
-
-    For alpha_k = 3 / (mu A (k + 1)). For M > 1 A is 2 I_p_min(kappa, kappa) - 1 (Remark 7, `vote_advantage`).
+    It is infinite at k = 0. For alpha_k = 3 / (mu A (k + 1)). For M > 1 A is 2 I_p_min(kappa, kappa) - 1 (Remark 7,
+    `vote_advantage`).
     """
     in_range(k=k, gap0=gap0, p_min=p_min, sigma2=sigma2)
     curvatures(mu, L)
@@ -202,7 +201,7 @@ def proposition1(t: Floats, gap0: Numbers, *, D1: float, beta: float) -> Floats:
 def proposition1_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
     """Return the bound min over s <= t of ||grad f(x(s))||_2 <= sqrt(V(0) / (beta t)) for (22) (Proposition 1.2).
 
-    Infinite at t = 0.
+    It is infinite at t = 0.
     """
     in_range(t=t, gap0=gap0, beta=beta)
     return np.sqrt(_over(gap0, beta * _real(t)))
@@ -218,7 +217,7 @@ def proposition2(t: Floats, gap0: Numbers, *, D2: float, beta: float) -> Floats:
 def proposition2_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
     """Return the bound min over s <= t of ||grad f(x(s))||_1 <= V(0) / (beta t) for (23) (Proposition 2.2).
 
-    Infinite at t = 0.
+    It is infinite at t = 0.
     """
     in_range(t=t, gap0=gap0, beta=beta)
     return _over(gap0, beta * _real(t))

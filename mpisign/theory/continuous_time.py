@@ -87,10 +87,7 @@ def _snapped(g: Floats, rounding: Floats) -> Floats:
 
 
 def _velocity(root: Floats, signs: Floats) -> Floats:
-    """Return the v that minimises ||Av||^2 = v'Hv over |v_i| <= 1 with v_i = -signs_i where that is not 0.
-
-    Shape (d,).
-    """
+    """Return the v that minimises ||Av||^2 = v'Hv over |v_i| <= 1 with v_i = -signs_i where signs_i is not 0."""
     v = -signs
     free = signs == 0
     if not free.any():
@@ -153,7 +150,7 @@ def smooth_gradient_flow(
 ) -> Floats:
     """Return (22) for a smooth f by DOP853 with that relative tolerance.
 
-    X at each of the increasing `times`, shape (n, d).
+    Returns x at each of the increasing `times`, shape (n, d).
 
     Raises ValueError when the integration fails.
     """

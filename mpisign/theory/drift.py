@@ -21,10 +21,9 @@ class Drift(NamedTuple):
 def any_noise(sigma2: float, *, theta: float = 1.0, workers: int = 1) -> Drift:
     """Return (1 - theta/2, sigma^2 / (2 theta)), for every theta in (0, 1].
 
-    25 sigma^2 for M > 1 (the proofs of C0, C0-M).
-
-    g's >= N - xi, xi = ||noise||_1, and N xi <= (theta/2) N^2 + xi^2 / (2 theta), so that E[N g's] is at least
-    (1 - theta/2) E N^2 - sigma^2 / (2 theta), and E N^2 >= ||g||_1^2. For M > 1, g'v >= M_k - 5 times mean xi.
+    For M > 1 with 25 sigma^2 (the proofs of C0, C0-M). g's >= N - xi, xi = ||noise||_1, and N xi <= (theta/2) N^2 +
+    xi^2 / (2 theta), so that E[N g's] is at least (1 - theta/2) E N^2 - sigma^2 / (2 theta), and E N^2 >= ||g||_1^2.
+    For M > 1, g'v >= M_k - 5 times mean xi.
     """
     in_range(sigma2=sigma2, theta=theta, workers=workers)
     noise = sigma2 if workers == 1 else 25 * sigma2
@@ -50,14 +49,13 @@ def symmetric(d: int) -> Drift:
 
 
 def voted(p_min: float, workers: int) -> Drift:
-    """Return (2 I_p_min(kappa, kappa) - 1, 0).
+    """Return (2 I_p_min(kappa, kappa) - 1, 0), as Theorem 3 has it (C2b, C2e).
 
-    ||g||_1 E M_k times the vote's advantage, as Theorem 3 has it (C2b, C2e).
-
-    For i.i.d. workers, ties that count 0 or are tossed for, and either the norm taken from a second, independent
-    mini-batch, or independent coordinates. In the latter case, with e the vote's advantage given one worker's sign, the
-    term of |g~_i| is |g_i| ((e_right + e_wrong)/2 E|g~_i| + (e_right - e_wrong)/2 |g_i|), where e_right + e_wrong >= 0,
-    so that it is at least |g_i|^2 e_right; the other terms are those of `independent`.
+    The drift is then ||g||_1 E M_k times the vote's advantage. For i.i.d. workers, ties that count 0 or are tossed for,
+    and either the norm taken from a second, independent mini-batch, or independent coordinates. In the latter case,
+    with e the vote's advantage given one worker's sign, the term of |g~_i| is |g_i| ((e_right + e_wrong)/2 E|g~_i| +
+    (e_right - e_wrong)/2 |g_i|), where e_right + e_wrong >= 0, so that it is at least |g_i|^2 e_right; the other terms
+    are those of `independent`.
     """
     in_range(p_min=p_min)
     return Drift(float(vote_advantage(p_min, workers)), 0.0)

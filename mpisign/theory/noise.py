@@ -76,9 +76,9 @@ def limited(single: float, deviations: float, batch: int) -> Noise:
 
 
 def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q: float, dimension: int) -> Noise:
-    """Return the noise of independent coordinates.
+    """Return what is known of additive noise with independent coordinates.
 
-    N(0, size^2), uniform on [-size, size], or +-size with probability q each, else 0.
+    They are N(0, size^2), uniform on [-size, size], or +-size with probability q each, else 0.
 
     E (sum |n_i|)^2 = d E n^2 + d (d - 1) (E|n|)^2. p_min is the infimum over g_i -> 0: 1/2, or 1 - q for three points.
     """

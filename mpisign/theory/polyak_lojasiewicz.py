@@ -79,12 +79,10 @@ _NEAR, _FAR = 0.5, 8.0
 def pl_constant_of_toy(frequencies: Floats) -> Constant | None:
     """Return the PL constant of f(x) = sum_i x_i^2 + 3 sin^2(omega_i x_i), `frequencies` omega_i > 0.
 
-    None if none is known.
-
-    (sum |g_i|)^2 >= sum g_i^2 >= 2 min_i mu(omega_i) f, with equality for an x of one coordinate: it is the least
-    mu(omega) = inf f'^2 / (2 f) on the line. With s = omega x and k = omega^2, f = (s^2 + 3 k sin^2 s) / k and
-    mu(omega) = inf N^2 / (2 D), N = 2 s + 3 k sin 2s, D = s^2 + 3 k sin^2 s. There is none once N has a zero beside 0,
-    for omega > 1.2387. The least value found is lowered a little until it is certified.
+    Returns None if none is known. (sum |g_i|)^2 >= sum g_i^2 >= 2 min_i mu(omega_i) f, with equality for an x of one
+    coordinate: it is the least mu(omega) = inf f'^2 / (2 f) on the line. With s = omega x and k = omega^2, f = (s^2 + 3
+    k sin^2 s) / k and mu(omega) = inf N^2 / (2 D), N = 2 s + 3 k sin 2s, D = s^2 + 3 k sin^2 s. There is none once N
+    has a zero beside 0, for omega > 1.2387. The least value found is lowered a little until it is certified.
     """
     k = np.unique(np.square(np.minimum(frequencies, 2.0)))  # beyond 1.2387 one is as bad as another
     found = _least_ratio(k)

@@ -26,9 +26,8 @@ _TINY = float(np.finfo(np.float64).tiny)
 def smoothness(hessian: Floats, error: float = 0.0) -> dict[str, Constant]:
     """Return L = ||H||_{inf->1} of a symmetric H, shape (d, d).
 
-    Exact, or an upper limit L together with a lower one, L_lower.
-
-    Exact is to rounding for d <= 24 (d <= 12 where H is indefinite), beyond to 1e-9.
+    It is exact, or an upper limit L together with a lower one, L_lower. Exact is to rounding for d <= 24 (d <= 12 where
+    H is indefinite), beyond to 1e-9.
 
     error: a limit for ||H - truth||_{inf->1}, by which the limits are moved apart.
     """

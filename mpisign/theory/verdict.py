@@ -142,9 +142,9 @@ def log_capital(ratios: Floats) -> Floats:
 
 
 def lower_limit(ratios: Floats, level: float) -> float:
-    """Return the t at which the capital of Z / t, Z.
+    """Return a lower limit of the mean of Z, shape (R,): above the mean with probability at most `level`.
 
-    (R,), is 1 / level: above the mean with probability at most `level`.
+    It is the t at which the capital of Z / t is 1 / level.
 
     The capital falls as t grows. It is below 1 at the sample's mean, and beyond 1 / level at max Z e^-depth, already by
     the largest Z and the lowest stake.
@@ -163,12 +163,10 @@ def lower_limit(ratios: Floats, level: float) -> float:
 
 
 def upper_limits(ratios: Floats, level: float) -> Floats:
-    """Return bootstrap-t upper limits of the means of the columns of Z: (R, m) -> (m,) (Efron & Tibshirani, 1993, ch.
+    """Return bootstrap-t upper limits of the means of the columns of Z: (R, m) -> (m,).
 
-    12).
-
-    mean - q se, where q is the quantile at `level` of (mean* - mean)/se* over resamples of the repeats, the same for
-    all columns and in every call. Infinite where a Z is, and for R = 1.
+    See Efron & Tibshirani, 1993, ch. 12: mean - q se, where q is the quantile at `level` of (mean* - mean)/se* over
+    resamples of the repeats, the same for all columns and in every call. Infinite where a Z is, and for R = 1.
 
     Not exact. How often the limit was below the mean, in percent of 4000 samples of one column:
 

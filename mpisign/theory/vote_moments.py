@@ -55,7 +55,7 @@ def three_point(gradient: Floats, *, size: float, q: float) -> Moments:
 
 
 def vote_drift(gradient: Floats, known: Moments, workers: int) -> VoteDrift:
-    """sum_i |g_i| (A_M(p_i) E N + T_M(p_i) Cov(N, sign(g_i) s_i)) (C4), and the same without the covariance.
+    """Return sum_i |g_i| (A_M(p_i) E N + T_M(p_i) Cov(N, sign(g_i) s_i)) (C4), and that without the covariance.
 
     gradient: (d,). known: the `moments` of a worker's g~ at the same gradient. workers: M.
     """

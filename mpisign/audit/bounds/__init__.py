@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpisign.audit.bounds.hypotheses import Hypotheses, given
+from mpisign.audit.bounds.hypotheses import Hypotheses, given, refuse_impossible
 from mpisign.audit.bounds.measurements import Measurements, measured, probes
 from mpisign.audit.bounds.statements import Statement, statements
 from mpisign.audit.probing import Probe
@@ -105,8 +105,9 @@ def check(trajectory: Trajectory, options: dict[str, float] | None = None, level
         One entry for each run and bound, in the order of the file.
 
     Raises:
-        InputError: If there is no run of scaled-sign that came to its end.
+        InputError: If there is no run of scaled-sign that came to its end, or a constant cannot be.
     """
+    refuse_impossible(options or {}, level)
     found = [checked for run in trajectory for checked in _Run(trajectory, run, options or {}, level).checked()]
     if not found:
         raise InputError(str(trajectory.path), 'expected a run with method = "scaled-sign" that came to its end')

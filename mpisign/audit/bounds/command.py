@@ -7,8 +7,6 @@ the file, where mpisign run stores those known exactly or as certified limits, o
 
 import argparse
 import json
-import math
-from collections.abc import Callable
 from pathlib import Path
 
 from mpisign.audit.bounds import BoundCheck, check
@@ -40,33 +38,14 @@ def write(path: Path, found: list[BoundCheck]) -> None:
         raise InputError("--json", f"cannot write {path}: {error.strerror}") from None
 
 
-POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "mu": ("a finite number > 0", lambda value: 0 < value < math.inf),
-    "L": ("a finite number > 0", lambda value: 0 < value < math.inf),
-    "sigma2": ("a finite number >= 0", lambda value: 0 <= value < math.inf),
-    "p_min": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
-    "level": ("a number between 0 and 1", lambda value: 0 < value < 1),
-}
-"""Range of each option, whatever a premise requires: p_min of 1/2 or less is allowed, and fails a premise."""
-
-
-def refuse_impossible(options: argparse.Namespace) -> None:
-    """Reject numbers that an option cannot be.
-
-    Raises:
-        InputError: If an option is outside of its range in POSSIBLE.
-    """
-    for name, (expected, possible) in POSSIBLE.items():
-        value = getattr(options, name)
-        if value is not None and not possible(value):
-            raise InputError(f"--{name.replace('_', '-')}", f"expected {expected}, got {value}")
-
-
 def hold_against(options: argparse.Namespace) -> None:
     """Check the runs of a file, print what was found, and write and draw it where the options ask for it."""
-    refuse_impossible(options)
     given = {name: value for name in ASSUMED if (value := getattr(options, name)) is not None}
-    found = check(Trajectory(options.file, iterates=True), given, options.level)
+    try:
+        found = check(Trajectory(options.file, iterates=True), given, options.level)
+    except InputError as error:
+        named = error.key in (*ASSUMED, "level")
+        raise (InputError(f"--{error.key.replace('_', '-')}", error.complaint) if named else error) from None
     if options.json:
         write(options.json, found)
     report(*table(found))

@@ -1,8 +1,12 @@
 """Read what the theorems assume of a run: its constants, from its file or as given, and what it does not satisfy."""
 
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from mpisign.config.validation import InputError, refuse_unknown
 from mpisign.storage.trajectory import RunRecord
+from mpisign.theory.constants import ASSUMED
 
 
 class Hypotheses(NamedTuple):
@@ -106,3 +110,22 @@ def _largest(attributes: dict[str, Any], names: list[str]) -> float | None:
     """Return the largest of these attributes, or None if all are missing or 0."""
     found = [float(attributes[name]) for name in names if attributes.get(name)]
     return max(found) if found else None
+
+
+_POSSIBLE: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "mu": ("a finite number > 0", lambda value: 0 < value < math.inf),
+    "L": ("a finite number > 0", lambda value: 0 < value < math.inf),
+    "sigma2": ("a finite number >= 0", lambda value: 0 <= value < math.inf),
+    "p_min": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "level": ("a number between 0 and 1", lambda value: 0 < value < 1),
+}
+"""Range of each constant, whatever a premise requires: p_min of 1/2 or less is allowed, and fails a premise."""
+
+
+def refuse_impossible(constants: Mapping[str, float], level: float) -> None:
+    """Raise InputError, which names it, for a constant that is not known or that cannot be, or for such a level."""
+    refuse_unknown(constants, list(ASSUMED), "")
+    for name, value in {**constants, "level": level}.items():
+        expected, possible = _POSSIBLE[name]
+        if not possible(value):
+            raise InputError(name, f"expected {expected}, got {value}")

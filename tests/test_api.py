@@ -167,6 +167,11 @@ WRONG = {
     ),
     "data": (lambda: mpisign.run(experiment(problem=mpisign.Logistic(data="nowhere"))), "problem.data: no file and no"),
     "an axis": (lambda: mpisign.plot.gaps(mpisign.run(experiment(), progress=False), x="days"), "x: expected one of"),
+    "a constant": (
+        lambda: mpisign.check(mpisign.run(experiment(), progress=False), mu=-1.0),
+        "mu: expected a finite number > 0, got -1.0",
+    ),
+    "no constant": (lambda: mpisign.check(mpisign.run(experiment(), progress=False), nu=1.0), "nu: unknown key"),
     "an override": (lambda: mpisign.load_experiment(ROOT / "jobs/ce-a.toml", {"repeats": "many"}), "repeats"),
     "a setting by position": (
         lambda: mpisign.Constant(0.1),

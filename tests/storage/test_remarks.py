@@ -1,8 +1,11 @@
 """What `run` and `info` say of values that need a word: gaps that f* does not bear, data in units that blow up."""
 
+import numpy as np
 import pytest
 
 from launch import mpisign
+from mpisign.storage import remarks
+from mpisign.storage.trajectory import RepeatRecord, RunRecord
 
 JOB = """
 iterations = 150
@@ -34,3 +37,23 @@ def test_what_is_said_after_a_run_and_by_info(tmp_path, problem, alpha, said):
         assert done.returncode == 0, done.stderr
         assert len(lines) == len(said)
         assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))
+
+
+def record(values, status="running"):
+    run = RunRecord.__new__(RunRecord)
+    run.label = "gd"
+    run.attributes = {"f_star": 0.0, "f_star_error": 0.0, "problem.scaling": "raw", "L": 9.0, "dimension": 2}
+    repeat = RepeatRecord.__new__(RepeatRecord)
+    repeat.status, repeat.diverged_at = status, None
+    repeat.columns = {"k": np.arange(len(values)), "value": np.array(values, dtype=float)}
+    run.repeats = [repeat]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [([], 0), ([np.nan], 1), ([1.0, np.nan], 1), ([1.0, 0.5], 0), ([1.0, -1.0], 1), ([1.0, -1e-12], 0)],
+)
+def test_a_repeat_that_has_just_begun_or_is_no_number_is_no_error(values, said):
+    """`info` reads a file while it is written; a NaN is growth, not an f below f*."""
+    assert len(list(remarks.remarks([record(values)]))) == said

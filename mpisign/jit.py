@@ -4,7 +4,6 @@ No kernel uses fast-math: what it computes depends neither on the width of the p
 """
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -15,6 +14,7 @@ from numba.core import caching, cgutils
 from numba.extending import intrinsic
 
 from mpisign import caches
+from mpisign.messages import say
 from mpisign.process_rank import first_process
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -124,7 +124,7 @@ _said: list[str] = []
 def _say_once(line: str) -> None:
     """Print the line on the first rank, unless a kernel had something to say before."""
     if not _said and first_process():
-        print(f"mpisign: {line}", file=sys.stderr, flush=True)
+        say(line)
     _said.append(line)
 
 

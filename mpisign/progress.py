@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from mpisign.messages import say
+
 _LOG_SECONDS = 5.0
 
 
@@ -61,7 +63,7 @@ class Progress:
         if not (self._quiet or self._terminal) and time.monotonic() - self._spoke > _LOG_SECONDS:
             self._spoke = time.monotonic()
             of = "" if self._total is None else f" of {self._total}"
-            print(f"mpisign: {done}{of} {self._unit}; {self._what}", file=sys.stderr, flush=True)
+            say(f"{done}{of} {self._unit}; {self._what}")
 
     def __enter__(self) -> Self:
         return self

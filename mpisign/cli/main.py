@@ -13,6 +13,7 @@ from mpisign._version import __version__
 from mpisign.cli import audit, bench, data, init, run
 from mpisign.cli.arguments import command
 from mpisign.config.validation import InputError, advised, closest, described, one_line, shown, spell_out
+from mpisign.messages import say
 from mpisign.process_rank import first_process
 from mpisign.stop_signals import PLANNING, STOPPED, StopRequested, StopSignals
 
@@ -76,7 +77,7 @@ def _done(options: argparse.Namespace) -> int:
 def _complain(message: str, status: int) -> int:
     """Print a complaint in one line, once and not once per rank; return the status."""
     if first_process():
-        print(f"mpisign: {one_line(message)}", file=sys.stderr, flush=True)
+        say(one_line(message))
     return status
 
 

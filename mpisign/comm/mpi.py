@@ -19,6 +19,7 @@ from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
 from mpisign.config.validation import InputError, advised, described
+from mpisign.messages import say
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -198,7 +199,7 @@ class MPICommunicator(Communicator):
         if not self._fits(count):
             if self.root:
                 line = f"{SHARED} has no room for {8 * count} bytes of data: each rank keeps a copy of its own; {TO_DO}"
-                print(f"mpisign: {line}", file=sys.stderr, flush=True)
+                say(line)
             return self.raise_collectively(lambda: unshared(opening))
         arrays = carve(self._window(count), layout)
         complaint = None
@@ -271,7 +272,7 @@ class MPICommunicator(Communicator):
     def _give_up(self) -> None:
         """End this rank, which waits in a call that does not return."""
         late = f"rank {self.rank} did not meet the others that are left in {_AGREEING:g} seconds; ending"
-        print(f"mpisign: {late}; --resume goes on from the last checkpoint", file=sys.stderr, flush=True)
+        say(f"{late}; --resume goes on from the last checkpoint")
         os._exit(1)
 
     def __exit__(
@@ -294,7 +295,7 @@ class MPICommunicator(Communicator):
             line = "interrupted"
         elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
             traceback.print_exception(error)
-        print(f"mpisign: {line}{advised(error)}", file=sys.stderr, flush=True)
+        say(f"{line}{advised(error)}")
         time.sleep(_HEARD)
         self._communicator.Abort(1)
         raise error

@@ -1,6 +1,5 @@
 """Go on after ranks are lost: with those that are left, from the last checkpoint."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mpisign.config.validation import InputError
 from mpisign.engine import runner
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.runner import Mode
+from mpisign.messages import say
 
 
 def refuse_where_impossible(ranks: Communicator, exchange: str) -> None:
@@ -77,7 +77,7 @@ def _say(lost: list[int], size: int, planned: Plan, resume: bool) -> None:
         others = "the other goes" if size - len(lost) == 1 else f"the other {size - len(lost)} go"
         then = f"{others} on from the {'last checkpoint' if resume else 'start'}"
     named = ", ".join(str(rank) for rank in lost)
-    print(f"mpisign: {ranks} {named} of {size} {are} lost; {then}", file=sys.stderr, flush=True)
+    say(f"{ranks} {named} of {size} {are} lost; {then}")
 
 
 def _without_lost(planned: Plan, size: int, lost: Sequence[int]) -> Plan:

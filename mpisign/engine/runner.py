@@ -1,7 +1,6 @@
 """Run an experiment: each run's repeats go through the loop, from where they are."""
 
 import json
-import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from io import BytesIO
@@ -21,6 +20,7 @@ from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
+from mpisign.messages import say
 from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
 from mpisign.rng import RandomStreams
@@ -120,7 +120,7 @@ def _writer(output: Path | BytesIO, header: dict[str, Any], mode: Mode) -> Traje
 def _warn(said: Iterable[str], ranks: Communicator) -> None:
     """Print once, on the root, what is unusual of the ranks' arithmetic or of the plan."""
     for warning in said if ranks.root else ():
-        print(f"mpisign: {warning}", file=sys.stderr, flush=True)
+        say(warning)
 
 
 def _diverged(planned: Plan, repeats: range, writer: TrajectoryWriter) -> dict[str, list[int]]:

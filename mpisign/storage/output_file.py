@@ -3,12 +3,12 @@
 import errno
 import fcntl
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mpisign.config.validation import InputError
+from mpisign.messages import say
 
 _NOT_SUPPORTED = 524
 """ENOTSUPP, which the kernel lets out of some network file systems, and which `errno` does not know."""
@@ -113,7 +113,7 @@ def _lock(descriptor: int, part: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        print(f"mpisign: no file locks in {part.parent}: a second job on this output is not noticed", file=sys.stderr)
+        say(f"no file locks in {part.parent}: a second job on this output is not noticed")
 
 
 def _is(path: Path, descriptor: int) -> bool:
@@ -149,7 +149,7 @@ def _take_mode(unfinished: Path, output: Path) -> None:
             os.chown(unfinished, -1, earlier.st_gid)
     except OSError:  # not this user's to give, or a file system that has none
         if output not in _warned:
-            print(f"mpisign: {output}: its mode and group could not be kept", file=sys.stderr)
+            say(f"{output}: its mode and group could not be kept")
         _warned.add(output)
 
 
@@ -164,7 +164,7 @@ def _sync_folder(folder: Path) -> None:
         if error.errno not in _NO_FSYNC:
             raise
         if folder not in _warned:
-            print(f"mpisign: {folder}: no fsync of a folder here: a crash may lose the last commit", file=sys.stderr)
+            say(f"{folder}: no fsync of a folder here: a crash may lose the last commit")
         _warned.add(folder)
     finally:
         os.close(descriptor)

@@ -83,10 +83,11 @@ def test_a_small_dev_shm(tmp_path):
     if not tried or tried.returncode:
         pytest.skip(f"no mount namespace here: {tried.stderr if tried else 'no unshare'}")
     folder = programs("mpich")
-    code = (
-        "import numpy as np; from mpisign.comm.startup import connect; from mpisign.comm.shared_arrays import copied\n"
-    )
-    code += "with connect() as ranks: print(ranks.share(lambda: copied({'x': np.ones(2**21)}))['x'].sum())"
+    code = "import sys, numpy as np; from mpisign.comm.startup import connect; "
+    code += "from mpisign.comm.shared_arrays import copied\n"
+    # One write a line: print() may write the line's end apart, after what the other rank has written.
+    code += "with connect() as ranks:\n"
+    code += "    sys.stdout.write(f\"{ranks.share(lambda: copied({'x': np.ones(2**21)}))['x'].sum()}\\n\")"
     line = f'{small} && {folder}/mpiexec -n 2 {folder}/python -m mpi4py -c "$CODE"'
     done = subprocess.run(
         [unshare, "-m", "sh", "-c", line],

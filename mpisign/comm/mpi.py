@@ -24,7 +24,6 @@ from mpisign.messages import say
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-
 _AGREEING = 60.0
 """Seconds for the ranks that are left to agree on who they are; on several machines that was seen to hang."""
 

@@ -17,14 +17,15 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "mathml",
+    "sphinxcontrib.katex",
     "generated",
 ]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["mpisign.css"]
 html_title = f"mpisign {__version__}"
-html_math_renderer = "mathml"
+# Formulas: the script comes with the extension; its style and fonts are in _static, so that no page asks the network.
+katex_css_path = "katex/katex.min.css"
 html_show_sphinx = False
 html_copy_source = False
 exclude_patterns = ["_ext", "_build", "_static"]

@@ -1,5 +1,6 @@
 """Every command and code block of README and documentation, run as it stands; what they name and link to is there."""
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from launch import ROOT, environment, programs
+from digests import digests
+from launch import ROOT, environment, mpisign, programs
+from mpisign.storage.trajectory import Trajectory
 from pages import NOTES, PAGES, blocks, folder, script, unread
 
 SCRIPTS = {page: script(page) for page in PAGES}
@@ -38,6 +41,32 @@ def run(page, scratch):
     assert done.returncode == 0, done.stderr[-4000:]
     assert "Warning" not in done.stderr
     assert done.stdout
+    FOUND.get(page, lambda scratch: None)(scratch)
+
+
+def readme(scratch):
+    assert (scratch / "gaps.png").stat().st_size > 10_000
+    assert len(json.loads((scratch / "report" / "report.json").read_text())) > 20
+
+
+def kinds_of_ones_own(scratch):
+    """A method, a problem, a step rule, an exchange, a job of them, a claim, a data set."""
+    results = scratch / "results"
+    for run in Trajectory(results / "mine.h5"):
+        assert run.gap(run.repeats[0])[-1] < run.gap(run.repeats[0])[0]
+    two = ["--set", "runs.0.workers=2", "--set", "runs.1.workers=2"]
+    done = mpisign("run", "mine.toml", "-o", "two.h5", *two, cwd=scratch, PYTHONPATH=f".{os.pathsep}{ROOT}")
+    assert done.returncode == 0, done.stderr
+    assert digests(scratch / "two.h5") == digests(results / "ranks.h5")
+    assert "mine:Decayed" in mpisign("info", results / "decayed.h5", cwd=scratch).stdout
+    assert len(Trajectory(results / "mine-data.h5").runs) == 3
+    claims = {claim["id"]: claim for claim in json.loads((scratch / "report" / "report.json").read_text())}
+    assert claims["mine-falls"]["part"] == "From elsewhere"
+    assert claims["mine-falls"]["verdict"] == "confirmed"
+
+
+FOUND = {"README.md": readme, "docs/tutorials/package.md": kinds_of_ones_own}
+"""What a page leaves behind, by the page."""
 
 
 @pytest.mark.parametrize("page", ALONE)

@@ -1,110 +1,34 @@
-"""Each command that the README and its two further pages show, run as it stands there; and what they name is there."""
+"""The README's two commands, its quick self-test, the script that reproduces everything; what pages have to say."""
 
-import json
-import os
 import re
-import shlex
 import shutil
 import sys
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-from digests import digests
-from launch import ROOT, call, mpisign, programs
-from mpisign.storage.trajectory import Trajectory
+from launch import ROOT, call, programs
 
 README = (ROOT / "README.md").read_text()
-PAGES = "\n".join([README, *((ROOT / folder / "README.md").read_text() for folder in ("jobs", "analysis"))])
-COMMANDS = [
-    line for block in re.findall(r"^```sh\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL) for line in block.splitlines()
-]
+SITE = {str(path.relative_to(ROOT / "docs")): path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
 LEDGER = ROOT / "mpisign" / "audit" / "claims"
-QUICKSTART = [command for command in COMMANDS if "results/quickstart.h5" in command]
-ELSEWHERE = {*QUICKSTART, "mpisign bench --quick", "mpisign doctor"}
-"""What jobs/quickstart.sh runs as well, and what tests/tools/test_bench.py and tests/tools/test_doctor.py run."""
-TOUR = [command for command in COMMANDS if not command.startswith("bash ") and command not in ELSEWHERE]
-ALONE = [command for command in TOUR if not command.startswith(("mpirun", "mpisign launch"))]
-WRITES = re.compile("mpisign (merge|data synth|data convert) ")
-PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A place with what the commands read, so that they write nothing into this checkout."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("jobs", "analysis"):
+    for name in ("jobs", "analysis", "tests"):
         shutil.copytree(ROOT / name, folder / name)
     return folder
 
 
-def written(command):
-    """The file that a command writes, or the folder; none for what only reads."""
-    words = shlex.split(command)
-    if "-o" in words:
-        return words[words.index("-o") + 1]
-    return next((word for word in words if word.endswith(".h5")), "") if WRITES.match(command) else ""
-
-
-def read(command):
-    """The HDF5 files that a command reads: its own arguments, and the data of its job."""
-    words = shlex.split(command)
-    jobs = "".join((ROOT / word).read_text() for word in words if word.endswith(".toml"))
-    return {*(word for word in words if word.endswith(".h5")), *re.findall(r'"(\S+\.h5)"', jobs)} - {written(command)}
-
-
-def before(command):
-    """The earlier commands that write what this one reads."""
-    return [earlier for earlier in ALONE[: ALONE.index(command)] if written(earlier) in read(command)]
-
-
-@pytest.fixture(scope="module")
-def follow(checkout):
-    """Run a command of the tour, once, after the earlier ones that write what it reads; gives the finished process."""
-
-    @cache
-    def run(command):
-        for earlier in before(command):
-            run(earlier)
-        return call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH)
-
-    return run
-
-
-def test_what_a_command_reads_an_earlier_one_has_written():
-    assert all(read(command) == {written(earlier) for earlier in before(command)} for command in ALONE)
-    (figures,) = (command for command in ALONE if "example5.py" in command)
-    assert [written(run) for run in before(figures)] == ["results/figure2.h5", "results/figure3.h5"]
-    assert [written(data) for data in before(before(figures)[0])] == ["results/epsilon-small.h5"]
-
-
-@pytest.mark.parametrize("command", ALONE)
-def test_the_tour(command, follow):
-    passed(follow(command))
-
-
-@pytest.mark.ranks
-@pytest.mark.parametrize("command", [command for command in TOUR if command not in ALONE])
-def test_the_tour_s_ranks(command, checkout):
-    """Each by itself: where there is no file yet, --resume starts one."""
-    programs("mpich")
-    passed(call(["env", *shlex.split(command)], cwd=checkout, PATH=PATH))
-
-
-def passed(done):
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
-    assert done.stdout
-
-
 def bash(script, checkout, *options, **environment):
-    """A script of jobs/, with the environment that runs these tests in place of a new one."""
+    """A script, with the environment that runs these tests in place of a new one."""
     folder = programs("mpich").parent
     (checkout / "environment.sh").write_text(f". jobs/environment.sh\nenvironment() {{ BIN={folder}/bin; }}\n")
-    text = (ROOT / "jobs" / script).read_text().replace(". jobs/environment.sh", ". ./environment.sh")
-    (checkout / "jobs" / script).write_text(text)
-    done = call(["bash", f"jobs/{script}", *options], cwd=checkout, **environment)
+    text = (ROOT / script).read_text().replace(". jobs/environment.sh", ". ./environment.sh")
+    (checkout / script).write_text(text)
+    done = call(["bash", script, *options], cwd=checkout, **environment)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -181,31 +105,29 @@ def test_every_job_that_the_report_asks_for_is_there():
 @pytest.mark.ranks
 def test_quickstart(checkout):
     """The first command."""
-    done = bash("quickstart.sh", checkout)
+    done = bash("jobs/quickstart.sh", checkout)
     assert (checkout / "figures" / "quickstart-gaps.png").stat().st_size > 10_000
     assert re.search(r"scaled signSGD, M = 3 +scaled-sign +3 +5 +3000 ", done.stdout)
     assert "figures/quickstart-gaps.png" in done.stdout
 
 
-def test_the_two_commands_are_what_ci_and_these_tests_run():
-    assert COMMANDS[:2] == ["bash jobs/quickstart.sh", "bash tests/run.sh"]
-    assert set(COMMANDS[2:]) - set(TOUR) == ELSEWHERE
-    script = (ROOT / "jobs" / "quickstart.sh").read_text()
-    assert len(QUICKSTART) == 3
-    for command in QUICKSTART:
-        assert re.split(r"python |mpisign (?!launch)", command, maxsplit=1)[1] in script
+@pytest.mark.ranks
+def test_the_quick_self_test(checkout):
+    """With the tests of one module in place of all that it takes; three ranks and a process agree."""
+    done = bash("tests/quick.sh", checkout, PYTEST_ADDOPTS="-k test_counts_the_bits_that_travel", PYTHONPATH=str(ROOT))
+    assert re.search("^15 of 15 repeats have the same sha256", done.stdout, re.MULTILINE)
+
+
+def test_the_two_commands_come_first_and_are_what_ci_runs():
+    commands = re.findall(r"^```sh\n(bash .*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert commands == ["bash jobs/quickstart.sh\nbash tests/run.sh\n", "bash tests/quick.sh\n"]
     assert "\nbash tests/run.sh\n" in (ROOT / ".ci" / "run").read_text()
-
-
-def test_every_file_it_names_is_there():
-    named = set(re.findall(r"`((?:mpisign|jobs|tests|analysis)/[\w./-]*)", PAGES)) | {"CHANGELOG.md", "CITATION.cff"}
-    assert len(named) > 10
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_gallery_has_its_pictures_and_what_makes_each():
     """Below a row of pictures is one with the jobs and the script of each."""
-    table = re.search(r"^## Gallery\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)[1]
+    table = SITE["gallery.md"]
     cells = [
         line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ") and "analysis/" in line
     ]
@@ -240,7 +162,7 @@ def test_the_gallery_is_made_of_figures(tmp_path, monkeypatch, capsys):
 
 def test_the_loop_is_as_it_is_shown():
     """Each line beside Algorithm 3, in its order."""
-    section = README.split("### The loop, beside Algorithm 3")[1].split("\n### ")[0]
+    section = SITE["reference/architecture.md"].split("## The loop, beside Algorithm 3")[1].split("\n## ")[0]
     lines = re.findall(r"\| `(.+)` \|$", section, re.MULTILINE)[1:]
     pattern = ".*".join(re.escape(line).replace(r"\.\.\.", ".*") for line in lines)
     assert len(lines) == 8
@@ -257,7 +179,7 @@ def test_every_kind_is_named():
     from mpisign.problems import PROBLEMS
 
     for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES, BUNDLED):
-        assert [name for name in registry if f"`{name}`" not in PAGES and f'"{name}"' not in PAGES] == []
+        assert [name for name in registry if name not in SITE["reference/kinds.md"]] == []
 
 
 def test_every_dependency_has_its_reason():
@@ -278,39 +200,3 @@ def test_conda_asks_for_what_pip_asks_for():
     lines = re.findall(r"^ +- ([\w-]+) *(>=[\d.]+)", (ROOT / "environment.yml").read_text(), re.MULTILINE)
     conda = {name.removesuffix("-base") + version for name, version in lines}
     assert asked <= conda
-
-
-@pytest.mark.ranks
-def test_kinds_a_claim_and_data_from_outside_the_package(checkout):
-    """The README's, word by word: a method, a problem, a step rule, an exchange, a job of them, a claim, a data set."""
-    section = README.split("### From your own package")[1].split("\n### ")[0]
-    names = iter(("mine.py", "mine.toml", "claims_of_mine.py"))
-    for code in re.findall(r"^```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL):
-        (checkout / next(names)).write_text(code)
-    commands = re.findall(r"^    ((?:export|mpisign|mpirun|python|printf) .*)$", section, re.MULTILINE)
-    done = call(["bash", "-e", "-c", "\n".join(commands)], cwd=checkout, PATH=PATH)
-    assert done.returncode == 0, done.stderr
-    results = checkout / "results"
-    for run in Trajectory(results / "mine.h5"):
-        assert run.gap(run.repeats[0])[-1] < run.gap(run.repeats[0])[0]
-    two = ["--set", "runs.0.workers=2", "--set", "runs.1.workers=2"]
-    done = mpisign("run", "mine.toml", "-o", "two.h5", *two, cwd=checkout, PYTHONPATH=".")
-    assert done.returncode == 0, done.stderr
-    assert digests(checkout / "two.h5") == digests(results / "ranks.h5")
-    assert "mine:Decayed" in mpisign("info", results / "decayed.h5").stdout
-    assert len(Trajectory(results / "mine-data.h5").runs) == 3
-    claims = {claim["id"]: claim for claim in json.loads((checkout / "report" / "report.json").read_text())}
-    assert claims["mine-falls"]["part"] == "From elsewhere"
-    assert claims["mine-falls"]["verdict"] == "confirmed"
-
-
-def test_the_script_of_from_python(tmp_path):
-    section = README.split("### From Python")[1].split("\n### ")[0]
-    (code,) = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    (tmp_path / "script.py").write_text(code.replace("iterations=1000", "iterations=50"))
-    done = call([sys.executable, "script.py"], cwd=tmp_path, MPLBACKEND="agg", PYTHONPATH=str(ROOT))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("(5, ")
-    assert (tmp_path / "gaps.png").stat().st_size > 10_000
-    again = mpisign("run", "digits.toml", "-o", "again.h5", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr

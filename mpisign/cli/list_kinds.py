@@ -74,6 +74,8 @@ def values(annotation: Any) -> str:
         return " | ".join(values(part) for part in parts if part is not type(None))
     if origin is list:
         return f"[{values(parts[0])}, ...]"
+    if origin is dict:
+        return "table"
     return str(_TYPES.get(annotation) or getattr(annotation, "__name__", annotation))
 
 

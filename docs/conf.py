@@ -26,6 +26,7 @@ html_css_files = ["mpisign.css"]
 html_title = f"mpisign {__version__}"
 html_math_renderer = "mathml"
 html_show_sphinx = False
+smartquotes = False  # a formula such as x'Hx keeps its prime, and a name its quotes
 html_copy_source = False
 exclude_patterns = ["_ext", "_build", "_static"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

@@ -27,7 +27,7 @@ def described(maker: Any, name: str) -> str:
 
 
 def entries(doc: str) -> dict[str, str]:
-    """Return the descriptions of a docstring by name: those of its sections, and its paragraphs such as ``c: a number``."""
+    """Return a docstring's descriptions by name: those of its sections, and paragraphs such as ``c: a number``."""
     found: dict[str, str] = {}
     name = None
     for line in doc.splitlines():

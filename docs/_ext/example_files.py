@@ -1,4 +1,4 @@
-"""Write small files of every kind, which the page on the files is made from: names, dtypes and shapes come from them."""
+"""Write small files of every kind: the page on the files takes names, dtypes and shapes from them."""
 
 import contextlib
 import io
@@ -59,7 +59,7 @@ _LOG = {"every": 1, "iterates": True}
 
 
 def trajectories(folder: Path) -> list[Example]:
-    """Write trajectory files: of two slices and merged, resumed, diverged, of other problems, and one that still runs."""
+    """Write trajectory files: slices, resumed and merged ones, diverged repeats, and one that still runs."""
     with contextlib.redirect_stderr(io.StringIO()):  # such as the line on an f* that is not known
         _merged(folder)
         for name, problem in _problems().items():

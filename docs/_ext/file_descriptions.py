@@ -25,8 +25,8 @@ TRAJECTORY = {
         "samples": "n, the data points; 0 where the problem has none",
         "exchange": "how messages travelled; slices that are merged may differ in it",
         "f_star": "f* to within `f_star_error`; also a dataset, for readers without attributes",
-        "f_star_error": "a limit for its error: by the gap's bound ||g||^2 / (2 mu), and a limit for rounding; with the "
-        "nonconvex regulariser f_star is a local minimum's value, and the error that value itself",
+        "f_star_error": "a limit for its error: by the gap's bound ||g||^2 / (2 mu), and a limit for rounding; with "
+        "the nonconvex regulariser f_star is a local minimum's value, and the error that value itself",
         "f_star_assumed": "true where the problem states no minimum, and f* is taken to be 0",
         "L": "Assumption 3's: ||H||_{inf->1} for the largest Hessian H, exact or an upper limit",
         "L_lower": "a lower limit of L, beside an upper one",
@@ -101,7 +101,8 @@ DATA = {
         "status": "`writing`, and `complete` at the very end",
         "source": "the file that it was converted from, or the recipe of a synthetic one",
         "source_sha256": "the sha256 of that file; empty for a synthetic one",
-        "sha256": "the sha256 of the arrays' bytes, one array after the other: `features`, or `csr/data`, `csr/indices` and `csr/indptr`; then `labels`, `row_norms`",
+        "sha256": "the sha256 of the arrays' bytes, one after the other: `features`, or `csr/data`, `csr/indices` "
+        "and `csr/indptr`; then `labels`, `row_norms`",
         "n": "rows",
         "d": "features",
         "nnz": "entries of the source; in a sparse file those that are stored",

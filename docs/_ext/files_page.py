@@ -212,7 +212,7 @@ def walk(document: Any, path: str = "") -> dict[str, set[str]]:
     inner = (
         {f"{path}.{key}".lstrip("."): value for key, value in document.items()} if isinstance(document, dict) else {}
     )
-    below = [(key, value) for key, value in inner.items()]
+    below = list(inner.items())
     if isinstance(document, list):
         below = [(f"{path}[]", value) for value in document if isinstance(value, dict)]
     for key, value in below:

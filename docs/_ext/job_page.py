@@ -61,22 +61,23 @@ step = { kind = "harmonic", c = 2.0, k0 = 20.0 }
 _HEAD = """\
 # The job file
 
-A job file is an experiment in TOML: one problem, and the runs that are compared on it. This page is made from the program's own
-settings when it is built. What a job file gets wrong is refused in one line that names the key, before anything is written.
+A job file is an experiment in TOML: one problem, and the runs that are compared on it. This page is made from the
+program's own settings when it is built. What a job file gets wrong is refused in one line that names the key, before
+anything is written.
 """
 
 _RULES = f"""\
-A job file is UTF-8 text of at most {experiment._MOST_BYTES >> 20} MB, with integers of 64 bits and at most {experiment._DEEPEST}
-tables and lists within one another. `--set KEY=VALUE` changes a key from the command line, such as
-`--set runs.0.step.alpha=0.1`; runs are numbered from 0. A table of a kind holds the key `kind` (a run: `method`) and the settings
-of that kind, and no other key.
+A job file is UTF-8 text of at most {experiment._MOST_BYTES >> 20} MB, with integers of 64 bits and at most
+{experiment._DEEPEST} tables and lists within one another. `--set KEY=VALUE` changes a key from the command line, such
+as `--set runs.0.step.alpha=0.1`; runs are numbered from 0. A table of a kind holds the key `kind` (a run: `method`)
+and the settings of that kind, and no other key.
 """
 
 _ELSEWHERE = """\
 ## Kinds from elsewhere
 
-Where a job names a kind it can also give the dotted path of one, `package.module:Name`, a subclass of the base class or a function
-whose annotation says that it returns one; or the name of an entry point in the group """
+Where a job names a kind it can also give the dotted path of one, `package.module:Name`, a subclass of the base class
+or a function whose annotation says that it returns one; or the name of an entry point in the group """
 
 _SECTIONS: tuple[tuple[str, str, Registry[Any]], ...] = (
     ("Methods", "A run names one as `method`, and gives its settings beside it.", METHODS),
@@ -150,8 +151,8 @@ def _runs() -> Iterator[str]:
     yield "## `[[runs]]`\n"
     shared = " and ".join(f"`{key}`" for key in sorted(own))
     common = ", ".join(f"`{key}`" for key in never[:-1])
-    yield f"One table a curve. A run may have {shared} of its own in place of those at the top; {common} and `{never[-1]}` are common"
-    yield "to all runs of a job: a file compares methods on one problem.\n"
+    yield f"One table a curve. A run may have {shared} of its own in place of those at the top; {common} and"
+    yield f"`{never[-1]}` are common to all runs of a job: a file compares methods on one problem.\n"
     own_type = {"method": str}  # in the file it is a name; what is read is a table with the method's settings
     defaults = {"label": "the method's name", "oracle": "that at the top", "iterations": "those at the top"}
     rows = [
@@ -181,8 +182,8 @@ def _settings(maker: Any, keys: Iterator[tuple[str, Any, object]]) -> Iterator[s
 
 def _exchanges() -> Iterator[str]:
     yield "## Exchanges\n"
-    yield "The key `exchange`, or `--exchange`: how messages travel under a launcher, with the same trajectory by all of them. An"
-    yield "exchange has no settings. {doc}`messages` says what each sends.\n"
+    yield "The key `exchange`, or `--exchange`: how messages travel under a launcher; the trajectory is the same by"
+    yield "all of them. An exchange has no settings. {doc}`messages` says what each sends.\n"
     for name in built_in(EXCHANGES):
         first, *more = prose(EXCHANGES[name], set())
         text = " ".join([first.removeprefix("Return the "), *more])

@@ -58,6 +58,8 @@ step = { kind = "harmonic", c = 2.0, k0 = 20.0 }
 """
 """The job at the head of the page."""
 
+_POWERS = {str(2**63): "2^63", str(2**31 - 1): "2^31 - 1"}
+
 _HEAD = """\
 # The job file
 
@@ -110,6 +112,8 @@ def parameters(cls: Any) -> dict[str, inspect.Parameter]:
 
 def _row(key: str, annotation: Any, default: str, meaning: str) -> tuple[str, ...]:
     kind = "tables" if key == "runs" else "table" if annotation is Log else values(annotation)
+    for number, power in _POWERS.items():
+        kind = kind.replace(number, power)
     return f"`{key}`", f"`{kind}`" if "|" in kind or "[" in kind else markdown(kind), default, markdown(meaning)
 
 

@@ -27,6 +27,7 @@ html_title = f"mpisign {__version__}"
 # Formulas: the script comes with the extension; its style and fonts are in _static, so that no page asks the network.
 katex_css_path = "katex/katex.min.css"
 html_show_sphinx = False
+smartquotes = False  # a formula such as x'Hx keeps its prime, and a name its quotes
 html_copy_source = False
 exclude_patterns = ["_ext", "_build", "_static"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

@@ -1,4 +1,4 @@
-"""Pages that are made from the program itself, so that they say what it does: commands, kinds and their settings."""
+"""Pages that are made from the program itself, so that they say what it does: commands, the job file, the files."""
 
 import argparse
 import contextlib
@@ -6,11 +6,11 @@ import io
 from pathlib import Path
 from typing import Any
 
+import files_page
+import job_page
 from sphinx.application import Sphinx
 
 from mpisign.cli import main as command_line
-from mpisign.cli.list_kinds import text as kinds
-from mpisign.storage.trajectory import COLUMNS
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -38,22 +38,13 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
-def kinds_page() -> str:
-    """Return the methods, problems, oracles, step sizes and starts with their settings."""
-    intro = "What a job file may name, with each setting's values and default: the output of `mpisign list`.\n"
-    return "\n".join(["# Kinds and their settings\n", intro, "```text", kinds(), "```\n"])
-
-
-def columns_page() -> str:
-    """Return the columns of a trajectory file."""
-    rows = [f"| `{name}` | {dtype.__name__} | {unit} | {what} |" for name, (dtype, unit, what) in COLUMNS.items()]
-    head = ["# Columns of a trajectory\n", "Datasets of a repeat, one value a record.\n", "| name | dtype | unit | |"]
-    return "\n".join([*head, "|---|---|---|---|", *rows, ""])
+PAGES = {"commands": commands_page, "job": job_page.page, "files": files_page.page}
+"""What makes each page, by its name."""
 
 
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "reference"
-    for name, page in (("commands", commands_page), ("kinds", kinds_page), ("columns", columns_page)):
+    for name, page in PAGES.items():
         text, path = page(), folder / f"{name}.md"
         if not path.exists() or path.read_text() != text:
             path.write_text(text)

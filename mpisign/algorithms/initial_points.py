@@ -29,7 +29,11 @@ class InitialPoint(ABC):
 
 @settings
 class Normal(InitialPoint):
-    """x_0 ~ N(0, size^2 I), another in each repeat (Example 5)."""
+    """x_0 ~ N(0, size^2 I), another in each repeat (Example 5).
+
+    Attributes:
+        size: The standard deviation of each coordinate.
+    """
 
     size: NonNegative = 1.0
 
@@ -50,7 +54,11 @@ OneOrMany = Annotated[
 
 @settings
 class Point(InitialPoint):
-    """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number]."""
+    """x_0 = x, the same in each repeat; or, x a list of points, repeat r starts at x[r mod their number].
+
+    Attributes:
+        x: A point of d numbers, or a list of points.
+    """
 
     x: OneOrMany
 

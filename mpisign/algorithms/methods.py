@@ -6,13 +6,13 @@ class with `encode` (if it sends something else than its gradient) and `step`, a
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import numpy as np
 from typing_extensions import override
 
 from mpisign.aggregation.messages import Message, Zeros
+from mpisign.algorithms.adagrad import squares_of, step_over_b, unit
 from mpisign.arrays import Floats
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Fraction, NonNegative, settings
@@ -22,13 +22,15 @@ from mpisign.fixed_order import peak, squares
 class Method(ABC):
     """An update rule.
 
-    message: what workers send and what comes back. "signs": a sign a coordinate and a number; the reply is the
-    majority vote and the mean number. "scaled-signs": the same comes in; the reply is the mean of signs times number.
-    "dense": float64 vectors and a number; the reply holds their means.
-    zeros: what a zero sign and a tied vote become; see `mpisign.aggregation.messages.Zeros`.
-    quadratic: whether the mean of the numbers is the root of the mean of their squares.
-    only_subtracts: whether `step` does nothing to x but one reply.subtract_from. That alone can be cut into shares,
-    where the ranks of a node have one x in common; a subclass that writes a step of its own says it again.
+    Attributes:
+        message: What workers send and what comes back. "signs": a sign a coordinate and a number; the reply is the
+            majority vote and the mean number. "scaled-signs": the same comes in; the reply is the mean of signs times
+            number. "dense": float64 vectors and a number; the reply holds their means.
+        zeros: What a zero sign and a tied vote become: "exact" 0, as in the paper (a second plane travels when it is
+            needed); "coin" a keyed fair coin, which has the same expectation; "plus" +1.
+        quadratic: Whether the mean of the numbers is the root of the mean of their squares.
+        only_subtracts: Whether `step` does nothing to x but one reply.subtract_from. That alone can be cut into shares,
+            where the ranks of a node have one x in common; a subclass that writes a step of its own says it again.
     """
 
     message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
@@ -100,7 +102,10 @@ class Sign(Method):
 class ScaledSign(Method):
     """x <- x - alpha M_k vote: scaled SIGNGD (14), SIGNSGD (15) and Algorithm 3.
 
-    M_k is the mean of the workers' ||g||_1 (scale "l1", as printed) or of ||g||_1 / d ("mean", Remark 4).
+    M_k is the mean of the workers' ||g||_1, or of ||g||_1 / d.
+
+    Attributes:
+        scale: "l1": ||g||_1, as printed; "mean": ||g||_1 / d (Remark 4).
     """
 
     message: ClassVar[Literal["signs"]] = "signs"
@@ -119,6 +124,9 @@ class Signum(Method):
     """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g: SIGNUM, the paper's SIGNGDM and SIGNSGDM.
 
     Each worker keeps its own momentum m, which starts at 0.
+
+    Attributes:
+        beta: The share of m that is kept in an iteration.
     """
 
     message: ClassVar[Literal["signs"]] = "signs"
@@ -195,6 +203,9 @@ class AdaGradNorm(Method):
     """b^2 <- b^2 + ||g||^2, x <- x - (alpha / b) g, g the mean of the workers' gradients: AdaGrad-Norm (5).
 
     alpha is the paper's eta; b starts at b0. Where b is 0 so is g, and x stays.
+
+    Attributes:
+        b0: b before the first iteration.
     """
 
     message: ClassVar[Literal["dense"]] = "dense"
@@ -203,11 +214,11 @@ class AdaGradNorm(Method):
 
     @override
     def shared(self, dimension: int) -> Floats:
-        return _squares_of(self.b0)
+        return squares_of(self.b0)
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
+        step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
 
 
 @settings
@@ -215,6 +226,9 @@ class SignAdaGradNorm(Method):
     """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6).
 
     ||g|| travels, and the root of the mean of its squares comes back: the squares alone would leave float64's range.
+
+    Attributes:
+        b0: b before the first iteration.
     """
 
     message: ClassVar[Literal["signs"]] = "signs"
@@ -225,22 +239,26 @@ class SignAdaGradNorm(Method):
 
     @override
     def shared(self, dimension: int) -> Floats:
-        return _squares_of(self.b0)
+        return squares_of(self.b0)
 
     @override
     def encode(self, gradient: Floats, alpha: float, memory: Floats, message: Message) -> None:
-        unit = _unit(peak(gradient))
-        message.put(gradient, unit * math.sqrt(squares(gradient, unit)))
+        scale = unit(peak(gradient))
+        message.put(gradient, scale * math.sqrt(squares(gradient, scale)))
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         size = reply.number
-        _step_over_b(x, alpha, reply, shared, size, lambda unit: (size / unit) * (size / unit))
+        step_over_b(x, alpha, reply, shared, size, lambda unit: (size / unit) * (size / unit))
 
 
 @settings
 class SignAdaGradCount(Method):
-    """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9)."""
+    """b^2 <- b^2 + ||vote||^2, x <- x - (alpha / b) vote: the second sign variant of AdaGrad-Norm (9).
+
+    Attributes:
+        b0: b before the first iteration.
+    """
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
@@ -249,38 +267,11 @@ class SignAdaGradCount(Method):
 
     @override
     def shared(self, dimension: int) -> Floats:
-        return _squares_of(self.b0)
+        return squares_of(self.b0)
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        _step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
-
-
-def _unit(size: float) -> float:
-    """Return the power of 2 that numbers of this size are divided by before they are squared: 1 where squares fit."""
-    return 1.0 if size == 0 or 1e-120 < size < 1e120 else math.ldexp(1.0, max(math.frexp(size)[1], -1021))
-
-
-def _squares_of(b0: float) -> Floats:
-    """Return what all ranks keep of b: (b / unit)^2 and the unit."""
-    unit = _unit(b0)
-    return np.array([(b0 / unit) * (b0 / unit), unit])
-
-
-def _step_over_b(
-    x: Floats, alpha: float, reply: Message, shared: Floats, size: float, squares_in: Callable[[float], float]
-) -> None:
-    """Step b^2 <- b^2 + squares, x <- x - (alpha / b) reply, at any size of b that float64 has.
-
-    shared: (b / unit)^2 and the unit. size: about that of what is added to b. squares_in: unit -> squares / unit^2.
-    """
-    unit = _unit(size)
-    if shared[0] > 0 and (size == 0 or shared[1] > unit):
-        unit = float(shared[1])
-    ratio = float(shared[1]) / unit
-    shared[:] = shared[0] * ratio * ratio + squares_in(unit), unit
-    if shared[0] > 0:
-        reply.subtract_from(x, alpha / math.sqrt(shared[0]) / unit)
+        step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
 
 
 METHODS: Registry[Method] = Registry(

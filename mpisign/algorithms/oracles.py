@@ -28,7 +28,9 @@ Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
 class Oracle(ABC):
     """A source of stochastic gradients.
 
-    decoupled: signs and l1 norm come from two independent draws. flipped: the first `flipped` workers send -g~.
+    Attributes:
+        decoupled: Whether signs and l1 norm come from two independent draws.
+        flipped: The first so many workers send -g~.
     """
 
     decoupled: bool = False
@@ -79,7 +81,7 @@ def _flipped(source: Source, count: int) -> Source:
 
 @settings
 class Full(Oracle):
-    """the exact gradient, on every worker (Algorithm 1)."""
+    """The exact gradient, on every worker (Algorithm 1)."""
 
     @override
     def assumption4(self, problem: Problem) -> Noise:
@@ -95,11 +97,13 @@ class Full(Oracle):
 
 @settings
 class Minibatch(Oracle):
-    """the mean gradient of `batch` data points (Remark 5).
+    """The mean gradient of `batch` data points (Remark 5).
 
-    sampling "iid": drawn with replacement from all n points, each with its weight, by every worker, the i.i.d.
-    estimates of Algorithm 3. "shard": worker w of M owns the points w, w + M, w + 2M, ... and draws `batch` different
-    ones of them; fresh ones each iteration, so that each estimate is unbiased for its own part.
+    Attributes:
+        batch: How many data points a worker draws in an iteration.
+        sampling: "iid": drawn with replacement from all n points, each with its weight, by every worker, the i.i.d.
+            estimates of Algorithm 3. "shard": worker w of M owns the points w, w + M, w + 2M, ... and draws `batch`
+            different ones of them; fresh ones each iteration, so that each estimate is unbiased for its own part.
     """
 
     batch: Count
@@ -153,10 +157,13 @@ def _drawer(samples: int, weights: Floats | None, batch: int) -> Callable[[np.ra
 
 @settings
 class Additive(Oracle):
-    """the exact gradient plus noise, independent across coordinates, workers and iterations.
+    """The exact gradient plus noise, independent across coordinates, workers and iterations.
 
-    noise "normal": N(0, size^2). "uniform": on [-size, size]. "three-point": +size and -size with
-    probability q each, else 0 (the audit's finite law).
+    Attributes:
+        noise: "normal": N(0, size^2). "uniform": on [-size, size]. "three-point": +size and -size with probability q
+            each, else 0 (the audit's finite law).
+        size: The standard deviation of normal noise, the largest size of the others.
+        q: The probability of +size, and of -size; with three-point noise, and only with it.
     """
 
     noise: Literal["normal", "uniform", "three-point"] = "normal"

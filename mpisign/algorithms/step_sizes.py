@@ -28,7 +28,11 @@ class StepSize(ABC):
 
 @settings
 class Constant(StepSize):
-    """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a))."""
+    """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a)).
+
+    Attributes:
+        alpha: The step size of every iteration.
+    """
 
     alpha: Positive
 
@@ -54,7 +58,9 @@ def _multiple(c: object) -> float | str:
 class Harmonic(StepSize):
     """alpha_k = c / (k + k0) (Theorem 2(2); Figure 2(b) with c = "6n" and k0 = 1).
 
-    c: a number, or a multiple of the number of samples such as "6n".
+    Attributes:
+        c: A number > 0, or a multiple of the number of samples such as "6n".
+        k0: What is added to k.
     """
 
     c: Annotated[float | str, PlainValidator(_multiple)]

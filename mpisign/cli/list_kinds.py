@@ -19,6 +19,9 @@ from mpisign.problems import PROBLEMS
 
 _WIDTH = 100
 _TYPES = {float: "number", int: "integer", str: "text", bool: "true | false", inspect.Parameter.empty: "any value"}
+AUTO = "The fastest of them on the ranks at hand, which is tried before a run."
+"""What the exchange "auto" is."""
+
 _LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
@@ -33,7 +36,7 @@ def text() -> str:
             lines += _aligned(name, line, width)
             if registry is not EXCHANGES:  # a job names one, and gives it no settings
                 lines += [each for setting in settings(registry, name) for each in _aligned("", f"  {setting}", width)]
-    lines += _aligned("auto", "The fastest of them on the ranks at hand, which is tried before a run.", width)
+    lines += _aligned("auto", AUTO, width)
     return "\n".join([*lines, "data sets", *(f"  {name}" for name in BUNDLED)])
 
 
@@ -45,17 +48,23 @@ def _aligned(name: str, line: str, width: int) -> list[str]:
 
 def settings(registry: Registry[Any], name: str) -> Iterator[str]:
     """Yield the keys that a job may give a kind, each with its values in TOML's words and its default."""
+    for key, annotation, default in asked(registry, name):
+        yield f"{key}: {values(annotation)} ({default_of(default)})"
+
+
+def asked(registry: Registry[Any], name: str) -> Iterator[tuple[str, Any, object]]:
+    """Yield the keys that a job may give a kind, each with its annotation and its default."""
     try:
-        asked = inspect.signature(registry[name]).parameters.values()
+        parameters = inspect.signature(registry[name]).parameters.values()
     except (InputError, ValueError):  # it cannot be imported, as its line says, or is compiled and tells nothing
         return
-    for parameter in asked:
-        named = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        if named and get_origin(parameter.annotation) is not Callable:  # which planning gives, and no file can hold
-            yield f"{parameter.name}: {values(parameter.annotation)} ({_default(parameter.default)})"
+    for each in parameters:
+        named = each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)
+        if named and get_origin(each.annotation) is not Callable:  # which planning gives, and no file can hold
+            yield each.name, each.annotation, each.default
 
 
-def _default(default: object) -> str:
+def default_of(default: object) -> str:
     """Return the words for a default; a parameter without one is required."""
     if default is inspect.Parameter.empty:
         return "required"
@@ -74,6 +83,8 @@ def values(annotation: Any) -> str:
         return " | ".join(values(part) for part in parts if part is not type(None))
     if origin is list:
         return f"[{values(parts[0])}, ...]"
+    if origin is dict:
+        return "table"
     return str(_TYPES.get(annotation) or getattr(annotation, "__name__", annotation))
 
 

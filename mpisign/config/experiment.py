@@ -36,9 +36,12 @@ def _name_of_exchange(value: object) -> str:
 
 @settings
 class Log:
-    """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`.
+    """When a trajectory is recorded: about `points` log-spaced k, or each multiple of `every`, and always 0 and K.
 
-    iterates: whether x_k is kept with each record.
+    Attributes:
+        points: About how many k are recorded, log-spaced; it counts only where `every` is not given.
+        every: Record each multiple of this number instead.
+        iterates: Whether x_k is kept with each record.
     """
 
     points: Annotated[int, Field(ge=2, le=10**6)] = 200
@@ -50,7 +53,14 @@ class Log:
 class Run:
     """One curve: a method with its settings.
 
-    workers None: as many as there are ranks besides rank 0, or 1 in one process.
+    Attributes:
+        label: Its name, another one for each run; by default its method's.
+        method: The name of a method, whose own settings stand beside it in the run's table.
+        step: The step size alpha_k: a table with `kind`, and the settings of that kind.
+        oracle: The stochastic gradients: a table with `kind`, and the settings of that kind; at the top of the job, for
+            all runs that have none of their own.
+        workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
+        iterations: K; at the top of the job, for all runs that have none of their own.
     """
 
     label: Label
@@ -65,8 +75,18 @@ class Run:
 class Experiment:
     """One problem, and the runs that are compared on it.
 
-    exchange: how messages travel (`mpisign.aggregation.exchange_registry`, or "auto"), which changes no trajectory.
-    text: the job file as it was read; overrides: what --set changed in it.
+    Attributes:
+        name: What it is called in the trajectory file, in `info`, and by the report; by default the file's name.
+        seed: All randomness is a function of (seed, repeat, worker, k).
+        repeats: How often each run is repeated, each time with other random numbers.
+        problem: The objective f: a table with `kind`, and the settings of that kind.
+        start: The rule for x_0: a table with `kind`, and the settings of that kind.
+        log: When a trajectory is recorded: a table, see `[log]`.
+        exchange: How messages travel under a launcher, or "auto": the fastest way on the ranks at hand, which is tried
+            before a run. It changes no trajectory.
+        runs: The runs that are compared, one table `[[runs]]` each.
+        text: The job file as it was read.
+        overrides: What --set changed in it.
     """
 
     name: str
@@ -87,7 +107,12 @@ RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
 _MOST_BYTES, _DEEPEST = 2**24, 32
 """Of a job file: its size, and how many tables and lists may lie within one another."""
 
-_TOP = {"name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs"}
+TOP_KEYS = ("name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs")
+"""The keys at the top of a job file."""
+
+_KINDS = {"oracle": {"kind": "full"}, "start": {"kind": "normal"}}
+DEFAULTS: Table = {"seed": 1, "repeats": 1, "exchange": "server", **_KINDS}
+"""What stands for a key that a job file leaves out."""
 
 
 def read(path: str | Path, overrides: list[str] | None = None) -> Experiment:
@@ -116,7 +141,7 @@ def _text(path: Path) -> str:
 def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     """Return the experiment in a job file's text; raises InputError, naming the key."""
     document = document_of(text, overrides)
-    refuse_unknown(document, sorted(_TOP), "")
+    refuse_unknown(document, sorted(TOP_KEYS), "")
     tables = {key: _table(document, key) for key in ("problem", "oracle", "start", "log")}
     if not tables["problem"]:
         raise InputError("problem", "missing; expected a table with the key kind")
@@ -124,12 +149,10 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
         Experiment,
         {
             "name": document.get("name", name),
-            "seed": document.get("seed", 1),
-            "repeats": document.get("repeats", 1),
+            **{key: document.get(key, DEFAULTS[key]) for key in ("seed", "repeats", "exchange")},
             "problem": tables["problem"],
-            "start": tables["start"] or {"kind": "normal"},
+            "start": tables["start"] or DEFAULTS["start"],
             "log": _log(tables["log"]),
-            "exchange": document.get("exchange", "server"),
             "runs": _runs(document, tables["oracle"]),
             "text": text,
             "overrides": overrides,
@@ -218,7 +241,7 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
     tables = document.get("runs")
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise InputError("runs", "expected one or more [[runs]] tables")
-    shared = {"oracle": oracle or {"kind": "full"}}
+    shared = {"oracle": oracle or DEFAULTS["oracle"]}
     if "iterations" in document:
         shared["iterations"] = document["iterations"]
     runs = [_run(table, shared, f"runs.{index}") for index, table in enumerate(tables)]

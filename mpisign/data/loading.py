@@ -30,8 +30,13 @@ Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 row of length 1, as epsilon has it."""
 
 
-def _bundled(name: str, header: int, positive: Callable[[Floats], Floats]) -> Callable[[], tuple[Floats, Floats]]:
-    """From scikit-learn's file: to import its loaders takes longer than most runs on these data."""
+def _bundled(
+    what: str, name: str, header: int, positive: Callable[[Floats], Floats]
+) -> Callable[[], tuple[Floats, Floats]]:
+    """Return what reads scikit-learn's file; its docstring is `what`.
+
+    To import scikit-learn's loaders takes longer than most runs on these data.
+    """
 
     def load() -> tuple[Floats, Floats]:
         package = find_spec("sklearn")
@@ -41,15 +46,18 @@ def _bundled(name: str, header: int, positive: Callable[[Floats], Floats]) -> Ca
         table = np.loadtxt(path, delimiter=",", skiprows=header)
         return np.ascontiguousarray(table[:, :-1]), np.where(positive(table[:, -1]), 1.0, -1.0)
 
+    load.__doc__ = what
     return load
 
 
 BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
-    "breast-cancer": _bundled("breast_cancer.csv", 1, lambda target: target == 1),
-    "digits": _bundled("digits.csv.gz", 0, lambda target: target % 2 == 0),
-    "wine": _bundled("wine_data.csv", 1, lambda target: target == 0),
+    "breast-cancer": _bundled(
+        "Benign tumours (+1) against malignant ones (-1).", "breast_cancer.csv", 1, lambda target: target == 1
+    ),
+    "digits": _bundled("Even digits (+1) against odd ones (-1).", "digits.csv.gz", 0, lambda target: target % 2 == 0),
+    "wine": _bundled("Wines of class 0 (+1) against the rest (-1).", "wine_data.csv", 1, lambda target: target == 0),
 }
-"""name -> features (n, d) and labels (n,): malignant against benign, even against odd, class 0 against the rest."""
+"""name -> features (n, d) and labels (n,)."""
 
 
 def usual_scaling(name: str) -> Scaling:

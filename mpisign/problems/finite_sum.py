@@ -17,7 +17,11 @@ _ROUNDING = 1e-12
 class FiniteQuadratic(Problem):
     """f(x) = sum_i w_i (x'Hx/2 + c_i'x) with sum_i w_i c_i = 0, so that f(x) = x'Hx/2 and f* = 0.
 
-    `eigenvalues` of a diagonal H, or `matrix`: H. `atoms`: the c_i. `weights`: the w_i, which add up to 1.
+    Args:
+        eigenvalues: Those of a diagonal H; either these or `matrix`.
+        matrix: The rows of H.
+        atoms: The c_i, a list of d numbers each.
+        weights: The w_i > 0, which add up to 1.
     """
 
     minimum_value = 0.0

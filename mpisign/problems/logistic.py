@@ -280,9 +280,16 @@ def logistic(
     weight: Positive | None = None,
     share: Share = unshared,
 ) -> Logistic:
-    """(1/n) sum log(1 + exp(-b_i a_i'x)) + r(x) (Example 5), on `data` with `scaling`; r by `regulariser`.
+    """f(x) = (1/n) sum log(1 + exp(-b_i a_i'x)) + r(x): logistic regression (Example 5).
 
-    "l2": ||x||^2 / (2n). "nonconvex": `weight` sum x_i^2 / (1 + x_i^2), by default 0.1; f is then smooth, and no more.
+    Args:
+        data: The rows a_i and labels b_i: a bundled set, or a file, relative to where you are: made by `mpisign data`,
+            LIBSVM text, or HDF5 with `features` (n, d) and `labels` (n,) of two values.
+        scaling: "raw": as it is. "standardised": each feature of mean 0 and variance 1. "unit-rows": standardised,
+            then rows of length 1, as epsilon has it. By default unit-rows for a bundled set, raw for a file.
+        regulariser: r. "l2": ||x||^2 / (2n). "nonconvex": weight sum x_i^2 / (1 + x_i^2); f is then smooth, no more.
+        weight: That of the nonconvex regulariser, and only with it; by default 0.1.
+        share: How the rows are shared by the ranks of a machine.
     """
     if regulariser == "l2" and weight is not None:
         raise InputError("weight", 'expected only with regulariser = "nonconvex"')

@@ -15,7 +15,11 @@ from mpisign.theory.smoothness import smoothness
 
 
 class Separable(Problem):
-    """f(x) = (1/2) sum lambda_i x_i^2; f* = 0. `eigenvalues`: the lambda_i >= 0."""
+    """f(x) = (1/2) sum lambda_i x_i^2; f* = 0.
+
+    Args:
+        eigenvalues: The lambda_i >= 0, not all zero; as many as x has coordinates.
+    """
 
     minimum_value = 0.0
 
@@ -45,7 +49,11 @@ class Separable(Problem):
 
 
 class Quadratic(Problem):
-    """f(x) = (1/2) x'Hx; f* = 0. `matrix`: H, symmetric positive semidefinite, to the last bit where it is singular."""
+    """f(x) = (1/2) x'Hx; f* = 0.
+
+    Args:
+        matrix: The rows of H, symmetric positive semidefinite, to the last bit where it is singular.
+    """
 
     minimum_value = 0.0
 

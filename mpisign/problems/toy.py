@@ -13,7 +13,11 @@ from mpisign.theory.polyak_lojasiewicz import pl_constant_of_toy
 
 
 class Toy(Problem):
-    """f(x) = sum x_i^2 + 3 sin^2(omega_i x_i), not convex; f* = 0. `frequencies`: omega_i > 0; [1] is Example 4."""
+    """f(x) = sum x_i^2 + 3 sin^2(omega_i x_i), not convex; f* = 0 (Example 4).
+
+    Args:
+        frequencies: The omega_i > 0, as many as x has coordinates; by default [1.0], Example 4.
+    """
 
     minimum_value = 0.0
 

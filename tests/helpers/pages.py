@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from launch import ROOT
 
-GENERATED = re.compile("docs/(reference/(commands|kinds|columns|job|files)|audit/(index|claims/.*))\\.md")
+GENERATED = re.compile("docs/(reference/(commands|job|files)|audit/(index|claims/.*))\\.md")
 """Pages that are written when the site is built: they show output, and no commands of their own."""
 
 PAGES = sorted(

@@ -169,19 +169,6 @@ def test_the_loop_is_as_it_is_shown():
     assert re.search(pattern, (ROOT / "mpisign" / "engine" / "loop.py").read_text(), re.DOTALL)
 
 
-def test_every_kind_is_named():
-    from mpisign.aggregation.exchange_registry import EXCHANGES
-    from mpisign.algorithms.initial_points import STARTS
-    from mpisign.algorithms.methods import METHODS
-    from mpisign.algorithms.oracles import ORACLES
-    from mpisign.algorithms.step_sizes import STEPS
-    from mpisign.data.loading import BUNDLED
-    from mpisign.problems import PROBLEMS
-
-    for registry in (METHODS, PROBLEMS, ORACLES, STEPS, STARTS, EXCHANGES, BUNDLED):
-        assert [name for name in registry if name not in SITE["reference/kinds.md"]] == []
-
-
 def test_every_dependency_has_its_reason():
     import tomllib
 

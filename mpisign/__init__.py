@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SignAdaGradNorm,
         Signum,
     )
-    from mpisign.algorithms.oracles import Additive, Full, Minibatch, Oracle
+    from mpisign.algorithms.oracles import Additive, Full, Minibatch, Oracle, Paired, Sideways
     from mpisign.algorithms.step_sizes import Constant, Harmonic, StepSize
     from mpisign.api import Experiment, Run, check, load, load_experiment, run
     from mpisign.config.validation import InputError, settings
@@ -52,7 +52,7 @@ _MODULES = {
         "SignAdaGradNorm",
         "Signum",
     ],
-    "mpisign.algorithms.oracles": ["Additive", "Full", "Minibatch", "Oracle"],
+    "mpisign.algorithms.oracles": ["Additive", "Full", "Minibatch", "Oracle", "Paired", "Sideways"],
     "mpisign.algorithms.step_sizes": ["Constant", "Harmonic", "StepSize"],
     "mpisign.api": ["Experiment", "Run", "check", "load", "load_experiment", "run"],
     "mpisign.config.validation": ["InputError", "settings"],
@@ -86,6 +86,7 @@ __all__ = [
     "Normal",
     "Oracle",
     "Origin",
+    "Paired",
     "Point",
     "Problem",
     "Quadratic",
@@ -97,6 +98,7 @@ __all__ = [
     "Sign",
     "SignAdaGradCount",
     "SignAdaGradNorm",
+    "Sideways",
     "Signum",
     "StepSize",
     "StopRequested",

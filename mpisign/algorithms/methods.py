@@ -15,7 +15,7 @@ from mpisign.aggregation.messages import Message, Zeros
 from mpisign.algorithms.adagrad import squares_of, step_over_b, unit
 from mpisign.arrays import Floats
 from mpisign.config.registry import Registry
-from mpisign.config.validation import Fraction, NonNegative, settings
+from mpisign.config.validation import BelowOne, NonNegative, settings
 from mpisign.fixed_order import peak, squares
 
 
@@ -132,7 +132,7 @@ class Signum(Method):
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
     zeros: Zeros = "exact"
-    beta: Fraction = 0.9
+    beta: BelowOne = 0.9
 
     @override
     def memory(self, dimension: int) -> Floats:

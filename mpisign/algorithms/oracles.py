@@ -18,7 +18,8 @@ from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
 from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
-from mpisign.theory.noise import NONE, Noise, additive
+from mpisign.theory.certificates.laws import Outcome, Vector, paired, sideways
+from mpisign.theory.noise import NONE, Noise, additive, paired_noise, sideways_noise
 
 Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
 """source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
@@ -208,4 +209,92 @@ class Additive(Oracle):
         np.multiply(noise, self.size, out=noise)
 
 
-ORACLES: Registry[Oracle] = Registry("oracles", Oracle, full=Full, minibatch=Minibatch, additive=Additive)
+@settings
+class _FiniteLaw(Oracle):
+    """A gradient that has finitely many values where the exact one is g: `mpisign.theory.certificates.laws`.
+
+    The certificates compute with the same law in fractions.
+    """
+
+    @abstractmethod
+    def outcomes(self, gradient: Vector) -> list[Outcome]:
+        """Return the values, with their probabilities, where the exact gradient is `gradient`."""
+
+    @override
+    def source(self, problem: Problem, workers: int) -> Source:
+        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+            problem.gradient(x, out)
+            left, drawn = generator.random(), out
+            for weight, value in self.outcomes(tuple(out.tolist())):
+                drawn, left = value, left - weight
+                if left < 0:
+                    break
+            out[:] = drawn
+
+        return gradient
+
+
+@settings
+class Paired(_FiniteLaw):
+    """signs wrong exactly where the norm is large: one coordinate large, the others small with the wrong sign (X1, X3).
+
+    With probability e, for each coordinate i: g~_i is large and the other g~_j are -h m sign(g_j), m the least |g_j|;
+    else every g~_j is h m sign(g_j). It is unbiased, and each sign is right with probability 1 - (d - 1) e.
+
+    e: probability of each large outcome, at most 1/d. h: size of a small coordinate beside m. limit: largest ||g||_1
+    with noise; beyond it, and where a g_j is 0, the gradient is exact.
+    """
+
+    e: Annotated[float, Field(gt=0, le=0.5)]
+    h: Annotated[float, Field(gt=0, le=1)]
+    limit: Positive | None = None
+
+    @override
+    def outcomes(self, gradient: Vector) -> list[Outcome]:
+        return paired(gradient, self.e, self.h, self.limit)
+
+    @override
+    def source(self, problem: Problem, workers: int) -> Source:
+        if problem.dimension * self.e > 1:
+            raise InputError("e", f"expected at most 1/d = 1/{problem.dimension}, got {self.e:.15g}")
+        return _FiniteLaw.source(self, problem, workers)
+
+    @override
+    def assumption4(self, problem: Problem) -> Noise:
+        return paired_noise(self.e, self.h, self.limit, problem.dimension)
+
+
+@settings
+class Sideways(_FiniteLaw):
+    """large in the second coordinate where the sign of the first is wrong (X5).
+
+    g~ is (-h g_1, g_2 +- b |g_1|) with probability e/2 each, else (c g_1, g_2) with the c that makes it unbiased;
+    further coordinates are exact.
+
+    e: probability that the first sign is wrong. h: size of a wrong first coordinate beside |g_1|. b: size of the noise
+    in the second coordinate beside |g_1|. limit: largest |g_1| with noise; beyond it the gradient is exact.
+    """
+
+    e: Annotated[float, Field(gt=0, lt=1)]
+    h: Positive
+    b: Positive
+    limit: Positive | None = None
+
+    @override
+    def outcomes(self, gradient: Vector) -> list[Outcome]:
+        return sideways(gradient, self.e, self.h, self.b, self.limit)
+
+    @override
+    def source(self, problem: Problem, workers: int) -> Source:
+        if problem.dimension < 2:
+            raise InputError("kind", 'expected a problem with 2 coordinates or more for "sideways"')
+        return _FiniteLaw.source(self, problem, workers)
+
+    @override
+    def assumption4(self, problem: Problem) -> Noise:
+        return sideways_noise(self.e, self.h, self.b, self.limit)
+
+
+ORACLES: Registry[Oracle] = Registry(
+    "oracles", Oracle, full=Full, minibatch=Minibatch, additive=Additive, paired=Paired, sideways=Sideways
+)

@@ -22,3 +22,10 @@ def command(commands: Any, name: str, does: str, examples: str | None = None) ->
         name, help=does, description=sentence, epilog=examples, formatter_class=raw
     )
     return parser
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)

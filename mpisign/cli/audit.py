@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mpisign.cli.arguments import command
+from mpisign.cli.arguments import command, positive
 from mpisign.theory.constants import ASSUMED
 
 _PLOT = """examples:
@@ -20,6 +20,12 @@ _CHECK = """examples:
 _REPORT = """examples:
   mpisign report results
   mpisign report results -o report --claim claims_of_mine:falls
+"""
+
+
+_CERTIFY = """examples:
+  mpisign certify jobs/x1.toml
+  mpisign certify jobs/x2.toml --upto 10 --json x2.json
 """
 
 
@@ -37,6 +43,21 @@ def add(commands: Any) -> None:
     report = command(commands, "report", does, _REPORT)
     report_options(report)
     report.set_defaults(command=_report)
+    does = "E V_k and the bounds of a job as fractions, and which is larger"
+    certify = command(commands, "certify", does, _CERTIFY)
+    _certify_options(certify)
+    certify.set_defaults(command=_certify)
+
+
+def _certify_options(asked: argparse.ArgumentParser) -> None:
+    """Add the options of `certify` to a parser."""
+    asked.add_argument("job", type=Path, metavar="JOB.toml", help="a job whose stochastic gradient has a finite law")
+    asked.add_argument("--run", metavar="LABEL", help="this run alone (default: every run that has a finite law)")
+    asked.add_argument("--upto", type=positive, metavar="K", help="the largest k (default: the run's iterations)")
+    asked.add_argument(
+        "--states", type=positive, default=200_000, metavar="N", help="stop beyond so many states (default: 200000)"
+    )
+    asked.add_argument("--json", type=Path, metavar="OUT", help="write every bound at every k as a list")
 
 
 def script_options(documentation: str | None, add_options: Callable[[argparse.ArgumentParser], None]) -> Any:
@@ -112,3 +133,10 @@ def _report(options: argparse.Namespace) -> None:
     from mpisign.audit.report.build import make
 
     print("\n".join(make(options.folder, options.output, options.claim)))
+
+
+def _certify(options: argparse.Namespace) -> None:
+    """Certify a job."""
+    from mpisign.audit.certify.command import certify
+
+    certify(options.job, options.run, options.upto, options.states, options.json)

@@ -6,7 +6,7 @@ What a kind of problem, oracle, start, method or step takes besides is checked w
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -161,15 +161,18 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     )
 
 
-def document_of(text: str, overrides: list[str]) -> Table:
-    """Return a job file's text, changed by `overrides`, as tables and plain values; raise InputError."""
+def document_of(text: str, overrides: list[str], real: Callable[[str], Any] = float) -> Table:
+    """Return a job file's text, changed by `overrides`, as tables and plain values; raise InputError.
+
+    real: makes a value of what the text has for a real number.
+    """
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text, parse_float=real)
     except (ValueError, RecursionError) as error:
         readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
         raise InputError("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
     for override in overrides:
-        _override(document, override)
+        _override(document, override, real)
     _check_values(document)
     return document
 
@@ -266,7 +269,7 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     return make(Run, arguments, path)
 
 
-def _override(document: Table, override: str) -> None:
+def _override(document: Table, override: str, real: Callable[[str], Any]) -> None:
     """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
     path, equals, value = override.partition("=")
     if not equals or not path.strip():
@@ -276,13 +279,13 @@ def _override(document: Table, override: str) -> None:
     for part in parents:
         node = _child(node, part, override)
     _child(node, last, override)
-    node[int(last) if isinstance(node, list) else last] = _value(value)
+    node[int(last) if isinstance(node, list) else last] = _value(value, real)
 
 
-def _value(text: str) -> Any:
+def _value(text: str, real: Callable[[str], Any]) -> Any:
     """Return a single value in TOML, or else the text itself."""
     try:
-        document = tomllib.loads(f"value = {text}")
+        document = tomllib.loads(f"value = {text}", parse_float=real)
     except (ValueError, RecursionError):
         document = {}
     return document["value"] if list(document) == ["value"] else text.strip()

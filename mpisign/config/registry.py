@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
+from mpisign.config.numbers import with_numbers
 from mpisign.config.validation import InputError, closest, described, make, refuse_unknown, shown
 
 T = TypeVar("T")
@@ -82,14 +83,15 @@ class Registry(Collection[str], Generic[T]):
     def filled(self, table: Mapping[str, object], kind: str = "kind") -> dict[str, object]:
         """Return `table`, for which `make` makes something, with the defaults of the keys that it leaves out.
 
-        Without those that are no plain value, such as None.
+        Without those that are no plain value, such as None. Fractions are the numbers that a run takes for them.
         """
         try:
-            asked = inspect.signature(self[str(table[kind])]).parameters.items()
+            maker = self[str(table[kind])]
         except InputError:  # a class that only the script knows that has made an object of it
             return dict(table)
+        asked = inspect.signature(maker).parameters.items()
         plain = {key: each.default for key, each in asked if isinstance(each.default, str | bool | int | float)}
-        return {**plain, **table}
+        return {**plain, **with_numbers(maker)(table)}
 
     def describe(self) -> Iterator[tuple[str, str]]:
         """Return each name with the first line of its maker's docstring, or with what keeps it from being imported."""

@@ -18,6 +18,8 @@ from pydantic import ConfigDict, Field, ValidationError, validate_call
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
+from mpisign.config.numbers import with_numbers
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -26,7 +28,7 @@ _STRICT_CALL = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allo
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -69,7 +71,7 @@ def advised(error: BaseException) -> str:
 def settings(cls: type[T]) -> type[T]:
     """Return a frozen dataclass with keyword arguments only, checked strictly when it is made: raises InputError."""
     made = dataclass(cls, frozen=True, kw_only=True, config=_STRICT)
-    checking = _refusing(made.__init__)
+    checking = _refusing(made.__init__, with_numbers(cls))
 
     @wraps(made.__init__)
     def by_keyword(self: T, *by_position: object, **named: object) -> None:
@@ -84,16 +86,19 @@ def settings(cls: type[T]) -> type[T]:
 
 def checked(function: F) -> F:
     """Return a function whose keyword arguments are checked strictly when it is called: raises InputError."""
-    return _refusing(validate_call(config=_STRICT_CALL)(function))
+    return _refusing(validate_call(config=_STRICT_CALL)(function), with_numbers(function))
 
 
-def _refusing(function: F) -> F:
-    """Return a function whose complaints by pydantic are InputError, which names the key."""
+def _refusing(function: F, read: Callable[[Mapping[str, Any]], dict[str, Any]]) -> F:
+    """Return a function whose complaints by pydantic are InputError, which names the key.
+
+    read: what its arguments by keyword are passed through.
+    """
 
     @wraps(function)
     def refusing(*arguments: Any, **named: Any) -> Any:
         try:
-            return function(*arguments, **named)
+            return function(*arguments, **read(named))
         except ValidationError as error:
             raise InputError(*_first(error)) from None
 

@@ -92,6 +92,31 @@ def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q:
     return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), independent=True)
 
 
+def paired_noise(e: float, h: float, limit: float | None, dimension: int) -> Noise:
+    """Return what is known of `certificates.laws.paired`: p_min = 1 - (d - 1) e at every x.
+
+    sigma^2 only with a limit of ||g||_1. With G = ||g||_1 and m <= G/d the l1 norm of the noise is at most
+    c |g_i| + G - |g_i| + r G/d where coordinate i is large, c = (1 - e)/e, r = |(2 d - 1) e - 1| h/e + (d - 1) h, and at
+    most G elsewhere; the sum of squares over i is convex in g, and so largest where one |g_i| is G.
+    """
+    d = dimension
+    p_min = Constant(1 - (d - 1) * e, "exact")
+    if limit is None:
+        return Noise(None, p_min, p_min)
+    rest = (abs((2 * d - 1) * e - 1) * h / e + (d - 1) * h) / d
+    large = ((1 - e) / e + rest) ** 2 + (d - 1) * (1 + rest) ** 2
+    return Noise(Constant(limit**2 * (e * large + 1 - d * e), "upper"), p_min, p_min)
+
+
+def sideways_noise(e: float, h: float, b: float, limit: float | None) -> Noise:
+    """Return what is known of `certificates.laws.sideways`: p_min = 1 - e; sigma^2 with a limit of |g_1| only."""
+    p_min = Constant(1 - e, "exact")
+    if limit is None:
+        return Noise(None, p_min, p_min)
+    right = e * (1 + h) / (1 - e)
+    return Noise(Constant(limit**2 * (e * (1 + h + b) ** 2 + (1 - e) * right**2), "exact"), p_min, p_min)
+
+
 def sign_probability(right: Floats, streams: int, level: float) -> tuple[Floats, Floats]:
     """(low, high), Clopper and Pearson's limits, (d,) at `level`, of the probability behind `right` of `streams`."""
     wrong = streams - right

@@ -8,7 +8,8 @@ Assumptions 1 and 2 enter through the same constant mu. "C" numbers the correcte
 and 3 take the norm of the stochastic gradient for independent of whether its signs are right, which for d >= 2 it need
 not be. C1 has a measurable drift in the place of 2 p_min - 1 and C0 needs none.
 
-C0: `floor_bound`; C1: `drift_bound`; C2: `mpisign.theory.drift`; C3: `harmonic_shifted`; C4: `theory.votes.vote_drift`.
+C0: `floor_bound`; C1: `drift_bound`; C2: `mpisign.theory.drift`; C3: `harmonic_shifted`; C4: `vote_moments.vote_drift`.
+Theorems 2 and 3 hold with one term added (R1, R2: `mpisign.theory.drift.repaired`): `theorem2_repaired` and so on.
 """
 
 import math
@@ -120,14 +121,56 @@ def floor_bound(
 ) -> Floats:
     """Return the bound E V_k <= (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
 
-    For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1, and any rule for ties, 25 sigma^2 takes
-    the place of sigma^2.
+    For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1, and any rule for ties, 9 sigma^2 takes
+    the place of sigma^2 (R3).
     """
     in_range(sigma2=sigma2, workers=workers)
     curvatures(mu, L)
     theta = _descent(L, alpha)
-    noise = sigma2 if workers == 1 else 25 * sigma2
+    noise = sigma2 if workers == 1 else 9 * sigma2
     return _linear(k, gap0, mu * alpha * theta, noise / (2 * mu * theta**2))
+
+
+def theorem2_repaired(
+    k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_min: float, sigma2: float
+) -> Floats:
+    """Return (19) with sigma^2 / 4 added to L sigma^2 alpha, which holds without any independence (C1 with R1)."""
+    return theorem3_repaired(k, gap0, mu=mu, L=L, alpha=alpha, p_min=p_min, sigma2=sigma2, workers=1)
+
+
+def theorem3_repaired(
+    k: Floats,
+    gap0: Numbers,
+    *,
+    mu: float,
+    L: float,
+    alpha: float,
+    p_min: float,
+    sigma2: float,
+    workers: int,
+    ties: Ties = "zero",
+) -> Floats:
+    """Return (21) with sigma^2 / 2 added to L sigma^2 alpha, sigma^2 / 4 for one worker (C1 with R1 or R2).
+
+    ties: the rule for ties, whose advantage takes the place of 2 I_p_min(kappa, kappa) - 1.
+    """
+    in_range(p_min=p_min, sigma2=sigma2)
+    rho = float(vote_advantage(p_min, workers, ties))
+    step(alpha, L, rho, "(2 I_p_min(kappa, kappa) - 1)")
+    delta = sigma2 / (4 if workers == 1 else 2)
+    return drift_bound(k, gap0, mu=mu, L=L, alpha=alpha, rho=rho, delta=delta, sigma2=sigma2)
+
+
+def theorem2_harmonic_repaired(
+    k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float, k0: float, workers: int = 1
+) -> Floats:
+    """Return (20') with R1, or R2 for M > 1: C3, form cubic, with delta = sigma^2 / 4 or sigma^2 / 2.
+
+    For alpha_k = 3 / (mu A (k + k0)), A = 2 I_p_min(kappa, kappa) - 1 and k0 >= max{6 L / (mu A^2), 3}.
+    """
+    in_range(p_min=p_min)
+    rho, delta = float(vote_advantage(p_min, workers)), sigma2 / (4 if workers == 1 else 2)
+    return harmonic_shifted(k, gap0, mu=mu, L=L, rho=rho, sigma2=sigma2, k0=k0, form="cubic", delta=delta)
 
 
 def drift_bound(

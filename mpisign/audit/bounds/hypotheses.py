@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from mpisign.config.validation import InputError, refuse_unknown
 from mpisign.storage.trajectory import RunRecord
+from mpisign.theory.bounds import Ties
 from mpisign.theory.constants import ASSUMED
 
 
@@ -25,6 +26,7 @@ class Hypotheses(NamedTuple):
         independent: Whether the coordinates' noises are independent.
         decoupled: Whether the norm comes from a second draw.
         broken: Premise of the stochastic theorems that the run breaks from its first step, or "".
+        ties: What a tie counts in the vote's advantage, by `bounds.vote_advantage`.
     """
 
     mu: float | None
@@ -39,6 +41,7 @@ class Hypotheses(NamedTuple):
     independent: bool
     decoupled: bool
     broken: str
+    ties: Ties = "zero"
 
 
 def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
@@ -64,6 +67,7 @@ def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
         independent=bool(run.attributes.get("noise_independent", False)),
         decoupled=bool(run.attributes.get("oracle.decoupled", False)),
         broken=broken(run),
+        ties="plus-negative" if run.attributes.get("zeros") == "plus" else "zero",
     )
 
 

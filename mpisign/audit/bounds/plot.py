@@ -15,10 +15,15 @@ NAMES = {
     "theorem2": "Theorem 2, (19)",
     "theorem2_harmonic": "Theorem 2, (20)",
     "theorem3": "Theorem 3, (21)",
+    "theorem2_repaired": "Theorem 2(1), repaired",
+    "theorem2_harmonic_repaired": "Theorem 2(2), repaired",
+    "theorem3_repaired": "Theorem 3, repaired",
     "floor_bound": "corrected, C0",
     "drift_bound": "corrected, C1",
     "harmonic_shifted": "corrected, C3",
 }
+CORRECTED = tuple(NAMES)[5:]
+"""The bounds that are not the paper's."""
 COLORS = {"violated": "C1", "confirmed": "C0", "inconclusive": "0.5"}
 
 
@@ -57,7 +62,7 @@ def draw_run(found: list[BoundCheck], axes: Axes) -> None:
 
 def _dashes(found: list[BoundCheck]) -> Iterator[tuple[float, tuple[float, ...]]]:
     """Yield the dashes of each bound: printed ones dashed, corrected ones dotted, no two of a kind alike."""
-    corrected = [row.bound in ("floor_bound", "drift_bound", "harmonic_shifted") for row in found]
+    corrected = [row.bound in CORRECTED for row in found]
     for i, dotted in enumerate(corrected):
         gap = 1.0 + 1.5 * corrected[:i].count(dotted)
         yield (0.0, (1.0, gap)) if dotted else (0.0, (4.0, gap))

@@ -71,13 +71,13 @@ def _harmonic(given: Hypotheses, reading: str, noise: dict[str, float | None]) -
     return _statement("theorem2_harmonic", reading, premise, workers=given.workers, **noise)
 
 
-def _step_rule(given: Hypotheses, p_min: float | None) -> str:
-    """Return the premise of (20) on the step size if it fails, otherwise ""."""
+def _step_rule(given: Hypotheses, p_min: float | None, shifted: bool = False) -> str:
+    """Return the premise of (20) on the step size if it fails, otherwise ""; `shifted` allows any k0."""
     if given.mu is None or p_min is None or p_min <= 0.5:
         return ""
     c, k0 = given.harmonic or (np.nan, np.nan)
     wanted = 3 / (given.mu * float(bounds.vote_advantage(p_min, given.workers)))
-    same = np.isclose(c, wanted, rtol=_SAME, atol=0) and k0 == 1
+    same = np.isclose(c, wanted, rtol=_SAME, atol=0) and (shifted or k0 == 1)
     advantage = "2 p_min - 1" if given.workers == 1 else "2 I_p_min(kappa, kappa) - 1"
     return "" if same else f"alpha_k = 3/(mu ({advantage})(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
 
@@ -92,6 +92,8 @@ def _corrected(given: Hypotheses) -> Iterator[Statement]:
     if given.alpha is not None:
         workers = {"workers": given.workers}
         yield _statement("floor_bound", "", biased, alpha=given.alpha, **workers, **known)
+    yield from _repaired(given, biased)
+    if given.alpha is not None:
         for reading, (rho, delta) in _drifts(given).items():
             some = {"alpha": given.alpha, "rho": rho, "delta": delta}
             yield _statement("drift_bound", reading, biased, **some, **known)
@@ -100,6 +102,27 @@ def _corrected(given: Hypotheses) -> Iterator[Statement]:
             # C3 needs a drift without an offset
             if delta == 0:
                 yield from _shifted(given, reading, rho, biased)
+
+
+def _repaired(given: Hypotheses, biased: str) -> Iterator[Statement]:
+    """Yield Theorems 2 and 3 with the term that makes them true, where p_min is known; not for exact gradients."""
+    p_min = _known_p_min(given)
+    if p_min is None or given.exact:
+        return
+    known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2, "p_min": p_min}
+    if given.alpha is not None and given.workers == 1:
+        yield _statement("theorem2_repaired", "", biased, alpha=given.alpha, **known)
+    elif given.alpha is not None:
+        some = {"alpha": given.alpha, "workers": given.workers, "ties": given.ties}
+        yield _statement("theorem3_repaired", "", biased, **some, **known)
+    elif given.harmonic is not None and not given.broken and not _step_rule(given, p_min, shifted=True):
+        k0 = given.harmonic[1]
+        yield _statement("theorem2_harmonic_repaired", "", biased, workers=given.workers, k0=k0, **known)
+
+
+def _known_p_min(given: Hypotheses) -> float | None:
+    """Return p_min over g_i != 0, which is all that the corrected theorems ask for; None where it is not known."""
+    return given.p_min.get("over g_i != 0", next(iter(given.p_min.values()), None))
 
 
 def _shifted(given: Hypotheses, reading: str, rho: float, biased: str) -> Iterator[Statement]:
@@ -118,7 +141,7 @@ def _drifts(given: Hypotheses) -> dict[str, drift.Drift]:
     found = {}
     if given.sigma2 is not None:
         found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers)
-    p_min = given.p_min.get("over g_i != 0", next(iter(given.p_min.values()), 0.0))
+    p_min = _known_p_min(given) or 0.0
     honest = not given.broken and p_min > 0.5
     if given.exact:
         found["exact gradients"] = drift.voted(1.0, given.workers)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mpisign import plot
     from mpisign.aggregation.exchange import Exchange
     from mpisign.aggregation.messages import Message
+    from mpisign.algorithms.finite_oracles import Paired, Sideways
     from mpisign.algorithms.initial_points import InitialPoint, Normal, Origin, Point
     from mpisign.algorithms.methods import (
         GD,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         SignAdaGradNorm,
         Signum,
     )
-    from mpisign.algorithms.oracles import Additive, Full, Minibatch, Oracle, Paired, Sideways
+    from mpisign.algorithms.oracles import Additive, Full, Minibatch, Oracle
     from mpisign.algorithms.step_sizes import Constant, Harmonic, StepSize
     from mpisign.api import Experiment, Run, check, load, load_experiment, run
     from mpisign.config.validation import InputError, settings
@@ -52,7 +53,8 @@ _MODULES = {
         "SignAdaGradNorm",
         "Signum",
     ],
-    "mpisign.algorithms.oracles": ["Additive", "Full", "Minibatch", "Oracle", "Paired", "Sideways"],
+    "mpisign.algorithms.finite_oracles": ["Paired", "Sideways"],
+    "mpisign.algorithms.oracles": ["Additive", "Full", "Minibatch", "Oracle"],
     "mpisign.algorithms.step_sizes": ["Constant", "Harmonic", "StepSize"],
     "mpisign.api": ["Experiment", "Run", "check", "load", "load_experiment", "run"],
     "mpisign.config.validation": ["InputError", "settings"],
@@ -95,10 +97,10 @@ __all__ = [
     "RunResult",
     "ScaledSign",
     "Separable",
+    "Sideways",
     "Sign",
     "SignAdaGradCount",
     "SignAdaGradNorm",
-    "Sideways",
     "Signum",
     "StepSize",
     "StopRequested",

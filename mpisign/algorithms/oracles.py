@@ -5,79 +5,21 @@ stochastic gradient at x into `out`, using nothing but the generator that it is 
 `source`, and name it in ORACLES.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
+from mpisign.algorithms.finite_oracles import Paired, Sideways
+from mpisign.algorithms.oracle_base import Oracle as Oracle
+from mpisign.algorithms.oracle_base import Source as Source
 from mpisign.arrays import Floats, Indices
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
-from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
-from mpisign.theory.certificates.laws import Outcome, Vector, paired, sideways
-from mpisign.theory.noise import NONE, Noise, additive, paired_noise, sideways_noise
-
-Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
-"""source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
-
-
-@settings
-class Oracle(ABC):
-    """A source of stochastic gradients.
-
-    Attributes:
-        decoupled: Whether signs and l1 norm come from two independent draws.
-        flipped: The first so many workers send -g~.
-    """
-
-    decoupled: bool = False
-    flipped: Annotated[int, Field(ge=0)] = 0
-
-    @abstractmethod
-    def source(self, problem: Problem, workers: int) -> Source:
-        """Return the gradients of `workers` workers; raises InputError when the problem cannot give them."""
-
-    def assumption4(self, problem: Problem) -> Noise:
-        """Return what is known of g~ - g for an honest worker; see `mpisign.theory.noise`."""
-        return Noise()
-
-    def plan(self, problem: Problem, workers: int) -> Source:
-        """Return what is asked for each gradient: `source`, decoupled and flipped as set; it raises what that does."""
-        if self.flipped > workers:
-            raise InputError("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
-        source = self.source(problem, workers)
-        if self.decoupled:
-            source = _decoupled(source, np.empty(problem.dimension))
-        return _flipped(source, self.flipped) if self.flipped else source
-
-
-def _decoupled(source: Source, second: Floats) -> Source:
-    """Return the signs of one draw with the l1 norm of another, which (34) takes for granted of one and the same draw.
-
-    A draw of zeros has no sign to carry a norm, and stays as it is.
-    """
-
-    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        source(x, worker, generator, out)
-        source(x, worker, generator, second)
-        own = l1_norm(out)
-        if own > 0:
-            out *= l1_norm(second) / own
-
-    return gradient
-
-
-def _flipped(source: Source, count: int) -> Source:
-    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        source(x, worker, generator, out)
-        if worker < count:
-            np.negative(out, out=out)
-
-    return gradient
+from mpisign.theory.noise import NONE, Noise, additive
 
 
 @settings
@@ -207,92 +149,6 @@ class Additive(Oracle):
         np.divide(noise, max(0.5 - (self.q or 0.0), np.finfo(float).tiny), out=noise)
         np.clip(np.trunc(noise, out=noise), -1.0, 1.0, out=noise)
         np.multiply(noise, self.size, out=noise)
-
-
-@settings
-class _FiniteLaw(Oracle):
-    """A gradient that has finitely many values where the exact one is g: `mpisign.theory.certificates.laws`.
-
-    The certificates compute with the same law in fractions.
-    """
-
-    @abstractmethod
-    def outcomes(self, gradient: Vector) -> list[Outcome]:
-        """Return the values, with their probabilities, where the exact gradient is `gradient`."""
-
-    @override
-    def source(self, problem: Problem, workers: int) -> Source:
-        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            problem.gradient(x, out)
-            left, drawn = generator.random(), out
-            for weight, value in self.outcomes(tuple(out.tolist())):
-                drawn, left = value, left - weight
-                if left < 0:
-                    break
-            out[:] = drawn
-
-        return gradient
-
-
-@settings
-class Paired(_FiniteLaw):
-    """signs wrong exactly where the norm is large: one coordinate large, the others small with the wrong sign (X1, X3).
-
-    With probability e, for each coordinate i: g~_i is large and the other g~_j are -h m sign(g_j), m the least |g_j|;
-    else every g~_j is h m sign(g_j). It is unbiased, and each sign is right with probability 1 - (d - 1) e.
-
-    e: probability of each large outcome, at most 1/d. h: size of a small coordinate beside m. limit: largest ||g||_1
-    with noise; beyond it, and where a g_j is 0, the gradient is exact.
-    """
-
-    e: Annotated[float, Field(gt=0, le=0.5)]
-    h: Annotated[float, Field(gt=0, le=1)]
-    limit: Positive | None = None
-
-    @override
-    def outcomes(self, gradient: Vector) -> list[Outcome]:
-        return paired(gradient, self.e, self.h, self.limit)
-
-    @override
-    def source(self, problem: Problem, workers: int) -> Source:
-        if problem.dimension * self.e > 1:
-            raise InputError("e", f"expected at most 1/d = 1/{problem.dimension}, got {self.e:.15g}")
-        return _FiniteLaw.source(self, problem, workers)
-
-    @override
-    def assumption4(self, problem: Problem) -> Noise:
-        return paired_noise(self.e, self.h, self.limit, problem.dimension)
-
-
-@settings
-class Sideways(_FiniteLaw):
-    """large in the second coordinate where the sign of the first is wrong (X5).
-
-    g~ is (-h g_1, g_2 +- b |g_1|) with probability e/2 each, else (c g_1, g_2) with the c that makes it unbiased;
-    further coordinates are exact.
-
-    e: probability that the first sign is wrong. h: size of a wrong first coordinate beside |g_1|. b: size of the noise
-    in the second coordinate beside |g_1|. limit: largest |g_1| with noise; beyond it the gradient is exact.
-    """
-
-    e: Annotated[float, Field(gt=0, lt=1)]
-    h: Positive
-    b: Positive
-    limit: Positive | None = None
-
-    @override
-    def outcomes(self, gradient: Vector) -> list[Outcome]:
-        return sideways(gradient, self.e, self.h, self.b, self.limit)
-
-    @override
-    def source(self, problem: Problem, workers: int) -> Source:
-        if problem.dimension < 2:
-            raise InputError("kind", 'expected a problem with 2 coordinates or more for "sideways"')
-        return _FiniteLaw.source(self, problem, workers)
-
-    @override
-    def assumption4(self, problem: Problem) -> Noise:
-        return sideways_noise(self.e, self.h, self.b, self.limit)
 
 
 ORACLES: Registry[Oracle] = Registry(

@@ -1,5 +1,6 @@
 """Numbers of a job file: real numbers, and fractions as text, "3/43", wherever a real number may stand."""
 
+import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ def _annotations(maker: Callable[..., object]) -> dict[str, Any]:
     """Return the annotations of a maker's arguments."""
     if not isinstance(maker, type):
         return dict(getattr(maker, "__annotations__", {}))
-    owners = [*reversed(maker.__mro__), maker.__init__]
+    owners: list[object] = [*reversed(maker.__mro__), inspect.getattr_static(maker, "__init__")]
     return {name: kind for owner in owners for name, kind in getattr(owner, "__annotations__", {}).items()}
 
 

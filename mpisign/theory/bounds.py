@@ -2,28 +2,23 @@
 
 k: iteration numbers, t: times, of shape (n,) and any real dtype. gap0: V_0 = f(x_0) - f*, a number or an array that
 broadcasts against them, such as (R, 1). Every bound has the shape of the two together and is float64. A parameter
-outside the theorem's range, or NaN, is a ValueError that names the condition.
+outside the theorem's range, or NaN, is a ValueError that names the condition. Assumptions 1 and 2 enter through mu.
 
-Assumptions 1 and 2 enter through the same constant mu. "C" numbers the corrected theorems of the audit: Theorems 2
-and 3 take the norm of the stochastic gradient for independent of whether its signs are right, which for d >= 2 it need
-not be. C1 has a measurable drift in the place of 2 p_min - 1 and C0 needs none.
-
-C0: `floor_bound`; C1: `drift_bound`; C2: `mpisign.theory.drift`; C3: `harmonic_shifted`; C4: `vote_moments.vote_drift`.
-Theorems 2 and 3 hold with one term added (R1, R2: `mpisign.theory.drift.repaired`): `theorem2_repaired` and so on.
+Theorems 2 and 3 take the norm of the stochastic gradient for independent of whether its signs are right, which for
+d >= 2 it need not be. They hold with one term added (R1, R2: `mpisign.theory.drift.repaired`): `theorem2_repaired` and
+so on. C0: `floor_bound`; C1: `drift_bound`, with a measurable drift in the place of 2 p_min - 1; C2:
+`mpisign.theory.drift`; C3: `harmonic_shifted`; C4: `vote_moments.vote_drift`.
 """
 
 import math
 from typing import Literal
 
 import numpy as np
-from scipy.special import betainc, xlog1py
-from scipy.stats import binom
+from scipy.special import xlog1py
 
 from mpisign.arrays import Floats
 from mpisign.theory.conditions import ROUNDING, curvatures, in_range, require, step
-
-Numbers = float | Floats
-Ties = Literal["zero", "coin", "plus-positive", "plus-negative"]
+from mpisign.theory.vote_moments import Numbers, Ties, vote_advantage, wrong_share
 
 # The deterministic setting
 
@@ -89,45 +84,21 @@ def theorem3(
     return drift_bound(k, gap0, mu=mu, L=L, alpha=alpha, rho=advantage, delta=0.0, sigma2=sigma2)
 
 
-def beta_half(p: Numbers, workers: int) -> Floats:
-    """Return I_p(kappa, kappa), kappa = floor((M + 1) / 2) (Theorem 3).
-
-    For odd M, P(the vote is right) without zero signs.
-    """
-    in_range(p=p, workers=workers)
-    kappa = (workers + 1) // 2
-    return np.asarray(betainc(kappa, kappa, p), dtype=np.float64)[()]
-
-
-def vote_advantage(p: Numbers, workers: int, ties: Ties = "zero") -> Floats:
-    """E[sign(g_i) vote_i] of M independent workers, each right with probability p, otherwise wrong (no zero signs).
-
-    A tie, which needs an even M, counts 0 ("zero") or is tossed for ("coin"): 2 I_p(kappa, kappa) - 1. When ties
-    become +1 the advantage is C(M, M/2) (p (1-p))^(M/2) more where g_i > 0 ("plus-positive") and as much less where
-    g_i < 0 ("plus-negative").
-    """
-    signs = {"zero": 0, "coin": 0, "plus-positive": 1, "plus-negative": -1}
-    require("ties is one of " + ", ".join(signs), ties in signs, {"ties": ties})
-    advantage = 2 * beta_half(p, workers) - 1
-    tied = 0.0 if workers % 2 else binom.pmf(workers // 2, workers, p)
-    return np.asarray(advantage + signs[ties] * tied)[()]
-
-
 # The stochastic setting, corrected
 
 
 def floor_bound(
-    k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, sigma2: float, workers: int = 1
+    k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, sigma2: float, workers: int = 1, ties: Ties = "zero"
 ) -> Floats:
     """Return the bound E V_k <= (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
 
-    For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1, and any rule for ties, 9 sigma^2 takes
-    the place of sigma^2 (R3).
+    For 0 < alpha < 2/L, without any assumption on p or independence. For M > 1 (2/phi - 1)^2 sigma^2 takes the place of
+    sigma^2, phi = `wrong_share`: 1, 4, 2.8 for M = 2, 3, 4, and always less than 9 (R3).
     """
     in_range(sigma2=sigma2, workers=workers)
     curvatures(mu, L)
     theta = _descent(L, alpha)
-    noise = sigma2 if workers == 1 else 9 * sigma2
+    noise = (2 / wrong_share(workers, ties) - 1) ** 2 * sigma2
     return _linear(k, gap0, mu * alpha * theta, noise / (2 * mu * theta**2))
 
 
@@ -150,26 +121,27 @@ def theorem3_repaired(
     workers: int,
     ties: Ties = "zero",
 ) -> Floats:
-    """Return (21) with sigma^2 / 2 added to L sigma^2 alpha, sigma^2 / 4 for one worker (C1 with R1 or R2).
+    """Return (21) with delta = sigma^2 / (4 phi) added to L sigma^2 alpha, phi = `wrong_share` (C1 with R1 or R2).
 
-    ties: the rule for ties, whose advantage takes the place of 2 I_p_min(kappa, kappa) - 1.
+    delta is sigma^2 / 4 for M = 1 and 2, 3/8 sigma^2 for M = 3, and always less than sigma^2 / 2. ties: the rule for
+    ties, whose advantage takes the place of 2 I_p_min(kappa, kappa) - 1.
     """
     in_range(p_min=p_min, sigma2=sigma2)
     rho = float(vote_advantage(p_min, workers, ties))
     step(alpha, L, rho, "(2 I_p_min(kappa, kappa) - 1)")
-    delta = sigma2 / (4 if workers == 1 else 2)
+    delta = sigma2 / (4 * wrong_share(workers, ties))
     return drift_bound(k, gap0, mu=mu, L=L, alpha=alpha, rho=rho, delta=delta, sigma2=sigma2)
 
 
 def theorem2_harmonic_repaired(
     k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float, k0: float, workers: int = 1
 ) -> Floats:
-    """Return (20') with R1, or R2 for M > 1: C3, form cubic, with delta = sigma^2 / 4 or sigma^2 / 2.
+    """Return (20') with R1, or R2 for M > 1: C3, form cubic, with delta = sigma^2 / (4 phi), phi = `wrong_share`.
 
     For alpha_k = 3 / (mu A (k + k0)), A = 2 I_p_min(kappa, kappa) - 1 and k0 >= max{6 L / (mu A^2), 3}.
     """
     in_range(p_min=p_min)
-    rho, delta = float(vote_advantage(p_min, workers)), sigma2 / (4 if workers == 1 else 2)
+    rho, delta = float(vote_advantage(p_min, workers)), sigma2 / (4 * wrong_share(workers))
     return harmonic_shifted(k, gap0, mu=mu, L=L, rho=rho, sigma2=sigma2, k0=k0, form="cubic", delta=delta)
 
 
@@ -253,8 +225,7 @@ def proposition1_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
 def proposition2(t: Floats, gap0: Numbers, *, D2: float, beta: float) -> Floats:
     """Return the bound V(t) <= V(0) exp(-beta t / D_2) for (23) and convex f (Proposition 2.1)."""
     in_range(t=t, gap0=gap0, D2=D2, beta=beta)
-    bound: Floats = gap0 * np.exp(-beta * _real(t) / D2)
-    return bound
+    return np.asarray(gap0 * np.exp(-beta * _real(t) / D2))
 
 
 def proposition2_gradient(t: Floats, gap0: Numbers, *, beta: float) -> Floats:
@@ -280,8 +251,7 @@ def _descent(L: float, alpha: float) -> float:
 def _linear(k: Floats, gap0: Numbers, rate: float, floor: float = 0.0) -> Floats:
     """Return (1 - rate)^k gap0 + floor, to full accuracy for a small rate and a large k."""
     in_range(k=k, gap0=gap0)
-    bound: Floats = np.exp(xlog1py(_real(k), -min(rate, 1.0))) * gap0 + floor
-    return bound
+    return np.asarray(np.exp(xlog1py(_real(k), -min(rate, 1.0))) * gap0 + floor)
 
 
 def _real(k: Floats) -> Floats:

@@ -7,8 +7,8 @@ or NaN, is a ValueError that names the condition.
 
 from typing import NamedTuple
 
-from mpisign.theory.bounds import Ties, vote_advantage
 from mpisign.theory.conditions import in_range
+from mpisign.theory.vote_moments import Ties, vote_advantage, wrong_share
 
 
 class Drift(NamedTuple):
@@ -18,29 +18,30 @@ class Drift(NamedTuple):
     delta: float
 
 
-def any_noise(sigma2: float, *, theta: float = 1.0, workers: int = 1) -> Drift:
+def any_noise(sigma2: float, *, theta: float = 1.0, workers: int = 1, ties: Ties = "zero") -> Drift:
     """Return (1 - theta/2, sigma^2 / (2 theta)), for every theta in (0, 1].
 
-    For M > 1 with 9 sigma^2 (the proofs of C0, R3). g's >= N - xi, xi = ||noise||_1, and N xi <= (theta/2) N^2 +
-    xi^2 / (2 theta), so that E[N g's] is at least (1 - theta/2) E N^2 - sigma^2 / (2 theta), and E N^2 >= ||g||_1^2.
-    For M > 1, g'v >= M_k - 3 times mean xi.
+    For M > 1 with c^2 sigma^2, c = 2/phi - 1, phi = `vote_moments.wrong_share` (the proofs of C0, R3). g's >= N - xi,
+    xi = ||noise||_1, and N xi <= (theta/2) N^2 + xi^2 / (2 theta), so that E[N g's] is at least (1 - theta/2) E N^2 -
+    sigma^2 / (2 theta), and E N^2 >= ||g||_1^2. For M > 1, g'v >= M_k - c times mean xi: where v_i is wrong, M_k's part
+    is at most mean xi + (1 - 2 phi) |g_i|, and mean xi at least phi |g_i|.
     """
     in_range(sigma2=sigma2, theta=theta, workers=workers)
-    noise = sigma2 if workers == 1 else 9 * sigma2
+    noise = (2 / wrong_share(workers, ties) - 1) ** 2 * sigma2
     return Drift(1 - theta / 2, noise / (2 * theta))
 
 
 def repaired(p_min: float, sigma2: float, workers: int = 1, ties: Ties = "zero") -> Drift:
-    """Return (2 p_min - 1, sigma^2/4) for one worker (R1), and (2 I_p_min(kappa, kappa) - 1, sigma^2/2) for more (R2).
+    """Return (A, sigma^2 / (4 phi)), A = 2 I_p_min(kappa, kappa) - 1 (R1, R2), phi = `vote_moments.wrong_share`.
 
-    Without any independence. W = sum_i |g_i| w_i / ||g||_1, w_i = 1 where the vote is wrong and 1/2 where it is 0 (one
-    worker: 1), has g'v >= ||g||_1 (1 - 2 W). Where a sign is wrong |g~_i| = |g~_i - g_i| - |g_i|, so that
-    M_k <= ||g||_1 + mean xi - c ||g||_1 W with c = 2 for one worker and c = 1 for more, at least half of which are not
-    right where the vote is not. With E W <= (1 - A)/2, q = E W^2 and t = ||g||_1 sqrt(q) the drift is at least
-    A ||g||_1^2 + 2 c t^2 - 2 sigma t >= A ||g||_1^2 - sigma^2 / (2 c).
+    (2 p_min - 1, sigma^2 / 4) for one worker. Without any independence. W = sum_i |g_i| w_i / ||g||_1, w_i = 1 where
+    the vote is wrong and 1/2 where it is 0, has g'v = ||g||_1 (1 - 2 W). Where a worker's sign is not right
+    |g~_i| = |g~_i - g_i| - |g_i|; a share of at least phi of them is not where the vote is wrong, and at least half
+    where it is 0. So M_k <= ||g||_1 + mean xi - 2 phi ||g||_1 W. With E W <= (1 - A)/2, q = E W^2 and
+    t = ||g||_1 sqrt(q) the drift is at least A ||g||_1^2 + 4 phi t^2 - 2 sigma t >= A ||g||_1^2 - sigma^2 / (4 phi).
     """
     in_range(p_min=p_min, sigma2=sigma2, workers=workers)
-    return Drift(float(vote_advantage(p_min, workers, ties)), sigma2 / (4 if workers == 1 else 2))
+    return Drift(float(vote_advantage(p_min, workers, ties)), sigma2 / (4 * wrong_share(workers, ties)))
 
 
 def independent(p_min: float, d: int) -> Drift:

@@ -96,8 +96,8 @@ def paired_noise(e: float, h: float, limit: float | None, dimension: int) -> Noi
     """Return what is known of `certificates.laws.paired`: p_min = 1 - (d - 1) e at every x.
 
     sigma^2 only with a limit of ||g||_1. With G = ||g||_1 and m <= G/d the l1 norm of the noise is at most
-    c |g_i| + G - |g_i| + r G/d where coordinate i is large, c = (1 - e)/e, r = |(2 d - 1) e - 1| h/e + (d - 1) h, and at
-    most G elsewhere; the sum of squares over i is convex in g, and so largest where one |g_i| is G.
+    c |g_i| + G - |g_i| + r G/d where coordinate i is large, c = (1 - e)/e, r = |(2 d - 1) e - 1| h/e + (d - 1) h, and
+    at most G elsewhere; the sum of squares over i is convex in g, and so largest where one |g_i| is G.
     """
     d = dimension
     p_min = Constant(1 - (d - 1) * e, "exact")

@@ -5,15 +5,57 @@ counts 0 or is tossed for. The advantage of a vote is E[sign(g_i) vote_i]; M_k a
 """
 
 from math import comb
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.special import betainc
 from scipy.stats import binom
 
 from mpisign.arrays import Floats
-from mpisign.theory.bounds import Numbers, vote_advantage
 from mpisign.theory.conditions import in_range, require
 from mpisign.theory.noise import FiniteDistribution
+
+Numbers = float | Floats
+Ties = Literal["zero", "coin", "plus-positive", "plus-negative"]
+"""What a tied vote counts."""
+
+
+def beta_half(p: Numbers, workers: int) -> Floats:
+    """Return I_p(kappa, kappa), kappa = floor((M + 1) / 2) (Theorem 3).
+
+    For odd M, P(the vote is right) without zero signs.
+    """
+    in_range(p=p, workers=workers)
+    kappa = (workers + 1) // 2
+    return np.asarray(betainc(kappa, kappa, p), dtype=np.float64)[()]
+
+
+def vote_advantage(p: Numbers, workers: int, ties: Ties = "zero") -> Floats:
+    """E[sign(g_i) vote_i] of M independent workers, each right with probability p, otherwise wrong (no zero signs).
+
+    2 I_p(kappa, kappa) - 1 where a tie counts 0 ("zero") or is tossed for ("coin"). When ties become +1 it is
+    C(M, M/2) (p (1-p))^(M/2) more where g_i > 0 ("plus-positive") and as much less where g_i < 0 ("plus-negative").
+    """
+    advantage, counts = 2 * beta_half(p, workers) - 1, _tie(ties)
+    tied = 0.0 if workers % 2 else binom.pmf(workers // 2, workers, p)
+    return np.asarray(advantage + counts * tied)[()]
+
+
+def wrong_share(workers: int, ties: Ties = "zero") -> float:
+    """Return phi, the least share of M workers whose signs are not right at a coordinate where the vote is wrong.
+
+    (floor(M/2) + 1) / M; 1/2 for an even M where a tie can become wrong.
+    """
+    in_range(workers=workers)
+    _tie(ties)
+    return 0.5 if workers % 2 == 0 and ties != "zero" else (workers // 2 + 1) / workers
+
+
+def _tie(ties: Ties) -> int:
+    """Return what a tie adds to the advantage."""
+    signs = {"zero": 0, "coin": 0, "plus-positive": 1, "plus-negative": -1}
+    require("ties is one of " + ", ".join(signs), ties in signs, {"ties": ties})
+    return signs[ties]
 
 
 class Moments(NamedTuple):

@@ -112,7 +112,7 @@ def test_ef_sign_shifted_is_gd_seen_from_x_minus_e(tmp_path):
 
 @pytest.mark.parametrize("start", [0.3, 2.0, -17.0])
 def test_in_one_dimension_three_methods_are_one_iteration(start, tmp_path):
-    """Example 4: GD, scaled SIGNGD and EF-SIGNGD agree bit for bit where d = 1 (MATH.md, Ex. 4)."""
+    """Example 4: GD, scaled SIGNGD and EF-SIGNGD agree bit for bit where d = 1 (docs/audit/corrections.md)."""
     paths = [
         iterates(tmp_path, method, alpha=0.05, start=[start], iterations=60, problem="{ kind = 'toy' }")[0].tobytes()
         for method in ("gd", "scaled-sign", "ef-sign", "ef-sign-shifted")

@@ -31,7 +31,11 @@ MODES = {
         {"size": 0.7, "noise": "uniform"},
         {"size": 0.7, "noise": "three-point", "q": 0.3},
     ],
+    "paired": [{"e": 0.02, "h": 0.5}, {"e": "1/40", "h": 1e-6, "limit": 50.0}],
+    "sideways": [{"e": 0.3, "h": 0.5, "b": 3.0}, {"e": "1/3", "h": 1e-6, "b": 3, "limit": 2}],
 }
+FINITE = ("paired", "sideways")
+"""Oracles with so few values that different numbers often give the same one."""
 CASES = [(name, mode) for name in MODES for mode in MODES[name]]
 NOISES = [mode for mode in MODES["additive"] if "noise" in mode]
 FALSE_ALARM = 1e-6  # of each statistical test, over the choice of its seed; the seeds are fixed
@@ -117,7 +121,7 @@ def test_the_same_bits_in_any_order(name, mode):
         assert (asked(backwards, x, repeats[place[:2]], *place[2:]) == found[place]).all()
 
 
-@pytest.mark.parametrize(("name", "mode"), [case for case in CASES if case[0] != "full"], ids=str)
+@pytest.mark.parametrize(("name", "mode"), [case for case in CASES if case[0] not in ("full", *FINITE)], ids=str)
 def test_other_numbers_at_every_seed_repeat_worker_and_k(name, mode):
     source = planned(name, mode, logistic())
     found = {asked(source, np.zeros(40), RandomStreams(*place[:2]), *place[2:]).tobytes() for place in EVERYWHERE}
@@ -367,3 +371,64 @@ def test_minibatch_on_a_problem_without_data_is_refused(mode):
 def test_a_problem_without_data_has_no_minibatch():
     with pytest.raises(InputError, match="data points"):
         over(PROBLEMS["toy"](), np.zeros(1), [0])
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "eigenvalues"),
+    [
+        ("paired", {"e": 0.15, "h": 0.5}, [1.0, 2.0]),
+        ("paired", {"e": 0.2, "h": 0.1, "limit": 9.0}, [1.0, 2.0, 3.0]),
+        ("sideways", {"e": 0.3, "h": 0.5, "b": 3.0, "limit": 2.0}, [1.0, 2.0, 1.0]),
+    ],
+)
+def test_a_finite_oracle_has_the_law_that_the_certificates_compute_with(name, mode, eigenvalues):
+    """Every value with its probability; and the constants that it states are those of this law."""
+    problem = PROBLEMS["separable"](eigenvalues=eigenvalues)
+    x = np.array([0.7, -0.4, 0.3])[: len(eigenvalues)]
+    oracle, g = ORACLES.make({"kind": name, **mode}, "oracle"), tuple(eigenvalues * x)
+    law = oracle.outcomes(g)
+    source, streams = oracle.plan(problem, 1), RandomStreams(seed=5, repeat=0)
+    found = Counter(tuple(asked(source, x, streams, 0, k)) for k in range(4000))
+    expected = {value: weight * 4000 for weight, value in law}
+    assert set(found) == set(expected)
+    assert stats.chisquare([found[value] for value in expected], list(expected.values())).pvalue > FALSE_ALARM
+    assert sum(np.multiply(weight, value) for weight, value in law) == pytest.approx(g)
+    known = oracle.assumption4(problem)
+    right = [sum(w for w, value in law if np.sign(value[i]) == np.sign(g[i])) for i in range(len(g))]
+    assert min(right) == pytest.approx(known.p_min.value)
+    if known.sigma2:
+        at_limit = np.array(g) * mode["limit"] / (np.abs(g).sum() if name == "paired" else abs(g[0]))
+        spread = sum(
+            w * np.abs(np.subtract(value, at_limit)).sum() ** 2 for w, value in oracle.outcomes(tuple(at_limit))
+        )
+        assert spread <= known.sigma2.value * (1 + 1e-12)
+        assert known.sigma2.how == "upper" or spread == pytest.approx(known.sigma2.value)
+
+
+def test_a_finite_oracle_is_exact_beyond_its_limit_and_where_it_has_no_sign():
+    problem, x = PROBLEMS["separable"](eigenvalues=[1.0, 1.0]), np.array([2.0, 1.0])
+    for name, mode in (("paired", {"e": 0.2, "h": 0.5}), ("sideways", {"e": 0.2, "h": 0.5, "b": 3.0})):
+        for limit, noisy in ((1.9, False), (3.0, True)):
+            source = planned(name, {**mode, "limit": limit}, problem)
+            drawn = [asked(source, x, RandomStreams(seed=6, repeat=0), 0, k) for k in range(30)]
+            assert any((value != x).any() for value in drawn) == noisy
+    source, one = planned("paired", {"e": 0.2, "h": 0.5}, problem), np.array([2.0, 0.0])
+    assert all((asked(source, one, RandomStreams(seed=7, repeat=0), 0, k) == one).all() for k in range(30))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "eigenvalues", "complaint"),
+    [
+        ("paired", {"e": 0.4, "h": 0.5}, [1.0, 1.0, 1.0], "e: expected at most 1/d = 1/3, got 0.4"),
+        (
+            "sideways",
+            {"e": 0.4, "h": 0.5, "b": 1.0},
+            [1.0],
+            'kind: expected a problem with 2 coordinates or more for "sideways"',
+        ),
+    ],
+)
+def test_a_finite_oracle_refuses_a_problem_that_it_does_not_fit(name, mode, eigenvalues, complaint):
+    with pytest.raises(InputError) as error:
+        planned(name, mode, PROBLEMS["separable"](eigenvalues=eigenvalues))
+    assert str(error.value) == complaint

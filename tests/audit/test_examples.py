@@ -85,7 +85,7 @@ def test_every_curve_of_example_2_has_its_own_k(files, monkeypatch):
 
 
 def test_example1(files, findings):
-    """MATH.md, Ex. 1: x_2l = x_0 = +(alpha/2, alpha/2); (4) prints the minus. The lattice converges, in 3 steps."""
+    """docs/audit/corrections.md: x_2l = x_0 = +(alpha/2, alpha/2); (4) prints the minus. The lattice converges, in 3 steps."""
     out = findings("example1")
     paper, lattice, generic = orbits(files, "example1")
     assert (paper == 0.125 * (-1.0) ** np.arange(25)[:, None]).all()
@@ -141,7 +141,7 @@ def test_many_digits_agree_with_mpmath_and_are_never_zero(name, exact):
 
 @pytest.mark.parametrize("name", OURS)
 def test_where_float64_leaves(name, files, exact, findings):
-    """float64 lands on exactly 0 and stays (MATH.md, Ex. 2/3 in floats), after its signs have left the true ones."""
+    """float64 lands on exactly 0 and stays (docs/audit/corrections.md), after its signs have left the true ones."""
     x = orbits(files, name)[0][:, 0]
     true = np.array([float(value) for value in exact[name]])
     differ, zero = SIGNS_DIFFER[name], AT_ZERO[name]

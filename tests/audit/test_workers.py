@@ -17,7 +17,6 @@ from alone import run_alone
 from distributions import CE_B, drift_by_enumeration
 from launch import ROOT
 from mpisign.storage.trajectory import Trajectory
-from mpisign.theory.bounds import vote_advantage
 from mpisign.theory.noise import FiniteDistribution
 from mpisign.theory.vote_moments import (
     flipped_advantage,
@@ -25,6 +24,7 @@ from mpisign.theory.vote_moments import (
     moments,
     pivot_probability,
     three_point,
+    vote_advantage,
     vote_drift,
 )
 
@@ -42,7 +42,7 @@ def test_c4_on_ce_b(x, workers):
 
 
 def test_up_to_three_workers_the_drift_of_ce_b_is_negative_near_zero():
-    """MATH.md, section 4; were norms and signs independent, it would be positive."""
+    """docs/audit/counterexamples.md; were norms and signs independent, it would be positive."""
     gradient = np.array([0.01, 0.0002])
     signs = {}
     for workers in (1, 3, 5):

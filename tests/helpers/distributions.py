@@ -1,4 +1,4 @@
-"""The audit's two counterexamples (MATH.md, section 4), and the drift of a vote over any finite law."""
+"""The audit's two counterexamples (docs/audit/counterexamples.md), and the drift of a vote over any finite law."""
 
 from itertools import product
 

@@ -8,11 +8,12 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from distributions import CE_A, drift_by_enumeration
-from mpisign.theory import bounds, conditions, drift
+from mpisign.theory import bounds, conditions, drift, vote_moments
+from mpisign.theory.certificates.laws import paired
 from mpisign.theory.noise import FiniteDistribution
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -58,14 +59,33 @@ def mp_theorem3(k, gap0, mu, L, alpha, p_min, sigma2, workers):
     return linear(k, gap0, zeta, L * sigma2 * alpha**2 / (1 - zeta))
 
 
+def mp_not_right(workers):
+    """By trying: the least share of not right workers with more wrong than right ones, zeros among them."""
+    counts = [(r, w) for r in range(workers + 1) for w in range(workers + 1 - r) if w > r]
+    return mp.mpf(min(workers - r for r, _ in counts)) / workers
+
+
+def mp_share(workers):
+    return (2 / mp_not_right(workers) - 1) ** 2
+
+
+def mp_offset(workers):
+    return 1 / (4 * mp_not_right(workers))
+
+
 def mp_floor(k, gap0, mu, L, alpha, sigma2, workers):
     theta = 1 - L * alpha / 2
-    return linear(k, gap0, 1 - mu * alpha * theta, (1 if workers == 1 else 25) * sigma2 / (2 * mu * theta**2))
+    return linear(k, gap0, 1 - mu * alpha * theta, mp_share(workers) * sigma2 / (2 * mu * theta**2))
 
 
 def mp_drift(k, gap0, mu, L, alpha, rho, delta, sigma2):
     zeta = 1 - 2 * mu * alpha * (rho - L * alpha)
     return linear(k, gap0, zeta, (delta + L * sigma2 * alpha) / (2 * mu * (rho - L * alpha)))
+
+
+def mp_repaired(k, gap0, mu, L, alpha, p_min, sigma2, workers=1):
+    rho = 2 * mp_half(p_min, workers) - 1
+    return mp_drift(k, gap0, mu, L, alpha, rho, mp_offset(workers) * sigma2, sigma2)
 
 
 def mp_max(k, gap0, mu, L, rho, sigma2, c, k0):
@@ -114,6 +134,18 @@ BOUNDS = {  # the function, the formula, its parameters, and the drift whose ran
         lambda v: float(2 * mp_half(v["p_min"], v["workers"]) - 1),
     ),
     "floor_bound": (bounds.floor_bound, mp_floor, "mu L alpha sigma2 workers", lambda v: 2),
+    "theorem2_repaired": (
+        bounds.theorem2_repaired,
+        mp_repaired,
+        "mu L alpha p_min sigma2",
+        lambda v: 2 * v["p_min"] - 1,
+    ),
+    "theorem3_repaired": (
+        bounds.theorem3_repaired,
+        mp_repaired,
+        "mu L alpha p_min sigma2 workers",
+        lambda v: float(2 * mp_half(v["p_min"], v["workers"]) - 1),
+    ),
     "drift_bound": (bounds.drift_bound, mp_drift, "mu L alpha rho delta sigma2", lambda v: v["rho"]),
     "harmonic_shifted": (bounds.harmonic_shifted, mp_max, "mu L rho sigma2 c k0", None),
     "cubic": (cubic, mp_cubic, "mu L rho sigma2 delta k0", None),
@@ -180,7 +212,7 @@ def test_formula_of_a_flow(name, gap0):
         (bounds.theorem3(np.array([1]), 64.0, mu=1, L=2, alpha=0.125, p_min=0.75, sigma2=1.0, workers=3), 57 + 2 / 7),
         # theta = 1/2.
         (bounds.floor_bound(np.array([2]), 16.0, mu=1, L=2, alpha=0.5, sigma2=1.0), 9 + 2),
-        (bounds.floor_bound(np.array([2]), 16.0, mu=1, L=2, alpha=0.5, sigma2=1.0, workers=2), 9 + 50),
+        (bounds.floor_bound(np.array([2]), 16.0, mu=1, L=2, alpha=0.5, sigma2=1.0, workers=2), 9 + 2),
         # k0 = 12: max{12, 9} / 24 and 1/8 + 4.5 (13/12)^3 / 24.
         (bounds.harmonic_shifted(np.array([12]), 1.0, mu=1, L=2, rho=1, sigma2=1.0), 0.5),
         (
@@ -193,7 +225,7 @@ def test_by_hand(bound, value):
     assert bound == pytest.approx(value, rel=1e-14)
 
 
-def test_mathmds_own_numbers():
+def test_the_rows_of_ce_a_and_ce_b():
     """The rows of CE-A and CE-B at alpha = 1e-3, where zeta^K V_0 is nothing: as the audit printed them."""
     k, both = np.array([50_000]), {"mu": 1, "L": 2, "alpha": 1e-3}
     gap0 = (0.1**2 + 0.01**2) / 2
@@ -223,7 +255,7 @@ def test_every_repeats_own_start(name):
 @given(p=st.floats(0, 1), workers=st.integers(1, 60))
 def test_beta_half(p, workers):
     kappa = (workers + 1) // 2
-    assert bounds.beta_half(p, workers) == scipy.special.betainc(kappa, kappa, p)
+    assert vote_moments.beta_half(p, workers) == scipy.special.betainc(kappa, kappa, p)
 
 
 @pytest.mark.parametrize("workers", [1, 3, 5, 9, 15])
@@ -232,7 +264,7 @@ def test_beta_half_is_a_binomial_tail(p, workers):
     """I_p(kappa, kappa) = P(at least kappa of 2 kappa - 1 are right), in fractions."""
     needed = range((workers + 1) // 2, workers + 1)
     tail = sum(math.comb(workers, right) * p**right * (1 - p) ** (workers - right) for right in needed)
-    assert bounds.beta_half(float(p), workers) == pytest.approx(float(tail), rel=1e-14)
+    assert vote_moments.beta_half(float(p), workers) == pytest.approx(float(tail), rel=1e-14)
 
 
 def enumerated(p, workers, ties):
@@ -250,15 +282,15 @@ def enumerated(p, workers, ties):
 @pytest.mark.parametrize("workers", range(1, 10))
 def test_vote_advantage_is_the_mean_over_every_pattern(workers, ties):
     p = np.array([0.0, 0.2, 0.5, 0.51, 0.83, 1.0])
-    found = bounds.vote_advantage(p, workers, ties)
+    found = vote_moments.vote_advantage(p, workers, ties)
     assert found == pytest.approx(np.array([enumerated(each, workers, ties) for each in p]), abs=1e-14)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 40])
 def test_an_even_worker_adds_nothing(n):
-    """A_2n = A_2n-1 where ties count 0 (MATH.md, section 3)."""
+    """A_2n = A_2n-1 where ties count 0 (docs/audit/corrections.md)."""
     p = np.linspace(0, 1, 21)
-    assert (bounds.vote_advantage(p, 2 * n) == bounds.vote_advantage(p, 2 * n - 1)).all()
+    assert (vote_moments.vote_advantage(p, 2 * n) == vote_moments.vote_advantage(p, 2 * n - 1)).all()
 
 
 @pytest.mark.parametrize(
@@ -272,10 +304,10 @@ def test_an_even_worker_adds_nothing(n):
     ],
 )
 def test_where_ties_of_plus_lose_their_advantage(workers, p):
-    """MATH.md, section 3: below this p a coordinate with g_i < 0 is driven the wrong way."""
-    assert bounds.vote_advantage(p, workers, "plus-negative") == pytest.approx(0, abs=1e-15)
-    assert bounds.vote_advantage(p - 1e-6, workers, "plus-negative") < 0
-    assert bounds.vote_advantage(p + 1e-6, workers, "plus-negative") > 0
+    """docs/audit/corrections.md: below this p a coordinate with g_i < 0 is driven the wrong way."""
+    assert vote_moments.vote_advantage(p, workers, "plus-negative") == pytest.approx(0, abs=1e-15)
+    assert vote_moments.vote_advantage(p - 1e-6, workers, "plus-negative") < 0
+    assert vote_moments.vote_advantage(p + 1e-6, workers, "plus-negative") > 0
 
 
 # Limits, order, recursions
@@ -333,7 +365,7 @@ def test_the_recursion_stays_below(name, seed):
     if name == "theorem1":
         rate, added = 2 * mu * alpha * theta, 0.0
     elif name == "floor_bound":
-        sigma2 *= 1 if values["workers"] == 1 else 25
+        sigma2 *= float(mp_share(values["workers"]))
         rate, added = mu * alpha * theta, alpha * sigma2 / (2 * theta)
     else:
         rate = 2 * mu * alpha * (top(values) - L * alpha)
@@ -419,7 +451,7 @@ def test_independent_coordinates_have_the_drift_of_C2(seed, d, workers):
     g = rng.uniform(0.01, 0.99, d) * -noises.min(axis=0)
     p_min = min(float(chances @ (noises[:, i] + g[i] > 0)) for i in range(d))
     certified = drift.voted(p_min, workers)
-    assert certified.rho == bounds.vote_advantage(p_min, workers)
+    assert certified.rho == vote_moments.vote_advantage(p_min, workers)
     assert held(rng, certified, g, noises, chances, workers)
     assert held(rng, drift.independent(p_min, d), g, noises, chances)
 
@@ -431,10 +463,47 @@ def test_symmetric_noise_has_the_drift_of_C2(seed, d):
     assert held(rng, drift.symmetric(d), rng.standard_normal(d), noises, chances)
 
 
+@given(seed=SEEDS, d=st.integers(1, 4), workers=st.integers(1, 3), size=st.floats(-2, 4))
+def test_any_noise_has_the_drift_of_R1_and_R2(seed, d, workers, size):
+    """With no independence at all, wherever each sign is right with more than 1/2."""
+    rng = np.random.default_rng(seed)
+    noises, chances = law(rng, d, "any")
+    g = rng.standard_normal(d) * np.exp(size)
+    p_min = min(float(chances @ (np.sign(noises[:, i] + g[i]) == np.sign(g[i]))) for i in range(d))
+    assume(p_min > 0.5)
+    sigma2 = float(chances @ np.abs(noises).sum(axis=1) ** 2)
+    assert held(rng, drift.repaired(p_min, sigma2, workers), g, noises, chances, workers)
+
+
+@pytest.mark.parametrize(
+    ("p_min", "workers", "share"), [(0.95, 1, 0.47), (0.9, 1, 0.6), (0.8, 1, 0.71), (0.8, 3, 0.12)]
+)
+def test_how_near_the_paired_oracle_comes_to_R1_and_R2(p_min, workers, share):
+    """How much of sigma^2/4, or sigma^2/2, is needed: A ||g||_1^2 less the drift, at the worst of many sizes of g_2."""
+    most = 0.0
+    for ratio in np.geomspace(1e-3, 1, 400):
+        for small in (1e-6, 0.5, 1.0):
+            g = np.array([1.0, ratio])
+            outcomes = paired((1.0, float(ratio)), 1 - p_min, small)
+            noises = np.array([value for _, value in outcomes]) - g
+            chances = np.array([weight for weight, _ in outcomes])
+            sigma2 = float(chances @ np.abs(noises).sum(axis=1) ** 2)
+            certified = drift.repaired(p_min, sigma2, workers)
+            found = drift_by_enumeration(g, FiniteDistribution(noises, chances), workers)
+            most = max(most, (certified.rho * g.sum() ** 2 - found) / certified.delta)
+    assert share <= most <= 1
+
+
 def test_the_drifts_by_hand():
     assert drift.any_noise(2.0, theta=0.5) == (0.75, 2.0)
     assert drift.any_noise(2.0) == (0.5, 1.0)
-    assert drift.any_noise(2.0, theta=0.5, workers=2) == (0.75, 50.0)
+    assert drift.any_noise(2.0, theta=0.5, workers=2) == (0.75, 2.0)
+    assert drift.repaired(0.75, 2.0) == (0.5, 0.5)
+    assert drift.any_noise(2.0, theta=0.5, workers=3) == (0.75, pytest.approx(8.0))
+    assert drift.any_noise(2.0, theta=0.5, workers=2, ties="coin") == (0.75, 18.0)
+    assert drift.repaired(0.75, 2.0, workers=3) == (pytest.approx(2 * 27 / 32 - 1), 0.75)
+    assert drift.repaired(0.75, 2.0, workers=2) == (0.5, 0.5)
+    assert drift.repaired(0.75, 2.0, workers=2, ties="plus-negative") == (pytest.approx(0.125), 1.0)
     assert drift.independent(0.75, 4) == (0.625, 0.0)
     assert drift.independent(0.6, 1).rho == pytest.approx(1)
     assert drift.symmetric(4) == (0.25, 0.0)
@@ -504,7 +573,8 @@ def public(module):
     ]
 
 
-FUNCTIONS = {each.__name__: each for module in (bounds, drift) for each in public(module) if each is not drift.Drift}
+VOTES = [vote_moments.beta_half, vote_moments.vote_advantage, vote_moments.wrong_share]
+FUNCTIONS = {each.__name__: each for each in [*public(bounds), *public(drift), *VOTES] if each is not drift.Drift}
 
 
 def names_of(function):
@@ -512,7 +582,7 @@ def names_of(function):
 
 
 def test_every_function_is_in_the_tables():
-    assert len(FUNCTIONS) == 20
+    assert len(FUNCTIONS) == 25
     assert set(WRONG) == set(RIGHT) == {name for function in FUNCTIONS.values() for name in names_of(function)}
     assert set(BOUNDS) - {"cubic"} | set(FLOWS) <= set(FUNCTIONS)
 

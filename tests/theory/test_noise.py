@@ -27,7 +27,7 @@ def random_law(seed, atoms, d):
 
 
 def test_the_audit_s_counterexamples():
-    """MATH.md, section 4."""
+    """docs/audit/counterexamples.md."""
     noise = known(CE_A)
     assert noise.sigma2 == (pytest.approx(0.424, rel=1e-14), "exact")
     assert noise.p_min == (pytest.approx(0.8, rel=1e-14), "exact")

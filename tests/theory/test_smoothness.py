@@ -72,7 +72,7 @@ def test_limits_of_correlated_hessians(seed, d):
 
 @given(seed=seeds, d=st.integers(25, 60))
 def test_balanced_signs_are_exact_beyond_enumeration(seed, d):
-    """H_ij of the sign of s_i s_j: L = sum |H_ij|, attained at s (MATH.md, section 5)."""
+    """H_ij of the sign of s_i s_j: L = sum |H_ij|, attained at s (docs/audit/corrections.md)."""
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], d)
     hessian = np.abs(random_hessian(seed, d, d)) * np.outer(signs, signs) + 100 * np.eye(d)
     assert smoothness.smoothness(hessian) == {"L": (pytest.approx(np.abs(hessian).sum(), rel=1e-9), "exact")}

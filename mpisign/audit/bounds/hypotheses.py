@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from mpisign.config.validation import InputError, refuse_unknown
 from mpisign.storage.trajectory import RunRecord
-from mpisign.theory.bounds import Ties
 from mpisign.theory.constants import ASSUMED
+from mpisign.theory.vote_moments import Ties
 
 
 class Hypotheses(NamedTuple):
@@ -26,7 +26,7 @@ class Hypotheses(NamedTuple):
         independent: Whether the coordinates' noises are independent.
         decoupled: Whether the norm comes from a second draw.
         broken: Premise of the stochastic theorems that the run breaks from its first step, or "".
-        ties: What a tie counts in the vote's advantage, by `bounds.vote_advantage`.
+        ties: What a tie counts in the vote's advantage, by `vote_moments.vote_advantage`.
     """
 
     mu: float | None
@@ -42,6 +42,10 @@ class Hypotheses(NamedTuple):
     decoupled: bool
     broken: str
     ties: Ties = "zero"
+
+
+_TIES: dict[str, Ties] = {"exact": "zero", "coin": "coin", "plus": "plus-negative"}
+"""What a tie counts in the vote's advantage, by the policy for zeros."""
 
 
 def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
@@ -67,7 +71,7 @@ def given(run: RunRecord, options: dict[str, float]) -> Hypotheses:
         independent=bool(run.attributes.get("noise_independent", False)),
         decoupled=bool(run.attributes.get("oracle.decoupled", False)),
         broken=broken(run),
-        ties="plus-negative" if run.attributes.get("zeros") == "plus" else "zero",
+        ties=_TIES[run.attributes.get("zeros", "exact")],
     )
 
 

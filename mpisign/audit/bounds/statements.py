@@ -8,6 +8,7 @@ import numpy as np
 
 from mpisign.audit.bounds.hypotheses import Hypotheses
 from mpisign.theory import bounds, drift
+from mpisign.theory.vote_moments import vote_advantage
 
 _SAME = 1e-9
 """Relative accuracy to which a harmonic step must be the theorem's."""
@@ -76,7 +77,7 @@ def _step_rule(given: Hypotheses, p_min: float | None, shifted: bool = False) ->
     if given.mu is None or p_min is None or p_min <= 0.5:
         return ""
     c, k0 = given.harmonic or (np.nan, np.nan)
-    wanted = 3 / (given.mu * float(bounds.vote_advantage(p_min, given.workers)))
+    wanted = 3 / (given.mu * float(vote_advantage(p_min, given.workers)))
     same = np.isclose(c, wanted, rtol=_SAME, atol=0) and (shifted or k0 == 1)
     advantage = "2 p_min - 1" if given.workers == 1 else "2 I_p_min(kappa, kappa) - 1"
     return "" if same else f"alpha_k = 3/(mu ({advantage})(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
@@ -90,7 +91,7 @@ def _corrected(given: Hypotheses) -> Iterator[Statement]:
     known = {"mu": given.mu, "L": given.L, "sigma2": given.sigma2}
     biased = given.broken if given.broken.startswith("Assumption 4") else ""
     if given.alpha is not None:
-        workers = {"workers": given.workers}
+        workers = {"workers": given.workers, "ties": given.ties}
         yield _statement("floor_bound", "", biased, alpha=given.alpha, **workers, **known)
     yield from _repaired(given, biased)
     if given.alpha is not None:
@@ -140,7 +141,7 @@ def _drifts(given: Hypotheses) -> dict[str, drift.Drift]:
     """Return the drifts (rho, delta) of C1 that are certified, by what certifies them."""
     found = {}
     if given.sigma2 is not None:
-        found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers)
+        found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers, ties=given.ties)
     p_min = _known_p_min(given) or 0.0
     honest = not given.broken and p_min > 0.5
     if given.exact:

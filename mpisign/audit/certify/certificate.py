@@ -40,6 +40,7 @@ class Row(NamedTuple):
 
     @property
     def refuted(self) -> bool:
+        """Return whether E V_k is above the bound."""
         return self.expected > self.bound_value
 
     def document(self) -> dict[str, object]:
@@ -79,8 +80,8 @@ class Certificate(NamedTuple):
 def certificate(run: ExactRun, upto: int, most: int) -> Certificate:
     """Return E V_k beside the bounds.
 
-    The constants of noise are those over all states of x_0, ..., x_{K-1}, for every k <= K: after x_K the oracle could be
-    exact, and nothing here would change.
+    The constants of noise are those over all states of x_0, ..., x_{K-1}, for every k <= K: after x_K the oracle could
+    be exact, and nothing here would change.
 
     Args:
         run: The run.
@@ -96,11 +97,13 @@ def certificate(run: ExactRun, upto: int, most: int) -> Certificate:
         raise InputError("--states", f"expected room for x_1: it has more than {most} states")
     mu, L = curvature(run.process.matrix)
     if mu is None:
-        raise InputError("problem.matrix", "mu is not known in fractions: H is neither definite, diagonal nor of rank 1")
+        raise InputError(
+            "problem.matrix", "mu is not known in fractions: H is neither definite, diagonal nor of rank 1"
+        )
     rows: list[Row] = []
     premises: dict[tuple[str, str], str] = {}
     for reading, p_min in _readings(noise.p_min, noise.p_min_literal):
-        known = Constants(found[0].gap, mu, L, p_min, noise.sigma2, run.process.workers)
+        known = Constants(found[0].gap, mu, L, p_min, noise.sigma2, run.process.workers, run.process.zeros != "exact")
         for name, bound in _bounds(run, known):
             try:
                 rows += [_row(run, name, reading, moment, bound(moment.k), known) for moment in found[1:]]
@@ -128,7 +131,7 @@ def _readings(p_min: Fraction, literal: Fraction) -> list[tuple[str, Fraction]]:
 
 
 def _row(run: ExactRun, name: str, reading: str, moment: Moment, value: Fraction, known: Constants) -> Row:
-    constants = {key: Fraction(each) for key, each in known._asdict().items()}
+    constants = {key: Fraction(each) for key, each in known._asdict().items() if key != "ties_become_wrong"}
     if run.alpha is not None:
         constants["alpha"] = run.alpha
     else:
@@ -138,7 +141,7 @@ def _row(run: ExactRun, name: str, reading: str, moment: Moment, value: Fraction
 
 def _bounds(run: ExactRun, known: Constants) -> Iterator[tuple[str, Callable[[int], Fraction]]]:
     """Yield the bounds whose step rule is the run's, by name."""
-    delta = bounds.repair(known.sigma2, known.workers)
+    delta = bounds.repair(known)
     theorem = "theorem2" if known.workers == 1 else "theorem3"
     if run.alpha is not None:
         step = partial(bounds.constant_step, known=known, alpha=run.alpha)

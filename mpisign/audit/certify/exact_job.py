@@ -122,7 +122,9 @@ def _matrix(problem: _Table) -> Matrix:
         return diagonal(problem.vector("eigenvalues"))
     matrix = tuple(problem.rows("matrix"))
     if len(matrix) > MOST_COORDINATES and matrix != diagonal([matrix[i][i] for i in range(len(matrix))]):
-        raise InputError("problem.matrix", f"expected at most {MOST_COORDINATES} rows, or a diagonal, got {len(matrix)}")
+        raise InputError(
+            "problem.matrix", f"expected at most {MOST_COORDINATES} rows, or a diagonal, got {len(matrix)}"
+        )
     return matrix
 
 
@@ -156,10 +158,8 @@ def _step(step: _Table, divisor: int, samples: int | None) -> tuple[Fraction | N
     if step.kind != "harmonic":
         raise step.refusal("constant or harmonic")
     c = step.table["c"]
-    if isinstance(c, str) and c.endswith("n"):
-        factor = Fraction(c[:-1] or "1") * (samples or 0)
-    else:
-        factor = step.number("c")
+    of_samples = isinstance(c, str) and c.endswith("n")
+    factor = Fraction(c[:-1] or "1") * (samples or 0) if of_samples else step.number("c")
     return None, (factor / divisor, step.number("k0", Fraction(1)))
 
 
@@ -171,7 +171,9 @@ def _law(oracle: _Table, problem: _Table, run: Run, dimension: int) -> Law:
     kind = str(run.oracle.get("kind"))
     if kind not in _LAWS:
         known = ", ".join(_LAWS)
-        raise InputError(f"{oracle.path}.kind", f"expected an oracle with finitely many values: {known}; got {shown(kind)}")
+        raise InputError(
+            f"{oracle.path}.kind", f"expected an oracle with finitely many values: {known}; got {shown(kind)}"
+        )
     return _LAWS[kind](oracle, problem, dimension)
 
 
@@ -188,7 +190,9 @@ def _minibatch(oracle: _Table, problem: _Table, dimension: int) -> Law:
     atoms, weights = problem.rows("atoms"), problem.vector("weights")
     if sum(weights) != 1:
         raise InputError("problem.weights", f"expected a sum of exactly 1, got {sum(weights)}")
-    mean = [sum((w * a for w, a in zip(weights, column, strict=True)), Fraction(0)) for column in zip(*atoms, strict=True)]
+    mean = [
+        sum((w * a for w, a in zip(weights, column, strict=True)), Fraction(0)) for column in zip(*atoms, strict=True)
+    ]
     if any(mean):
         raise InputError("problem.atoms", "expected sum_i w_i c_i = 0 exactly, as the digits are written")
     return lambda gradient: laws.finite_sum(gradient, atoms, weights)

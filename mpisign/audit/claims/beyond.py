@@ -22,7 +22,7 @@ from mpisign.audit.figures.beyond import bandwidth, bits, flipped, workers
 from mpisign.audit.frozen_point import Frozen, frozen
 from mpisign.audit.intervals import Interval, estimate
 from mpisign.storage.trajectory import Trajectory
-from mpisign.theory.bounds import vote_advantage
+from mpisign.theory.vote_moments import vote_advantage
 
 Theory = Callable[[Frozen], float]
 

@@ -17,6 +17,7 @@ class Constants(NamedTuple):
         p_min: Least probability of a right sign.
         sigma2: Of Assumption 4.
         workers: M.
+        ties_become_wrong: Whether a tied vote can become wrong: where it becomes a coin's, or +1.
     """
 
     gap0: Fraction
@@ -25,6 +26,13 @@ class Constants(NamedTuple):
     p_min: Fraction
     sigma2: Fraction
     workers: int
+    ties_become_wrong: bool = False
+
+
+def wrong_share(known: Constants) -> Fraction:
+    """Return phi, the least share of workers that are not right where the vote is wrong."""
+    even = known.workers % 2 == 0
+    return Fraction(1, 2) if even and known.ties_become_wrong else Fraction(known.workers // 2 + 1, known.workers)
 
 
 def advantage(p: Fraction, workers: int) -> Fraction:
@@ -33,9 +41,9 @@ def advantage(p: Fraction, workers: int) -> Fraction:
     return sum((w * ((2 * j > workers) - (2 * j < workers)) for j, w in enumerate(weights)), Fraction(0))
 
 
-def repair(sigma2: Fraction, workers: int) -> Fraction:
-    """Return the offset delta of R1 and R2: sigma^2 / 4 for one worker, sigma^2 / 2 for more."""
-    return sigma2 / (4 if workers == 1 else 2)
+def repair(known: Constants) -> Fraction:
+    """Return the offset delta of R1 and R2, sigma^2 / (4 phi): sigma^2 / 4 for one worker, less than sigma^2 / 2."""
+    return known.sigma2 / (4 * wrong_share(known))
 
 
 def constant_step(k: int, known: Constants, alpha: Fraction, delta: Fraction) -> Fraction:
@@ -55,14 +63,16 @@ def constant_step(k: int, known: Constants, alpha: Fraction, delta: Fraction) ->
 
 
 def floor(k: int, known: Constants, alpha: Fraction) -> Fraction:
-    """Return (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2; 9 sigma^2 for M > 1 (C0).
+    """Return (1 - mu alpha theta)^k V_0 + sigma^2 / (2 mu theta^2), theta = 1 - L alpha / 2 (C0).
+
+    For M > 1 with (2/phi - 1)^2 sigma^2 (R3).
 
     Raises:
         ValueError: If alpha is out of range.
     """
     require("0 < alpha < 2/L", 0 < alpha * known.L < 2, {"alpha": alpha, "L": known.L})
     theta = 1 - known.L * alpha / 2
-    noise = known.sigma2 * (1 if known.workers == 1 else 9)
+    noise = known.sigma2 * (2 / wrong_share(known) - 1) ** 2
     return (1 - known.mu * alpha * theta) ** k * known.gap0 + noise / (2 * known.mu * theta**2)
 
 
@@ -89,7 +99,7 @@ def harmonic_repaired(k: int, known: Constants, k0: Fraction) -> Fraction:
     require("k0 >= max{6 L/(mu A^2), 3}", k0 >= least, {"k0": k0, "least": least})
     late = k + k0
     noise = Fraction(9, 2) * known.L * known.sigma2 / ((known.mu * rho) ** 2 * late)
-    offset = repair(known.sigma2, known.workers) / (known.mu * rho)
+    offset = repair(known) / (known.mu * rho)
     return (k0 / late) ** 3 * known.gap0 + (1 + 1 / k0) ** 3 * (noise + offset)
 
 

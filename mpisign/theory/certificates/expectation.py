@@ -101,9 +101,7 @@ def _gap(states: _States) -> Fraction:
     return sum(doubled, Fraction(0)) / 2
 
 
-def _next(
-    process: Process, states: _States, k: int, most: int, noise: Noise | None
-) -> tuple[_States, Noise]:
+def _next(process: Process, states: _States, k: int, most: int, noise: Noise | None) -> tuple[_States, Noise]:
     """Return the states after one iteration, and the noise with that of these states."""
     found: _States = {}
     turned: dict[Signs, Vector] = {}

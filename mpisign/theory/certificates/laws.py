@@ -114,7 +114,9 @@ def added(one: Vector, other: Vector) -> Vector:
 
 def variance(gradient: Vector, outcomes: Iterable[Outcome]) -> Number:
     """Return E ||g~ - g||_1^2, the sigma^2 of (18) at this gradient."""
-    return sum(weight * sum(abs(a - b) for a, b in zip(value, gradient, strict=True)) ** 2 for weight, value in outcomes)
+    return sum(
+        weight * sum(abs(a - b) for a, b in zip(value, gradient, strict=True)) ** 2 for weight, value in outcomes
+    )
 
 
 def right_signs(gradient: Vector, outcomes: Sequence[Outcome]) -> list[Number]:
@@ -127,4 +129,4 @@ def right_signs(gradient: Vector, outcomes: Sequence[Outcome]) -> list[Number]:
 
 def sign(value: Number) -> int:
     """Return -1, 0 or 1."""
-    return (value > 0) - (value < 0)
+    return int(value > 0) - int(value < 0)

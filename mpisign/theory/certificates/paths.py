@@ -129,7 +129,9 @@ def sideways_recursion(
     require("alpha (h + b) < 1 and alpha (1 + e h)/(1 - e) < 1", _stays_positive(e, h, b, alpha), {"alpha": alpha})
     unit = (Fraction(1), Fraction(0))
     outcomes = sideways(unit, e, h, b)
-    drift = -sum((w * norm * vote[0] for (vote, norm), w in round_law(outcomes, workers).items()), Fraction(0)) / workers
+    drift = (
+        -sum((w * norm * vote[0] for (vote, norm), w in round_law(outcomes, workers).items()), Fraction(0)) / workers
+    )
     require("the vote drifts away from 0", drift > 0, {"r": drift})
     sigma2 = variance(unit, outcomes) * limit**2
     known = Constants(Fraction(1, 2), Fraction(1), Fraction(1), 1 - e, sigma2, workers)

@@ -33,7 +33,9 @@ def times(matrix: Matrix, vector: Sequence[Fraction]) -> Vector:
 def diagonal(eigenvalues: Sequence[Fraction]) -> Matrix:
     """Return the diagonal matrix."""
     zero = Fraction(0)
-    return tuple(tuple(value if i == j else zero for j in range(len(eigenvalues))) for i, value in enumerate(eigenvalues))
+    return tuple(
+        tuple(value if i == j else zero for j in range(len(eigenvalues))) for i, value in enumerate(eigenvalues)
+    )
 
 
 def curvature(matrix: Matrix) -> Curvature:

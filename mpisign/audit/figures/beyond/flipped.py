@@ -16,8 +16,7 @@ from mpisign.audit.intervals import Interval, geometric_mean, mean
 from mpisign.audit.run_comparison import final_gaps, ratio
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
-from mpisign.theory.bounds import vote_advantage
-from mpisign.theory.vote_moments import flipped_advantage, mean_probability
+from mpisign.theory.vote_moments import flipped_advantage, mean_probability, vote_advantage
 
 METHODS = {"scaled-sign": "scaled signSGD", "gd": "SGD"}
 

@@ -19,8 +19,7 @@ from mpisign.audit.frozen_point import Frozen, frozen, law, theory
 from mpisign.audit.intervals import Interval, mean
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
-from mpisign.theory.bounds import vote_advantage
-from mpisign.theory.vote_moments import VoteDrift
+from mpisign.theory.vote_moments import VoteDrift, vote_advantage
 
 
 def workers_of(each: Frozen) -> int:

@@ -85,7 +85,7 @@ def test_every_curve_of_example_2_has_its_own_k(files, monkeypatch):
 
 
 def test_example1(files, findings):
-    """docs/audit/corrections.md: x_2l = x_0 = +(alpha/2, alpha/2); (4) prints the minus. The lattice converges, in 3 steps."""
+    """x_2l = x_0 = +(alpha/2, alpha/2); (4) prints the minus. The lattice converges, in 3 steps."""
     out = findings("example1")
     paper, lattice, generic = orbits(files, "example1")
     assert (paper == 0.125 * (-1.0) ** np.arange(25)[:, None]).all()

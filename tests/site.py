@@ -62,7 +62,13 @@ def unset_formulas(site):
         if 'class="math' not in path.read_text():
             continue
         with tempfile.TemporaryDirectory() as profile:
-            command = [browser, *FLAGS.split(), "--virtual-time-budget=9000", f"--user-data-dir={profile}", "--dump-dom"]
+            command = [
+                browser,
+                *FLAGS.split(),
+                "--virtual-time-budget=9000",
+                f"--user-data-dir={profile}",
+                "--dump-dom",
+            ]
             shown = subprocess.run([*command, path.resolve().as_uri()], capture_output=True, text=True).stdout
         if 'class="katex"' not in shown:
             yield f"{path.relative_to(site)}: no formula was set"

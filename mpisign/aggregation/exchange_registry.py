@@ -10,7 +10,7 @@ from mpisign.config.validation import InputError
 
 
 def _by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
-    """Return the exchange by way of the node: shared memory in it, counts of ballots from its first rank to others'."""
+    """Shared memory within a machine, without a message; counts of ballots between the first ranks of machines."""
     from mpisign.aggregation.node_exchange import (
         by_node,  # here: its kernels call POSIX, which a process without ranks need not have
     )

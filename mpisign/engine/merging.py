@@ -89,7 +89,8 @@ def _refuse_gaps(slices: list[Trajectory]) -> None:
             if number == next_number:
                 raise InputError(str(other.path), f"repeat {number} of {label!r} is in {one.path}, too")
         if missing := wanted - {number for number, _ in found}:
-            raise InputError("inputs", f"of {label!r} the repeats {_listed(missing)} are missing")
+            which = f"the repeats {_listed(missing)} are" if len(missing) > 1 else f"repeat {_listed(missing)} is"
+            raise InputError("inputs", f"of {label!r} {which} missing")
 
 
 def _in_order(label: str, slices: list[Trajectory]) -> list[tuple[int, Trajectory]]:

@@ -109,9 +109,13 @@ def _processor() -> str:
 
 
 def _blas() -> str:
-    """Return the libraries of BLAS that are loaded, each with its version and the kernels it chose."""
+    """Return the libraries of BLAS that are loaded, each with its version and the kernels it chose.
+
+    They are sorted: ranks load them in another order than one process does.
+    """
     pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
-    return ", ".join(f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in pools)
+    named = (f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in pools)
+    return ", ".join(sorted(named))
 
 
 def _version(package: str) -> str:

@@ -93,7 +93,7 @@ def test_a_view_whose_slice_is_gone_is_refused_and_not_read_as_nan(folder, capsy
 
 
 def test_what_does_not_belong_together_is_refused_by_name(folder, capsys):
-    assert "of 'first run' the repeats 2 are missing" in refused(capsys, "a.h5", "c.h5")
+    assert "of 'first run' repeat 2 is missing" in refused(capsys, "a.h5", "c.h5")
     assert "of 'first run' the repeats 0 to 2 are missing" in refused(capsys, "c.h5")
     assert "overlap.h5: repeat 1 of 'first run' is in a.h5, too" in refused(capsys, "a.h5", "overlap.h5", "c.h5")
     assert "repeat 0 of 'first run' is in a.h5, too" in refused(capsys, "a.h5", "a.h5")

@@ -85,3 +85,14 @@ def test_a_terminal_of_ascii_shows_greek_labels_and_such_names_spelt_out(folder)
     done = subprocess.run(script, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "drew figures\\udcff" in done.stdout
+
+
+def test_blas_is_named_in_one_order(monkeypatch):
+    """Ranks load numpy's and scipy's in another order than one process does, which was taken for another machine."""
+    from mpisign.storage import provenance
+
+    pools = [{"user_api": "blas", "internal_api": "openblas", "version": v} for v in ("0.3.31", "0.3.30")]
+    monkeypatch.setattr(provenance, "threadpool_info", lambda: pools)
+    one = provenance._blas()
+    monkeypatch.setattr(provenance, "threadpool_info", lambda: pools[::-1])
+    assert provenance._blas() == one == "openblas 0.3.30 , openblas 0.3.31 "

@@ -13,4 +13,6 @@ from mpisign.cli.audit import report_options, script_options
 
 if __name__ == "__main__":
     options = script_options(__doc__, report_options)
-    raise SystemExit(status_of(lambda: report(*make(options.folder, options.output, options.claim)), None))
+    raise SystemExit(
+        status_of(lambda: report(*make(options.folder, options.output, options.claim, options.pictures)), None)
+    )

@@ -141,7 +141,7 @@ def documents(folder: Path) -> dict[str, Path]:
         for row in bounds.check(Trajectory(folder / f"{name}.h5", iterates=True))
     ]
     write_checks(folder / "check.json", found)
-    build.write(folder / "report.json", build.as_json({**claims.entries({}), "Example": [_claim()]}))
+    build.write(folder / "report.json", build.as_json({**claims.entries({}), "Example": [_claim()]}, pictures=True))
     ranks = SerialCommunicator()
     results = [Ratio("a", 1.0, 1.0, 1.0), Time("b", "", 1, 1, [1.0]), Unmeasured("c", "d")]
     results_file.write(folder / "bench.json", results, provenance(ranks, sites(ranks)))

@@ -148,7 +148,7 @@ REPORT = {
     "statement": "the claim in our words",
     "tested_on": "the job file and what it runs",
     "evidence": "lines of numbers, never empty",
-    "verdict": "`confirmed`, `violated`, `vacuous`, `inconclusive` or `not run`, on the claim as printed",
+    "verdict": "`proved`, `confirmed`, `refuted`, `violated`, `vacuous`, `inconclusive` or `not run`, on the claim as printed",
     "corrected": "what holds instead; empty where the printed statement stands",
     "corrected_verdict": "the verdict on that; null where there is nothing to correct",
     "figures": "the captions of the page's figures",
@@ -156,6 +156,14 @@ REPORT = {
     "table.head": "its head",
     "table.rows": "its rows, all cells text; the first cell names the row",
     "refutable": "whether one case refutes the claim",
+    "rests_on": "what the verdict rests on, such as `exact, k = 5`, or empty",
+    "corrected_rests_on": "the same of the verdict on what holds instead",
+    "argument": "why, in two sentences that can be checked by hand, or empty",
+    "printed": "whether the paper prints the claim; a finding of ours it does not",
+    "pictures": "the files of the figures, with `--pictures`; else none",
+    "pictures[].file": "its name in the folder `pictures`",
+    "pictures[].caption": "what to see in it",
+    "pictures[].alt": "the same for readers who cannot see it",
 }
 
 BENCH = {

@@ -96,8 +96,9 @@ def report_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="module:function",
-        help="a claim of your own, a function of the results (README, From your own package)",
+        help="a claim of your own, a function of the results (documentation: Kinds of your own in a module)",
     )
+    parser.add_argument("--pictures", action="store_true", help="write each figure as a small PNG, too")
 
 
 def _figures() -> None:
@@ -132,7 +133,7 @@ def _report(options: argparse.Namespace) -> None:
     _figures()
     from mpisign.audit.report.build import make
 
-    print("\n".join(make(options.folder, options.output, options.claim)))
+    print("\n".join(make(options.folder, options.output, options.claim, options.pictures)))
 
 
 def _certify(options: argparse.Namespace) -> None:

@@ -163,7 +163,7 @@ def test_what_agrees_is_confirmed_when_it_is_known_well_enough(ledger):
     """Of two means with Student's intervals at 97.5 % each: by scipy's own, and by hand."""
     import scipy.stats
 
-    from mpisign.audit.claims.beyond import RESOLUTION, agree, joint
+    from mpisign.audit.claims.from_comparisons import RESOLUTION, agree, joint
 
     rng = np.random.default_rng(3)
     many, few = (rng.choice([-1.0, 1.0], size=n, p=[0.4, 0.6]) for n in (4000, 30))
@@ -177,7 +177,7 @@ def test_what_agrees_is_confirmed_when_it_is_known_well_enough(ledger):
 
 def test_draws_without_spread_decide_nothing(ledger):
     """Thirty votes that are all right have p = 1 and no interval: p may be 0.99."""
-    from mpisign.audit.claims.beyond import agree
+    from mpisign.audit.claims.from_comparisons import agree
 
     assert agree([np.ones(30)], [0.99]) == agree([np.ones(30)], [1.0]) == "inconclusive"
 
@@ -324,7 +324,7 @@ def test_the_limits_of_remark_5_hold_together(file, entry, monkeypatch):
 
 
 def test_linear_is_told_from_every_power_of_k(ledger):
-    from mpisign.audit.claims.linear_rate import linear
+    from mpisign.audit.claims.section2 import linear
 
     k = np.arange(1, 301)
     assert linear(0.9**k) == linear(0.36**k) == linear((1 + 1 / k**2) * 0.5**k) == "confirmed"

@@ -29,6 +29,7 @@ class BoundCheck(NamedTuple):
         constants: The constants of the bound by name, and the least mu_k measured along the run.
         from_k: Where the premise fails when the verdict is vacuous.
         note: Why the verdict is open, or "".
+        repeats: How many repeats were measured.
     """
 
     run: str
@@ -39,6 +40,7 @@ class BoundCheck(NamedTuple):
     constants: dict[str, float]
     from_k: int | None = None
     note: str = ""
+    repeats: int = 0
 
     @property
     def verdict(self) -> Word:
@@ -188,7 +190,13 @@ class _Run:
         known = {name: float(v) for name, v in statement.compute.keywords.items() if isinstance(v, float | int)}
         known["mu_along_the_run"] = self._measured.least_mu()
         return BoundCheck(
-            self._run.label, statement.bound, statement.reading, self._measured.k[chosen], judgement, known
+            self._run.label,
+            statement.bound,
+            statement.reading,
+            self._measured.k[chosen],
+            judgement,
+            known,
+            repeats=len(self._measured.gaps),
         )
 
     def _chosen(self, facts: Hypotheses) -> np.ndarray:

@@ -220,6 +220,22 @@ def _sideways(oracle: _Table, problem: _Table, dimension: int) -> Law:
     return lambda gradient: laws.sideways(gradient, e, h, b, limit)
 
 
+def sideways_parameters(job: Experiment, run: Run) -> tuple[int, Fraction, Fraction, Fraction, Fraction, Fraction]:
+    """Return (M, e, h, b, limit, alpha) of a run with the oracle `sideways`, from x_1 = 1 on x_1^2/2 in two dimensions.
+
+    Raises:
+        InputError: If the run is another one.
+    """
+    exact = exact_run(job, run)
+    table = document_of(job.text, job.overrides, exactly)["runs"][job.runs.index(run)]
+    oracle = _Table(table.get("oracle", {}), "oracle")
+    line = exact.process.matrix == diagonal((Fraction(1), Fraction(0))) and exact.process.start == (1, 0)
+    if oracle.kind != "sideways" or exact.alpha is None or not line or exact.process.zeros != "exact":
+        raise InputError("oracle", "expected sideways from (1, 0), f = x_1^2/2, with a constant step")
+    numbers = [oracle.number(key) for key in ("e", "h", "b", "limit")]
+    return run.workers or 1, numbers[0], numbers[1], numbers[2], numbers[3], exact.alpha
+
+
 def _limit(oracle: _Table) -> Fraction | None:
     return oracle.number("limit") if "limit" in oracle.table else None
 

@@ -1,9 +1,8 @@
-"""Judge claims beyond the paper: what workers, ties, flipped workers, bits and bandwidth are worth."""
+"""Judge findings beyond the paper: what workers, ties, flipped workers, bits and bandwidth are worth."""
 
 from collections.abc import Callable
 
 import numpy as np
-import scipy.stats
 
 from mpisign.audit.claims.claim import (
     Claim,
@@ -18,6 +17,7 @@ from mpisign.audit.claims.claim import (
     not_run,
     together,
 )
+from mpisign.audit.claims.from_comparisons import agree, draws, widest
 from mpisign.audit.figures.beyond import bandwidth, bits, flipped, workers
 from mpisign.audit.frozen_point import Frozen, frozen
 from mpisign.audit.intervals import Interval, estimate
@@ -25,48 +25,6 @@ from mpisign.storage.trajectory import Trajectory
 from mpisign.theory.vote_moments import vote_advantage
 
 Theory = Callable[[Frozen], float]
-
-
-RESOLUTION = 0.1
-"""A measured advantage or drift, of at most 1, confirms theory when it is known to this. It is half of 2p - 1, what one
-worker is worth, for p = 0.6, the least p of these jobs: what is known less well may be nothing, or twice as much."""
-
-
-def joint(samples: list[np.ndarray]) -> np.ndarray:
-    """Return half-widths of Student's intervals for the means, at 95 % for all together (Bonferroni).
-
-    Args:
-        samples: m arrays of shape (n,).
-
-    Returns:
-        Half-widths, shape (m,).
-    """
-    tail = 0.025 / len(samples)
-    return np.array([scipy.stats.t.isf(tail, len(some) - 1) * scipy.stats.sem(some) for some in samples])
-
-
-def agree(samples: list[np.ndarray], theory: list[float]) -> Verdict:
-    """Return the verdict on theoretical means of samples.
-
-    It is violated where one is outside of its interval by `joint`, and confirmed when every interval is as narrow as
-    RESOLUTION. An interval of width 0 comes from too few draws to have one, and decides nothing.
-
-    Args:
-        samples: m arrays of shape (n,).
-        theory: The m means by theory.
-    """
-    half, means = joint(samples), np.array([some.mean() for some in samples])
-    if (np.abs(means - theory) > np.where(half > 0, half, np.inf)).any():
-        return Verdict.VIOLATED
-    known = (half > 0) & (half <= RESOLUTION)
-    return Verdict.CONFIRMED if known.all() else Verdict.INCONCLUSIVE
-
-
-def widest(samples: list[np.ndarray]) -> str:
-    """Return a line of evidence on how well all means are known together."""
-    half = joint(samples)
-    said = f"at 95 % for all {len(samples)} together the half-widths are {half.min():.3g} to {half.max():.3g}"
-    return f"{said}; what is confirmed has them above 0 and at most {RESOLUTION:g}"
 
 
 def _points(files: list[Trajectory]) -> list[Frozen]:
@@ -98,6 +56,7 @@ HOW_MANY = Claim(
     equation="",
     statement="With sign(0) = 0, M independent workers that are right with probability p have the advantage "
     "E[sign(g_{i}) vote_{i}] = A_{M}(p) = 2I_{p}(κ,κ) − 1; an even M is worth M − 1.",
+    printed=False,
     tested_on="jobs/workers.toml: a frozen x, p = 0.6, M = 1 to 15, every k one more draw",
     evidence=not_run("workers"),
 )
@@ -110,6 +69,7 @@ def how_many(results: Results) -> Claim:
         return HOW_MANY
     return HOW_MANY._replace(
         verdict=_advantages(files, _votes),
+        rests_on=draws([each.advantage for each in _points(files)]),
         evidence=[*lines(files, workers.findings), widest([each.advantage for each in _points(files)])],
         figures=figures(files, workers.draw, "Advantage and drift against M, beside theory.", "Points on two curves."),
     )
@@ -120,24 +80,23 @@ TIES = Claim(
     id="beyond-ties",
     title="A tie that becomes +1",
     equation="",
-    statement="What the vote is worth does not depend on the rule for ties: it is A_{M}(p) at even M also when a "
-    "tie is +1.",
-    corrected="A_{M}(p) ± C(M, M/2)(p(1−p))^{M/2} for g_{i} of either sign: where g_{i} < 0 and M = 2 the vote is "
-    "worse than none for p < 0.7071. A fair coin has A_{M}(p).",
-    corrected_verdict=Verdict.NOT_RUN,
+    statement="When a tie becomes +1 a vote of even M has the advantage A_{M}(p) ± C(M, M/2)(p(1−p))^{M/2} for "
+    "g_{i} of either sign: where g_{i} < 0 and M = 2 it is worse than none for p < 0.7071. A tie that counts 0 or is "
+    "a fair coin's has A_{M}(p).",
+    printed=False,
     tested_on="jobs/ties.toml: a frozen x with g > 0, one with g < 0, p = 0.6, even M; zeros = exact, coin, plus",
     evidence=not_run("ties"),
 )
 
 
 def ties(results: Results) -> Claim:
-    """Compare the mean advantage for each rule and M with A_M(p), and, corrected, with A_M(p) and the part of ties."""
+    """Compare the mean advantage for each rule and M with A_M(p) and the part of ties."""
     files = files_of(results, "ties")
     if not files:
         return TIES
     return TIES._replace(
-        verdict=_advantages(files, _votes),
-        corrected_verdict=_advantages(files, workers.expected_advantage),
+        verdict=_advantages(files, workers.expected_advantage),
+        rests_on=draws([each.advantage for each in _points(files)]),
         evidence=[*lines(files, workers.findings), widest([each.advantage for each in _points(files)])],
         figures=figures(
             files, workers.draw, "Advantage by the rule for ties.", "Points on theory's, by the sign of g."
@@ -150,23 +109,22 @@ COVARIANCE = Claim(
     id="beyond-covariance",
     title="The drift in the proof of Theorem 3",
     equation="(41)",
-    statement="E[M_{k} g'v | x] = Σ_{i} |g_{i}| A_{M}(p_{i}) E M_{k}: the norms do not depend on whether signs are "
-    "right.",
-    corrected="Σ_{i} |g_{i}| T_{M}(p_{i}) Cov(N, σ_{i}s_{i}) belongs to it (C4); 0 for norms from a second draw.",
-    corrected_verdict=Verdict.NOT_RUN,
+    statement="E[M_{k} g'v | x] = Σ_{i} |g_{i}|(A_{M}(p_{i}) E N + T_{M}(p_{i}) Cov(N, σ_{i}s_{i})) (C4); the proof "
+    "has the first term alone, which is right for norms from a second draw.",
+    printed=False,
     tested_on="jobs/ce-b-drift.toml: CE-B at frozen x, M = 1, 3, 5 and 15, and decoupled with M = 3",
     evidence=not_run("ce-b-drift"),
 )
 
 
 def covariance(results: Results) -> Claim:
-    """Compare the mean drift at each x with the proof's, and, corrected, with C4's."""
+    """Compare the mean drift at each x with C4's."""
     files = files_of(results, "ce-b-drift")
     if not files:
         return COVARIANCE
     return COVARIANCE._replace(
-        verdict=_drifts(files, lambda each: each.theory.independent),
-        corrected_verdict=_drifts(files, lambda each: each.theory.exact),
+        verdict=_drifts(files, lambda each: each.theory.exact),
+        rests_on=draws([each.drift for each in _points(files)]),
         evidence=[*lines(files, workers.findings), widest([each.drift for each in _points(files)])],
         figures=figures(
             files, workers.draw, "Drift beside C4 and the proof's.", "Points on C4's line, below the proof's."
@@ -179,26 +137,24 @@ FLIPS = Claim(
     id="beyond-flipped",
     title="Workers that send −g̃",
     equation="",
-    statement="B of M workers with flipped signs leave the vote what M workers with the mean probability "
-    "(1−B/M)p + (B/M)(1−p) have.",
-    corrected="More than that: the advantage of M−B votes with p and B with 1−p, by convolution; it is positive "
-    "for every B < M/2.",
-    corrected_verdict=Verdict.NOT_RUN,
+    statement="B of M workers with flipped signs leave the vote the advantage of M−B votes with p and B with 1−p, by "
+    "convolution: positive for every B < M/2, and more than that of M workers with the mean probability.",
+    printed=False,
     tested_on="jobs/flipped.toml: a frozen x, M = 15, B = 0 to 7; jobs/flipped-logistic.toml: breast-cancer",
     evidence=not_run("flipped", "flipped-logistic"),
 )
 
 
 def flips(results: Results) -> Claim:
-    """Compare the mean advantage for each B with A_M at the mean p, and, corrected, with the convolution."""
+    """Compare the mean advantage for each B with the convolution."""
     files = files_of(results, "flipped")
     if not files:
         return FLIPS
     on_data, refused = beside(results, "flipped-logistic", _on_data)
     every = [*files, *on_data]
     return FLIPS._replace(
-        verdict=_advantages(files, flipped.averaged),
-        corrected_verdict=_advantages(files, flipped.exact),
+        verdict=_advantages(files, flipped.exact),
+        rests_on=draws([each.advantage for each in _points(files)]),
         evidence=[
             *lines(every, flipped.findings),
             widest([each.advantage for each in _points(files)]),
@@ -226,6 +182,7 @@ FEWER_BITS = Claim(
     title="Bits to a given accuracy",
     equation="",
     statement="Scaled signSGD needs fewer bits than dense SGD to the same gap.",
+    printed=False,
     tested_on="jobs/bits.toml: breast-cancer, d = 30; jobs/bits-wide.toml: epsilon's shape, d = 2000; the best of "
     "three steps a method",
     evidence=not_run("bits", "bits-wide"),
@@ -239,6 +196,7 @@ def fewer_bits(results: Results) -> Claim:
         return FEWER_BITS
     return FEWER_BITS._replace(
         verdict=together(above(saved(file), 1) for file in files),
+        rests_on="95 % intervals over the repeats",
         evidence=lines(files, bits.findings),
         figures=figures(files, bits.draw, "Gap against bits, and bits to a gap.", "Falling curves, and bars of bits."),
     )
@@ -267,6 +225,7 @@ CROSSING = Claim(
     title="The bandwidth at which one bit wins",
     equation="",
     statement="There is a bandwidth of the server's link below which scaled signSGD reaches a gap sooner than SGD.",
+    printed=False,
     tested_on="jobs/bits.toml and jobs/bits-wide.toml: measured seconds an iteration, and bits over a bandwidth",
     evidence=not_run("bits", "bits-wide"),
 )
@@ -279,6 +238,7 @@ def crossing(results: Results) -> Claim:
         return CROSSING
     return CROSSING._replace(
         verdict=together(above(wins_below(file), 0) for file in files),
+        rests_on="95 % intervals over the repeats",
         evidence=lines(files, bandwidth.findings),
         figures=figures(files, bandwidth.draw, "Time to the gap against bandwidth.", "Curves that cross."),
     )

@@ -19,9 +19,11 @@ Results = Mapping[str, list[Trajectory]]
 
 
 class Verdict(StrEnum):
-    """The verdict on a claim; MEANINGS explains each, and all but "not run" are those of `mpisign.theory.verdict`."""
+    """The verdict on a claim; MEANINGS explains each, and those of tests are the words of `mpisign.theory.verdict`."""
 
+    PROVED = "proved"
     CONFIRMED = "confirmed"
+    REFUTED = "refuted"
     VIOLATED = "violated"
     VACUOUS = "vacuous"
     INCONCLUSIVE = "inconclusive"
@@ -29,7 +31,9 @@ class Verdict(StrEnum):
 
 
 MEANINGS = {
+    Verdict.PROVED: "it follows by the argument that is shown",
     Verdict.CONFIRMED: "it was tested as its job says, and it held",
+    Verdict.REFUTED: "it is false by exact arithmetic or by the argument that is shown",
     Verdict.VIOLATED: "it is false in a case that was run",
     Verdict.VACUOUS: "a premise fails in every run, or what is compared is one and the same: it says nothing here",
     Verdict.INCONCLUSIVE: "it was run, and neither is certain; so is a run that was cut short",
@@ -75,6 +79,10 @@ class Claim(NamedTuple):
         figures: What the page shows of it.
         table: More numbers.
         refutable: Whether one case refutes it, so that a violation found in a run that was cut short stands.
+        rests_on: What the verdict rests on, such as "exact, k = 5" or "12 checkpoints, 60 repeats"; or "".
+        corrected_rests_on: The same of the verdict on `corrected`.
+        argument: Why, in two sentences that a reader can check by hand; or "".
+        printed: Whether the claim stands in the paper; a finding of ours does not.
     """
 
     id: str
@@ -89,6 +97,14 @@ class Claim(NamedTuple):
     figures: Sequence[Drawing] = ()
     table: Table | None = None
     refutable: bool = True
+    rests_on: str = ""
+    corrected_rests_on: str = ""
+    argument: str = ""
+    printed: bool = True
+
+
+AGAINST = (Verdict.VIOLATED, Verdict.REFUTED)
+"""The verdicts that say that a claim is false."""
 
 
 def not_run(*jobs: str) -> list[str]:

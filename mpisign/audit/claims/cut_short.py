@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from mpisign.audit.claims.claim import Claim, Results, Verdict
+from mpisign.audit.claims.claim import AGAINST, Claim, Results, Verdict
 from mpisign.config.experiment import parse
 from mpisign.engine.embedded_experiment import carried
 from mpisign.storage.trajectory import Trajectory
@@ -57,5 +57,7 @@ def weighed(entry: Claim, files: list[Trajectory]) -> Claim:
 
 def _weaker(verdict: Verdict, refutable: bool) -> Verdict:
     """Return the verdict if it stands when a run was cut short, otherwise "inconclusive"."""
-    stands = verdict == Verdict.VACUOUS or (refutable and verdict == Verdict.VIOLATED)
+    # what needs no run is not weaker for a run that was cut short
+    needs_none = verdict in (Verdict.VACUOUS, Verdict.PROVED, Verdict.REFUTED)
+    stands = needs_none or (refutable and verdict in AGAINST)
     return verdict if stands else Verdict.INCONCLUSIVE

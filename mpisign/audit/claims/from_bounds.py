@@ -108,10 +108,30 @@ def judged(
     return entry._replace(
         verdict=_of_some(said, missing),
         corrected_verdict=_of_some(right, missing) if corrected else None,
+        rests_on=rests_on(said),
+        corrected_rests_on=rests_on(right),
         evidence=[*summaries, *not_run(*missing)],
         table=table([*said, *right]),
         figures=[drawing(file, drawn) for job in jobs for file in results.get(job, [])] if drawn else [],
     )
+
+
+def rests_on(some: list[BoundCheck]) -> str:
+    """Return what the joint verdict of the checks rests on: how many checkpoints and repeats, and which error."""
+    deciding = [row for row in some if row.verdict == verdict(some)]
+    if not deciding or verdict(some) == Verdict.VACUOUS:
+        return ""
+    repeats = _range({row.repeats for row in deciding})
+    if any(row.bound.startswith("theorem1") for row in deciding):
+        return f"every record of {repeats} starts"
+    if verdict(some) == Verdict.VIOLATED:
+        return f"statistics, level 5 %, {repeats} repeats"
+    return f"{_range({len(row.k) for row in deciding})} checkpoints, {repeats} repeats"
+
+
+def _range(numbers: set[int]) -> str:
+    """Return the least and the largest of some numbers as text."""
+    return str(min(numbers)) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
 
 
 def _of_some(some: list[BoundCheck], missing: list[str]) -> Verdict:

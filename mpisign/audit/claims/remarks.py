@@ -123,10 +123,12 @@ REMARK_4 = Claim(
     id="remark-4",
     title="Remark 4",
     equation="",
-    statement="Read per coordinate, α/d, Theorem 1 allows α < 2d/L with the rate 1 − (2μα/d)(1 − Lα/2), and "
-    "αμ/d ≤ (2μα/d)(1 − Lα/2): it beats the rate of a δ-approximate compressor.",
-    corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one mixes two norms, and "
-    "its inequality needs α ≤ 1/L.",
+    statement="Read per coordinate, α/d, Theorem 1 gives the rate 1 − (2μα/d)(1 − Lα/2), and αμ/d ≤ "
+    "(2μα/d)(1 − Lα/2): it beats the rate 1 − αμ/d of a δ-approximate compressor, whose range is 0 ≤ α ≤ 1/L.",
+    corrected="The rate is 1 − (2μα/d)(1 − Lα/(2d)) for α < 2d/L, L = L_{∞}; the printed one takes its range from one "
+    "norm and its rate from another, and is no rate for α beyond 2/L.",
+    argument="The inequality says 1 − Lα/2 ≥ 1/2, which is α ≤ 1/L: the whole range of the rate that it is compared "
+    "with. For larger α < 2d/L it is false.",
     corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/theorem1.toml, per coordinate, Lα = 1.9 d",
     evidence=not_run("theorem1"),
@@ -134,7 +136,7 @@ REMARK_4 = Claim(
 
 
 def remark_4(results: Results) -> Claim:
-    """Compare alpha mu/d with the printed gain of a step, and, corrected, the run's gap with (16) for alpha/d."""
+    """Judge the printed inequality by its argument, and, corrected, compare the run's gap with (16) for alpha/d."""
     files = files_of(results, "theorem1")
     if not files:
         return REMARK_4
@@ -144,7 +146,8 @@ def remark_4(results: Results) -> Claim:
     d = next(int(run.attributes["dimension"]) for run in file if run.label == row.run)
     printed = 1 - 2 * mu * alpha * (1 - L * alpha * d / 2)
     return REMARK_4._replace(
-        verdict=confirmed_if(alpha * mu <= 1 - printed),
+        verdict=Verdict.PROVED,
+        rests_on="for α ≤ 1/L",
         corrected_verdict=Verdict(row.verdict),
         evidence=[
             f"d = {d}, L alpha = {L * alpha * d:.3g} < 2d: the printed factor is {printed:.4g}, which is no rate; "

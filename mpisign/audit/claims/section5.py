@@ -19,7 +19,7 @@ from mpisign.audit.claims.claim import (
     together,
 )
 from mpisign.audit.claims.from_comparisons import count, said, table_of, verdict_of
-from mpisign.audit.claims.linear_rate import linear
+from mpisign.audit.claims.section2 import linear
 from mpisign.audit.figures.paper import example5, figure1, figure2, figure3
 from mpisign.audit.run_comparison import ComparisonResult, Finding, better, similar
 from mpisign.storage.trajectory import RunRecord, Trajectory

@@ -1,6 +1,7 @@
 """Write report.html and report.json, every claim of the paper with its verdict, from a folder of trajectory files.
 
-A claim whose file is not there stays, as "not run", with the command that makes it.
+A claim whose file is not there stays, as "not run", with the command that makes it. The figures are in the page, and on
+demand beside it as small pictures.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from mpisign.audit import claims
-from mpisign.audit.claims.claim import Claim, Results
+from mpisign.audit.claims.claim import Claim, Drawing, Results
 from mpisign.audit.figures.figure import STYLE
 from mpisign.audit.report import page
 from mpisign.config.validation import InputError
@@ -43,16 +44,32 @@ def read(folder: Path) -> Results:
     return dict(results)
 
 
-def as_json(entries: dict[str, list[Claim]]) -> str:
-    """Return a JSON list of claims, each with everything except the pictures."""
-    claims = [{"part": part, **as_table(entry)} for part, some in entries.items() for entry in some]
+def as_json(entries: dict[str, list[Claim]], pictures: bool = False) -> str:
+    """Return a JSON list of claims, each with everything except the figures themselves.
+
+    Args:
+        entries: Claims by the heading of their part.
+        pictures: Whether the files of `pictures_of` are named.
+    """
+    claims = [{"part": part, **as_table(entry, pictures)} for part, some in entries.items() for entry in some]
     return json.dumps(claims, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_table(entry: Claim) -> dict[str, Any]:
+def as_table(entry: Claim, pictures: bool = False) -> dict[str, Any]:
     """Return a claim as a dictionary for JSON, with the captions of its figures."""
     table = entry.table._asdict() if entry.table else None
-    return entry._asdict() | {"table": table, "figures": [drawing.caption for drawing in entry.figures]}
+    captions = [drawing.caption for drawing in entry.figures]
+    named = [
+        {"file": name, "caption": drawing.caption, "alt": drawing.alt}
+        for name, drawing in pictures_of(entry).items()
+        if pictures
+    ]
+    return entry._asdict() | {"table": table, "figures": captions, "pictures": named}
+
+
+def pictures_of(entry: Claim) -> dict[str, Drawing]:
+    """Return the drawings of a claim by the names of their files: theorem-1-1.png, theorem-1-1-2.png, ..."""
+    return {f"{entry.id}{f'-{i}' if i > 1 else ''}.png": drawing for i, drawing in enumerate(entry.figures, 1)}
 
 
 def write(path: Path, text: str) -> None:
@@ -67,17 +84,23 @@ def lines(entries: dict[str, list[Claim]]) -> list[str]:
     """Return one line for each claim."""
     some = [entry for part in entries.values() for entry in part]
     width = max(len(entry.id) for entry in some)
-    verdicts = [f"{entry.verdict:12}  corrected: {entry.corrected_verdict or 'nothing to correct'}" for entry in some]
-    return [f"{entry.id:{width}}  {verdict}" for entry, verdict in zip(some, verdicts, strict=True)]
+    return [f"{entry.id:{width}}  {entry.verdict:12}  {_resting(entry)}".rstrip() for entry in some]
 
 
-def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
+def _resting(entry: Claim) -> str:
+    """Return what the verdict rests on, and the verdict on what holds instead."""
+    right = f"corrected: {entry.corrected_verdict}" if entry.corrected_verdict else ""
+    return "; ".join(filter(None, [entry.rests_on, right]))
+
+
+def make(folder: Path, output: Path, also: Sequence[str] = (), pictures: bool = False) -> list[str]:
     """Write both files.
 
     Args:
         folder: Holds the trajectory files.
         output: Folder to write into.
         also: Dotted paths of further claims.
+        pictures: Whether the figures are written as files, too, into `output`/pictures.
 
     Returns:
         Lines to print.
@@ -94,5 +117,15 @@ def make(folder: Path, output: Path, also: Sequence[str] = ()) -> list[str]:
     html, data = output / "report.html", output / "report.json"
     with plt.style.context(STYLE, after_reset=True):
         write(html, page.render(entries, [file for files in results.values() for file in files]))
-    write(data, as_json(entries))
-    return [*lines(entries), f"wrote {html}", f"wrote {data}"]
+        made = _write_pictures(entries, output / "pictures") if pictures else []
+    write(data, as_json(entries, pictures))
+    return [*lines(entries), f"wrote {html}", *made, f"wrote {data}"]
+
+
+def _write_pictures(entries: dict[str, list[Claim]], folder: Path) -> list[str]:
+    """Write the figures of every claim as small PNGs; return a line that says so."""
+    folder.mkdir(exist_ok=True)
+    drawings = {name: each for some in entries.values() for entry in some for name, each in pictures_of(entry).items()}
+    for name, drawing in drawings.items():
+        page.small(drawing, folder / name)
+    return [f"wrote {len(drawings)} pictures into {folder}"]

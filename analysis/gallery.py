@@ -1,6 +1,6 @@
-"""The pictures of README.md: the figures that it shows, from the folders where scripts have drawn them, made smaller.
+"""The pictures of docs/gallery.md: figures from the folders where scripts have drawn them, made smaller.
 
-README.md names them, analysis/gallery/NAME.png; a figure that it names and no folder has is asked for.
+The page names them, ../analysis/gallery/NAME.png; a figure that it names and no folder has is asked for.
 
     python analysis/gallery.py figures results/network
 """
@@ -14,7 +14,7 @@ from PIL import Image
 
 from mpisign.config.validation import InputError, one_line
 
-PAGE = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "gallery.md"
 GALLERY = Path(__file__).parent / "gallery"
 WIDTH, COLOURS = 900, 128
 """Pixels, and what is left of the colours: some 50 kB a picture."""
@@ -22,7 +22,7 @@ WIDTH, COLOURS = 900, 128
 
 def named(page: Path = PAGE) -> list[str]:
     """The pictures that the page shows, once each."""
-    return list(dict.fromkeys(re.findall(r"\(analysis/gallery/([\w-]+\.png)\)", page.read_text())))
+    return list(dict.fromkeys(re.findall(r"\(\.\./analysis/gallery/([\w-]+\.png)\)", page.read_text())))
 
 
 def found(name: str, folders: list[Path]) -> Path:

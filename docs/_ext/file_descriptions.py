@@ -148,7 +148,8 @@ REPORT = {
     "statement": "the claim in our words",
     "tested_on": "the job file and what it runs",
     "evidence": "lines of numbers, never empty",
-    "verdict": "`proved`, `confirmed`, `refuted`, `violated`, `vacuous`, `inconclusive` or `not run`, on the claim as printed",
+    "verdict": "on the claim as printed; `proved`, `confirmed`, `refuted`, `violated`, `vacuous`, `inconclusive` or "
+    "`not run`",
     "corrected": "what holds instead; empty where the printed statement stands",
     "corrected_verdict": "the verdict on that; null where there is nothing to correct",
     "figures": "the captions of the page's figures",

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import audit_pages
 import files_page
 import job_page
 from sphinx.application import Sphinx
@@ -43,9 +44,11 @@ PAGES = {"commands": commands_page, "job": job_page.page, "files": files_page.pa
 
 
 def _write(app: Sphinx) -> None:
-    folder = Path(app.srcdir) / "reference"
-    for name, page in PAGES.items():
-        text, path = page(), folder / f"{name}.md"
+    source = Path(app.srcdir)
+    written = {source / "reference" / f"{name}.md": page() for name, page in PAGES.items()}
+    written |= {source / "audit" / f"{name}.md": text for name, text in audit_pages.pages(source / "audit").items()}
+    for path, text in written.items():
+        path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
 

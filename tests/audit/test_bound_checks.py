@@ -306,9 +306,9 @@ def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, tmp_pat
         "theorem-3": ("violated", "confirmed"),
         "remark-2": ("confirmed", None),
         "remark-3": ("violated", "confirmed"),
-        "remark-4": ("violated", "confirmed"),
+        "remark-4": ("proved", "confirmed"),
         "remark-5": ("violated", "confirmed"),
-        "remark-6": ("violated", "confirmed"),
+        "remark-6": ("refuted", "confirmed"),
         "remark-7": ("violated", "confirmed"),
     }
     assert {name: found[name] for name in expected} == expected

@@ -180,7 +180,9 @@ def test_the_figures_say_what_holds(tmp_path, monkeypatch, capsys, script):
     assert "(b) scaled signSGD, as printed similar to SGD violated: " in done.stdout
     assert done.stdout.count(": (a) better than (b)") == 8
     rows = re.findall(
-        r"^\| (.+?) \| ", (ROOT / "analysis" / "README.md").read_text().split("What the paper leaves open")[1], re.M
+        r"^\| (.+?) \| ",
+        (ROOT / "docs" / "audit" / "found.md").read_text().split("What the paper leaves open")[1],
+        re.M,
     )
     settings = re.findall(r"^([^(].*?): ", done.stdout, re.M)[:9]
     assert rows[:9] == settings

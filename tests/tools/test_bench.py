@@ -80,7 +80,7 @@ def test_the_figure_and_the_table_come_from_the_file(measured, script, tmp_path)
 @pytest.mark.ranks
 def test_the_table_in_the_readme_has_the_rows_that_the_command_writes(measured):
     """Its numbers are of a full run, and can be old; its rows, whatever their sizes, cannot."""
-    rest = (ROOT / "analysis" / "README.md").read_text().split("<!-- mpisign bench: begin -->")[1]
+    rest = (ROOT / "docs" / "audit" / "found.md").read_text().split("<!-- mpisign bench: begin -->")[1]
     rows = rest.split("<!-- mpisign bench: end -->")[0].strip().splitlines()[2:]
     assert all(re.fullmatch(r"\| .+ \| [\d.e+-]+ \| [\d.e+-]+ to [\d.e+-]+ \| [<>]=? [\d.]+ \|", row) for row in rows)
 

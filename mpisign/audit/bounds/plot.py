@@ -1,6 +1,7 @@
 """Draw what was measured beside its bounds, a panel for each run."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,17 +53,51 @@ def draw_run(found: list[BoundCheck], axes: Axes) -> None:
     if limits is not None:
         axes.fill_between(k, _positive(limits.low), _positive(limits.high), color="0.85", linewidth=0)
     drawn = [row for row in found if np.isfinite(row.judgement.bound).any()]
-    for row, dashes in zip(drawn, _dashes(drawn), strict=True):
-        reading = f", {row.reading}" if row.reading else ""
-        label = f"{NAMES[row.bound]}{reading}:\n{row.verdict}"
-        axes.plot(row.k, _positive(row.judgement.bound), ls=dashes, color=COLORS[row.verdict], label=label)
+    for curve, dashes in zip(curves := _curves(drawn), _dashes(curves), strict=True):
+        axes.plot(curve.k, _positive(curve.bound), ls=dashes, color=COLORS[curve.verdict], label=curve.label)
     axes.set(xscale="symlog", yscale="log", ylabel="gap $f(x_k) - f^*$")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.05), fontsize=7, borderaxespad=0)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.05), fontsize=8.5, borderaxespad=0)
 
 
-def _dashes(found: list[BoundCheck]) -> Iterator[tuple[float, tuple[float, ...]]]:
-    """Yield the dashes of each bound: printed ones dashed, corrected ones dotted, no two of a kind alike."""
-    corrected = [row.bound in CORRECTED for row in found]
+class Curve(NamedTuple):
+    """One line of a panel.
+
+    Attributes:
+        k: Checkpoints, shape (m,).
+        bound: The bound there.
+        verdict: The verdict on it.
+        label: Its entry in the legend.
+        corrected: Whether it is none of the paper's.
+    """
+
+    k: np.ndarray
+    bound: np.ndarray
+    verdict: str
+    label: str
+    corrected: bool
+
+
+def _curves(drawn: list[BoundCheck]) -> list[Curve]:
+    """Return a curve for each printed bound, and one for the least of the corrected bounds with the same verdict."""
+    printed = [row for row in drawn if row.bound not in CORRECTED]
+    found = [Curve(row.k, row.judgement.bound, row.verdict, f"{_named(row)}:\n{row.verdict}", False) for row in printed]
+    for verdict in dict.fromkeys(row.verdict for row in drawn if row.bound in CORRECTED):
+        some = [row for row in drawn if row.bound in CORRECTED and row.verdict == verdict]
+        each = np.array([np.nan_to_num(row.judgement.bound, nan=np.inf) for row in some])
+        best = some[int(each[:, -1].argmin())]
+        named = _named(best) if len(some) == 1 else f"least of {len(some)} corrected,\nat the end {_named(best)}"
+        found.append(Curve(best.k, each.min(axis=0), verdict, f"{named}:\n{verdict}", True))
+    return found
+
+
+def _named(row: BoundCheck) -> str:
+    """Return a bound's name with its reading."""
+    return f"{NAMES[row.bound]}{f', {row.reading}' if row.reading else ''}"
+
+
+def _dashes(found: list[Curve]) -> Iterator[tuple[float, tuple[float, ...]]]:
+    """Yield the dashes of each curve: printed bounds dashed, corrected ones dotted, no two of a kind alike."""
+    corrected = [curve.corrected for curve in found]
     for i, dotted in enumerate(corrected):
         gap = 1.0 + 1.5 * corrected[:i].count(dotted)
         yield (0.0, (1.0, gap)) if dotted else (0.0, (4.0, gap))

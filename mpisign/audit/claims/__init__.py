@@ -7,9 +7,17 @@ from collections.abc import Callable, Sequence
 
 from mpisign.audit.claims.appendix import proposition_1, proposition_1_gradient, proposition_2, proposition_2_gradient
 from mpisign.audit.claims.beyond import covariance, crossing, fewer_bits, flips, how_many, ties
-from mpisign.audit.claims.claim import Claim, Results, Verdict
+from mpisign.audit.claims.claim import UNDECIDED, Claim, Results, Verdict
 from mpisign.audit.claims.cut_short import Asked, weighed
-from mpisign.audit.claims.remarks import remark_2, remark_3, remark_4, remark_5, remark_6
+from mpisign.audit.claims.remarks import (
+    contribution_error,
+    contribution_rate,
+    remark_2,
+    remark_3,
+    remark_4,
+    remark_5,
+    remark_6,
+)
 from mpisign.audit.claims.section2 import example_1, example_2, example_3
 from mpisign.audit.claims.section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
 from mpisign.audit.claims.section4 import remark_7, theorem_3
@@ -18,6 +26,7 @@ from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError
 
 PARTS: dict[str, tuple[Callable[[Results], Claim], ...]] = {
+    "Section I: contributions": (contribution_error, contribution_rate),
     "Section II: counterexamples": (example_1, example_2, example_3),
     "Section III: one worker": (
         remark_2,
@@ -76,9 +85,17 @@ def judged(make: Callable[[Results], Claim], results: Results) -> Claim:
     """
     asked = Asked(results)
     try:
-        return weighed(make(asked), asked.files())
+        return _bare(weighed(make(asked), asked.files()))
     except InputError as error:
         # without results a claim is as stated, and reads no file
         entry = make({})
         right = entry.corrected_verdict and Verdict.INCONCLUSIVE
-        return entry._replace(evidence=[str(error)], verdict=Verdict.INCONCLUSIVE, corrected_verdict=right)
+        return _bare(entry._replace(evidence=[str(error)], verdict=Verdict.INCONCLUSIVE, corrected_verdict=right))
+
+
+def _bare(entry: Claim) -> Claim:
+    """Return a claim without what its verdicts rest on, where these decide nothing."""
+    return entry._replace(
+        rests_on="" if entry.verdict in UNDECIDED else entry.rests_on,
+        corrected_rests_on="" if entry.corrected_verdict in (None, *UNDECIDED) else entry.corrected_rests_on,
+    )

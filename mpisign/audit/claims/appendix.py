@@ -17,6 +17,7 @@ def proposition_1(results: Results) -> Claim:
         statement="For convex f, along (22): V(t) ≤ D_{1}²V(0) / (D_{1}² + V(0)βt).",
         verdict=confirmed_if(flows.held(known)[0]),
         tested_on="analysis/flows.py: a quadratic in eight coordinates, H_{ij} = 0.8^{|i−j|}, solved exactly",
+        rests_on="every t of one flow, solved exactly",
         evidence=flows.findings(known)[1:],
         figures=[
             Drawing(
@@ -38,6 +39,7 @@ def proposition_2(results: Results) -> Claim:
         statement="For convex f, along (23): V(t) ≤ V(0) exp(−βt/D_{2}).",
         verdict=confirmed_if(flows.held(known)[1]),
         tested_on="the same flow, in Filippov's sense",
+        rests_on="every t of one flow, solved exactly",
         evidence=[f"D_2 = {known.D2:.4f}; at the minimum by T = {known.extinction:.4f} (figure of Proposition 1)"],
     )
 
@@ -53,6 +55,7 @@ def proposition_1_gradient(results: Results) -> Claim:
         statement="For any f, along (22): min over s ≤ t of ‖∇f(x(s))‖_{2} ≤ √(V(0)/(βt)).",
         verdict=confirmed_if(bool((least <= bound).all())),
         tested_on="analysis/flows.py: (22) on Example 4's f, not convex, from x_{0} = 3, by DOP853 to 1e-12",
+        rests_on="every t of one flow, to 1e-12",
         evidence=[_nearest(t, least, bound)],
     )
 
@@ -68,6 +71,7 @@ def proposition_2_gradient(results: Results) -> Claim:
         statement="For any f, along (23): min over s ≤ t of ‖∇f(x(s))‖_{1} ≤ V(0)/(βt).",
         verdict=confirmed_if(bool((least <= bound).all())),
         tested_on="analysis/flows.py: (23) on Example 4's f, not convex, from x_{0} = 3, exactly",
+        rests_on="every t of one flow, solved exactly",
         evidence=[_nearest(t, least, bound)],
     )
 

@@ -103,6 +103,9 @@ class Claim(NamedTuple):
     printed: bool = True
 
 
+UNDECIDED = (Verdict.VACUOUS, Verdict.INCONCLUSIVE, Verdict.NOT_RUN)
+"""The verdicts that decide nothing."""
+
 AGAINST = (Verdict.VIOLATED, Verdict.REFUTED)
 """The verdicts that say that a claim is false."""
 

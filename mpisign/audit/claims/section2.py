@@ -65,6 +65,8 @@ EXAMPLE_2 = Claim(
     "max(|x_{k}|, |x_{k+1}|) ≥ η / (2b_{k+1}), with b_{k}² ≈ η√k, so that f falls as 1/√k.",
     corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/example2.toml: (5) and (6) in float64; (6) with 120 digits from the same start",
+    rests_on="120 digits, every k",
+    corrected_rests_on="120 digits, every k",
     evidence=not_run("example2"),
 )
 
@@ -127,6 +129,8 @@ EXAMPLE_3 = Claim(
     "η/(2√(k+1)) ≤ max(|x_{k}|, |x_{k+1}|) and |x_{k}| ≤ η/√k.",
     corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/example3.toml: η = 1, 4000 iterations in float64; (11) with 120 digits",
+    rests_on="120 digits, k = 25",
+    corrected_rests_on="120 digits, every k",
     evidence=not_run("example3"),
 )
 

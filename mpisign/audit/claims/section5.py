@@ -34,6 +34,7 @@ FIGURE_1 = Claim(
     "EF-signGD are one iteration. signGD and SIGNUM do oscillate.",
     corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/figure1.toml: five starts, α = 0.05; SIGNUM with β = 0.5, 0.9 and 0.99",
+    corrected_rests_on="bit for bit, every record of five starts",
     evidence=not_run("figure1"),
 )
 
@@ -66,6 +67,8 @@ def figure_1(results: Results) -> Claim:
 _on_figure_2 = partial(
     Claim,
     refutable=False,
+    rests_on="95 % intervals over 10 repeats",
+    corrected_rests_on="95 % intervals over 10 repeats",
     equation="",
     corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/figure2.toml: data of epsilon's shape, n = 20000, d = 200; a file for each batch size. A claim "
@@ -230,6 +233,8 @@ FIGURE_3 = Claim(
     corrected="From one odd M to the next they do; an even M gains next to nothing over M − 1, for A_{2n} = A_{2n−1}.",
     corrected_verdict=Verdict.NOT_RUN,
     tested_on="jobs/figure3.toml: data of epsilon's shape, n = 20000, d = 200, α = 2 read per coordinate, M = 1 to 33",
+    rests_on="95 % intervals over 10 repeats",
+    corrected_rests_on="95 % intervals over 10 repeats",
     evidence=not_run("figure3"),
 )
 

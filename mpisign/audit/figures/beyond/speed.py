@@ -7,7 +7,7 @@ those measured.
 
     mpisign bench -o results/bench.json
     python analysis/speed.py results/bench.json -o figures
-    python analysis/speed.py results/bench.json -o figures --readme analysis/README.md      writes its table there, too
+    python analysis/speed.py results/bench.json -o figures --readme docs/audit/found.md      writes its table there, too
 """
 
 import math

@@ -1,4 +1,4 @@
-"""List what the paper leaves open in Example 5, as a job has set it: one table, in README.md and in the figures."""
+"""List what the paper leaves open in Example 5, as a job has set it: one table, also in the documentation."""
 
 from matplotlib.axes import Axes
 

@@ -52,10 +52,12 @@ class BoundCheck(NamedTuple):
         """Return the index of the deciding checkpoint: where a limit is highest relative to the bound.
 
         The limit is the lower one for "violated", otherwise the upper one. Without a finite limit and a positive
-        bound at any checkpoint it is the last one.
+        bound at any checkpoint it is the last one; an open verdict is decided by the first one without a limit.
         """
         found = self.judgement
         limit = found.low if self.verdict == "violated" else found.high
+        if self.verdict == "inconclusive" and np.isposinf(limit).any() and np.isfinite(limit).any():
+            return int(np.isposinf(limit).argmax())
         finite = np.isfinite(limit) & (found.bound > 0)
         ratios = np.where(finite, limit, -np.inf) / np.where(finite, found.bound, 1.0)
         return int(ratios.argmax()) if finite.any() else len(self.k) - 1

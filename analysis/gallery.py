@@ -1,4 +1,4 @@
-"""The pictures of docs/gallery.md: figures from the folders where scripts have drawn them, made smaller.
+"""The pictures of docs/gallery.md: the figures that it shows, from the folders where scripts drew them, made smaller.
 
 The page names them, ../analysis/gallery/NAME.png; a figure that it names and no folder has is asked for.
 

@@ -14,6 +14,7 @@ from mpisign.audit import bounds, claims
 from mpisign.audit.bounds.command import write as write_checks
 from mpisign.audit.claims.claim import Claim, Drawing, Table, Verdict
 from mpisign.audit.report import build
+from mpisign.audit.report.pictures import Picture
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.synthetic.generate import Recipe, synthesise
@@ -141,7 +142,8 @@ def documents(folder: Path) -> dict[str, Path]:
         for row in bounds.check(Trajectory(folder / f"{name}.h5", iterates=True))
     ]
     write_checks(folder / "check.json", found)
-    build.write(folder / "report.json", build.as_json({**claims.entries({}), "Example": [_claim()]}, pictures=True))
+    drawn = {"id": [Picture("pictures/id.png", "caption", "alt")]}
+    build.write(folder / "report.json", build.as_json({**claims.entries({}), "Example": [_claim()]}, drawn))
     ranks = SerialCommunicator()
     results = [Ratio("a", 1.0, 1.0, 1.0), Time("b", "", 1, 1, [1.0]), Unmeasured("c", "d")]
     results_file.write(folder / "bench.json", results, provenance(ranks, sites(ranks)))

@@ -161,8 +161,8 @@ REPORT = {
     "corrected_rests_on": "the same of the verdict on what holds instead",
     "argument": "why, in two sentences that can be checked by hand, or empty",
     "printed": "whether the paper prints the claim; a finding of ours it does not",
-    "pictures": "the files of the figures, with `--pictures`; else none",
-    "pictures[].file": "its name in the folder `pictures`",
+    "pictures": "with `--pictures`, an entry for each figure that was drawn; otherwise empty",
+    "pictures[].file": "a PNG, by its path from the folder of `report.json`",
     "pictures[].caption": "what to see in it",
     "pictures[].alt": "the same for readers who cannot see it",
 }

@@ -71,7 +71,8 @@ A list with an entry for each run and bound. An infinity or a NaN is null.
 ## `report.json`
 
 `mpisign report` writes it beside `report.html`: a list with an entry for each claim. Text is plain; an index or an
-exponent stands in braces.
+exponent stands in braces. With `--pictures` the figures are beside it, too: `pictures/CLAIM.png` and
+`pictures/CLAIM-2.png`.
 """,
     "bench": """\
 ## `mpisign bench -o`

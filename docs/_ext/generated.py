@@ -1,4 +1,7 @@
-"""Pages that are made from the program itself, so that they say what it does: commands, the job file, the files."""
+"""Pages that are made when the site is built.
+
+Commands, the job file and the files are made from the program itself, the audit from the report that is kept.
+"""
 
 import argparse
 import contextlib
@@ -40,17 +43,16 @@ def commands_page() -> str:
 
 
 PAGES = {"commands": commands_page, "job": job_page.page, "files": files_page.page}
-"""What makes each page, by its name."""
+"""What makes each page of the reference, by its name."""
 
 
 def _write(app: Sphinx) -> None:
-    source = Path(app.srcdir)
-    written = {source / "reference" / f"{name}.md": page() for name, page in PAGES.items()}
-    written |= {source / "audit" / f"{name}.md": text for name, text in audit_pages.pages(source / "audit").items()}
-    for path, text in written.items():
+    pages = {f"reference/{name}.md": page() for name, page in PAGES.items()} | audit_pages.pages()
+    for name, text in pages.items():
+        path = Path(app.srcdir) / name
         path.parent.mkdir(exist_ok=True)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

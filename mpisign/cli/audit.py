@@ -19,6 +19,7 @@ _CHECK = """examples:
 """
 _REPORT = """examples:
   mpisign report results
+  mpisign report results -o report --pictures
   mpisign report results -o report --claim claims_of_mine:falls
 """
 
@@ -98,7 +99,11 @@ def report_options(parser: argparse.ArgumentParser) -> None:
         metavar="module:function",
         help="a claim of your own, a function of the results (documentation: Kinds of your own in a module)",
     )
-    parser.add_argument("--pictures", action="store_true", help="write each figure as a small PNG, too")
+    parser.add_argument(
+        "--pictures",
+        action="store_true",
+        help="write each figure as pictures/CLAIM.png, too, and name it with its caption in report.json",
+    )
 
 
 def _figures() -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from alone import run_alone
 from launch import ROOT
 from mpisign.cli.main import main
+from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 
 RUNS = {
@@ -155,6 +157,55 @@ def test_it_prints_a_line_for_each_claim(report, claims):
     assert printed_verdicts == [claim["verdict"] for claim in claims.values()]
     assert printed[len(claims) :] == [f"wrote {folder / 'report.html'}", f"wrote {folder / 'report.json'}"]
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
+
+
+def test_without_the_option_there_are_no_pictures(report, claims):
+    assert {str(claim["pictures"]) for claim in claims.values()} == {"[]"}
+    assert not (report[0] / "pictures").exists()
+
+
+def test_pictures_are_written_beside_the_report_and_named_in_it(report, run_report, tmp_path):
+    """A figure of each of two files, and one of Appendix A, which needs none."""
+    (tmp_path / "results").mkdir()
+    for name in ("example1.h5", "example1-again.h5"):
+        shutil.copy(report[0].parent / "results" / name, tmp_path / "results")
+    status, out, err = run_report(tmp_path / "results", "-o", tmp_path / "report", "--pictures")
+    assert (status, err) == (0, "")
+    found = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    pictures = {claim["id"]: claim["pictures"] for claim in found if claim["pictures"]}
+    assert list(pictures) == ["example-1", "proposition-1-1"]
+    assert [each["file"] for each in pictures["example-1"]] == ["pictures/example-1.png", "pictures/example-1-2.png"]
+    for claim in found:
+        assert [each["caption"] for each in claim["pictures"]] == claim["figures"]
+    for each in (each for some in pictures.values() for each in some):
+        assert f"wrote {tmp_path / 'report' / each['file']}\n" in out
+        assert each["alt"]
+        with Image.open(tmp_path / "report" / each["file"]) as image:
+            assert (image.format, image.mode) == ("PNG", "P")
+            assert 850 <= image.width <= 1000
+    assert len(list((tmp_path / "report" / "pictures").iterdir())) == 3
+
+
+def test_a_figure_that_is_refused_has_no_picture(tmp_path):
+    from mpisign.audit.claims.claim import Claim, Drawing
+    from mpisign.audit.report import pictures
+
+    def refused():
+        raise InputError("file.h5", "expected more")
+
+    drawings = [Drawing("one", "", refused), Drawing("two", "", lambda: plt.figure(figsize=(3, 2)))]
+    claim = Claim("id", "title", "", "statement", "job", ["evidence"], figures=drawings)
+    made = pictures.write(pictures.kept({"part": [claim]}), tmp_path)
+    assert [(each.file, each.caption) for each in made["id"]] == [("pictures/id-2.png", "two")]
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["id-2.png"]
+
+
+def test_pictures_that_cannot_be_written_are_one_line(tmp_path):
+    from mpisign.audit.report import pictures
+
+    (tmp_path / "pictures").write_text("a file")
+    with pytest.raises(InputError, match="pictures: expected a folder to write into"):
+        pictures.write({}, tmp_path)
 
 
 def test_several_parts_of_a_claim_make_one_verdict(analysis):

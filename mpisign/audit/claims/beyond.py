@@ -71,7 +71,9 @@ def how_many(results: Results) -> Claim:
         verdict=_advantages(files, _votes),
         rests_on=draws([each.advantage for each in _points(files)]),
         evidence=[*lines(files, workers.findings), widest([each.advantage for each in _points(files)])],
-        figures=figures(files, workers.draw, "Advantage and drift against M, beside theory.", "Points on two curves."),
+        figures=figures(
+            files, workers.draw, "Advantage and drift against M, beside theory.", "Points on the curves of theory."
+        ),
     )
 
 
@@ -161,7 +163,10 @@ def flips(results: Results) -> Claim:
             *refused,
         ],
         figures=figures(
-            every, flipped.draw, "Against the number of flipped workers.", "A falling curve for each method."
+            every,
+            flipped.draw,
+            "Against the number of flipped workers.",
+            "A curve for each p or method: the vote's advantage falls, a final gap rises.",
         ),
     )
 
@@ -198,7 +203,12 @@ def fewer_bits(results: Results) -> Claim:
         verdict=together(above(saved(file), 1) for file in files),
         rests_on="95 % intervals over the repeats",
         evidence=lines(files, bits.findings),
-        figures=figures(files, bits.draw, "Gap against bits, and bits to a gap.", "Falling curves, and bars of bits."),
+        figures=figures(
+            files,
+            bits.draw,
+            "Gap against bits, and bits to a gap.",
+            "The gap of each method against bits, and how many bits each takes to a gap, as bars.",
+        ),
     )
 
 
@@ -240,7 +250,12 @@ def crossing(results: Results) -> Claim:
         verdict=together(above(wins_below(file), 0) for file in files),
         rests_on="95 % intervals over the repeats",
         evidence=lines(files, bandwidth.findings),
-        figures=figures(files, bandwidth.draw, "Time to the gap against bandwidth.", "Curves that cross."),
+        figures=figures(
+            files,
+            bandwidth.draw,
+            "Time to the gap against bandwidth.",
+            "The time of SGD falls with the bandwidth and crosses that of scaled signSGD.",
+        ),
     )
 
 

@@ -1,22 +1,23 @@
 """Write report.html and report.json, every claim of the paper with its verdict, from a folder of trajectory files.
 
-A claim whose file is not there stays, as "not run", with the command that makes it. The figures are in the page, and on
-demand beside it as small pictures.
+A claim whose file is not there stays, as "not run", with the command that makes it.
 """
 
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib.pyplot as plt
 
 from mpisign.audit import claims
-from mpisign.audit.claims.claim import Claim, Drawing, Results
+from mpisign.audit.claims.claim import Claim, Results
 from mpisign.audit.figures.figure import STYLE
-from mpisign.audit.report import page
+from mpisign.audit.report import page, pictures
+from mpisign.audit.report.pictures import Picture
 from mpisign.config.validation import InputError
 from mpisign.data.file import is_data_file
 from mpisign.engine.embedded_experiment import carried
@@ -44,32 +45,24 @@ def read(folder: Path) -> Results:
     return dict(results)
 
 
-def as_json(entries: dict[str, list[Claim]], pictures: bool = False) -> str:
-    """Return a JSON list of claims, each with everything except the figures themselves.
+def as_json(entries: dict[str, list[Claim]], drawn: Mapping[str, Sequence[Picture]] = MappingProxyType({})) -> str:
+    """Return a JSON list of claims.
 
     Args:
         entries: Claims by the heading of their part.
-        pictures: Whether the files of `pictures_of` are named.
+        drawn: The pictures that were written, by the claim's id.
     """
-    claims = [{"part": part, **as_table(entry, pictures)} for part, some in entries.items() for entry in some]
+    claims = [
+        {"part": part, **as_table(entry, drawn.get(entry.id, ()))} for part, some in entries.items() for entry in some
+    ]
     return json.dumps(claims, indent=1, ensure_ascii=False) + "\n"
 
 
-def as_table(entry: Claim, pictures: bool = False) -> dict[str, Any]:
-    """Return a claim as a dictionary for JSON, with the captions of its figures."""
+def as_table(entry: Claim, drawn: Sequence[Picture] = ()) -> dict[str, Any]:
+    """Return a claim as a dictionary for JSON, with the captions of its figures and the pictures of them."""
     table = entry.table._asdict() if entry.table else None
     captions = [drawing.caption for drawing in entry.figures]
-    named = [
-        {"file": name, "caption": drawing.caption, "alt": drawing.alt}
-        for name, drawing in pictures_of(entry).items()
-        if pictures
-    ]
-    return entry._asdict() | {"table": table, "figures": captions, "pictures": named}
-
-
-def pictures_of(entry: Claim) -> dict[str, Drawing]:
-    """Return the drawings of a claim by the names of their files: theorem-1-1.png, theorem-1-1-2.png, ..."""
-    return {f"{entry.id}{f'-{i}' if i > 1 else ''}.png": drawing for i, drawing in enumerate(entry.figures, 1)}
+    return entry._asdict() | {"table": table, "figures": captions, "pictures": [picture._asdict() for picture in drawn]}
 
 
 def write(path: Path, text: str) -> None:
@@ -93,14 +86,14 @@ def _resting(entry: Claim) -> str:
     return "; ".join(filter(None, [entry.rests_on, right]))
 
 
-def make(folder: Path, output: Path, also: Sequence[str] = (), pictures: bool = False) -> list[str]:
-    """Write both files.
+def make(folder: Path, output: Path, also: Sequence[str] = (), with_pictures: bool = False) -> list[str]:
+    """Write both files, and the pictures if they are asked for.
 
     Args:
         folder: Holds the trajectory files.
         output: Folder to write into.
         also: Dotted paths of further claims.
-        pictures: Whether the figures are written as files, too, into `output`/pictures.
+        with_pictures: Whether each figure is written as a PNG, too, which report.json names.
 
     Returns:
         Lines to print.
@@ -113,19 +106,11 @@ def make(folder: Path, output: Path, also: Sequence[str] = (), pictures: bool = 
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(str(output), f"expected a folder to write into: {error.strerror}") from None
-    entries = claims.entries(results, also)
+    entries = pictures.kept(claims.entries(results, also))
     html, data = output / "report.html", output / "report.json"
     with plt.style.context(STYLE, after_reset=True):
         write(html, page.render(entries, [file for files in results.values() for file in files]))
-        made = _write_pictures(entries, output / "pictures") if pictures else []
-    write(data, as_json(entries, pictures))
-    return [*lines(entries), f"wrote {html}", *made, f"wrote {data}"]
-
-
-def _write_pictures(entries: dict[str, list[Claim]], folder: Path) -> list[str]:
-    """Write the figures of every claim as small PNGs; return a line that says so."""
-    folder.mkdir(exist_ok=True)
-    drawings = {name: each for some in entries.values() for entry in some for name, each in pictures_of(entry).items()}
-    for name, drawing in drawings.items():
-        page.small(drawing, folder / name)
-    return [f"wrote {len(drawings)} pictures into {folder}"]
+        drawn = pictures.write(entries, output) if with_pictures else {}
+    write(data, as_json(entries, drawn))
+    written = [output / picture.file for some in drawn.values() for picture in some]
+    return [*lines(entries), *(f"wrote {path}" for path in (html, *written, data))]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jinja2
 import matplotlib.pyplot as plt
 from markupsafe import Markup, escape
-from PIL import Image
 
 from mpisign.audit.claims.claim import MEANINGS, Claim, Drawing, Verdict
 from mpisign.audit.claims.cut_short import shortfall
@@ -22,10 +21,6 @@ from mpisign.storage.trajectory import Trajectory
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 DPI = 150
 """Resolution in dots an inch; a figure that fills the width of an A4 page then has about 200."""
-
-
-WIDTH, COLOURS = 900, 128
-"""Pixels and colours of a small picture, of some 50 kB."""
 
 
 class Picture(NamedTuple):
@@ -97,20 +92,6 @@ def picture(drawing: Drawing) -> Picture:
     width, height = struct.unpack(">II", png.getvalue()[16:24])
     uri = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
     return Picture(drawing.caption, drawing.alt, uri, width, height)
-
-
-def small(drawing: Drawing, path: Path) -> None:
-    """Write a figure as a PNG of `WIDTH` pixels and few colours; nothing if its files are refused."""
-    try:
-        figure, png = drawing.draw(), io.BytesIO()
-    except InputError:
-        return
-    figure.savefig(png, format="png", dpi=2 * WIDTH / figure.get_figwidth())
-    plt.close(figure)
-    with Image.open(png) as image:
-        size = WIDTH, round(image.height * WIDTH / image.width)
-        shrunk = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    shrunk.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def made_with(trajectories: list[Trajectory]) -> dict[str, str]:

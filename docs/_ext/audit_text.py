@@ -1,0 +1,36 @@
+"""The prose of the pages of the claims."""
+
+HEAD = """\
+# The audit
+
+What the paper *On Faster Convergence of Scaled Sign Gradient Descent* (X. Li, K.-Y. Lin, L. Li, Y. Hong, J. Chen)
+claims, and what was found; the last part goes beyond it. The verdicts here are those of `mpisign report` on full runs
+of all jobs (`bash jobs/reproduce.sh`, ten minutes), and `docs/audit/report.json` is that report. A link leads to the
+claim with its evidence, and to the commands that repeat it. Equation numbers are the paper's.
+
+- {doc}`theorems`: what holds in place of Theorems 2 and 3, with proofs
+- {doc}`counterexamples`: where the printed theorems fail
+- {doc}`corrections`: the corrections, one by one
+- {doc}`found`: the measured numbers, and what goes beyond the paper
+"""
+
+CLAIMS = """\
+{doc}`Every claim <../index>` has its verdict in one table. The commands below a claim run its jobs as they stand;
+`bash jobs/reproduce.sh` runs all of them, Figure 2 at three batch sizes.
+"""
+
+TAIL = """\
+## How a verdict is reached
+
+A bound is `refuted` when the expected gap is above it in exact arithmetic (`mpisign certify`) or by the argument that is
+shown. It is `violated` when the mean gap over the repeats is above it at one of twelve checkpoints that are set
+beforehand. The test is an e-value, which needs nothing but a gap of at least 0; its false-alarm rate over all twelve is
+at most 5 %. It is `confirmed` when bootstrap-t upper limits are below it at all of them, from 20 repeats on. No test of
+this is exact without a limit on the gap; the measured error rates are in `mpisign/theory/verdict.py`. It is `vacuous`
+where a premise fails, which is named with the k from which it does: a step out of range, or p_min \\<= 1/2. Otherwise
+it is `inconclusive`. Without noise every record of every start is compared.
+
+A run that was cut short, with fewer repeats or iterations than its job says, gives no more than `inconclusive`, unless
+one case refutes the claim. An equality is `confirmed` only where it is known to a tenth.
+{doc}`../tutorials/check` holds a file of your own against the same bounds.
+"""

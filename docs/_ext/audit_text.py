@@ -22,8 +22,8 @@ CLAIMS = """\
 TAIL = """\
 ## How a verdict is reached
 
-A bound is `refuted` when the expected gap is above it in exact arithmetic (`mpisign certify`) or by the argument that is
-shown. It is `violated` when the mean gap over the repeats is above it at one of twelve checkpoints that are set
+A bound is `refuted` when the expected gap is above it in exact arithmetic (`mpisign certify`) or by the argument that
+is shown. It is `violated` when the mean gap over the repeats is above it at one of twelve checkpoints that are set
 beforehand. The test is an e-value, which needs nothing but a gap of at least 0; its false-alarm rate over all twelve is
 at most 5 %. It is `confirmed` when bootstrap-t upper limits are below it at all of them, from 20 repeats on. No test of
 this is exact without a limit on the gap; the measured error rates are in `mpisign/theory/verdict.py`. It is `vacuous`

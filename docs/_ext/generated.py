@@ -47,12 +47,15 @@ PAGES = {"commands": commands_page, "job": job_page.page, "files": files_page.pa
 
 
 def _write(app: Sphinx) -> None:
-    pages = {f"reference/{name}.md": page() for name, page in PAGES.items()} | audit_pages.pages()
-    for name, text in pages.items():
-        path = Path(app.srcdir) / name
+    source = Path(app.srcdir)
+    made = {f"reference/{name}.md": page() for name, page in PAGES.items()} | audit_pages.pages()
+    pages = {source / name: text for name, text in made.items()}
+    for path, text in pages.items():
         path.parent.mkdir(exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    for left_over in {*(source / "audit" / "claims").iterdir()} - set(pages):
+        left_over.unlink()  # of a part that has another name now
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -46,4 +46,4 @@ class PyMpisign(PythonPackage):
         depends_on("py-mpi4py@4.0:", when="+mpi")
         depends_on("py-h5py~mpi", when="~mpi")  # of itself Spack's h5py brings an MPI
         depends_on("py-pandas@2.2:", when="+frames")
-        depends_on("py-xarray@2024.6:", when="+frames")
+        depends_on("py-xarray@2024.10:", when="+frames")

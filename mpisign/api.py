@@ -7,7 +7,6 @@ results = mpisign.run(experiment)
 results["scaled signSGD"].gap
 """
 
-import atexit
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +17,7 @@ from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle
 from mpisign.algorithms.step_sizes import STEPS, StepSize
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.startup import connect, leave
+from mpisign.comm.startup import connected
 from mpisign.config import experiment as job
 from mpisign.config.objects import Described, known_settings, table_of, toml
 from mpisign.config.validation import InputError
@@ -223,7 +222,7 @@ def run(
 
 
 def _run_in_memory(experiment: Experiment, repeats: range, progress: bool) -> Results | None:
-    ranks, buffer = _connected(), BytesIO()
+    ranks, buffer = connected(), BytesIO()
     runner.run(_plan(experiment, ranks), ranks, buffer, repeats, quiet=not progress)
     return Results(Trajectory.of_buffer(buffer, experiment.settings.name)) if ranks.root else None
 
@@ -232,7 +231,7 @@ def _run_to_file(
     experiment: Experiment, path: Path, mode: Mode, repeats: range, asked: range | None, progress: bool
 ) -> bool:
     """Run it, and return whether this is the rank that wrote the file; asked: the repeats that the caller named."""
-    ranks = _connected()
+    ranks = connected()
     if mode == "resume" and experiment.made is not None:
         raise InputError("mode", "expected create or overwrite: the file cannot say what the problem's settings are")
     there = ranks.raise_collectively(lambda: ranks.root and _checked(path, mode))
@@ -252,17 +251,6 @@ def _checked(path: Path, mode: Mode) -> bool:
     """Return whether the file is there; raise InputError where it cannot be written."""
     check_output(path, mode != "create", 'give mode="resume" to go on with it, or mode="overwrite" to replace it')
     return path.exists()
-
-
-_ranks: list[Communicator] = []
-
-
-def _connected() -> Communicator:
-    """Return the ranks of this process, connected once; MPI is ended when Python is."""
-    if not _ranks:
-        _ranks.append(connect())
-        atexit.register(leave)
-    return _ranks[0]
 
 
 def load(path: str | Path) -> Results:

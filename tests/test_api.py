@@ -427,6 +427,19 @@ def test_the_same_call_on_every_rank(mpi, tmp_path):
     assert one == other == str(hashes(alone))
 
 
+@pytest.mark.ranks
+@pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
+def test_an_error_of_one_rank_ends_all(mpi, tmp_path):
+    """The others have no results to work on, and rank 0 would wait for them in the second call."""
+    (tmp_path / "script.py").write_text(SCRIPT.replace("    if results is not None:", "    if True:"))
+    folder = programs(mpi)
+    command = [folder / "mpiexec", "-n", "3", folder / "python", "script.py", ROOT / "jobs" / "quickstart.toml"]
+    done = call(command, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert done.returncode not in (0, None)
+    assert "'NoneType' object has no attribute 'trajectory'" in done.stderr
+    assert "ending all ranks" in done.stderr
+
+
 def _workers(job):
     """The M that three ranks give to runs without one."""
     runs = mpisign.load_experiment(job).settings.runs

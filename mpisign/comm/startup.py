@@ -1,8 +1,10 @@
 """Find the ranks that this process was started with, and leave them."""
 
+import atexit
 import os
 import sys
 import time
+from types import TracebackType
 
 from mpisign.comm.communicator import Communicator, SerialCommunicator
 from mpisign.config.validation import InputError
@@ -29,6 +31,25 @@ def connect() -> Communicator:
             "expected the mpirun or srun --mpi type of that same library",
         )
     return ranks
+
+
+_ranks: list[Communicator] = []
+
+
+def connected() -> Communicator:
+    """Return the ranks of a script or notebook, connected once; MPI is ended when Python is."""
+    if not _ranks:
+        _ranks.append(connect())
+        atexit.register(leave)
+        if _ranks[0].size > 1:
+            sys.excepthook = _end_all_ranks
+    return _ranks[0]
+
+
+def _end_all_ranks(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End all ranks for an error that one of them did not catch: the others would wait for it in their next call."""
+    _ranks[0].__exit__(kind, error, trace)
+    sys.__excepthook__(kind, error, trace)  # an InputError, which every rank has
 
 
 def leave() -> None:

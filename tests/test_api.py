@@ -438,6 +438,7 @@ def test_an_error_of_one_rank_ends_all(mpi, tmp_path):
     assert done.returncode not in (0, None)
     assert "'NoneType' object has no attribute 'trajectory'" in done.stderr
     assert "ending all ranks" in done.stderr
+    assert "excepthook" not in done.stderr
 
 
 def _workers(job):

@@ -48,7 +48,10 @@ def connected() -> Communicator:
 
 def _end_all_ranks(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """End all ranks for an error that one of them did not catch: the others would wait for it in their next call."""
-    _ranks[0].__exit__(kind, error, trace)
+    try:
+        _ranks[0].__exit__(kind, error, trace)
+    except BaseException:  # MPICH's Abort may return before the launcher ends this rank; all is said
+        os._exit(1)
     sys.__excepthook__(kind, error, trace)  # an InputError, which every rank has
 
 

@@ -40,7 +40,7 @@ def paired_on_every_path(
     E ||g~ - g||_1^2 <= kappa S^2, and f >= S^2/4. So V_k >= (1 - 2 alpha h)^(2k) S_0^2/4 on every path. mu = 1, L = 2.
 
     Args:
-        e: Probability of each large outcome, at most 1/2.
+        e: Probability of each large outcome, less than 1/4.
         h: Size of a small coordinate.
         alpha: The step size.
         start: x_0, positive.

@@ -11,8 +11,8 @@ import numpy as np
 
 import mpisign
 from mpisign.audit import bounds, claims
-from mpisign.audit.bounds.command import write as write_checks
 from mpisign.audit.claims.claim import Claim, Drawing, Table, Verdict
+from mpisign.audit.json_rows import write_rows
 from mpisign.audit.report import build
 from mpisign.audit.report.pictures import Picture
 from mpisign.comm.communicator import SerialCommunicator
@@ -141,7 +141,7 @@ def documents(folder: Path) -> dict[str, Path]:
         for name in ("merged", "wide", "definite")
         for row in bounds.check(Trajectory(folder / f"{name}.h5", iterates=True))
     ]
-    write_checks(folder / "check.json", found)
+    write_rows(folder / "check.json", [row.document() for row in found])
     drawn = {"id": [Picture("pictures/id.png", "caption", "alt")]}
     build.write(folder / "report.json", build.as_json({**claims.entries({}), "Example": [_claim()]}, drawn))
     ranks = SerialCommunicator()

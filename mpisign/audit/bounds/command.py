@@ -6,12 +6,11 @@ the file, where mpisign run stores those known exactly or as certified limits, o
 """
 
 import argparse
-import json
-from pathlib import Path
 
 from mpisign.audit.bounds import BoundCheck, check
 from mpisign.audit.bounds.plot import draw
 from mpisign.audit.figures.figure import report, save
+from mpisign.audit.json_rows import write_rows
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
 from mpisign.theory.constants import ASSUMED
@@ -25,19 +24,6 @@ def table(found: list[BoundCheck]) -> list[str]:
     ]
 
 
-def write(path: Path, found: list[BoundCheck]) -> None:
-    """Write the checks as JSON.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([row.document() for row in found], indent=1))
-    except OSError as error:
-        raise InputError("--json", f"cannot write {path}: {error.strerror}") from None
-
-
 def hold_against(options: argparse.Namespace) -> None:
     """Check the runs of a file, print what was found, and write and draw it where the options ask for it."""
     given = {name: value for name in ASSUMED if (value := getattr(options, name)) is not None}
@@ -47,7 +33,7 @@ def hold_against(options: argparse.Namespace) -> None:
         named = error.key in (*ASSUMED, "level")
         raise (InputError(f"--{error.key.replace('_', '-')}", error.complaint) if named else error) from None
     if options.json:
-        write(options.json, found)
+        write_rows(options.json, [row.document() for row in found])
     report(*table(found))
     if options.output:
         save(draw(found), options.output / f"{options.file.stem}-bounds")

@@ -13,9 +13,6 @@ from mpisign.theory.certificates.bounds import Constants
 from mpisign.theory.certificates.expectation import Moment, TooManyStates, moments
 from mpisign.theory.certificates.quadratics import curvature
 
-PRINTED = ("theorem2", "theorem3", "theorem2_harmonic")
-"""The bounds of the paper; the others are corrected."""
-
 
 class Row(NamedTuple):
     """One bound at one k.

@@ -1,12 +1,12 @@
 """Print the certificates of a job's runs, and write them as JSON."""
 
-import json
 import sys
 from fractions import Fraction
 from pathlib import Path
 
-from mpisign.audit.certify.certificate import PRINTED, Certificate, Row, certificate
+from mpisign.audit.certify.certificate import Certificate, Row, certificate
 from mpisign.audit.certify.exact_job import ExactRun, exact_run
+from mpisign.audit.json_rows import write_rows
 from mpisign.config import experiment
 from mpisign.config.validation import InputError, closest, shown
 from mpisign.theory.certificates.quadratics import times
@@ -51,7 +51,7 @@ def certify(path: Path, label: str | None, upto: int | None, most: int, output: 
             raise InputError(str(path), str(error)) from None
         print("\n".join([*_body(found[-1]), ""]), flush=True)
     if output:
-        _write(output, [row.document() for each in found for row in each.rows])
+        write_rows(output, [row.document() for each in found for row in each.rows])
 
 
 def _runs(path: Path, label: str | None) -> tuple[list[ExactRun], list[str]]:
@@ -147,15 +147,3 @@ def _both(value: Fraction) -> str:
     text = str(value)
     said = text if len(text) <= _LONGEST else f"a fraction of {len(text) - 1} digits"
     return said if text == f"{float(value):.10g}" else f"{float(value):.10g} = {said}"
-
-
-def _write(path: Path, rows: list[dict[str, object]]) -> None:
-    try:
-        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError("--json", f"cannot write {path}: {error.strerror}") from None
-
-
-def refuted(found: list[Certificate]) -> bool:
-    """Return whether a printed bound is refuted."""
-    return any(row.refuted and row.bound in PRINTED for each in found for row in each.rows)

@@ -37,8 +37,8 @@ def test_what_it_says_of_a_job(capsys, job, options, line):
 
 
 def test_the_json_has_both_fractions_of_every_bound_at_every_k(tmp_path, capsys):
-    certified(capsys, ROOT / "jobs" / "x1.toml", "--json", tmp_path / "x1.json")
-    rows = json.loads((tmp_path / "x1.json").read_text())
+    certified(capsys, ROOT / "jobs" / "x1.toml", "--json", tmp_path / "new" / "x1.json")
+    rows = json.loads((tmp_path / "new" / "x1.json").read_text())
     assert {row["bound"] for row in rows} == {"theorem2", "theorem2_repaired", "floor_bound"}
     assert [row["k"] for row in rows if row["bound"] == "theorem2"] == list(range(1, 9))
     fifth = next(row for row in rows if row["bound"] == "theorem2" and row["k"] == 5)

@@ -28,19 +28,20 @@ _LAUNCHER = 1.0
 def main(page: mmap.mmap, ranks: list[tuple[int, int]]) -> None:
     """Wait for the end of all ranks; `ranks`: their numbers and processes."""
     descriptors = {os.pidfd_open(process): i for i, (_, process) in enumerate(ranks)}
-    poll = select.poll()
+    # epoll tells of them in the order in which they ended: a launcher may have killed the others before this wakes up.
+    ends = select.epoll()
     for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
+        ends.register(descriptor, select.EPOLLIN)
     while descriptors:
-        for descriptor, _ in poll.poll():
+        for descriptor, _ in ends.poll():
             i = descriptors.pop(descriptor)
-            poll.unregister(descriptor)
+            ends.unregister(descriptor)
             states = [_word(page, LINE * j) for j in range(len(ranks))]
             # The page outlives the rank: its last state says whether it left or was killed.
             if states[i] == RUNNING:
                 if FAILED not in states:
                     _say(ranks[i], _word(page, LINE * i + 8), page[LINE * len(ranks) :])
-                _end(poll, list(descriptors))
+                _end(ends, list(descriptors))
                 return
 
 
@@ -60,12 +61,12 @@ def _say(rank: tuple[int, int], k: int, what: bytes) -> None:
     os.write(2, line.encode())
 
 
-def _end(poll: select.poll, descriptors: list[int]) -> None:
+def _end(ends: "select.epoll", descriptors: list[int]) -> None:
     """Give the launcher its time to end the other ranks, then kill those that are left."""
     late = time.monotonic() + _LAUNCHER
     while descriptors and time.monotonic() < late:
-        for descriptor, _ in poll.poll(10):
-            poll.unregister(descriptor)
+        for descriptor, _ in ends.poll(0.01):
+            ends.unregister(descriptor)
             descriptors.remove(descriptor)
     for descriptor in descriptors:
         with suppress(ProcessLookupError):

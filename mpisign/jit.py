@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import numba
 from llvmlite import ir
 from numba.core import caching, cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from mpisign import caches
 from mpisign.messages import say
@@ -27,7 +27,7 @@ def kernel(signature: str) -> Callable[[F], F]:
         """Return the compiled function."""
         dispatcher: Any = numba.njit(nogil=True)(function)
         if dispatcher is not function:  # which it is with NUMBA_DISABLE_JIT
-            dispatcher._cache = _cache_of(function)
+            dispatcher._cache = cache_of(function)
             dispatcher.compile(signature)
             dispatcher.disable_compile()
         return cast(F, dispatcher)
@@ -108,10 +108,22 @@ class _Cache(caching.FunctionCache):
             _say_once(f"kernels are not kept, but compiled again at each start: {self.cache_path}: {why}")
 
 
-def _cache_of(function: Callable[..., object]) -> Any:
-    """Return where the compiled function is kept."""
+class _KeyedCache(_Cache):
+    """The same for closures, which are known by a digest of what they are made of."""
+
+    digest = ""
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return str(sig), codegen.magic_tuple(), self.digest
+
+
+def cache_of(function: Callable[..., object], digest: str | None = None) -> Any:
+    """Return where the compiled function is kept; digest: what it is known by, where that is not its own code."""
     try:
-        return _Cache(function)  # type: ignore[no-untyped-call]
+        cache: Any = (_Cache if digest is None else _KeyedCache)(function)  # type: ignore[no-untyped-call]
+        if digest is not None:
+            cache.digest = digest
+        return cache
     except RuntimeError:  # "no locator available"
         places = "no folder for them can be written; set NUMBA_CACHE_DIR to one"
         _say_once(f"kernels are not kept, but compiled again at each start: {places}")
@@ -134,6 +146,12 @@ def part_of_kernels(function: F) -> F:
     Left to the compiler, a kernel that is loaded from disk would call a slower version of it.
     """
     return cast(F, numba.njit(inline="always")(function))
+
+
+def also_in_kernels(function: F) -> F:
+    """Return a function that runs as it is, and that kernels can call."""
+    made: F = register_jitable(function)
+    return made
 
 
 def _item(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:

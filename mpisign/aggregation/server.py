@@ -5,106 +5,23 @@ here, in the order of the workers and coordinate by coordinate: the reply depend
 who computes which coordinates of it.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Protocol, Self
+from abc import abstractmethod
 
 import numpy as np
+from typing_extensions import override
 
 from mpisign.aggregation import bitplanes
 from mpisign.aggregation.exchange import Exchange, Format
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.means import mean_number, mean_row
-from mpisign.aggregation.messages import DenseMessage, Message, SignMessage, Zeros
-from mpisign.arrays import Floats, Words
+from mpisign.aggregation.messages import DenseMessage, SignMessage, Zeros
+from mpisign.aggregation.server_base import Combination
+from mpisign.aggregation.server_base import Server as Server
+from mpisign.arrays import Words
 from mpisign.rng import RandomStreams, Stream
 
 _SEND_WEAK = 2**64 - 1
 """The number of a reply (a NaN that no arithmetic makes) that holds no vote: it asks for the nonnegative planes."""
-
-
-class Combination(Protocol):
-    """What a server must know of a method: see `mpisign.algorithms.methods.Method`."""
-
-    message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
-    quadratic: ClassVar[bool]
-
-    @property
-    def zeros(self) -> Zeros:
-        """Return what a zero sign and a tied vote become."""
-
-
-class Server(ABC):
-    """One round of messages an iteration, planned for one repeat; a context that gives back what MPI holds for it.
-
-    Attributes:
-        workers: M.
-        hosted: the workers of this rank.
-        reply: what every rank holds after a round.
-        quadratic: whether the mean of the numbers is the root of the mean of their squares.
-        k: the iteration.
-        bits_up: bits of the messages so far, of all workers together, however the exchange cuts and carries them.
-        bits_down: bits of the replies so far, to all workers together.
-        bits_up_at_k: `bits_up` when iteration k began: what was spent to reach x_k.
-        bits_down_at_k: `bits_down` when iteration k began.
-    """
-
-    reply: Message
-    quadratic = False  # whether the mean of the numbers is the root of the mean of their squares
-    _stepping: Message | None = None
-    _messages: Sequence[Message]
-
-    def __init__(self, exchange: Exchange):
-        self._exchange, self.workers, self.hosted = exchange, exchange.workers, exchange.hosted
-        self.bits_up = self.bits_down = 0
-        self.start_iteration(0)
-
-    def resume(self, k: int, bits_up: int, bits_down: int) -> None:
-        """Make iteration k the next one, so many bits having been sent before."""
-        self.bits_up, self.bits_down = bits_up, bits_down
-        self.start_iteration(k)
-
-    def start_iteration(self, k: int) -> None:
-        """Begin iteration k: `bits_up_at_k` and `bits_down_at_k` are the bits that were spent to reach x_k."""
-        self.k, self.bits_up_at_k, self.bits_down_at_k = k, self.bits_up, self.bits_down
-
-    def message(self, worker: int) -> Message:
-        """Return the outgoing message of a worker hosted here."""
-        return self._messages[worker - self.hosted.start]
-
-    def of_all_workers(self, rows: Words) -> Words:
-        """Return the rows of all workers, on the root; see `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
-        return self._exchange.of_all_workers(rows)
-
-    def _gather(self, exchange: Exchange) -> None:
-        """Gather the exchange's rows, and count their bits."""
-        exchange.gather()
-        self.bits_up += exchange.bits_up
-
-    def _broadcast(self, exchange: Exchange, ties: int = 0) -> int:
-        """Broadcast the exchange's reply, and count its bits; return the ties of all ranks, on the root."""
-        self.bits_down += exchange.bits_down
-        return exchange.broadcast_reply(ties)
-
-    def keep(self, x: Floats) -> Floats:
-        """Return x where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
-        kept, self._stepping = self._exchange.keep(x, self.reply)
-        return kept
-
-    def aggregate(self) -> Message:
-        """Collect the messages, combine them, spread the reply and return it."""
-        self._aggregate()
-        return self._stepping or self.reply
-
-    @abstractmethod
-    def _aggregate(self) -> None:
-        """Collect the messages and combine them; `reply` holds the reply after it."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        self._exchange.close()
 
 
 class MeanServer(Server):
@@ -117,6 +34,12 @@ class MeanServer(Server):
         rows = self._exchange.table[: len(self.hosted), : 1 + dimension]
         self._messages = [DenseMessage(row.view(np.float64)) for row in rows]
         self.reply = DenseMessage(self._exchange.reply.view(np.float64))
+
+    @property
+    @override
+    def tables(self) -> tuple[Words, Words, Words, Words]:
+        none: Words = np.zeros((self.workers, 1), dtype=np.uint64)
+        return self._exchange.rows, none, self._exchange.reply, none[0]
 
     def _aggregate(self) -> None:
         self._gather(self._exchange)
@@ -179,6 +102,18 @@ class SignServer(Server):
         # Every rank holds the same reply: all of them come to the second round, or none.
         if exchange.reply.item(0) == _SEND_WEAK:
             self._aggregate_with_nonnegative_planes()
+
+    @override
+    def count(self, rounds: int, with_planes: int = 0, tied: int = 0) -> None:
+        super().count(rounds, with_planes, tied)
+        self.bits_up += with_planes * self._nonnegative_exchange.bits_up
+        self.bits_down += tied * self._nonnegative_exchange.bits_down
+
+    @property
+    @override
+    def tables(self) -> tuple[Words, Words, Words, Words]:
+        exchange, other = self._exchange, self._nonnegative_exchange
+        return exchange.rows, other.rows, exchange.reply, other.reply
 
     def _aggregate_with_nonnegative_planes(self) -> None:
         """Collect the nonnegative planes, too, and combine both."""

@@ -1,7 +1,7 @@
 """The update rules of the paper: what a worker sends, and what every rank does with the reply.
 
-A method is pure: it knows neither the problem, nor the step rule, nor how messages travel. To add one, write a
-class with `encode` (if it sends something else than its gradient) and `step`, and name it in METHODS.
+It knows neither the problem, nor the step rule, nor how messages travel. To add one, write a class with `step`,
+and `encode` if it sends something else than its gradient, and name it in METHODS.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.aggregation.messages import Message, Zeros
-from mpisign.algorithms.adagrad import squares_of, step_over_b, unit
+from mpisign.algorithms.adagrad import common_unit, squares_of, step_over_b, unit
 from mpisign.arrays import Floats
 from mpisign.config.registry import Registry
 from mpisign.config.validation import BelowOne, NonNegative, settings
@@ -31,18 +31,19 @@ class Method(ABC):
         quadratic: Whether the mean of the numbers is the root of the mean of their squares.
         only_subtracts: Whether `step` does nothing to x but one reply.subtract_from. That alone can be cut into shares,
             where the ranks of a node have one x in common; a subclass that writes a step of its own says it again.
+        compilable: Whether numba gives `query`, `encode` and `step`, of the settings alone, the same bits; as above.
     """
 
     message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
     quadratic: ClassVar[bool] = False
     only_subtracts: ClassVar[bool] = False
+    compilable: ClassVar[bool] = False
     zeros: Zeros = "exact"
 
     def memory(self, dimension: int) -> Floats:
         """Return what a worker keeps from one iteration to the next, as it is at the start: float64, of any one shape.
 
-        `query` and `encode` get it, and `encode` changes it in place. All that a method remembers of a worker is in it:
-        it is what a resumed run goes on from.
+        `encode` changes it in place. A resumed run has nothing else of a worker.
         """
         return np.zeros(0)
 
@@ -60,16 +61,17 @@ class Method(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "step" in vars(cls) and "only_subtracts" not in vars(cls):
-            cls.only_subtracts = False  # a step that is inherited may be all subtraction; another one need not
+        # What is inherited may be so; another one need not.
+        for name, of in (("only_subtracts", {"step"}), ("compilable", {"query", "encode", "step"})):
+            if of & vars(cls).keys() and name not in vars(cls):
+                setattr(cls, name, False)
 
     @abstractmethod
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
         """Step x_k -> x_{k+1} in place, shape (d,), float64.
 
-        Every rank does the same, from the same reply and `shared`. Anything may be done to x here, and only here:
-        `query`, a problem and an oracle read it. It has to follow from the arguments, which are the same on every rank;
-        what is to be remembered is in `shared`, changed in place.
+        Anything may be done to x here, and only here: `query`, a problem and an oracle read it. It has to follow from
+        the arguments, which are the same on every rank; what is to be remembered is in `shared`, changed in place.
         """
 
 
@@ -79,6 +81,7 @@ class GD(Method):
 
     message: ClassVar[Literal["dense"]] = "dense"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
@@ -91,6 +94,7 @@ class Sign(Method):
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     zeros: Zeros = "exact"
 
     @override
@@ -110,6 +114,7 @@ class ScaledSign(Method):
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     zeros: Zeros = "exact"
     scale: Literal["l1", "mean"] = "l1"
 
@@ -121,9 +126,7 @@ class ScaledSign(Method):
 
 @settings
 class Signum(Method):
-    """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g: SIGNUM, the paper's SIGNGDM and SIGNSGDM.
-
-    Each worker keeps its own momentum m, which starts at 0.
+    """x <- x - alpha vote of sign(m), m <- beta m + (1 - beta) g, m = 0 at first: SIGNUM, SIGNGDM and SIGNSGDM.
 
     Attributes:
         beta: The share of m that is kept in an iteration.
@@ -131,6 +134,7 @@ class Signum(Method):
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     zeros: Zeros = "exact"
     beta: BelowOne = 0.9
 
@@ -154,12 +158,12 @@ class Signum(Method):
 class EFSign(Method):
     """x <- x - mean of (||p||_1 / d) sign(p), p = alpha g + e, e <- p - what was sent: EF-SIGNGD (12).
 
-    Each worker keeps its own error e; alpha is the paper's lambda. One bit a coordinate and a scale go up, the dense
-    mean of the scaled signs comes back; for one worker it is (12) as printed.
+    Each worker keeps its own error e; alpha is the paper's lambda. Signs and a scale go up, the dense mean comes back.
     """
 
     message: ClassVar[Literal["scaled-signs"]] = "scaled-signs"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     zeros: Zeros = "exact"
 
     @override
@@ -182,10 +186,12 @@ class EFSign(Method):
 
 @settings
 class EFSignShifted(EFSign):
-    """(12) with the gradient asked at x - e: (13), for which x - e moves as GD does.
+    """(12) with the gradient asked at x - e: (13), for which x - e moves as GD does, for one worker.
 
-    The identity z = x - e, z <- z - alpha g(z) is that of one worker; several ask each at x less its own error.
+    Several ask each at x less its own error.
     """
+
+    compilable: ClassVar[bool] = True
 
     @override
     def memory(self, dimension: int) -> Floats:
@@ -194,7 +200,7 @@ class EFSignShifted(EFSign):
     @override
     def query(self, x: Floats, memory: Floats) -> Floats:
         shifted: Floats = memory[1]
-        np.subtract(x, memory[0], out=shifted)
+        np.subtract(x, memory[0], shifted)
         return shifted
 
 
@@ -210,6 +216,7 @@ class AdaGradNorm(Method):
 
     message: ClassVar[Literal["dense"]] = "dense"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     b0: NonNegative = 0.0
 
     @override
@@ -218,14 +225,15 @@ class AdaGradNorm(Method):
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
+        scale = common_unit(shared, reply.peak())
+        step_over_b(x, alpha, reply, shared, scale, reply.squares(scale))
 
 
 @settings
 class SignAdaGradNorm(Method):
     """b^2 <- b^2 + mean of ||g||^2, x <- x - (alpha / b) vote: the first sign variant of AdaGrad-Norm (6).
 
-    ||g|| travels, and the root of the mean of its squares comes back: the squares alone would leave float64's range.
+    ||g|| travels, and the root of the mean of its squares comes back: squares leave float64's range.
 
     Attributes:
         b0: b before the first iteration.
@@ -233,6 +241,7 @@ class SignAdaGradNorm(Method):
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     quadratic: ClassVar[bool] = True
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
@@ -248,8 +257,8 @@ class SignAdaGradNorm(Method):
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        size = reply.number
-        step_over_b(x, alpha, reply, shared, size, lambda unit: (size / unit) * (size / unit))
+        scale = common_unit(shared, reply.number)
+        step_over_b(x, alpha, reply, shared, scale, (reply.number / scale) * (reply.number / scale))
 
 
 @settings
@@ -262,6 +271,7 @@ class SignAdaGradCount(Method):
 
     message: ClassVar[Literal["signs"]] = "signs"
     only_subtracts: ClassVar[bool] = True
+    compilable: ClassVar[bool] = True
     zeros: Zeros = "exact"
     b0: NonNegative = 0.0
 
@@ -271,7 +281,8 @@ class SignAdaGradCount(Method):
 
     @override
     def step(self, x: Floats, alpha: float, reply: Message, shared: Floats) -> None:
-        step_over_b(x, alpha, reply, shared, reply.peak(), reply.squares)
+        scale = common_unit(shared, reply.peak())
+        step_over_b(x, alpha, reply, shared, scale, reply.squares(scale))
 
 
 METHODS: Registry[Method] = Registry(

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import Field
 
 from mpisign.arrays import Floats
+from mpisign.compiled.text import Part, composed, part_of
 from mpisign.config.validation import InputError, settings
 from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
@@ -43,30 +44,52 @@ class Oracle(ABC):
             raise InputError("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
         source = self.source(problem, workers)
         if self.decoupled:
-            source = _decoupled(source, np.empty(problem.dimension))
-        return _flipped(source, self.flipped) if self.flipped else source
+            source = _decoupled(part_of(source), np.empty(problem.dimension)).function()
+        return _flipped(part_of(source), self.flipped).function() if self.flipped else source
 
 
-def _decoupled(source: Source, second: Floats) -> Source:
+class _Two(NamedTuple):
+    """The parameters of a source, and room for its second draw."""
+
+    source: Any
+    second: Floats
+
+
+def _decoupled(source: Part, second: Floats) -> Part:
     """Return the signs of one draw with the l1 norm of another, which (34) takes for granted of one and the same draw.
 
     A draw of zeros has no sign to carry a norm, and stays as it is.
     """
+    return composed(_twice, _Two(source.parameters, second), source)
 
-    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        source(x, worker, generator, out)
-        source(x, worker, generator, second)
+
+def _twice(source: Callable[..., None]) -> Callable[..., None]:
+    def gradient(p: _Two, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        source(p.source, x, worker, generator, out)
+        source(p.source, x, worker, generator, p.second)
         own = l1_norm(out)
         if own > 0:
-            out *= l1_norm(second) / own
+            out *= l1_norm(p.second) / own
 
     return gradient
 
 
-def _flipped(source: Source, count: int) -> Source:
-    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        source(x, worker, generator, out)
-        if worker < count:
-            np.negative(out, out=out)
+class _First(NamedTuple):
+    """The parameters of a source, and how many workers are flipped."""
+
+    source: Any
+    flipped: int
+
+
+def _flipped(source: Part, count: int) -> Part:
+    """Return -g~ for the first so many workers."""
+    return composed(_negated, _First(source.parameters, count), source)
+
+
+def _negated(source: Callable[..., None]) -> Callable[..., None]:
+    def gradient(p: _First, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        source(p.source, x, worker, generator, out)
+        if worker < p.flipped:
+            np.negative(out, out)
 
     return gradient

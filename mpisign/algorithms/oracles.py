@@ -5,17 +5,18 @@ stochastic gradient at x into `out`, using nothing but the generator that it is 
 `source`, and name it in ORACLES.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
+from mpisign.algorithms import oracle_parts as parts
 from mpisign.algorithms.finite_oracles import Paired, Sideways
 from mpisign.algorithms.oracle_base import Oracle as Oracle
 from mpisign.algorithms.oracle_base import Source as Source
-from mpisign.arrays import Floats, Indices
+from mpisign.arrays import Floats
+from mpisign.compiled.text import composed
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
 from mpisign.problems import Problem
@@ -32,10 +33,8 @@ class Full(Oracle):
 
     @override
     def source(self, problem: Problem, workers: int) -> Source:
-        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            problem.gradient(x, out)
-
-        return gradient
+        inner = problem.gradient_part()
+        return composed(parts.exact, inner.parameters, inner).function()
 
 
 @settings
@@ -64,12 +63,12 @@ class Minibatch(Oracle):
         return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
 
     def _iid(self, problem: Problem, samples: int) -> Source:
-        draw = _drawer(samples, problem.weights, self.batch)
-
-        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            problem.minibatch(x, draw(generator), out)
-
-        return gradient
+        inner = problem.minibatch_part()
+        if problem.weights is None:
+            return composed(parts.uniform, parts.Uniform(inner.parameters, samples, self.batch), inner).function()
+        edges = np.cumsum(problem.weights)
+        edges[-1] = 1.0  # above every number drawn, whatever the sum rounds to
+        return composed(parts.weighted, parts.Weighted(inner.parameters, edges, self.batch), inner).function()
 
     def _shard(self, problem: Problem, samples: int, workers: int) -> Source:
         if problem.weights is not None:
@@ -87,15 +86,6 @@ class Minibatch(Oracle):
             problem.minibatch(x, worker + workers * drawn, out)
 
         return gradient
-
-
-def _drawer(samples: int, weights: Floats | None, batch: int) -> Callable[[np.random.Generator], Indices]:
-    """Draw `batch` numbers of data points, with replacement."""
-    if weights is None:
-        return lambda generator: generator.integers(0, samples, size=batch)
-    edges = np.cumsum(weights)
-    edges[-1] = 1.0  # above every number drawn, whatever the sum rounds to
-    return lambda generator: np.searchsorted(edges, generator.random(batch), side="right")
 
 
 @settings
@@ -123,32 +113,11 @@ class Additive(Oracle):
 
     @override
     def source(self, problem: Problem, workers: int) -> Source:
-        noise = np.empty(problem.dimension)
-        draw = {"normal": self._normal, "uniform": self._uniform, "three-point": self._three_point}[self.noise]
-
-        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            problem.gradient(x, out)
-            draw(generator, noise)
-            np.add(out, noise, out=out)
-
-        return gradient
-
-    def _normal(self, generator: np.random.Generator, noise: Floats) -> None:
-        generator.standard_normal(out=noise)
-        np.multiply(noise, self.size, out=noise)
-
-    def _uniform(self, generator: np.random.Generator, noise: Floats) -> None:
-        generator.random(out=noise)
-        np.subtract(noise, 0.5, out=noise)
-        np.multiply(noise, 2 * self.size, out=noise)
-
-    def _three_point(self, generator: np.random.Generator, noise: Floats) -> None:
-        # (u - 1/2) / (1/2 - q), cut towards 0, is 0 between q and 1 - q and at least 1 in size beyond: no temporary.
-        generator.random(out=noise)
-        np.subtract(noise, 0.5, out=noise)
-        np.divide(noise, max(0.5 - (self.q or 0.0), np.finfo(float).tiny), out=noise)
-        np.clip(np.trunc(noise, out=noise), -1.0, 1.0, out=noise)
-        np.multiply(noise, self.size, out=noise)
+        inner = problem.gradient_part()
+        write = {"normal": parts.normal, "uniform": parts.centred, "three-point": parts.three_point}[self.noise]
+        half = max(0.5 - (self.q or 0.0), float(np.finfo(float).tiny))
+        noise = parts.Noisy(inner.parameters, np.empty(problem.dimension), float(self.size), half)
+        return composed(write, noise, inner).function()
 
 
 ORACLES: Registry[Oracle] = Registry(

@@ -6,8 +6,9 @@ many points at once, at the speed of matrix products; `add_loss_gradient` serves
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Arrays
+from mpisign.compiled.text import Part, Text, composed
 from mpisign.config.validation import InputError
 from mpisign.fixed_order import exp_of_negative
 from mpisign.jit import kernel, part_of_kernels, prefetch
@@ -36,8 +38,16 @@ class Rows(ABC):
     arrays: Arrays
 
     @abstractmethod
-    def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
-        """Write out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,)."""
+    def loss_part(self) -> Part:
+        """Return `add_loss_gradient` as a text(parameters, x, samples, out)."""
+
+    @cached_property
+    def add_loss_gradient(self) -> Callable[[Floats, Indices, Floats], None]:
+        """Return add(x, samples, out).
+
+        It does out -= mean over `samples` of c_i / (1 + exp(c_i'x)), added in their order; x and out of shape (d,).
+        """
+        return self.loss_part().function()
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Matrix:
@@ -53,17 +63,45 @@ class Rows(ABC):
         return digest.hexdigest()
 
 
+class _Dense(NamedTuple):
+    """Rows."""
+
+    rows: Any
+
+
+def _of_dense(subtract: Callable[..., None]) -> Callable[..., None]:
+    def add(p: _Dense, x: Floats, samples: Indices, out: Floats) -> None:
+        subtract(p.rows, x, samples, out)
+
+    return add
+
+
+class _Sparse(NamedTuple):
+    """Rows in CSR."""
+
+    data: Any
+    indices: Any
+    indptr: Indices
+
+
+def _of_sparse(subtract: Callable[..., None]) -> Callable[..., None]:
+    def add(p: _Sparse, x: Floats, samples: Indices, out: Floats) -> None:
+        subtract(p.data, p.indices, p.indptr, x, samples, out)
+
+    return add
+
+
 class DenseRows(Rows):
     """arrays: rows, float32 or float64, shape (n, d)."""
 
     def __init__(self, arrays: Arrays):
         self.arrays, self._rows = arrays, arrays["rows"]
         self.samples, self.dimension = self._rows.shape
-        self._subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
 
     @override
-    def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
-        self._subtract(self._rows, x, samples, out)
+    def loss_part(self) -> Part:
+        subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
+        return composed(_of_dense, _Dense(self._rows), Part(Text.of(subtract), ()))
 
     @override
     def block(self, start: int, stop: int) -> Matrix:
@@ -83,11 +121,11 @@ class SparseRows(Rows):
         data, indices, indptr = arrays["data"], arrays["indices"], arrays["indptr"]
         self.samples, self.dimension = len(indptr) - 1, int(arrays["dimension"][0])
         self._parts = data, indices, indptr
-        self._subtract = _subtract_sparse32 if data.dtype == np.float32 else _subtract_sparse64
 
     @override
-    def add_loss_gradient(self, x: Floats, samples: Indices, out: Floats) -> None:
-        self._subtract(*self._parts, x, samples, out)
+    def loss_part(self) -> Part:
+        subtract = _subtract_sparse32 if self._parts[0].dtype == np.float32 else _subtract_sparse64
+        return composed(_of_sparse, _Sparse(*self._parts), Part(Text.of(subtract), ()))
 
     @override
     def block(self, start: int, stop: int) -> Matrix:

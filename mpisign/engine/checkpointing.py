@@ -40,8 +40,8 @@ class Checkpoints:
         self._all: Words = np.zeros((ranks.size, 3), dtype=np.uint64)
         self._meet = ranks.allgather_of(self._own, self._all)
 
-    def over(self, first: int, iterations: int, save: Callable[[int], None]) -> Iterator[int]:
-        """Yield first, ..., iterations - 1, and call `save(k)` before iteration k where the ranks agree to save.
+    def over(self, first: int, iterations: int, save: Callable[[int], None]) -> Iterator[range]:
+        """Yield first, ..., iterations - 1 in spans, and call `save(k)` before iteration k where the ranks agree to.
 
         The stride to the next agreement at most doubles, so that the clock is looked at seldom, however short or long
         an iteration is.
@@ -54,7 +54,7 @@ class Checkpoints:
             save(first)
             raise StopRequested(asked)
         while k < iterations:
-            yield from range(k, min(k + stride, iterations))
+            yield range(k, min(k + stride, iterations))
             k = min(k + stride, iterations)
             self._count(k)
             if k < iterations:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpisign.aggregation.server import Server
+from mpisign.algorithms.compiled_loop import INTERPRETED, Interpreted
 from mpisign.algorithms.methods import Method
 from mpisign.algorithms.oracles import Source
 from mpisign.engine.checkpointing import Checkpoints
@@ -27,6 +28,7 @@ class Repeat(NamedTuple):
         streams: the random numbers of the repeat.
         recorder: keeps the records, and saves states.
         checkpoints: where the ranks pause.
+        ahead: does iterations in compiled code.
     """
 
     method: Method
@@ -37,6 +39,7 @@ class Repeat(NamedTuple):
     streams: RandomStreams
     recorder: Recording
     checkpoints: Checkpoints
+    ahead: Interpreted = INTERPRETED
 
 
 def iterate(repeat: Repeat, state: State) -> int | None:
@@ -52,25 +55,28 @@ def iterate(repeat: Repeat, state: State) -> int | None:
     Raises:
         StopRequested: a signal asked for a stop, and the state was saved.
     """
-    method, source, step, iterations, server, streams, recorder, checkpoints = repeat
+    method, source, step, iterations, server, streams, recorder, checkpoints, ahead = repeat
     first, _, x, memories, shared = state
     memory = dict(zip(server.hosted, memories, strict=True))
     gradient = np.empty(len(x))
     recorder.start()
-    for k in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
-        server.start_iteration(k)
-        alpha = step(k)
-        for worker in server.hosted:
-            point = method.query(x, memory[worker])
-            source(point, worker, streams.generator(Stream.ORACLE, worker, k), gradient)
-            method.encode(gradient, alpha, memory[worker], server.message(worker))
-        reply = server.aggregate()
-        # All ranks have the same reply, so all of them leave the loop here without a collective.
-        if not math.isfinite(reply.number):
-            return recorder.stop(k, x)
-        if k == recorder.due:
-            recorder.record(k, x, alpha, reply)
-        method.step(x, alpha, reply, shared)
+    for span in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
+        for k in ahead.left(span, recorder):
+            server.start_iteration(k)
+            alpha = step(k)
+            for worker in server.hosted:
+                point = method.query(x, memory[worker])
+                source(point, worker, streams.generator(Stream.ORACLE, worker, k), gradient)
+                method.encode(gradient, alpha, memory[worker], server.message(worker))
+            reply = server.aggregate()
+            # All ranks have the same reply, so all of them leave the loop here without a collective.
+            if not math.isfinite(reply.number):
+                return recorder.stop(k, x)
+            if k == recorder.due:
+                recorder.record(k, x, alpha, reply)
+            method.step(x, alpha, reply, shared)
+        if ahead.diverged_at is not None:
+            return recorder.stop(ahead.diverged_at, x)
     # No iteration K follows; the last record needs the bits that were counted up to here.
     server.start_iteration(iterations)
     return recorder.stop(iterations, x)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
+from mpisign.algorithms.compiled_loop import Arrays, ahead_of
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
@@ -82,7 +83,9 @@ def _wired(
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
-    parts = run.method, crew.source, run.step, iterations, server, crew.streams, recorder, site.checkpoints
+    arrays = Arrays(begin.x, begin.memory, begin.shared)
+    ahead = ahead_of(run.method, crew.source, run.step, server, crew.streams, arrays, site.ranks.size == 1)
+    parts = run.method, crew.source, run.step, iterations, server, crew.streams, recorder, site.checkpoints, ahead
     return loop.Repeat(*parts), begin
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
+from mpisign.compiled.text import Part, part_of
 from mpisign.config.validation import InputError
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
@@ -48,6 +49,12 @@ class Problem(ABC):
     defaults: Mapping[str, object] = {}
     minimum_value: float | None = None
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("gradient", "minibatch"):  # one that is written anew is not what the inherited text says
+            if name in vars(cls) and f"{name}_part" not in vars(cls):
+                setattr(cls, f"{name}_part", vars(Problem)[f"{name}_part"])
+
     @abstractmethod
     def value(self, x: Floats) -> float:
         """Return f(x), of x of shape (d,)."""
@@ -60,6 +67,14 @@ class Problem(ABC):
         """Write out[:] = the mean gradient of the data points numbered `samples`, with the regulariser's."""
         lacks = "has no data points" if self.samples is None else "has data points, and no minibatch"
         raise InputError("kind", f"{type(self).__name__} {lacks}")
+
+    def gradient_part(self) -> Part:
+        """Return `gradient` as a text(parameters, x, out), which may run compiled."""
+        return part_of(self.gradient)
+
+    def minibatch_part(self) -> Part:
+        """Return `minibatch` as a text(parameters, x, samples, out), which may run compiled."""
+        return part_of(self.minibatch)
 
     def noise(self, batch: int) -> Noise:
         """Return what is known of the noise of `batch` data points, drawn with replacement."""

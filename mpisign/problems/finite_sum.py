@@ -1,9 +1,13 @@
 """Quadratics as finite sums, in which the audit's counterexamples are stated."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
+from mpisign.compiled.text import Part, composed
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
@@ -12,6 +16,24 @@ from mpisign.theory.constants import Constant
 from mpisign.theory.noise import FiniteDistribution, Noise, known, limited, mean_law
 
 _ROUNDING = 1e-12
+
+
+class _Atoms(NamedTuple):
+    """The quadratic's own parameters, and c."""
+
+    quadratic: Any
+    atoms: Floats
+
+
+def _with_atoms(gradient: Callable[..., None]) -> Callable[..., None]:
+    """Return the mean gradient of some samples; gradient: that of the quadratic."""
+
+    def minibatch(p: _Atoms, x: Floats, samples: Indices, out: Floats) -> None:
+        gradient(p.quadratic, x, out)
+        for sample in samples:
+            out += p.atoms[sample] / len(samples)
+
+    return minibatch
 
 
 class FiniteQuadratic(Problem):
@@ -39,6 +61,7 @@ class FiniteQuadratic(Problem):
         self.dimension, self.samples = self._quadratic.dimension, len(atoms)
         self.weights = checked_weights = _weights(weights, len(atoms))
         self._law = FiniteDistribution(_atoms(atoms, checked_weights, self.dimension), checked_weights)
+        self._minibatch = self.minibatch_part().function()
 
     @override
     def value(self, x: Floats) -> float:
@@ -50,9 +73,16 @@ class FiniteQuadratic(Problem):
 
     @override
     def minibatch(self, x: Floats, samples: Indices, out: Floats) -> None:
-        self._quadratic.gradient(x, out)
-        for sample in samples:
-            out += self._law.atoms[sample] / len(samples)
+        self._minibatch(x, samples, out)
+
+    @override
+    def gradient_part(self) -> Part:
+        return self._quadratic.gradient_part()
+
+    @override
+    def minibatch_part(self) -> Part:
+        inner = self._quadratic.gradient_part()
+        return composed(_with_atoms, _Atoms(inner.parameters, self._law.atoms), inner)
 
     def noise(self, batch: int) -> Noise:
         """g~ - g is the mean of `batch` atoms, whatever x is: its law, or limits where that has too many values."""

@@ -12,12 +12,14 @@ from typing_extensions import override
 
 from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Share, unshared
+from mpisign.compiled.text import Part
 from mpisign.config.validation import InputError, Positive, checked
 from mpisign.data.linear_rows import Matrix, Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
 from mpisign.problems.base import Minimum, Problem
 from mpisign.problems.certificate import MARGIN_ERROR, global_limit, local_limit
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
+from mpisign.problems.finite_sum_parts import all_samples, loss_and_pull, loss_and_regulariser
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise, limited
@@ -36,12 +38,6 @@ def has_whole_hessian(samples: int, dimension: int) -> bool:
     return dimension <= _WIDEST and samples * dimension**2 <= _WORK
 
 
-def _loss_and_pull(margins: Floats) -> tuple[Floats, Floats]:
-    """Return log(1 + exp(-m)) and 1 / (1 + exp(m)) from one exp(-|m|), which does not overflow."""
-    small = np.exp(-np.abs(margins))
-    return np.maximum(-margins, 0.0) + np.log1p(small), np.where(margins >= 0, small, 1.0) / (1.0 + small)
-
-
 class Logistic(Problem):
     """f(x) = (1/n) sum log(1 + exp(-b_i a_i'x)) + r(x), on the rows c_i = b_i a_i; r is ||x||^2 / (2n) by default."""
 
@@ -49,8 +45,7 @@ class Logistic(Problem):
         self.rows, self.regulariser = rows, regulariser or L2(rows.samples)
         self.samples, self.dimension = rows.samples, rows.dimension
         self.segments, self.variant = _SEGMENTS, self.regulariser.key
-        self._everyone = np.arange(rows.samples)
-        self._edges = np.linspace(0, rows.samples, _SEGMENTS + 1).astype(int)
+        self._everyone, self._edges = np.arange(rows.samples), np.linspace(0, rows.samples, _SEGMENTS + 1).astype(int)
         self._solution: tuple[Floats, float, Floats] | None = None
 
     @override
@@ -71,6 +66,14 @@ class Logistic(Problem):
         self.regulariser.gradient(x, out)
         self.rows.add_loss_gradient(x, samples, out)
 
+    @override
+    def minibatch_part(self) -> Part:
+        return loss_and_regulariser(self.rows.loss_part(), self.regulariser.gradient_part())
+
+    @override
+    def gradient_part(self) -> Part:
+        return all_samples(self.minibatch_part(), self._everyone)
+
     def part(self, points: Floats, segment: int, out: Floats) -> None:
         """By matrix products over blocks of data; the regulariser belongs to segment 0."""
         n = self.rows.samples
@@ -79,7 +82,7 @@ class Logistic(Problem):
             out[:, 0] = self.regulariser.values(points)
             self.regulariser.gradient(points, out[:, 1:])
         for block in self._blocks(segment):
-            losses, pulls = _loss_and_pull(points @ block.T)
+            losses, pulls = loss_and_pull(points @ block.T)
             out[:, 0] += losses.sum(axis=1) / n
             out[:, 1:] -= pulls @ block / n
 
@@ -231,10 +234,7 @@ class Logistic(Problem):
         return known
 
     def _curvature_at_minimum(self, objective: Objective) -> dict[str, Constant]:
-        """Return mu_at_minimum, where the Hessian at x* can be told from a singular one.
-
-        Solved in scaled coordinates.
-        """
+        """Return mu_at_minimum, where the Hessian at x* can be told from a singular one; in scaled coordinates."""
         scale = self._steepness
         hessian = objective.hessian(self._minimiser(objective)[0]) / scale / scale[:, None]
         values, vectors = scipy.linalg.eigh(hessian)

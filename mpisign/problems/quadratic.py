@@ -1,9 +1,12 @@
 """Quadratics: (1/2) sum lambda_i x_i^2 and (1/2) x'Hx."""
 
+from typing import NamedTuple
+
 import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Floats
+from mpisign.compiled.text import Part, Text
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import multiply
 from mpisign.problems.base import Problem, finite_vector
@@ -12,6 +15,26 @@ from mpisign.theory.constants import Constant
 from mpisign.theory.definiteness import rank_of_semidefinite
 from mpisign.theory.polyak_lojasiewicz import pl_constant
 from mpisign.theory.smoothness import smoothness
+
+
+class _Diagonal(NamedTuple):
+    """lambda."""
+
+    eigenvalues: Floats
+
+
+def _separable_gradient(p: _Diagonal, x: Floats, out: Floats) -> None:
+    np.multiply(p.eigenvalues, x, out)
+
+
+class _Matrix(NamedTuple):
+    """H."""
+
+    matrix: Floats
+
+
+def _quadratic_gradient(p: _Matrix, x: Floats, out: Floats) -> None:
+    multiply(p.matrix, x, out)
 
 
 class Separable(Problem):
@@ -36,7 +59,11 @@ class Separable(Problem):
 
     @override
     def gradient(self, x: Floats, out: Floats) -> None:
-        np.multiply(self._eigenvalues, x, out=out)
+        _separable_gradient(_Diagonal(self._eigenvalues), x, out)
+
+    @override
+    def gradient_part(self) -> Part:
+        return Part(Text.of(_separable_gradient), _Diagonal(self._eigenvalues))
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L = sum lambda_i; mu = min lambda_i, or mu_PL = min {lambda_i > 0} where one is 0."""
@@ -68,7 +95,11 @@ class Quadratic(Problem):
 
     @override
     def gradient(self, x: Floats, out: Floats) -> None:
-        multiply(self._matrix, x, out)
+        _quadratic_gradient(_Matrix(self._matrix), x, out)
+
+    @override
+    def gradient_part(self) -> Part:
+        return Part(Text.of(_quadratic_gradient), _Matrix(self._matrix))
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""

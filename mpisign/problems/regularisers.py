@@ -1,11 +1,13 @@
 """What logistic regression adds to the loss."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Floats
+from mpisign.compiled.text import Part, Text
 
 
 class Regulariser(ABC):
@@ -22,12 +24,27 @@ class Regulariser(ABC):
         """Return the values at points of shape (r, d): shape (r,)."""
 
     @abstractmethod
+    def gradient_part(self) -> Part:
+        """Return `gradient` as a text(parameters, x, out)."""
+
     def gradient(self, x: Floats, out: Floats) -> None:
         """Write out[:] = the derivative in each coordinate; shapes alike."""
+        part = self.gradient_part()
+        part.text.plain(part.parameters, x, out)
 
     @abstractmethod
     def curvature(self, x: Floats) -> Floats:
         """Return the second derivative in each coordinate, shape (d,)."""
+
+
+class _Samples(NamedTuple):
+    """n."""
+
+    samples: int
+
+
+def _l2_gradient(p: _Samples, x: Floats, out: Floats) -> None:
+    np.divide(x, p.samples, out)
 
 
 class L2(Regulariser):
@@ -44,12 +61,25 @@ class L2(Regulariser):
         return squares
 
     @override
-    def gradient(self, x: Floats, out: Floats) -> None:
-        np.divide(x, self._samples, out=out)
+    def gradient_part(self) -> Part:
+        return Part(Text.of(_l2_gradient), _Samples(self._samples))
 
     @override
     def curvature(self, x: Floats) -> Floats:
         return np.full(len(x), self.steepest)
+
+
+class _Weight(NamedTuple):
+    """The weight."""
+
+    weight: float
+
+
+def _nonconvex_gradient(p: _Weight, x: Floats, out: Floats) -> None:
+    # Square roots are rounded correctly everywhere, np.hypot and powers are not; beyond 1e9 the root is |x|.
+    size = np.abs(x)
+    s = 1 / np.where(size < 1e9, np.sqrt(1 + np.square(np.minimum(size, 1e9))), size)
+    np.multiply(x * s, 2 * p.weight * (s * s * s), out)
 
 
 class Nonconvex(Regulariser):
@@ -69,11 +99,8 @@ class Nonconvex(Regulariser):
         return squares
 
     @override
-    def gradient(self, x: Floats, out: Floats) -> None:
-        # Square roots are rounded correctly everywhere, np.hypot and powers are not; beyond 1e9 the root is |x|.
-        size = np.abs(x)
-        s = 1 / np.where(size < 1e9, np.sqrt(1 + np.square(np.minimum(size, 1e9))), size)
-        np.multiply(x * s, 2 * self._weight * (s * s * s), out=out)
+    def gradient_part(self) -> Part:
+        return Part(Text.of(_nonconvex_gradient), _Weight(self._weight))
 
     @override
     def curvature(self, x: Floats) -> Floats:

@@ -1,15 +1,30 @@
 """Example 4, on the line and summed over coordinates."""
 
+from typing import NamedTuple
+
 import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Floats
+from mpisign.compiled.text import Part, Text
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import sine
 from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.polyak_lojasiewicz import pl_constant_of_toy
+
+
+class _Frequencies(NamedTuple):
+    """omega."""
+
+    frequencies: Floats
+
+
+def _toy_gradient(p: _Frequencies, x: Floats, out: Floats) -> None:
+    sine(2.0 * p.frequencies * x, out)
+    np.multiply(out, 3.0 * p.frequencies, out)
+    np.add(out, 2.0 * x, out)
 
 
 class Toy(Problem):
@@ -36,9 +51,11 @@ class Toy(Problem):
 
     @override
     def gradient(self, x: Floats, out: Floats) -> None:
-        sine(2.0 * self._frequencies * x, out)
-        np.multiply(out, 3.0 * self._frequencies, out=out)
-        np.add(out, 2.0 * x, out=out)
+        _toy_gradient(_Frequencies(self._frequencies), x, out)
+
+    @override
+    def gradient_part(self) -> Part:
+        return Part(Text.of(_toy_gradient), _Frequencies(self._frequencies))
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L = sum 2 + 6 omega_i^2, attained at 0, where the Hessian H(0) is largest and no other is below -H(0).

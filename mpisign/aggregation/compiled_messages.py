@@ -1,0 +1,129 @@
+"""The messages of `mpisign.aggregation.messages` in compiled code: what a method does with one, it does with these."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from numba.core import types
+from numba.experimental import structref
+from numba.extending import overload_method
+
+from mpisign.aggregation import bitplanes
+from mpisign.aggregation.messages import _copy_with_norm, _subtract_multiple
+from mpisign.arrays import Floats
+from mpisign.compiled import draws
+from mpisign.fixed_order import peak, squares
+
+EXACT, COIN, PLUS = range(3)
+"""The zeros policies as numbers."""
+POLICIES = {"exact": EXACT, "coin": COIN, "plus": PLUS}
+
+
+@structref.register
+class SignRow(types.StructRef):
+    """Numba's type of a message of signs; its fields are those of `SignMessage`, the coin as stream, worker and k."""
+
+
+@structref.register
+class DenseRow(types.StructRef):
+    """Numba's type of a dense message."""
+
+
+def _method(kind: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function's result the method of this name; its parameters may have types of their own."""
+    made: Callable[[Callable[..., Any]], Callable[..., Any]] = cast(Any, overload_method)(kind, name, strict=False)
+    return made
+
+
+_PLANE, _VECTOR = types.Array(types.uint64, 1, "C"), types.Array(types.float64, 1, "C")
+SIGN_ROW: Any = cast(Any, SignRow)(
+    [
+        ("number", types.float64),
+        ("ternary", types.boolean),
+        ("positive", _PLANE),
+        ("nonnegative", _PLANE),
+        ("coins", _PLANE),
+        ("dimension", types.int64),
+        ("zeros", types.int64),
+        ("stream", types.int64),
+        ("worker", types.int64),
+        ("k", types.int64),
+        ("draws", draws.KIND),
+    ]
+)
+DENSE_ROW: Any = cast(Any, DenseRow)([("number", types.float64), ("vector", _VECTOR)])
+
+
+@_method(SignRow, "put")
+def _put_signs(self: Any, vector: Any, number: Any = None) -> Any:
+    def put(self: Any, vector: Floats, number: Any = None) -> None:
+        norm, has_zeros = bitplanes.pack(vector, self.positive)
+        if number is not None:
+            norm = number
+        if has_zeros:
+            bitplanes.pack_nonnegative(vector, self.nonnegative)
+        self.apply_zero_policy(norm, has_zeros)
+
+    return put
+
+
+@_method(SignRow, "apply_zero_policy")
+def _apply_zero_policy(self: Any, number: Any, has_zeros: Any) -> Any:
+    def apply_zero_policy(self: Any, number: float, has_zeros: bool) -> None:
+        if has_zeros and self.zeros == COIN:
+            draws.coin(self.draws, self.stream, self.worker, self.k, self.coins)
+            bitplanes.resolve_zeros_by_coin(self.positive, self.nonnegative, self.coins)
+        elif has_zeros and self.zeros == PLUS:
+            self.positive[:] = self.nonnegative
+        self.ternary = has_zeros and self.zeros == EXACT
+        self.number = number
+
+    return apply_zero_policy
+
+
+@_method(SignRow, "subtract_from")
+def _subtract_signs(self: Any, x: Any, c: Any) -> Any:
+    def subtract_from(self: Any, x: Floats, c: float) -> None:
+        if self.ternary:
+            bitplanes.subtract_nonnegative(x, c, self.positive, self.nonnegative)
+        else:
+            bitplanes.subtract(x, c, self.positive)
+
+    return subtract_from
+
+
+@_method(SignRow, "squares")
+def _squares_of_signs(self: Any, unit: Any = 1.0) -> Any:
+    def count(self: Any, unit: float = 1.0) -> float:
+        zeros = bitplanes.count_zeros(self.positive, self.nonnegative) if self.ternary else 0
+        return float(self.dimension - zeros) / unit / unit
+
+    return count
+
+
+@_method(SignRow, "peak")
+def _peak_of_signs(self: Any) -> Any:
+    return lambda self: 1.0
+
+
+@_method(DenseRow, "put")
+def _put_vector(self: Any, vector: Any, number: Any = None) -> Any:
+    def put(self: Any, vector: Floats, number: Any = None) -> None:
+        norm = _copy_with_norm(vector, self.vector)
+        self.number = norm if number is None else number
+
+    return put
+
+
+@_method(DenseRow, "subtract_from")
+def _subtract_vector(self: Any, x: Any, c: Any) -> Any:
+    return lambda self, x, c: _subtract_multiple(x, c, self.vector)
+
+
+@_method(DenseRow, "squares")
+def _squares_of_vector(self: Any, unit: Any = 1.0) -> Any:
+    return lambda self, unit=1.0: squares(self.vector, unit)
+
+
+@_method(DenseRow, "peak")
+def _peak_of_vector(self: Any) -> Any:
+    return lambda self: peak(self.vector)

@@ -1,0 +1,109 @@
+"""What all parameter servers have in common: a round of messages, and the bits that are counted for it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Protocol, Self
+
+from mpisign.aggregation.exchange import Exchange
+from mpisign.aggregation.messages import Message, Zeros
+from mpisign.arrays import Floats, Words
+
+
+class Combination(Protocol):
+    """What a server must know of a method: see `mpisign.algorithms.methods.Method`."""
+
+    message: ClassVar[Literal["signs", "scaled-signs", "dense"]]
+    quadratic: ClassVar[bool]
+
+    @property
+    def zeros(self) -> Zeros:
+        """Return what a zero sign and a tied vote become."""
+
+
+class Server(ABC):
+    """One round of messages an iteration, planned for one repeat; a context that gives back what MPI holds for it.
+
+    Attributes:
+        workers: M.
+        hosted: the workers of this rank.
+        reply: what every rank holds after a round.
+        quadratic: whether the mean of the numbers is the root of the mean of their squares.
+        k: the iteration.
+        bits_up: bits of the messages so far, of all workers together, however the exchange cuts and carries them.
+        bits_down: bits of the replies so far, to all workers together.
+        bits_up_at_k: `bits_up` when iteration k began: what was spent to reach x_k.
+        bits_down_at_k: `bits_down` when iteration k began.
+    """
+
+    reply: Message
+    quadratic = False  # whether the mean of the numbers is the root of the mean of their squares
+    _stepping: Message | None = None
+    _messages: Sequence[Message]
+
+    def __init__(self, exchange: Exchange):
+        self._exchange, self.workers, self.hosted = exchange, exchange.workers, exchange.hosted
+        self.bits_up = self.bits_down = 0
+        self.start_iteration(0)
+
+    def resume(self, k: int, bits_up: int, bits_down: int) -> None:
+        """Make iteration k the next one, so many bits having been sent before."""
+        self.bits_up, self.bits_down = bits_up, bits_down
+        self.start_iteration(k)
+
+    def start_iteration(self, k: int) -> None:
+        """Begin iteration k: `bits_up_at_k` and `bits_down_at_k` are the bits that were spent to reach x_k."""
+        self.k, self.bits_up_at_k, self.bits_down_at_k = k, self.bits_up, self.bits_down
+
+    def message(self, worker: int) -> Message:
+        """Return the outgoing message of a worker hosted here."""
+        return self._messages[worker - self.hosted.start]
+
+    def of_all_workers(self, rows: Words) -> Words:
+        """Return the rows of all workers, on the root; see `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
+        return self._exchange.of_all_workers(rows)
+
+    def _gather(self, exchange: Exchange) -> None:
+        """Gather the exchange's rows, and count their bits."""
+        exchange.gather()
+        self.bits_up += exchange.bits_up
+
+    def _broadcast(self, exchange: Exchange, ties: int = 0) -> int:
+        """Broadcast the exchange's reply, and count its bits; return the ties of all ranks, on the root."""
+        self.bits_down += exchange.bits_down
+        return exchange.broadcast_reply(ties)
+
+    def keep(self, x: Floats) -> Floats:
+        """Return x where the exchange wants it to be kept while it is stepped by the replies; every rank calls it."""
+        kept, self._stepping = self._exchange.keep(x, self.reply)
+        return kept
+
+    def aggregate(self) -> Message:
+        """Collect the messages, combine them, spread the reply and return it."""
+        self._aggregate()
+        return self._stepping or self.reply
+
+    def count(self, rounds: int, with_planes: int = 0, tied: int = 0) -> None:
+        """Count the bits of rounds that were done elsewhere, in compiled code.
+
+        Args:
+            rounds: how many.
+            with_planes: of these, those that the nonnegative planes came to.
+            tied: of these, those whose reply had one.
+        """
+        self.bits_up += rounds * self._exchange.bits_up
+        self.bits_down += (rounds + with_planes) * self._exchange.bits_down
+
+    @property
+    @abstractmethod
+    def tables(self) -> tuple[Words, Words, Words, Words]:
+        """Return the rows and the nonnegative planes of all workers, and those of the reply, in one process."""
+
+    @abstractmethod
+    def _aggregate(self) -> None:
+        """Collect the messages and combine them; `reply` holds the reply after it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._exchange.close()

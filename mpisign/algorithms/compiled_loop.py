@@ -1,0 +1,191 @@
+"""Iterate between two records, saves or signals without the interpreter: the same operations, in compiled code.
+
+Only kinds that say so are compiled (`Method.compilable`, `Part.compilable`), in one process; all else is left to the
+interpreted loop, whose trajectory is the same bit for bit. Routines that are on the disk are used at once. Those that
+are not are compiled when as much time as that takes has been spent without them, so that short runs never wait.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numba.core.errors import NumbaError
+from typing_extensions import override
+
+from mpisign.aggregation.bitplanes import words
+from mpisign.aggregation.compiled_messages import POLICIES
+from mpisign.aggregation.compiled_rounds import ROUNDS, Here, SignRows, rounds_routine
+from mpisign.aggregation.server import Server
+from mpisign.algorithms.compiled_parts import compiled_parts
+from mpisign.algorithms.methods import Method
+from mpisign.algorithms.oracles import Source
+from mpisign.arrays import Floats
+from mpisign.compiled.draws import draws_of
+from mpisign.compiled.parameters import Block
+from mpisign.compiled.routines import NotOnDisk
+from mpisign.compiled.text import part_of
+from mpisign.rng import RandomStreams
+
+PATIENCE = 3.0
+"""Seconds of interpreted iterations of the same kind after which it is compiled: about what that takes."""
+_LOADING = 0.05
+"""The same before the disk is asked."""
+_SETTING = "MPISIGN_COMPILE"
+"""The environment variable that says "always" or "never"; by default it depends on the time."""
+_CANNOT = (NumbaError, TypeError)
+_spent: dict[object, float] = {}
+"""Seconds that this process interpreted iterations of a kind."""
+_refused: dict[object, str] = {}
+"""Why a kind is not compiled: "load", as it is not on the disk."""
+
+
+class Due(Protocol):
+    """What says which iteration is recorded next; see `mpisign.engine.recorder.Recording`."""
+
+    due: int
+
+
+class Interpreted:
+    """Leave every iteration to the interpreter.
+
+    Attributes:
+        diverged_at: The k at which a reply was not finite; None while there is none.
+    """
+
+    diverged_at: int | None = None
+
+    def left(self, span: range, records: Due) -> Iterator[int]:
+        """Yield the iterations of a span that are left to the interpreter, after those before them were done."""
+        return iter(span)
+
+
+INTERPRETED = Interpreted()
+
+
+class Arrays(NamedTuple):
+    """What an iteration changes: see `mpisign.engine.state.State`."""
+
+    x: Floats
+    memory: Floats
+    shared: Floats
+
+
+class Compiled(Interpreted):
+    """Do all iterations in compiled code but for those that are recorded.
+
+    Args:
+        method: The method.
+        source: The stochastic gradients.
+        step: alpha_k, by k.
+        server: Whose rows are used, and whose bits are counted.
+        streams: The random numbers.
+        arrays: What is iterated.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        source: Source,
+        step: Callable[[int], float],
+        server: Server,
+        streams: RandomStreams,
+        arrays: Arrays,
+    ):
+        self._method, self._source, self._step, self._server = method, source, step, server
+        self._streams, self._arrays = streams, arrays
+        self._kind = type(method), part_of(source).text.key
+        self._run: Callable[[int, Floats], int] | None = None
+
+    @override
+    def left(self, span: range, records: Due) -> Iterator[int]:
+        if not self._ready():
+            began = time.perf_counter()
+            yield from span
+            _spent[self._kind] = _spent.get(self._kind, 0.0) + time.perf_counter() - began
+            return
+        k = span.start
+        while k < span.stop and self.diverged_at is None:
+            stop = records.due if k <= records.due < span.stop else span.stop
+            if k < stop:
+                k = self._ahead(k, stop)
+            else:
+                yield k
+                k += 1
+
+    def _ready(self) -> bool:
+        """Return whether there is compiled code; it is loaded or compiled here, where it is time."""
+        if self._run is None and (wanted := _wanted(self._kind)) is not None:
+            try:
+                self._run = self._made(load_only=wanted == "load")
+            except NotOnDisk:
+                _refused[self._kind] = "load"
+            except _CANNOT as error:
+                _refused[self._kind] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return self._run is not None
+
+    def _made(self, load_only: bool) -> Callable[[int, Floats], int]:
+        """Return run(k, alphas): so many iterations from k on; it returns the k that comes next or does not exist."""
+        rounds = ROUNDS[self._method.message]
+        parts = compiled_parts(self._method, part_of(self._source), load_only)
+        x, memory, shared = self._arrays
+        draws = draws_of(self._streams)
+        here = Here(x, memory.reshape(len(memory), -1), shared, np.empty_like(x), draws)
+        zeros, quadratic = POLICIES[self._method.zeros], int(self._method.quadratic)
+        planes = SignRows(*self._server.tables, np.zeros(words(len(x)), dtype=np.uint64), zeros, quadratic)
+        block, counts = Block((parts.parts, here, planes)), np.zeros(3, dtype=np.int64)
+        iterate = rounds_routine(rounds, block.kind, load_only)
+
+        def run(k: int, alphas: Floats) -> int:
+            """Iterate, and count the bits; `parts` and `block` live as long as this function."""
+            reached: int = iterate(k, alphas, block.address, counts)
+            self._server.count(*counts.tolist())
+            counts[:] = 0
+            return reached if parts else k
+
+        return run
+
+    def _ahead(self, k: int, stop: int) -> int:
+        """Iterate from k to `stop`, or to where it diverges; return the k that comes next."""
+        assert self._run is not None
+        self._server.start_iteration(k)
+        reached = self._run(k, np.fromiter(map(self._step, range(k, stop)), np.float64, stop - k))
+        if reached < stop:
+            self.diverged_at = reached
+        return reached
+
+
+def _wanted(kind: object) -> Literal["load", "compile", None]:
+    """Return what to do for a kind of iteration by now."""
+    refused, spent, setting = _refused.get(kind), _spent.get(kind, 0.0), os.environ.get(_SETTING)
+    if setting == "never" or refused not in (None, "load"):
+        return None
+    if setting == "always" or spent >= PATIENCE:
+        return "compile"
+    return "load" if spent >= _LOADING and refused is None else None
+
+
+def ahead_of(
+    method: Method,
+    source: Source,
+    step: Callable[[int], float],
+    server: Server,
+    streams: RandomStreams,
+    arrays: Arrays,
+    alone: bool,
+) -> Interpreted:
+    """Return what does the iterations of a repeat in compiled code, where that is possible.
+
+    Args:
+        method: The method.
+        source: The stochastic gradients.
+        step: alpha_k, by k.
+        server: The server.
+        streams: The random numbers.
+        arrays: What is iterated.
+        alone: Whether this is the only process.
+    """
+    if alone and method.compilable and part_of(source).compilable:
+        return Compiled(method, source, step, server, streams, arrays)
+    return INTERPRETED

@@ -1,0 +1,116 @@
+"""The stochastic gradients of `mpisign.algorithms.oracles`, as functions that run plain or compiled.
+
+Each is returned by a function that is given the problem's own `gradient(parameters, x, out)` or
+`minibatch(parameters, x, samples, out)`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpisign.arrays import Floats
+from mpisign.compiled.draws import fill_normal, fill_uniform
+
+Write = Callable[..., None]
+
+
+def exact(gradient: Write) -> Write:
+    """Return the exact gradient."""
+
+    def source(p: Any, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        gradient(p, x, out)
+
+    return source
+
+
+class Uniform(NamedTuple):
+    """The problem's parameters, n, and how many data points are drawn."""
+
+    problem: Any
+    samples: int
+    batch: int
+
+
+def uniform(minibatch: Write) -> Write:
+    """Return the mean gradient of data points that are all as likely."""
+
+    def source(p: Uniform, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        minibatch(p.problem, x, generator.integers(0, p.samples, size=p.batch), out)
+
+    return source
+
+
+class Weighted(NamedTuple):
+    """The problem's parameters, the cumulated weights, and how many data points are drawn."""
+
+    problem: Any
+    edges: Floats
+    batch: int
+
+
+def weighted(minibatch: Write) -> Write:
+    """Return the mean gradient of data points with weights."""
+
+    def source(p: Weighted, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        minibatch(p.problem, x, np.searchsorted(p.edges, generator.random(p.batch), side="right"), out)
+
+    return source
+
+
+class Noisy(NamedTuple):
+    """The problem's parameters and those of the noise.
+
+    Attributes:
+        problem: The problem's.
+        noise: Room for the noise, shape (d,).
+        size: Of the noise.
+        half: 1/2 - q, for three-point noise.
+    """
+
+    problem: Any
+    noise: Floats
+    size: float
+    half: float
+
+
+def normal(gradient: Write) -> Write:
+    """Return the gradient with normal noise."""
+
+    def source(p: Noisy, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        gradient(p.problem, x, out)
+        fill_normal(generator, p.noise)
+        np.multiply(p.noise, p.size, p.noise)
+        np.add(out, p.noise, out)
+
+    return source
+
+
+def centred(gradient: Write) -> Write:
+    """Return the gradient with uniform noise on [-size, size]."""
+
+    def source(p: Noisy, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        gradient(p.problem, x, out)
+        fill_uniform(generator, p.noise)
+        np.subtract(p.noise, 0.5, p.noise)
+        np.multiply(p.noise, 2 * p.size, p.noise)
+        np.add(out, p.noise, out)
+
+    return source
+
+
+def three_point(gradient: Write) -> Write:
+    """Return the gradient with noise -size, 0 or size."""
+
+    def source(p: Noisy, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        gradient(p.problem, x, out)
+        # (u - 1/2) / (1/2 - q), cut towards 0, is 0 between q and 1 - q and at least 1 in size beyond: no temporary.
+        fill_uniform(generator, p.noise)
+        np.subtract(p.noise, 0.5, p.noise)
+        np.divide(p.noise, p.half, p.noise)
+        np.trunc(p.noise, p.noise)
+        np.clip(p.noise, -1.0, 1.0, p.noise)
+        np.multiply(p.noise, p.size, p.noise)
+        np.add(out, p.noise, out)
+
+    return source

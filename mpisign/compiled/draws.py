@@ -1,0 +1,106 @@
+"""Place a generator at (stream, worker, k) in compiled code, and draw from it what numpy draws, bit for bit."""
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+from numba.np.random.generator_core import next_uint64
+
+from mpisign.arrays import Floats, Words
+from mpisign.compiled.parameters import tuple_of
+from mpisign.jit import also_in_kernels
+from mpisign.rng import RandomStreams, Stream
+
+_next_word: Any = next_uint64
+_BUFFER_EMPTY, _FLAGS = 2, 7
+"""Words of numpy's philox_state: what of the buffer was drawn, and whether half a word is left."""
+
+
+class Draws(NamedTuple):
+    """The generator of a repeat, and its state as numpy's C code has it.
+
+    Attributes:
+        generator: It is shared with `RandomStreams`.
+        state: The words of philox_state, shape (8,).
+        counter: Philox's counter (0, k, worker, repeat).
+        key: Its key (seed, stream).
+    """
+
+    generator: np.random.Generator
+    state: Words
+    counter: Words
+    key: Words
+
+
+KIND: Any = tuple_of((types.npy_rng, *(3 * (types.Array(types.uint64, 1, "C"),))), Draws)
+"""Numba's type of `Draws`."""
+
+
+def draws_of(streams: RandomStreams) -> Draws:
+    """Return the draws of a repeat.
+
+    Raises:
+        TypeError: This numpy has another philox_state.
+    """
+    generator = streams.generator(Stream.PROBE, 5, 7)
+    state = _words(generator.bit_generator.ctypes.state_address, 8)
+    draws = Draws(generator, state, _words(int(state[0]), 4), _words(int(state[1]), 2))
+    known = generator.bit_generator.state
+    same = (draws.counter == known["state"]["counter"]).all() and (draws.key == known["state"]["key"]).all()
+    if not same or int(state[_BUFFER_EMPTY]) % 2**32 != known["buffer_pos"] or list(draws.counter[1:3]) != [7, 5]:
+        raise TypeError("this numpy keeps Philox's state in another way")
+    return draws
+
+
+def _words(address: int, count: int) -> Words:
+    """Return the words at an address."""
+    return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(address))
+
+
+@also_in_kernels
+def place(draws: Draws, stream: int, worker: int, k: int) -> np.random.Generator:
+    """Return the generator placed at (stream, worker, k); see `RandomStreams.generator`."""
+    counter, state = draws.counter, draws.state
+    counter[0], counter[1], counter[2] = 0, k, worker
+    draws.key[1] = stream
+    state[_BUFFER_EMPTY] = 4  # all four words of the buffer were drawn
+    state[_FLAGS] = 0
+    return draws.generator
+
+
+@also_in_kernels
+def coin(draws: Draws, stream: int, worker: int, k: int, out: Words) -> None:
+    """Write words of a fair coin, from the first one on, to `out`; in compiled code only."""
+    bits = place(draws, stream, worker, k).bit_generator
+    for w in range(out.size):
+        out[w] = _next_word(bits)
+
+
+def fill_uniform(generator: np.random.Generator, out: Floats) -> None:
+    """Write numbers in [0, 1) to `out`."""
+    generator.random(out=out)
+
+
+def fill_normal(generator: np.random.Generator, out: Floats) -> None:
+    """Write normal numbers to `out`."""
+    generator.standard_normal(out=out)
+
+
+@overload(fill_uniform)
+def _fill_uniform(generator: Any, out: Any) -> Any:
+    def fill(generator: np.random.Generator, out: Floats) -> None:
+        for i in range(out.size):
+            out[i] = generator.random()
+
+    return fill
+
+
+@overload(fill_normal)
+def _fill_normal(generator: Any, out: Any) -> Any:
+    def fill(generator: np.random.Generator, out: Floats) -> None:
+        for i in range(out.size):
+            out[i] = generator.standard_normal()
+
+    return fill

@@ -1,0 +1,110 @@
+"""Compile a function once for fixed types, keep it on disk, and call it by its address from other compiled code.
+
+A routine that calls others by address need not be compiled again when they change: of n methods and m oracles n + m
+routines are compiled, not n m.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import types
+from numba.extending import intrinsic
+
+from mpisign import jit
+from mpisign.compiled.parameters import tuple_of
+from mpisign.compiled.text import named
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Return a function that compiled code can call; it is compiled where it is called."""
+    if hasattr(function, "py_func"):
+        return function
+    _called.append(numba.njit(nogil=True)(function))
+    return _called[-1]
+
+
+_called: list[Any] = []
+"""What routines call: numba takes a function's code out of memory with the function."""
+
+
+class NotOnDisk(Exception):
+    """A routine that was only to be loaded is not there."""
+
+
+def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Iterable[object], load_only: bool) -> Any:
+    """Load a function of these types from the disk, or compile it.
+
+    Args:
+        function: It may be a closure over other compiled functions.
+        arguments: Their types.
+        key: What it is made of, besides its own text: functions, types, numbers.
+        load_only: Whether it is not to be compiled.
+
+    Raises:
+        NotOnDisk: It is not there, and was not to be compiled.
+    """
+    digest = _digest([function, arguments, *key])
+    if digest not in _made:
+        dispatcher: Any = numba.njit(nogil=True)(function)
+        dispatcher._cache = jit.cache_of(function, digest)
+        if load_only and dispatcher._cache.load_overload(arguments, dispatcher.targetctx) is None:
+            raise NotOnDisk(str(function))
+        dispatcher.compile(arguments)
+        dispatcher.disable_compile()
+        _made[digest] = dispatcher
+    return _made[digest]
+
+
+_made: dict[str, Any] = {}
+"""The routines of this process, by their digests."""
+
+
+def address(dispatcher: Any) -> int:
+    """Return where a routine begins in memory; it stays there as long as the process."""
+    made = next(iter(dispatcher.overloads.values()))
+    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+
+def _digest(key: Iterable[object]) -> str:
+    """Return a hash of what a routine is made of: a function counts with its file's time and size."""
+    digest = hashlib.sha256(_package().encode())
+    for item in key:
+        text = str(item)
+        if callable(item) and hasattr(item, "__code__"):
+            stamp = Path(item.__code__.co_filename).stat()
+            text = f"{named(item)} {stamp.st_mtime_ns} {stamp.st_size}"
+        digest.update(f"{text}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _package() -> str:
+    """Return the times and sizes of this package's files: a change of one compiles all routines anew."""
+    stamps = [(path.name, path.stat()) for path in sorted(Path(jit.__file__).parent.rglob("*.py"))]
+    return str([(name, stamp.st_mtime_ns, stamp.st_size) for name, stamp in stamps])
+
+
+def caller(*arguments: Any) -> Any:
+    """Return a function for compiled code: call(address, (a, b, ...)) calls the routine there, of these types."""
+
+    def call(typing_context: Any, address: Any, values: Any) -> Any:
+        """Return what numba's compiler puts where it is called."""
+
+        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            """Generate the call; what the routine raises is raised there."""
+            convention = context.call_conv
+            kind = convention.get_function_type(types.none, arguments)
+            unpacked = [builder.extract_value(given[1], i) for i in range(len(arguments))]
+            pointer = builder.inttoptr(given[0], kind.as_pointer())
+            status, _ = convention.call_function(builder, pointer, types.none, arguments, unpacked)
+            with builder.if_then(status.is_error, likely=False):
+                convention.return_status_propagate(builder, status)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, tuple_of(arguments)), generate
+
+    return intrinsic(call)

@@ -33,8 +33,11 @@ from mpisign.theory.conditions import in_range, require
 from mpisign.theory.drift import sharp
 from mpisign.theory.vote_moments import pivot_probability, vote_advantage
 
-_ROUNDS, _CLOSE = 60, 1e-7
-"""Most rounds of tangents, and the relative gap at which they end."""
+_ROUNDS = 60
+"""Most rounds of tangents."""
+
+_PRESENT = 1e-9
+"""An atom of less probability is none."""
 
 
 class Law(NamedTuple):
@@ -119,27 +122,31 @@ def example(p_min: Number, share: Fraction, turning: Number, h: Number) -> list[
     return outcomes
 
 
-def linear_program(p_min: float, d: int, workers: int = 1) -> Bracket:
+def linear_program(p_min: float, d: int, workers: int = 1, *, close: float = 1e-6) -> Bracket:
     """Return limits of the worst floor where g has d equal coordinates, by linear programs with more and more tangents.
 
     A floor of 0: no law has a drift that is not positive.
+
+    Args:
+        p_min: Least probability of a right sign.
+        d: Number of coordinates.
+        workers: M.
+        close: Relative gap of the limits at which no more tangents are added.
     """
     in_range(p_min=p_min, d=d, workers=workers)
-    if p_min == 1:
-        return Bracket(0.0, 0.0)
     shares = np.arange(d + 1) / d
-    largest = 4 * d / (1 - p_min)
-    touched = np.tile(np.geomspace(0.05, largest, 24), (d + 1, 1))
-    low, high = 0.0, math.inf
+    touched = np.tile(np.geomspace(0.05, 4 * d / max(1 - p_min, 1e-3), 24), (d + 1, 1))
+    solved = _solve(p_min, workers, shares, touched) if p_min < 1 else None
+    low, high = 0.0, 0.0 if solved is None else math.inf  # tangents never make a program infeasible
     for _ in range(_ROUNDS):
-        solved = _solve(p_min, workers, shares, touched)
-        if solved is None:
-            return Bracket(0.0, 0.0)
+        if solved is None:  # in a later round: too many tangents that are nearly the same
+            break
         variance, least, sizes = solved
-        low, high = max(low, 1 / (2 * variance)), 1 / (2 * least)
-        if high <= low * (1 + _CLOSE):
+        low, high = max(low, 1 / (2 * variance)), min(high, 1 / (2 * least))
+        if high <= low * (1 + close):
             break
         touched = np.column_stack([touched, sizes])
+        solved = _solve(p_min, workers, shares, touched)
     return Bracket(low, high)
 
 
@@ -160,14 +167,12 @@ def _solve(p_min: float, workers: int, shares: Floats, touched: Floats) -> tuple
     bounds: list[tuple[float, float | None]] = [(0.0, None)] * (5 * n)
     bounds[2 * n - 1] = bounds[2 * n] = (0.0, 0.0)  # no coordinate is right where W = 1, none wrong where W = 0
     found = linprog(least, A_ub=inequalities, b_ub=limits, A_eq=equalities, b_eq=[1, 1], bounds=bounds)
-    require("the linear program is solved", found.status in (0, 2), {"status": found.status, "p_min": p_min})
-    if found.x is None or found.fun is None:
+    if found.status != 0 or found.x is None or found.fun is None:
         return None
     q, right, wrong = found.x[: 3 * n].reshape(3, n)
-    there = q > 0
     total = wrong + q * shares + np.abs(right - q * (1 - shares))
-    sizes = np.divide(total, q, out=np.zeros(n), where=there)
-    return float(total[there] @ sizes[there]), float(found.fun), sizes
+    sizes = np.divide(total, q, out=np.ones(n), where=q > _PRESENT)
+    return float(total @ sizes), float(found.fun), sizes
 
 
 def _inequalities(p_min: float, workers: int, shares: Floats, touched: Floats) -> tuple[Floats, Floats]:

@@ -268,6 +268,22 @@ def test_another_job_s_file_is_refused_in_one_line(name, files, script, tmp_path
 # Appendix A
 
 
+def test_sharpness(script, tmp_path):
+    """Without files; the formula is between the linear program with 12 coordinates and R1 in every line."""
+    status, out, err = script("sharpness", "-o", tmp_path)
+    assert (status, err) == (0, "")
+    assert (tmp_path / "sharpness.png").stat().st_size > 20_000
+    rows = re.findall(
+        r"M = 1, .* repaired ([\d.]+), .* sharp ([\d.]+); .* program ([\d.]+) to ([\d.]+), example (.*)", out
+    )
+    assert len(rows) == 6
+    for row in rows:
+        repaired, sharp, low, high, example = map(float, row)
+        assert example <= low + 1e-4
+        assert low <= high <= sharp + 1e-4
+        assert sharp <= repaired
+
+
 def test_flows(script, tmp_path):
     status, out, err = script("flows", "-o", tmp_path)
     assert (status, err) == (0, "")

@@ -34,6 +34,7 @@ for name in theorem1 theorem1-singular theorem1-nonconvex theorem1-smooth \
     remark2 remark5 ce-a ce-a-harmonic ce-b harmonic controls premise x1 x2 x3 x4 x5; do
     run "$name" "jobs/$name.toml" "$@"
 done
+python analysis/sharpness.py results/ce-a.h5 results/ce-b.h5 -o figures
 run figure3 jobs/figure3.toml "$@"
 python analysis/figure3.py results/figure3.h5 -o figures
 for batch in ${BATCHES:-1 64 1024}; do

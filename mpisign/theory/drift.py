@@ -8,7 +8,7 @@ or NaN, is a ValueError that names the condition.
 from typing import NamedTuple
 
 from mpisign.theory.conditions import in_range
-from mpisign.theory.vote_moments import Ties, vote_advantage, wrong_share
+from mpisign.theory.vote_moments import Ties, pivot_probability, vote_advantage, wrong_share
 
 
 class Drift(NamedTuple):
@@ -42,6 +42,29 @@ def repaired(p_min: float, sigma2: float, workers: int = 1, ties: Ties = "zero")
     """
     in_range(p_min=p_min, sigma2=sigma2, workers=workers)
     return Drift(float(vote_advantage(p_min, workers, ties)), sigma2 / (4 * wrong_share(workers, ties)))
+
+
+def sharp(p_min: float, sigma2: float, workers: int = 1) -> Drift:
+    """Return the drift with the least delta / rho that p_min and sigma^2 certify (R4): no other has a lower floor.
+
+    For i.i.d. workers and a tie that counts 0 or is tossed for. With e = 1 - p_min, A = 2 I_p_min(kappa, kappa) - 1,
+    T = `vote_moments.pivot_probability` at p_min, and for every s >= 4, it is
+
+        rho = A - (T e / s) (s (s - 4) - e (s - 2)^2),    delta = T sigma^2 / s.
+
+    s = 4 gives (A + T e^2, T sigma^2 / 4), for one worker (p_min^2, sigma^2 / 4), and is best for A <= 4 T e p_min;
+    otherwise s = 2 + A / (2 T e p_min) is. Where a vote is worth something even with a worker that is known to be
+    wrong, A > 2 p_min T, as for M = 3 and p_min > 0.7071, it is (A - 2 p_min T, 0).
+    """
+    in_range(p_min=p_min, sigma2=sigma2)
+    e, advantage = 1 - p_min, float(vote_advantage(p_min, workers))
+    pivot = float(pivot_probability(p_min, workers))
+    if e == 0:
+        return Drift(1.0, 0.0)
+    if advantage > 2 * p_min * pivot:
+        return Drift(advantage - 2 * p_min * pivot, 0.0)
+    s = max(4.0, 2 + advantage / (2 * pivot * e * p_min))
+    return Drift(advantage - pivot * e / s * (s * (s - 4) - e * (s - 2) ** 2), pivot * sigma2 / s)
 
 
 def independent(p_min: float, d: int) -> Drift:

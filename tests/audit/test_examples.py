@@ -268,6 +268,37 @@ def test_another_job_s_file_is_refused_in_one_line(name, files, script, tmp_path
 # Appendix A
 
 
+def test_sharpness(script, tmp_path):
+    """Without files; the formula is between the linear program with 12 coordinates and R1 in every line."""
+    status, out, err = script("sharpness", "-o", tmp_path)
+    assert (status, err) == (0, "")
+    assert (tmp_path / "sharpness.png").stat().st_size > 20_000
+    rows = re.findall(
+        r"M = 1, .* repaired ([\d.]+), .* sharp ([\d.]+); .* program ([\d.]+) to ([\d.]+), example (.*)", out
+    )
+    assert len(rows) == 6
+    for row in rows:
+        repaired, sharp, low, high, example = map(float, row)
+        assert example <= low + 1e-4
+        assert low <= high <= sharp + 1e-4
+        assert sharp <= repaired
+
+
+def test_sharpness_of_a_counterexample(script, tmp_path, files):
+    """The limits of the bounds by hand: CE-A, alpha = 1e-3, sigma^2 = .424, p_min = .8, L = 2, mu = 1."""
+    job = experiment.read(ROOT / "jobs" / "ce-a.toml", ["iterations=30", "repeats=4"])
+    runner.run(planning.plan(job, SerialCommunicator()), SerialCommunicator(), tmp_path / "ce-a.h5", range(4))
+    status, out, err = script("sharpness", tmp_path / "ce-a.h5", "-o", tmp_path)
+    assert (status, err) == (0, "")
+    found = numbers(r"CE-A, M = 1: .* printed ([\d.]+), sharp ([\d.]+), repaired ([\d.]+), C0 ([\d.]+)", out)
+    printed, offset = 0.424 * 0.002 / (2 * 0.598), 0.424 * 0.252
+    assert found == pytest.approx([printed, offset / (2 * 0.638), offset / (2 * 0.598), 0.212 / 0.999**2], rel=5e-3)
+    status, out, err = script("sharpness", files / "example1.h5", "-o", tmp_path)
+    assert status == 2
+    assert "expected a run of scaled-sign with a constant step" in err
+    assert err.count("\n") == 1
+
+
 def test_flows(script, tmp_path):
     status, out, err = script("flows", "-o", tmp_path)
     assert (status, err) == (0, "")

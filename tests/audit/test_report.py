@@ -165,7 +165,7 @@ def test_without_the_option_there_are_no_pictures(report, claims):
 
 
 def test_pictures_are_written_beside_the_report_and_named_in_it(report, run_report, tmp_path):
-    """A figure of each of two files, and one of Appendix A, which needs none."""
+    """A figure of each of two files, and two that need none: of Appendix A, and of how sharp the theorems are."""
     (tmp_path / "results").mkdir()
     for name in ("example1.h5", "example1-again.h5"):
         shutil.copy(report[0].parent / "results" / name, tmp_path / "results")
@@ -173,7 +173,7 @@ def test_pictures_are_written_beside_the_report_and_named_in_it(report, run_repo
     assert (status, err) == (0, "")
     found = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
     pictures = {claim["id"]: claim["pictures"] for claim in found if claim["pictures"]}
-    assert list(pictures) == ["example-1", "proposition-1-1"]
+    assert list(pictures) == ["example-1", "proposition-1-1", "beyond-sharpness"]
     assert [each["file"] for each in pictures["example-1"]] == ["pictures/example-1.png", "pictures/example-1-2.png"]
     for claim in found:
         assert [each["caption"] for each in claim["pictures"]] == claim["figures"]
@@ -183,7 +183,7 @@ def test_pictures_are_written_beside_the_report_and_named_in_it(report, run_repo
         with Image.open(tmp_path / "report" / each["file"]) as image:
             assert (image.format, image.mode) == ("PNG", "P")
             assert 850 <= image.width <= 1000
-    assert len(list((tmp_path / "report" / "pictures").iterdir())) == 3
+    assert len(list((tmp_path / "report" / "pictures").iterdir())) == 4
 
 
 def test_a_figure_that_is_refused_has_no_picture(tmp_path):

@@ -15,11 +15,16 @@ def data_of(law):
     return {"eigenvalues": [1.0, 1.0], "atoms": law.atoms.tolist(), "weights": law.weights.tolist()}
 
 
-def drift_by_enumeration(gradient, law, workers):
-    """E[M_k g'v] over every choice of an atom by every worker."""
+TIES = {"zero": 0, "coin": 0, "plus-positive": 1, "plus-negative": 1}
+"""What a tied vote becomes, in the mean."""
+
+
+def drift_by_enumeration(gradient, law, workers, ties="zero"):
+    """E[M_k g'v] over every choice of an atom by every worker; a tied vote becomes +1 by the rules "plus-..."."""
     total = 0.0
     for choice in product(range(len(law.weights)), repeat=workers):
         sent = gradient + law.atoms[list(choice)]
-        vote = np.sign(np.sign(sent).sum(axis=0))
+        majority = np.sign(sent).sum(axis=0)
+        vote = np.where(majority == 0, TIES[ties], np.sign(majority))
         total += law.weights[list(choice)].prod() * np.abs(sent).sum(axis=1).mean() * (gradient @ vote)
     return total

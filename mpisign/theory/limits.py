@@ -5,8 +5,8 @@ Repeats run along the first axis. Pure functions; the resampling is seeded and f
 A bet of the stake f on "the mean of Z is above t" multiplies a capital of 1 by 1 + f (Z_r / t - 1) at each repeat r.
 Where the mean is at most t the capital grows by nothing on average, so that it is above 1/a with probability at most a,
 whatever the law of Z (Waudby-Smith & Ramdas, 2024, who bet so on bounded variables; that f < 1 and Z >= 0 is all that
-is needed here). The capital is divided among STAKES beforehand. Stakes that follow the data (a plug-in, GRAPA) are as
-valid, and were measured to find less than this mixture for every law that is skewed.
+is needed here). The capital is divided among STAKES beforehand. Stakes that follow the data (GRAPA) are as valid, and
+were measured to find less under most laws: docs/audit/statistics.md, which has the error rates of all of this.
 """
 
 import math

@@ -320,6 +320,12 @@ def test_confirmed_without_a_limit_of_the_gap_has_its_condition(analysis, tmp_pa
     )
 
 
+def test_a_limit_that_would_take_long_is_not_derived(analysis, tmp_path, monkeypatch):
+    monkeypatch.setattr("mpisign.audit.bounds.path_limits.MOST_WORK", 4 * 1000)
+    row = _floor(analysis, tmp_path, JOB.format(0.01, FLIPPED.format(0)))
+    assert (row.verdict, row.judgement.exact) == ("confirmed", False)
+
+
 def _floor(analysis, folder, text):
     """C0 on a job."""
     return next(row for row in analysis[0].check(Trajectory(run_alone(folder, text))) if row.bound == "floor_bound")

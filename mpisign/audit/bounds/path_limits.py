@@ -33,6 +33,8 @@ from mpisign.theory.noise import Largest
 StepSizes: TypeAlias = Callable[[int], float]
 """k -> alpha_k, which multiplies the l1 norm."""
 QUADRATICS = ("separable", "quadratic", "finite-quadratic")
+MOST_WORK = 3 * 10**8
+"""Coordinates of all starts times iterations, beyond which no limit is derived: some seconds for each run."""
 ROUNDING = 1e-9
 """What rounding along a run may add, relative to the gap."""
 
@@ -58,10 +60,13 @@ def largest_gaps(trajectory: Trajectory, run: RunRecord, given: Hypotheses, k: I
         return None
     # one x_0 of many repeats is followed once
     different, where = np.unique(_starts(job, run), axis=0, return_inverse=True)
+    # an iteration of few numbers takes as long as one of a thousand
+    if k[-1] * (1000 + different.size) > MOST_WORK:
+        return None
     limits = any_quadratic(_hessian(run), different, largest.norm, float(run.attributes["L"]), alpha, k)
     if (diagonal := run.attributes.get("problem.eigenvalues")) is not None:
         limits = np.minimum(limits, separable(np.asarray(diagonal, dtype=np.float64), different, largest, alpha, k))
-    widened: Floats = limits[where] * (1 + ROUNDING)
+    widened: Floats = limits[where.reshape(-1)] * (1 + ROUNDING)
     return widened
 
 
@@ -120,7 +125,7 @@ def any_quadratic(hessian: Floats, starts: Floats, noise: float, L: float, alpha
     Returns:
         Shape (n, m).
     """
-    root = np.sqrt(np.maximum(np.einsum("ri,ij,rj->r", starts, hessian, starts), 0))
+    root = np.sqrt(np.maximum(((starts @ hessian) * starts).sum(axis=1), 0))
     found: list[Floats] = []
     with np.errstate(over="ignore"):
         for i in range(k[-1] + 1):

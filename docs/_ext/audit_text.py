@@ -12,6 +12,7 @@ claim with its evidence, and to the commands that repeat it. Equation numbers ar
 - {doc}`counterexamples`: where the printed theorems fail
 - {doc}`corrections`: the corrections, one by one
 - {doc}`found`: the measured numbers, and what goes beyond the paper
+- {doc}`statistics`: how sure a verdict by measurement is
 """
 
 CLAIMS = """\
@@ -24,9 +25,11 @@ TAIL = """\
 
 A bound is `refuted` when the expected gap is above it in exact arithmetic (`mpisign certify`) or by the argument that
 is shown. It is `violated` when the mean gap over the repeats is above it at one of twelve checkpoints that are set
-beforehand. The test is an e-value, which needs nothing but a gap of at least 0; its false-alarm rate over all twelve is
-at most 5 %. It is `confirmed` when bootstrap-t upper limits are below it at all of them, from 20 repeats on. No test of
-this is exact without a limit on the gap; the measured error rates are in `mpisign/theory/verdict.py`. It is `vacuous`
+beforehand. The test is an e-value of all twelve together, which needs nothing but a gap of at least 0; its false-alarm
+rate is at most 5 %. It is `confirmed` when upper limits are below it at all of them. They are exact where noise and
+step allow no gap above a known one. Elsewhere they are the bootstrap's, from 20 repeats on, and the verdict says its
+condition: that nothing rarer than 1 in N weighs. {doc}`statistics` has the tests with their measured error rates. It
+is `vacuous`
 where a premise fails, which is named with the k from which it does: a step out of range, or p_min \\<= 1/2. Otherwise
 it is `inconclusive`. Without noise every record of every start is compared.
 

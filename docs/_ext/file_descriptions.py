@@ -131,12 +131,17 @@ CHECK = {
     "premise": "the premise that fails; only where the verdict is `vacuous`",
     "from_k": "where it fails; only where the verdict is `vacuous`",
     "note": "why the verdict is open, or empty",
+    "condition": "of `confirmed` by approximate upper limits: how rare a value may be that these repeats need not "
+    "show; or empty",
+    "exact": "whether the upper limits are exact",
+    "joint": "a lower limit of the largest mean of gap over bound, by all checkpoints together; above 1 where the "
+    "verdict is `violated`; null without a test",
     "constants": "the constants of the bound by name, and the least mu_k measured along the run",
     "checkpoints": "one entry for each checkpoint",
     "checkpoints[].k": "the iteration",
     "checkpoints[].mean": "the mean over the repeats of what the bound limits",
     "checkpoints[].low": "its lower limit, at 95 % for all checkpoints together, or as `--level` says",
-    "checkpoints[].high": "its upper limit",
+    "checkpoints[].high": "its upper limit: where `exact`, at 95 % for each checkpoint",
     "checkpoints[].bound": "the bound",
 }
 

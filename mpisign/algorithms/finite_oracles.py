@@ -105,4 +105,4 @@ class Sideways(_FiniteLaw):
 
     @override
     def assumption4(self, problem: Problem) -> Noise:
-        return sideways_noise(self.e, self.h, self.b, self.limit)
+        return sideways_noise(self.e, self.h, self.b, self.limit, problem.dimension)

@@ -13,7 +13,7 @@ from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.quadratic import Quadratic, Separable
 from mpisign.theory.constants import Constant
-from mpisign.theory.noise import FiniteDistribution, Noise, known, limited, mean_law
+from mpisign.theory.noise import FiniteDistribution, Noise, known, largest, limited, mean_law
 
 _ROUNDING = 1e-12
 
@@ -91,7 +91,8 @@ class FiniteQuadratic(Problem):
             return known(law)
         atoms, weights = self._law
         single = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
-        return limited(single, float(np.sqrt(weights @ np.square(atoms)).sum()), batch)
+        few = limited(single, float(np.sqrt(weights @ np.square(atoms)).sum()), batch)
+        return few._replace(largest=largest(atoms))
 
     @override
     def constants(self, objective: Objective) -> dict[str, Constant]:

@@ -17,18 +17,27 @@ _ROUNDING = 1e-12
 """A sum of atoms is 0 when it is this small beside the largest of them."""
 
 
+class Largest(NamedTuple):
+    """The most that the noise g~ - g can be, on every path: |g~_i - g_i| for each i, and ||g~ - g||_1."""
+
+    each: tuple[float, ...]
+    norm: float
+
+
 class Noise(NamedTuple):
     """What is known of the noise g~ - g, the same at every x; None: nothing.
 
     sigma2: E ||g~ - g||_1^2 <= sigma^2 (18). p_min: the least P(sign g~_i = sign g_i) over all x and i with
     g_i != 0; p_min_literal: also over g_i = 0, where the sign is right when g~_i = 0. Both are for a g_i however
-    close to 0, whether or not a run gets there. independent: whether the coordinates of the noise are.
+    close to 0, whether or not a run gets there. independent: whether the coordinates of the noise are. largest: the
+    most that noise can be.
     """
 
     sigma2: Constant | None = None
     p_min: Constant | None = None
     p_min_literal: Constant | None = None
     independent: bool = False
+    largest: Largest | None = None
 
 
 class FiniteDistribution(NamedTuple):
@@ -36,6 +45,12 @@ class FiniteDistribution(NamedTuple):
 
     atoms: Floats
     weights: Floats
+
+
+def largest(atoms: Floats) -> Largest:
+    """Return the most that any mean of draws from these values of the noise can be; atoms of shape (n, d)."""
+    sizes = np.abs(atoms)
+    return Largest(tuple(sizes.max(axis=0).tolist()), float(sizes.sum(axis=1).max()))
 
 
 def known(law: FiniteDistribution) -> Noise:
@@ -49,7 +64,9 @@ def known(law: FiniteDistribution) -> Noise:
     p_min = float(min(above.min(), below.min()))
     literal = min(p_min, float((weights @ (np.abs(atoms) <= small)).min()))
     sigma2 = float(weights @ np.square(np.abs(atoms).sum(axis=1)))
-    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"))
+    return Noise(
+        Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), largest=largest(atoms)
+    )
 
 
 def mean_law(law: FiniteDistribution, batch: int) -> FiniteDistribution | None:
@@ -89,7 +106,8 @@ def additive(noise: Literal["normal", "uniform", "three-point"], size: float, q:
     }[noise]
     sigma2 = dimension * square + dimension * (dimension - 1) * absolute**2
     literal = min(p_min, zero)
-    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), independent=True)
+    most = None if noise == "normal" else Largest((size,) * dimension, size * dimension)
+    return Noise(Constant(sigma2, "exact"), Constant(p_min, "exact"), Constant(literal, "exact"), True, most)
 
 
 def paired_noise(e: float, h: float, limit: float | None, dimension: int) -> Noise:
@@ -105,16 +123,21 @@ def paired_noise(e: float, h: float, limit: float | None, dimension: int) -> Noi
         return Noise(None, p_min, p_min)
     rest = (abs((2 * d - 1) * e - 1) * h / e + (d - 1) * h) / d
     large = ((1 - e) / e + rest) ** 2 + (d - 1) * (1 + rest) ** 2
-    return Noise(Constant(limit**2 * (e * large + 1 - d * e), "upper"), p_min, p_min)
+    most = limit * (max(1.0, (1 - e) / e) + rest)
+    sigma2 = Constant(limit**2 * (e * large + 1 - d * e), "upper")
+    return Noise(sigma2, p_min, p_min, largest=Largest((most,) * d, most))
 
 
-def sideways_noise(e: float, h: float, b: float, limit: float | None) -> Noise:
-    """Return what is known of `certificates.laws.sideways`: p_min = 1 - e; sigma^2 with a limit of |g_1| only."""
+def sideways_noise(e: float, h: float, b: float, limit: float | None, dimension: int) -> Noise:
+    """Return what is known of `certificates.laws.sideways`: p_min = 1 - e; the rest with a limit of |g_1| only."""
     p_min = Constant(1 - e, "exact")
     if limit is None:
         return Noise(None, p_min, p_min)
     right = e * (1 + h) / (1 - e)
-    return Noise(Constant(limit**2 * (e * (1 + h + b) ** 2 + (1 - e) * right**2), "exact"), p_min, p_min)
+    first = max(1 + h, right)
+    most = Largest((limit * first, limit * b, *(0.0,) * (dimension - 2)), limit * max(1 + h + b, right))
+    sigma2 = Constant(limit**2 * (e * (1 + h + b) ** 2 + (1 - e) * right**2), "exact")
+    return Noise(sigma2, p_min, p_min, largest=most)
 
 
 def sign_probability(right: Floats, streams: int, level: float) -> tuple[Floats, Floats]:

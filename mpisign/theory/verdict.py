@@ -1,33 +1,31 @@
 """Whether a bound held: the statistics of measured gaps against it, at checkpoints chosen beforehand.
 
-The claim is E[gap | x_0] <= bound, for every repeat and at every checkpoint; ratios are gap / bound. Of m checkpoints
-each has a lower limit at level / m, so that all lower limits hold at once with probability at least 1 - level
-(Bonferroni), whatever the law. The upper limits, at level / m too, are approximate: see `upper_limits`.
+The claim is E[gap | x_0] <= bound, for every repeat and at every checkpoint; ratios are gap / bound. `violated` and,
+where the gap has a limit beforehand, `confirmed` are exact tests, whatever the law of the gaps: `mpisign.theory.limits`
+has the bets. Otherwise `confirmed` rests on approximate limits, and on the condition that no rare value weighs.
 
-Independent repeats run along the first axis. Pure functions; the resampling is seeded and fixed.
+Independent repeats run along the first axis.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
-import scipy.optimize
 
 from mpisign.arrays import Floats, Indices
 from mpisign.theory.conditions import in_range, require
+from mpisign.theory.limits import bounded_upper_limits, joint_limit, lower_limits, upper_limits
 
 MIN_REPEATS = 20
-"""Fewer are never enough for "confirmed": they say nothing of a tail at level / m, whatever they are resampled to, and
-20 are the fewest for which the error was measured (`upper_limits`)."""
+"""Fewer confirm nothing but by exact limits: 20 are the fewest for which the error was measured (`upper_limits`).
+
+From there on the condition means the same for every R: a value of 1 in `rarest` that alone takes the mean above the
+bound is overlooked in 4 to 6 % of samples. One of 1 in 50 needs 149 repeats.
+"""
 CHECKPOINTS = 12
 """At most; each costs its part of the level."""
 RELATIVE = 1e-10
-"""What `judge_exact` allows for rounding, relative to the bound."""
-_STAKES = np.array([0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 0.99])
-_BEYOND = 25  # resamples beyond the quantile that is asked for
-_SEED = 20240906
-_BLOCK = 256  # resamples at a time: 2 MB of counts for R = 1000
+"""What is allowed for rounding, relative to the bound in `judge_exact`, and to a known limit of the gap in `judge`."""
 
 
 Word = Literal["confirmed", "violated", "vacuous", "inconclusive"]
@@ -36,9 +34,11 @@ Word = Literal["confirmed", "violated", "vacuous", "inconclusive"]
 class Judgement(NamedTuple):
     """What was found, with the evidence at each checkpoint, each of shape (m,).
 
-    mean: of the gaps. bound: its mean over the repeats. low, high: limits of the mean of gap / bound, times `bound`,
-    each one-sided at level / m. premise: what failed, when the verdict is vacuous; otherwise empty. level: that of the
-    lower limits together; 0 where the gaps are exact, NaN where the verdict is vacuous.
+    mean: of the gaps. bound: its mean over the repeats. low, high: one-sided limits of the mean of gap / bound, times
+    `bound`: `low` exact at level / m; `high` approximate at level / m or, where `exact`, exact at `level`. premise:
+    what failed, when the verdict is vacuous; otherwise empty. level: that of the lower limits together; 0 where the
+    gaps are exact, NaN where the verdict is vacuous. joint: a lower limit at `level` of the largest mean of
+    gap / bound over repeats and checkpoints, by all of them together; NaN without a test. exact: whether `high` is.
     """
 
     verdict: Word
@@ -48,6 +48,8 @@ class Judgement(NamedTuple):
     high: Floats
     bound: Floats
     level: float
+    joint: float = math.nan
+    exact: bool = False
 
 
 def checkpoints(ks: Indices) -> Indices:
@@ -66,33 +68,63 @@ def checkpoints(ks: Indices) -> Indices:
     return chosen
 
 
-def judge(gaps: Floats, bounds: Floats, *, level: float = 0.05, f_star_error: float = 0.0) -> Judgement:
+def rarest(repeats: int) -> int:
+    """Return the largest N such that a value of probability 1/N is among so many repeats with probability 95 %.
+
+    149 repeats see a value of 1 in 50; roughly, R see one of 3 in R.
+    """
+    return math.floor(-1 / math.expm1(math.log(0.05) / repeats))
+
+
+def judge(
+    gaps: Floats,
+    bounds: Floats,
+    *,
+    level: float = 0.05,
+    f_star_error: float = 0.0,
+    largest_gap: Floats | float = math.inf,
+) -> Judgement:
     """Judge gaps of shape (R, m), each repeat's at each checkpoint, by bounds of shape (R, m) or (m,), positive.
 
     A gap is +inf where the repeat had diverged: which means that no finite mean is claimed for it, so that one such is
-    enough for "violated". f_star_error is the largest error of f*: gaps are lowered by it for `low` (not below 0), and
-    raised for `high`.
+    enough for "violated". f_star_error is the largest error of f*: gaps are lowered by it for `low` and `joint` (not
+    below 0), and raised for `high`. largest_gap, (R, m), (m,) or a number, is what no gap can exceed, and was known
+    before the repeats were; infinite where nothing is known.
 
-    violated      where some `low` is above its bound. The false-alarm rate is at most `level`, whatever the law of the
-                  gaps: see `lower_limit`.
-    confirmed     where every `high` is at or below its bound and R >= MIN_REPEATS. Without an upper limit on the gaps
-                  known beforehand no test of this can be exact (Bahadur & Savage, 1956): see `upper_limits` for the
-                  error rates. It is the mean over the repeats' x_0 that is confirmed.
+    violated      where `joint` is above 1, which it is where some `low` is above its bound. The false-alarm rate is at
+                  most `level`, whatever the law of the gaps and whatever binds the checkpoints: see `joint_limit`. The
+                  repeats are taken in the order that they have.
+    confirmed     where the exact `high` that follows from `largest_gap` is at or below its bound at every checkpoint:
+                  wrong with probability at most `level`, for whichever bound fails, its own limit is too low then, so
+                  that no part of the level goes to the others. Or else where every approximate `high` is and
+                  R >= MIN_REPEATS: without a limit on the gaps known beforehand no test of this can be exact (Bahadur
+                  & Savage, 1956), and it is said on the condition that nothing rarer than 1 in `rarest` weighs; see
+                  `upper_limits` for the error rates. It is the mean over the repeats' x_0 that is confirmed.
     inconclusive  otherwise.
 
-    Raises ValueError: a gap that is negative or NaN, a bound that is not positive and finite, a level outside (0, 1).
+    Raises ValueError: a gap that is negative, NaN or above `largest_gap`, a bound that is not positive and finite, a
+    level outside (0, 1).
     """
     gaps, bounds = _measured(gaps, bounds)
     in_range(f_star_error=f_star_error)
     require("0 < level < 1", 0 < level < 1, {"level": level})
     require("bounds > 0", (bounds > 0).all(), {"least": bounds.min()})
-    each = level / gaps.shape[1]
-    low = np.array([lower_limit(column, each) for column in _over(np.maximum(gaps - f_star_error, 0), bounds).T])
-    high = upper_limits(_over(gaps + f_star_error, bounds), each)
-    confirmed = len(gaps) >= MIN_REPEATS and (high <= 1).all()
-    verdict: Word = "violated" if (low > 1).any() else "confirmed" if confirmed else "inconclusive"
+    require("gaps <= largest_gap", (gaps <= np.multiply(largest_gap, 1 + RELATIVE)).all(), {"largest": gaps.max()})
+    lowered, raised = _over(np.maximum(gaps - f_star_error, 0), bounds), _over(gaps + f_star_error, bounds)
+    low, joint = lower_limits(lowered, level / gaps.shape[1]), joint_limit(lowered, level)
+    most = _over(np.add(largest_gap, f_star_error), bounds).max(axis=0)
+    high, exact = _upper_limits(raised, most, level)
+    confirmed = (exact or len(gaps) >= MIN_REPEATS) and (high <= 1).all()
+    verdict: Word = "violated" if joint > 1 else "confirmed" if confirmed else "inconclusive"
     bound = bounds.mean(axis=0)
-    return Judgement(verdict, "", _mean(gaps), low * bound, high * bound, bound, level)
+    return Judgement(verdict, "", _mean(gaps), low * bound, high * bound, bound, level, joint, exact)
+
+
+def _upper_limits(ratios: Floats, most: Floats, level: float) -> tuple[Floats, bool]:
+    """Return upper limits of the columns' means, and whether they are exact: where those are all at or below 1."""
+    limits = bounded_upper_limits(ratios, most, level)
+    exact = bool((limits <= 1).all())
+    return (limits if exact else upper_limits(ratios, level / ratios.shape[1])), exact
 
 
 def judge_exact(gaps: Floats, bounds: Floats, *, rounding: float = 0.0) -> Judgement:
@@ -107,7 +139,7 @@ def judge_exact(gaps: Floats, bounds: Floats, *, rounding: float = 0.0) -> Judge
     verdict: Word = "confirmed" if held else "violated"
     above, bound = np.maximum(gaps - rounding, 0), bounds.mean(axis=0)
     scaled = np.where(bounds > 0, above / np.where(bounds > 0, bounds, 1) * bound, above)
-    return Judgement(verdict, "", _mean(gaps), scaled.min(axis=0), scaled.max(axis=0), bound, 0.0)
+    return Judgement(verdict, "", _mean(gaps), scaled.min(axis=0), scaled.max(axis=0), bound, 0.0, exact=True)
 
 
 def vacuous(gaps: Floats, premise: str) -> Judgement:
@@ -126,92 +158,6 @@ def unknown(gaps: Floats) -> Judgement:
     mean = _mean(np.asarray(gaps, dtype=np.float64))
     nothing = np.full_like(mean, np.nan)
     return Judgement("inconclusive", "", mean, nothing, nothing, nothing, math.nan)
-
-
-def log_capital(ratios: Floats) -> Floats:
-    """Return log of the mean over stakes f of prod_r (1 + f (Z_r - 1)), for Z of shape (R, ...).
-
-    If the Z_r >= 0 are independent with means <= 1, or of a mean mean <= 1, its expectation is at most 1: it is an
-    e-value, and by Markov's inequality exceeds 1/a with probability at most a (Waudby-Smith & Ramdas, 2024, who bet so
-    on bounded variables; that f < 1 and Z >= 0 is all that is needed here).
-    """
-    # A loop, so that memory stays that of the ratios.
-    logs = [np.log1p(stake * (ratios - 1)).sum(axis=0) for stake in _STAKES]
-    mixed: Floats = np.logaddexp.reduce(logs, axis=0) - math.log(len(_STAKES))
-    return mixed
-
-
-def lower_limit(ratios: Floats, level: float) -> float:
-    """Return a lower limit of the mean of Z, shape (R,): above the mean with probability at most `level`.
-
-    It is the t at which the capital of Z / t is 1 / level.
-
-    The capital falls as t grows. It is below 1 at the sample's mean, and beyond 1 / level at max Z e^-depth, already by
-    the largest Z and the lowest stake.
-    """
-    top = ratios.max()
-    if top == 0 or not np.isfinite(top):
-        return float(top)
-    needed = -math.log(level)
-    depth = needed + math.log(len(_STAKES) / _STAKES[0]) - len(ratios) * math.log1p(-_STAKES[0])
-
-    def excess(log_t: float) -> float:
-        return float(log_capital(ratios / top * math.exp(-log_t))) - needed
-
-    mean = math.log((ratios / top).mean())
-    return float(top * math.exp(scipy.optimize.bisect(excess, -min(depth, 700.0), mean, xtol=1e-12)))
-
-
-def upper_limits(ratios: Floats, level: float) -> Floats:
-    """Return bootstrap-t upper limits of the means of the columns of Z: (R, m) -> (m,).
-
-    See Efron & Tibshirani, 1993, ch. 12: mean - q se, where q is the quantile at `level` of (mean* - mean)/se* over
-    resamples of the repeats, the same for all columns and in every call. Infinite where a Z is, and for R = 1.
-
-    Not exact. How often the limit was below the mean, in percent of 4000 samples of one column:
-
-        level 5 %:     R = 20   100  1000      level 5/12 %:  R = 20   100  1000
-        chi-square_1      7.8   5.2   4.9                        1.3   0.6   0.5
-        exponential       6.7   5.8   5.4                        1.4   0.7   0.5
-        lognormal(0,1)     11   7.3   5.4                        2.5   1.1   0.5
-        lognormal(0,2)     24    18    12                         10   5.4   3.0
-        1 % of 101 a       82    36   5.1                         82    36   0.0     otherwise a
-
-    For R = 20 and 100 the last is how often the sample has no rare value in it, which no method can know.
-    """
-    limits = np.full(ratios.shape[1], np.inf)
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(ratios.sum(axis=0))
-    if len(ratios) < 2 or not finite.any():
-        return limits
-    mean = ratios[:, finite].mean(axis=0)
-    centred = ratios[:, finite] - mean
-    size = np.abs(centred).max(axis=0)
-    centred /= np.where(size > 0, size, 1)  # squares neither overflow nor vanish
-    count = math.ceil(_BEYOND / level)
-    studentised = np.concatenate([_studentised(centred, block) for block in _resamples(len(ratios), count)])
-    quantile = np.quantile(studentised, level, axis=0, method="inverted_cdf")
-    spread = centred.std(axis=0, ddof=1) / math.sqrt(len(ratios)) * size
-    limits[finite] = mean - np.where(spread > 0, quantile, 0) * spread
-    return limits
-
-
-def _studentised(centred: Floats, counts: Floats) -> Floats:
-    """Return mean* / se* of each resample, (B, m); -inf or inf where all its values are equal and not the mean."""
-    repeats = len(centred)
-    mean = counts @ centred / repeats
-    variance = np.maximum(counts @ centred**2 / repeats - mean**2, 0) / (repeats - 1)
-    still = variance <= 1e-15 * mean**2
-    return np.where(still, np.copysign(np.inf, mean), mean / np.sqrt(np.where(still, 1, variance)))
-
-
-def _resamples(repeats: int, count: int) -> Iterator[Floats]:
-    """Return how often each repeat is drawn, (block, R): `count` resamples in all, fixed."""
-    rng = np.random.default_rng(_SEED)
-    for start in range(0, count, _BLOCK):
-        block = min(_BLOCK, count - start)
-        drawn = rng.integers(repeats, size=(block, repeats)) + repeats * np.arange(block)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=block * repeats).reshape(block, repeats).astype(np.float64)
 
 
 def _measured(gaps: Floats, bounds: Floats) -> tuple[Floats, Floats]:

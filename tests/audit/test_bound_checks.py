@@ -8,6 +8,7 @@ import pytest
 
 from alone import run_alone
 from launch import ROOT, mpirun
+from mpisign.audit.claims import from_bounds
 from mpisign.cli.main import main
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import Trajectory
@@ -107,6 +108,8 @@ def test_the_counterexamples_break_the_printed_theorems_and_not_the_corrected_on
     assert b["M = 3", "floor_bound", ""]["verdict"] == "confirmed"
     assert b["M = 3, decoupled", "theorem3", readings[0]]["verdict"] == "confirmed"
     assert b["M = 3", "theorem3", readings[1]]["premise"] == "1/2 < p_min <= 1: p_min = 0.2"
+    assert all(found["exact"] for found in (a["alpha = 1e-3", "floor_bound", ""], b["M = 3", "floor_bound", ""]))
+    assert b["M = 3, decoupled", "theorem3", readings[0]]["condition"] == "if nothing rarer than 1 in 11 weighs"
     last = a["alpha = 1e-3", "theorem2", readings[0]]["checkpoints"][-1]
     assert last["k"] == 1200
     assert last["bound"] < last["low"] < last["mean"] < last["high"]
@@ -120,6 +123,9 @@ def test_where_the_coordinates_are_independent_the_printed_bounds_hold(checked):
         assert verdicts(found, run, "theorem3")["over g_i != 0"] == "confirmed"
         assert set(verdicts(found, run, "floor_bound").values()) == {"confirmed"}
         assert set(verdicts(found, run, "drift_bound").values()) == {"confirmed"}
+    assert all(row.judgement.exact for row in found if row.bound == "floor_bound" and row.run in ("M = 1", "M = 3"))
+    normal = next(row for row in found if row.bound == "floor_bound" and row.run == "M = 1, normal noise")
+    assert not normal.judgement.exact
 
 
 @pytest.mark.parametrize(
@@ -215,6 +221,7 @@ def test_no_run_meets_a_smaller_pl_constant_than_that_of_the_problem(checked, jo
 
 
 FLIPPED = 'oracle = {{ kind = "additive", size = 0.1, noise = "three-point", q = 0.2, flipped = {} }}'
+NORMAL = 'oracle = { kind = "additive", size = 0.1 }'
 JOB = """
 repeats = 20
 iterations = 4
@@ -284,9 +291,44 @@ def test_no_sign_is_measured_where_x_has_overflowed(analysis, tmp_path):
 
 
 def test_few_repeats_confirm_nothing(analysis, tmp_path):
-    text = JOB.replace("repeats = 20", "repeats = 5").format(0.01, FLIPPED.format(0))
-    row = next(row for row in analysis[0].check(Trajectory(run_alone(tmp_path, text))) if row.bound == "floor_bound")
+    """But for where the noise has a limit, and with it the gap."""
+    few = JOB.replace("repeats = 20", "repeats = 5")
+    row, exact = (_floor(analysis, tmp_path, few.format(0.01, noise)) for noise in (NORMAL, FLIPPED.format(0)))
     assert (row.verdict, row.note) == ("inconclusive", "no violation found; 20 repeats are needed to confirm")
+    assert (exact.verdict, exact.condition, exact.judgement.exact) == ("confirmed", "", True)
+
+
+def test_confirmed_without_a_limit_of_the_gap_has_its_condition(analysis, tmp_path):
+    """In the line, in JSON, and in what a claim rests on."""
+    row = _floor(analysis, tmp_path, JOB.format(0.01, NORMAL))
+    said = "if nothing rarer than 1 in 7 weighs"
+    assert (row.verdict, row.condition) == ("confirmed", said)
+    assert row.remark().endswith(f"; {said}")
+    found = row.document()
+    assert (found["condition"], found["exact"]) == (said, False)
+    assert found["joint"] < 1
+    assert from_bounds.rests_on([row]) == f"4 checkpoints, 20 repeats; {said}"
+    exact = _floor(analysis, tmp_path, JOB.format(0.01, FLIPPED.format(0)))
+    assert from_bounds.rests_on([exact]) == "4 checkpoints, 20 repeats; exact limits"
+    assert from_bounds.rests_on([exact, row]) == f"4 checkpoints, 20 repeats; {said}"
+    # What all checkpoints find together is said where none of them shows it.
+    together = row.judgement._replace(verdict="violated", joint=1.25)
+    assert (
+        row._replace(judgement=together)
+        .remark()
+        .endswith("; by all k together a mean is at least 1.25 times its bound")
+    )
+
+
+def test_a_limit_that_would_take_long_is_not_derived(analysis, tmp_path, monkeypatch):
+    monkeypatch.setattr("mpisign.audit.bounds.path_limits.MOST_WORK", 4 * 1000)
+    row = _floor(analysis, tmp_path, JOB.format(0.01, FLIPPED.format(0)))
+    assert (row.verdict, row.judgement.exact) == ("confirmed", False)
+
+
+def _floor(analysis, folder, text):
+    """C0 on a job."""
+    return next(row for row in analysis[0].check(Trajectory(run_alone(folder, text))) if row.bound == "floor_bound")
 
 
 def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, tmp_path, monkeypatch):

@@ -1,100 +1,23 @@
 """Check the bounds that apply to each run of a file, and give each a verdict with the numbers behind it."""
 
+import math
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
+from mpisign.arrays import Floats
+from mpisign.audit.bounds.bound_check import BoundCheck as BoundCheck
 from mpisign.audit.bounds.hypotheses import Hypotheses, given, refuse_impossible
 from mpisign.audit.bounds.measurements import Measurements, measured, probes
+from mpisign.audit.bounds.path_limits import largest_gaps
 from mpisign.audit.bounds.statements import Statement, statements
 from mpisign.audit.probing import Probe
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
-from mpisign.theory.verdict import MIN_REPEATS, Judgement, Word, checkpoints, judge, judge_exact, unknown, vacuous
+from mpisign.theory.verdict import MIN_REPEATS, Judgement, checkpoints, judge, judge_exact, unknown, vacuous
 
 ROUNDING = 64 * np.finfo(float).eps
 """What rounding may add to an exact run's gap or ||g||_1^2, in units of |f(x_0)| or of ||g_0||_1^2."""
-
-
-class BoundCheck(NamedTuple):
-    """One bound on one run.
-
-    Attributes:
-        run: Label of the run.
-        bound: Name of the bound in `mpisign.theory.bounds`.
-        reading: How a constant was taken that can be taken in more than one way, or "".
-        k: Checkpoints, shape (m,); the judgement's mean, limits and bound have one entry for each.
-        judgement: The verdict with its numbers.
-        constants: The constants of the bound by name, and the least mu_k measured along the run.
-        from_k: Where the premise fails when the verdict is vacuous.
-        note: Why the verdict is open, or "".
-        repeats: How many repeats were measured.
-    """
-
-    run: str
-    bound: str
-    reading: str
-    k: np.ndarray
-    judgement: Judgement
-    constants: dict[str, float]
-    from_k: int | None = None
-    note: str = ""
-    repeats: int = 0
-
-    @property
-    def verdict(self) -> Word:
-        """Return the verdict of the judgement."""
-        return self.judgement.verdict
-
-    @property
-    def worst(self) -> int:
-        """Return the index of the deciding checkpoint: where a limit is highest relative to the bound.
-
-        The limit is the lower one for "violated", otherwise the upper one. Without a finite limit and a positive
-        bound at any checkpoint it is the last one; an open verdict is decided by the first one without a limit.
-        """
-        found = self.judgement
-        limit = found.low if self.verdict == "violated" else found.high
-        if self.verdict == "inconclusive" and np.isposinf(limit).any() and np.isfinite(limit).any():
-            return int(np.isposinf(limit).argmax())
-        finite = np.isfinite(limit) & (found.bound > 0)
-        ratios = np.where(finite, limit, -np.inf) / np.where(finite, found.bound, 1.0)
-        return int(ratios.argmax()) if finite.any() else len(self.k) - 1
-
-    def remark(self) -> str:
-        """Return one line: the failing premise, why it is open, or the numbers where they are worst for the bound."""
-        reading = f" ({self.reading})" if self.reading else ""
-        if self.verdict == "vacuous":
-            return f"from k = {self.from_k}: {self.judgement.premise}{reading}"
-        if self.note:
-            return self.note + reading
-        k, mean, bound = self.numbers()
-        return f"k = {k}: mean {mean}, bound {bound}{reading}"
-
-    def numbers(self) -> tuple[str, str, str]:
-        """Return k, the mean with its limits, and the bound, at the checkpoint that decides."""
-        i, found = self.worst, self.judgement
-        limits = f"[{found.low[i]:.4g}, {found.high[i]:.4g}]"
-        return str(self.k[i]), f"{found.mean[i]:.4g} {limits}", f"{found.bound[i]:.4g}"
-
-    def document(self) -> dict[str, object]:
-        """Return a dictionary for JSON, where an infinity or a NaN is null."""
-        found = self.judgement
-        columns = {"mean": found.mean, "low": found.low, "high": found.high, "bound": found.bound}
-        rows = [
-            {"k": int(k)} | {name: _number(values[i]) for name, values in columns.items()}
-            for i, k in enumerate(self.k.tolist())
-        ]
-        premise = {"premise": found.premise, "from_k": self.from_k} if self.verdict == "vacuous" else {}
-        head = {"run": self.run, "bound": self.bound, "reading": self.reading, "verdict": self.verdict}
-        constants = {name: _number(value) for name, value in self.constants.items()}
-        return head | premise | {"note": self.note, "constants": constants, "checkpoints": rows}
-
-
-def _number(value: float) -> float | None:
-    """Return the value as a float, or None when it is not finite."""
-    return float(value) if np.isfinite(value) else None
 
 
 def check(trajectory: Trajectory, options: dict[str, float] | None = None, level: float = 0.05) -> list[BoundCheck]:
@@ -153,6 +76,7 @@ class _Run:
     def __init__(self, trajectory: Trajectory, run: RunRecord, options: dict[str, float], level: float):
         self._trajectory, self._run, self._options, self._level = trajectory, run, options, level
         self._no_probes = ""
+        self._most: Floats | float | None = None
 
     def checked(self) -> list[BoundCheck]:
         """Return the checks of all bounds that apply; none for other methods, or when no repeat has ended."""
@@ -280,4 +204,14 @@ class _Run:
             return judge_least(values, bounds, every_l(self._measured.k[chosen]), rounding)
         if facts.exact:
             return judge_exact(values, bounds, rounding=ROUNDING * float(self._measured.size.max()) + error)
-        return judge(values, bounds, level=self._level, f_star_error=error)
+        most = self._largest_gap(facts, chosen)
+        return judge(values, bounds, level=self._level, f_star_error=error, largest_gap=most)
+
+    def _largest_gap(self, facts: Hypotheses, chosen: np.ndarray) -> Floats | float:
+        """Return what no gap can exceed; infinite where that is not known, or not true of the measured gaps."""
+        if self._most is None:
+            most = largest_gaps(self._trajectory, self._run, facts, self._measured.k[chosen])
+            # a law that an oracle of the user's states may be wrong
+            false = most is None or (self._measured.gaps[:, chosen] > most).any()
+            self._most = math.inf if most is None or false else most
+        return self._most

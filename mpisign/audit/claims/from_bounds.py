@@ -126,7 +126,14 @@ def rests_on(some: list[BoundCheck]) -> str:
         return f"every record of {repeats} starts"
     if verdict(some) == Verdict.VIOLATED:
         return f"statistics, level 5 %, {repeats} repeats"
-    return f"{_range({len(row.k) for row in deciding})} checkpoints, {repeats} repeats"
+    said = f"{_range({len(row.k) for row in deciding})} checkpoints, {repeats} repeats"
+    return f"{said}; {_condition(deciding)}" if verdict(some) == Verdict.CONFIRMED else said
+
+
+def _condition(some: list[BoundCheck]) -> str:
+    """Return the condition of the confirmed check that has the fewest repeats among those that need one."""
+    conditional = [row for row in some if row.condition]
+    return min(conditional, key=lambda row: row.repeats).condition if conditional else "exact limits"
 
 
 def _range(numbers: set[int]) -> str:

@@ -13,7 +13,7 @@ from mpisign.audit.figures.figure import chosen
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory.bounds import drift_bound, theorem1_gradient, zeta
-from mpisign.theory.verdict import lower_limit, upper_limits
+from mpisign.theory.limits import lower_limits, upper_limits
 
 REMARK_2 = Claim(
     id="remark-2",
@@ -216,7 +216,7 @@ def variance(run: RunRecord, level: float) -> tuple[float, float, float, float]:
     """
     scale = np.concatenate([repeat.columns["scale"] for repeat in run.repeats])
     squares = scale[np.isfinite(scale)] ** 2
-    low, high = lower_limit(squares, level), float(upper_limits(squares[:, None], level)[0])
+    low, high = (float(limits(squares[:, None], level)[0]) for limits in (lower_limits, upper_limits))
     return float(squares.mean()), low, high, float(run.attributes["sigma2"])
 
 

@@ -111,6 +111,13 @@ def squares(vector: Floats, unit: float) -> float:
     return _added(lanes)
 
 
+@kernel("void(float64[::1], float64[::1], float64)")
+def add_quotient(out: Floats, vector: Floats, divisor: float) -> None:
+    """Add vector / divisor to `out` in place; shapes (d,)."""
+    for i in range(out.size):
+        out[i] += vector[i] / divisor
+
+
 @kernel("void(float64[:, ::1], float64[::1], float64[::1])")
 def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
     """Write matrix x to `out`, each entry summed in 8 lanes; shapes (n, d), (d,) and (n,)."""

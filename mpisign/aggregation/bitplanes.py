@@ -29,6 +29,22 @@ def _pack_word(chunk: Floats, lanes: Floats) -> tuple[np.uint64, bool]:
     return bits, zeros
 
 
+@part_of_kernels
+def _pack_few(vector: Floats, positive: Words) -> tuple[float, bool]:
+    """Do what `pack` does with at most four entries, in the same order, without the other lanes, which are 0."""
+    bits, zeros, even, odd = np.uint64(0), False, 0.0, 0.0
+    for j in range(vector.size):
+        value = vector[j]
+        bits |= np.uint64(value > 0.0) << np.uint64(j)
+        zeros |= value == 0.0
+        if j % 2:
+            odd += abs(value)
+        else:
+            even += abs(value)
+    positive[0] = bits
+    return even + odd, zeros
+
+
 @kernel("Tuple((float64, boolean))(float64[::1], uint64[::1])")
 def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     """Write the positive plane of `vector`, shape (d,), into `positive`, shape (W,).
@@ -38,6 +54,8 @@ def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     Returns:
         The vector's l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero.
     """
+    if vector.size <= 4:
+        return _pack_few(vector, positive)
     lanes = np.zeros(64)
     zeros = False
     full = vector.size // 64

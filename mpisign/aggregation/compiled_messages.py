@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from numba.core import types
-from numba.experimental import structref
 from numba.extending import overload_method
 
 from mpisign.aggregation import bitplanes
 from mpisign.aggregation.messages import _copy_with_norm, _subtract_multiple
 from mpisign.arrays import Floats
 from mpisign.compiled import draws
+from mpisign.compiled.records import RecordType
 from mpisign.fixed_order import peak, squares
 
 EXACT, COIN, PLUS = range(3)
@@ -18,13 +18,11 @@ EXACT, COIN, PLUS = range(3)
 POLICIES = {"exact": EXACT, "coin": COIN, "plus": PLUS}
 
 
-@structref.register
-class SignRow(types.StructRef):
+class SignRow(RecordType):
     """Numba's type of a message of signs; its fields are those of `SignMessage`, the coin as stream, worker and k."""
 
 
-@structref.register
-class DenseRow(types.StructRef):
+class DenseRow(RecordType):
     """Numba's type of a dense message."""
 
 
@@ -35,22 +33,15 @@ def _method(kind: Any, name: str) -> Callable[[Callable[..., Any]], Callable[...
 
 
 _PLANE, _VECTOR = types.Array(types.uint64, 1, "C"), types.Array(types.float64, 1, "C")
-SIGN_ROW: Any = cast(Any, SignRow)(
-    [
-        ("number", types.float64),
-        ("ternary", types.boolean),
-        ("positive", _PLANE),
-        ("nonnegative", _PLANE),
-        ("coins", _PLANE),
-        ("dimension", types.int64),
-        ("zeros", types.int64),
-        ("stream", types.int64),
-        ("worker", types.int64),
-        ("k", types.int64),
-        ("draws", draws.KIND),
-    ]
+_NUMBERS = ("ternary", "dimension", "zeros", "stream", "worker", "k")
+_PLANES = ("positive", "nonnegative", "coins")
+SIGN_ROW = SignRow(
+    "SignRow",
+    {"number": types.float64, "draws": draws.KIND}
+    | dict.fromkeys(_NUMBERS, types.int64)
+    | dict.fromkeys(_PLANES, _PLANE),
 )
-DENSE_ROW: Any = cast(Any, DenseRow)([("number", types.float64), ("vector", _VECTOR)])
+DENSE_ROW = DenseRow("DenseRow", {"number": types.float64, "vector": _VECTOR})
 
 
 @_method(SignRow, "put")
@@ -74,7 +65,7 @@ def _apply_zero_policy(self: Any, number: Any, has_zeros: Any) -> Any:
             bitplanes.resolve_zeros_by_coin(self.positive, self.nonnegative, self.coins)
         elif has_zeros and self.zeros == PLUS:
             self.positive[:] = self.nonnegative
-        self.ternary = has_zeros and self.zeros == EXACT
+        self.ternary = 1 if has_zeros and self.zeros == EXACT else 0
         self.number = number
 
     return apply_zero_policy
@@ -83,7 +74,7 @@ def _apply_zero_policy(self: Any, number: Any, has_zeros: Any) -> Any:
 @_method(SignRow, "subtract_from")
 def _subtract_signs(self: Any, x: Any, c: Any) -> Any:
     def subtract_from(self: Any, x: Floats, c: float) -> None:
-        if self.ternary:
+        if self.ternary != 0:
             bitplanes.subtract_nonnegative(x, c, self.positive, self.nonnegative)
         else:
             bitplanes.subtract(x, c, self.positive)
@@ -94,7 +85,7 @@ def _subtract_signs(self: Any, x: Any, c: Any) -> Any:
 @_method(SignRow, "squares")
 def _squares_of_signs(self: Any, unit: Any = 1.0) -> Any:
     def count(self: Any, unit: float = 1.0) -> float:
-        zeros = bitplanes.count_zeros(self.positive, self.nonnegative) if self.ternary else 0
+        zeros = bitplanes.count_zeros(self.positive, self.nonnegative) if self.ternary != 0 else 0
         return float(self.dimension - zeros) / unit / unit
 
     return count

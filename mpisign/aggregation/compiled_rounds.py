@@ -10,14 +10,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba.core import types
-from numba.experimental import structref
 
 from mpisign.aggregation import majority_vote
-from mpisign.aggregation.compiled_messages import DENSE_ROW, SIGN_ROW
+from mpisign.aggregation.compiled_messages import DENSE_ROW, POLICIES, SIGN_ROW
 from mpisign.aggregation.means import mean_number, mean_row
+from mpisign.aggregation.server_base import Combination, Server
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled import draws
 from mpisign.compiled.parameters import loader
+from mpisign.compiled.records import Record
 from mpisign.compiled.routines import caller, compiled, routine
 from mpisign.jit import part_of_kernels
 from mpisign.rng import Stream
@@ -67,29 +68,39 @@ class Here(NamedTuple):
     draws: draws.Draws
 
 
-class SignRows(NamedTuple):
-    """The rows of a `SignServer`.
+class Rows(NamedTuple):
+    """The messages of a `Server`, in one process.
 
     Attributes:
-        table: a row for each worker: the number, then the positive plane.
+        table: a row for each worker: the number, then what it sends.
         nonnegative: their nonnegative planes.
-        reply: the reply's number and positive plane; of scaled signs its number and vector.
-        reply_nonnegative: its nonnegative plane.
-        coins: room for a plane.
-        zeros: the policy.
+        answer: the reply's row.
+        message: a worker's message, as a record.
+        reply: the reply, as a record.
         quadratic: whether the mean of the numbers is a quadratic one.
     """
 
     table: Words
     nonnegative: Words
-    reply: Words
-    reply_nonnegative: Words
-    coins: Words
-    zeros: int
+    answer: Words
+    message: Any
+    reply: Any
     quadratic: int
 
 
-_new: Any = structref.new
+def rows_of(server: Server, method: Combination, dimension: int, random: draws.Draws) -> Rows:
+    """Return the messages of a server of these numbers of coordinates, in one process."""
+    table, nonnegative, answer, answer_nonnegative = server.tables
+    coins = np.zeros(nonnegative.shape[1], dtype=np.uint64)
+    common = {"coins": coins, "draws": random, "dimension": dimension, "zeros": POLICIES[method.zeros]}
+    signs = Record(SIGN_ROW, stream=_ZERO_SIGN, **common)
+    vote = Record(SIGN_ROW, stream=_TIE, positive=answer[1:], nonnegative=answer_nonnegative, **common)
+    mean = Record(DENSE_ROW, vector=answer.view(np.float64)[1:])
+    dense = Record(DENSE_ROW)
+    message, reply = {"signs": (signs, vote), "scaled-signs": (signs, mean), "dense": (dense, mean)}[method.message]
+    return Rows(table, nonnegative, answer, message, reply, int(method.quadratic))
+
+
 _ask = caller(*ASK)
 _encode_signs, _encode_dense = caller(*encode_of(SIGN_ROW)), caller(*encode_of(DENSE_ROW))
 _step_signs, _step_dense = caller(*step_of(SIGN_ROW)), caller(*step_of(DENSE_ROW))
@@ -104,27 +115,18 @@ def _gradient(k: int, worker: int, parts: Parts, here: Here) -> None:
 
 
 @part_of_kernels
-def _sign_row(rows: SignRows, here: Here, stream: int) -> Any:
-    """Return a message whose planes are yet to be set."""
-    row = _new(SIGN_ROW)
-    row.dimension, row.zeros, row.coins, row.draws = here.x.size, rows.zeros, rows.coins, here.draws
-    row.stream, row.worker = stream, 0
-    return row
-
-
-@part_of_kernels
-def _encode_all(k: int, alpha: float, parts: Parts, here: Here, rows: SignRows, row: Any, numbers: Floats) -> None:
+def _encode_all(k: int, alpha: float, parts: Parts, here: Here, rows: Rows, row: Any, numbers: Floats) -> None:
     """Write all workers' planes, and their numbers, negative where the nonnegative plane differs."""
     row.k = k
     for worker in range(numbers.size):
         _gradient(k, worker, parts, here)
         row.worker, row.positive, row.nonnegative = worker, rows.table[worker, 1:], rows.nonnegative[worker]
         _encode_signs(parts.encode, (parts.settings, here.gradient, alpha, here.memory[worker], row))
-        numbers[worker] = math.copysign(row.number, -1.0 if row.ternary else 1.0)
+        numbers[worker] = math.copysign(row.number, -1.0 if row.ternary != 0 else 1.0)
 
 
 @part_of_kernels
-def _complete(rows: SignRows, numbers: Floats) -> None:
+def _complete(rows: Rows, numbers: Floats) -> None:
     """Write the nonnegative planes of the workers without zeros, which are their positive ones."""
     for worker in range(numbers.size):
         if not np.signbit(numbers[worker]):
@@ -152,7 +154,7 @@ def rounds_routine(rounds: "Rounds", kind: Any, load_only: bool) -> Any:
     return routine(run, kinds, [rounds, kind], load_only)
 
 
-def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: SignRows, counts: Indices) -> int:
+def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows, counts: Indices) -> int:
     """Iterate with the majority vote: see `mpisign.aggregation.server.VoteServer`.
 
     Args:
@@ -166,8 +168,7 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Sign
     Returns:
         The k that comes next, or at which the reply is not finite.
     """
-    numbers, row, reply = np.empty(rows.table.shape[0]), _sign_row(rows, here, _ZERO_SIGN), _sign_row(rows, here, _TIE)
-    reply.positive, reply.nonnegative = rows.reply[1:], rows.reply_nonnegative
+    numbers, row, reply = np.empty(rows.table.shape[0]), rows.message, rows.reply
     for i in range(alphas.size):
         _encode_all(first + i, alphas[i], parts, here, rows, row, numbers)
         mean, has_zeros = mean_number(numbers, rows.quadratic != 0)
@@ -187,18 +188,17 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Sign
     return first + alphas.size
 
 
-def scaled_sign_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: SignRows, counts: Indices) -> int:
+def scaled_sign_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows, counts: Indices) -> int:
     """Iterate with the mean of scaled signs: see `ScaledSignServer`; arguments and answer as in `vote_rounds`."""
     workers = rows.table.shape[0]
-    numbers, row, reply = np.empty(workers), _sign_row(rows, here, _ZERO_SIGN), _new(DENSE_ROW)
-    reply.vector = rows.reply.view(np.float64)[1:]
+    numbers, row, reply = np.empty(workers), rows.message, rows.reply
     for i in range(alphas.size):
         _encode_all(first + i, alphas[i], parts, here, rows, row, numbers)
         reply.number, has_zeros = mean_number(numbers, rows.quadratic != 0)
         reply.vector[:] = 0.0
         for worker in range(workers):
             row.positive, row.nonnegative = rows.table[worker, 1:], rows.nonnegative[worker]
-            row.ternary = np.signbit(numbers[worker])
+            row.ternary = 1 if np.signbit(numbers[worker]) else 0
             row.subtract_from(reply.vector, -abs(numbers[worker]) / workers)
         counts[0] += 1
         counts[1] += has_zeros
@@ -208,11 +208,10 @@ def scaled_sign_rounds(first: int, alphas: Floats, parts: Parts, here: Here, row
     return first + alphas.size
 
 
-def mean_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: SignRows, counts: Indices) -> int:
+def mean_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows, counts: Indices) -> int:
     """Iterate with the mean of dense gradients: see `MeanServer`; arguments and answer as in `vote_rounds`."""
-    table, answer = rows.table.view(np.float64), rows.reply.view(np.float64)
-    row, reply = _new(DENSE_ROW), _new(DENSE_ROW)
-    reply.vector = answer[1:]
+    table, answer = rows.table.view(np.float64), rows.answer.view(np.float64)
+    row, reply = rows.message, rows.reply
     for i in range(alphas.size):
         for worker in range(table.shape[0]):
             _gradient(first + i, worker, parts, here)
@@ -228,7 +227,7 @@ def mean_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Sign
     return first + alphas.size
 
 
-Rounds: TypeAlias = Callable[[int, Floats, Parts, Here, SignRows, Indices], int]
+Rounds: TypeAlias = Callable[[int, Floats, Parts, Here, Rows, Indices], int]
 
 ROUNDS: dict[str, Rounds] = {"signs": vote_rounds, "scaled-signs": scaled_sign_rounds, "dense": mean_rounds}
 """By the kind of messages."""

@@ -114,27 +114,22 @@ def _top(ballots: int) -> int:
 
 
 @part_of_kernels
-def _one_of(rows: Words, nonnegative_rows: Words, m: int, width: int) -> Words:
-    """Return ballot m of both tables."""
-    if m < rows.shape[0]:
-        return rows[m, rows.shape[1] - width :]
-    return nonnegative_rows[m - rows.shape[0], nonnegative_rows.shape[1] - width :]
-
-
-@part_of_kernels
 def _few(rows: Words, nonnegative_rows: Words, ballots: int, positive: Words, nonnegative: Words) -> np.uint64:
     """Write the vote of one, two or three ballots, without counting; return all ties, or-ed."""
-    a = _one_of(rows, nonnegative_rows, 0, positive.size)
-    b = _one_of(rows, nonnegative_rows, ballots // 2, positive.size)
-    c = _one_of(rows, nonnegative_rows, ballots - 1, positive.size)
+    first, nonnegative_first = rows.shape[1] - positive.size, nonnegative_rows.shape[1] - positive.size
     ties = np.uint64(0)
     for j in range(positive.size):
-        both, either = a[j] & b[j], a[j] | b[j]
+        a = rows[0, first + j]
+        if ballots == 1:
+            positive[j] = nonnegative[j] = a
+            continue
+        b = rows[1, first + j] if rows.shape[0] > 1 else nonnegative_rows[0, nonnegative_first + j]
+        both, either = a & b, a | b
         if ballots == 2:
             positive[j], nonnegative[j] = both, either
             ties |= both ^ either
         else:
-            positive[j] = nonnegative[j] = both | (c[j] & either)
+            positive[j] = nonnegative[j] = both | (rows[2, first + j] & either)
     return ties
 
 

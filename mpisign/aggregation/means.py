@@ -54,14 +54,14 @@ def mean_number(numbers: Floats, quadratic: bool) -> tuple[float, bool]:
         The mean, and whether a number has its sign bit set.
     """
     total, flagged, count = 0.0, False, len(numbers)
-    for number in numbers:
-        total += abs(number)
-        flagged |= np.signbit(number)
+    for m in range(count):
+        total += abs(numbers[m])
+        flagged |= np.signbit(numbers[m])
     if quadratic and count > 1 and total > 0.0:
         return _quadratic_mean(numbers), flagged
     if np.isfinite(total):
         return total / count, flagged
     total = 0.0  # the mean of two finite numbers is finite, and their sum may not be
-    for number in numbers:
-        total += abs(number) / count
+    for m in range(count):
+        total += abs(numbers[m]) / count
     return total, flagged

@@ -14,13 +14,12 @@ import numpy as np
 from numba.core.errors import NumbaError
 from typing_extensions import override
 
-from mpisign.aggregation.bitplanes import words
-from mpisign.aggregation.compiled_messages import POLICIES
-from mpisign.aggregation.compiled_rounds import ROUNDS, Here, SignRows, rounds_routine
+from mpisign.aggregation.compiled_rounds import ROUNDS, Here, rounds_routine, rows_of
 from mpisign.aggregation.server import Server
 from mpisign.algorithms.compiled_parts import compiled_parts
 from mpisign.algorithms.methods import Method
 from mpisign.algorithms.oracles import Source
+from mpisign.algorithms.step_sizes import values
 from mpisign.arrays import Floats
 from mpisign.compiled.draws import draws_of
 from mpisign.compiled.parameters import Block
@@ -122,6 +121,8 @@ class Compiled(Interpreted):
             except NotOnDisk:
                 _refused[self._kind] = "load"
             except _CANNOT as error:
+                if os.environ.get(_SETTING) == "always":
+                    raise
                 _refused[self._kind] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         return self._run is not None
 
@@ -132,9 +133,8 @@ class Compiled(Interpreted):
         x, memory, shared = self._arrays
         draws = draws_of(self._streams)
         here = Here(x, memory.reshape(len(memory), -1), shared, np.empty_like(x), draws)
-        zeros, quadratic = POLICIES[self._method.zeros], int(self._method.quadratic)
-        planes = SignRows(*self._server.tables, np.zeros(words(len(x)), dtype=np.uint64), zeros, quadratic)
-        block, counts = Block((parts.parts, here, planes)), np.zeros(3, dtype=np.int64)
+        rows = rows_of(self._server, self._method, len(x), draws)
+        block, counts = Block((parts.parts, here, rows)), np.zeros(3, dtype=np.int64)
         iterate = rounds_routine(rounds, block.kind, load_only)
 
         def run(k: int, alphas: Floats) -> int:
@@ -150,7 +150,7 @@ class Compiled(Interpreted):
         """Iterate from k to `stop`, or to where it diverges; return the k that comes next."""
         assert self._run is not None
         self._server.start_iteration(k)
-        reached = self._run(k, np.fromiter(map(self._step, range(k, stop)), np.float64, stop - k))
+        reached = self._run(k, values(self._step, k, stop))
         if reached < stop:
             self.diverged_at = reached
         return reached

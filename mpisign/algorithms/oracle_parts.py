@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mpisign.arrays import Floats
-from mpisign.compiled.draws import fill_normal, fill_uniform
+from mpisign.arrays import Floats, Indices
+from mpisign.compiled.draws import draw_weighted, fill_normal, fill_uniform
 
 Write = Callable[..., None]
 
@@ -42,18 +42,19 @@ def uniform(minibatch: Write) -> Write:
 
 
 class Weighted(NamedTuple):
-    """The problem's parameters, the cumulated weights, and how many data points are drawn."""
+    """The problem's parameters, the cumulated weights, and room for the numbers of the data points."""
 
     problem: Any
     edges: Floats
-    batch: int
+    drawn: Indices
 
 
 def weighted(minibatch: Write) -> Write:
     """Return the mean gradient of data points with weights."""
 
     def source(p: Weighted, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        minibatch(p.problem, x, np.searchsorted(p.edges, generator.random(p.batch), side="right"), out)
+        draw_weighted(generator, p.edges, p.drawn)
+        minibatch(p.problem, x, p.drawn, out)
 
     return source
 

@@ -68,7 +68,8 @@ class Minibatch(Oracle):
             return composed(parts.uniform, parts.Uniform(inner.parameters, samples, self.batch), inner).function()
         edges = np.cumsum(problem.weights)
         edges[-1] = 1.0  # above every number drawn, whatever the sum rounds to
-        return composed(parts.weighted, parts.Weighted(inner.parameters, edges, self.batch), inner).function()
+        drawn = np.empty(self.batch, dtype=np.int64)
+        return composed(parts.weighted, parts.Weighted(inner.parameters, edges, drawn), inner).function()
 
     def _shard(self, problem: Problem, samples: int, workers: int) -> Source:
         if problem.weights is not None:

@@ -7,9 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated
 
+import numpy as np
 from pydantic import PlainValidator
 from typing_extensions import override
 
+from mpisign.arrays import Floats
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError, Positive, settings, shown
 
@@ -26,6 +28,32 @@ class StepSize(ABC):
         """
 
 
+class Same:
+    """alpha_k = alpha.
+
+    >>> Same(0.5)(7)
+    0.5
+    """
+
+    def __init__(self, alpha: float):
+        self._alpha = alpha
+
+    def __call__(self, k: int) -> float:
+        """Return alpha."""
+        return self._alpha
+
+    def values(self, first: int, stop: int) -> Floats:
+        """Return alpha_k for first <= k < stop."""
+        return np.full(stop - first, self._alpha)
+
+
+def values(step: Callable[[int], float], first: int, stop: int) -> Floats:
+    """Return alpha_k for first <= k < stop."""
+    if isinstance(step, Same):
+        return step.values(first, stop)
+    return np.fromiter(map(step, range(first, stop)), np.float64, stop - first)
+
+
 @settings
 class Constant(StepSize):
     """alpha_k = alpha (Theorems 1, 2(1) and 3, Figure 2(a)).
@@ -38,7 +66,7 @@ class Constant(StepSize):
 
     @override
     def plan(self, samples: int | None) -> Callable[[int], float]:
-        return lambda k: self.alpha
+        return Same(self.alpha)
 
 
 def _factor(c: float | str) -> float:

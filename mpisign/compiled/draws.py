@@ -8,7 +8,7 @@ from numba.core import types
 from numba.extending import overload
 from numba.np.random.generator_core import next_uint64
 
-from mpisign.arrays import Floats, Words
+from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled.parameters import tuple_of
 from mpisign.jit import also_in_kernels
 from mpisign.rng import RandomStreams, Stream
@@ -88,7 +88,12 @@ def fill_normal(generator: np.random.Generator, out: Floats) -> None:
     generator.standard_normal(out=out)
 
 
-@overload(fill_uniform)
+def draw_weighted(generator: np.random.Generator, edges: Floats, out: Indices) -> None:
+    """Write numbers drawn with the weights whose sums are `edges`, the last of which is 1, to `out`."""
+    out[:] = np.searchsorted(edges, generator.random(out.size), side="right")
+
+
+@overload(fill_uniform, strict=False)
 def _fill_uniform(generator: Any, out: Any) -> Any:
     def fill(generator: np.random.Generator, out: Floats) -> None:
         for i in range(out.size):
@@ -97,10 +102,27 @@ def _fill_uniform(generator: Any, out: Any) -> Any:
     return fill
 
 
-@overload(fill_normal)
+@overload(fill_normal, strict=False)
 def _fill_normal(generator: Any, out: Any) -> Any:
     def fill(generator: np.random.Generator, out: Floats) -> None:
         for i in range(out.size):
             out[i] = generator.standard_normal()
 
     return fill
+
+
+@overload(draw_weighted, strict=False)
+def _draw_weighted(generator: Any, edges: Any, out: Any) -> Any:
+    def draw(generator: np.random.Generator, edges: Floats, out: Indices) -> None:
+        for i in range(out.size):
+            u = generator.random()
+            low, high = 0, edges.size
+            while low < high:  # how many edges are at most u
+                middle = (low + high) // 2
+                if edges[middle] <= u:
+                    low = middle + 1
+                else:
+                    high = middle
+            out[i] = low
+
+    return draw

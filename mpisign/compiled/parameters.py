@@ -19,7 +19,7 @@ def layout(value: object) -> tuple[Any, list[int]]:
     An array is a view that owns nothing: whoever keeps the words keeps the array.
 
     Args:
-        value: A C-contiguous array, a number, a generator, a string of ASCII letters, or a tuple of these.
+        value: A C-contiguous array, a number, a generator, a string of ASCII letters, a record, or a tuple of these.
 
     Raises:
         TypeError: It is nothing of these.
@@ -29,6 +29,9 @@ def layout(value: object) -> tuple[Any, list[int]]:
         return kind, [0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
     if isinstance(value, np.random.Generator):
         return types.npy_rng, _generator(value)
+    if hasattr(value, "words"):  # a `mpisign.compiled.records.Record`
+        kind, words = value.words()
+        return kind, list(words)
     if isinstance(value, str):
         letters = _letters(value)
         return types.unicode_type, [letters.ctypes.data, letters.size - 1, 1 | 1 << 32, 2**64 - 1, 0, 0]

@@ -9,6 +9,7 @@ from typing_extensions import override
 from mpisign.arrays import Floats, Indices
 from mpisign.compiled.text import Part, composed
 from mpisign.config.validation import InputError, checked, shown
+from mpisign.fixed_order import add_quotient
 from mpisign.problems.base import Problem, finite_vector
 from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.quadratic import Quadratic, Separable
@@ -31,7 +32,7 @@ def _with_atoms(gradient: Callable[..., None]) -> Callable[..., None]:
     def minibatch(p: _Atoms, x: Floats, samples: Indices, out: Floats) -> None:
         gradient(p.quadratic, x, out)
         for sample in samples:
-            out += p.atoms[sample] / len(samples)
+            add_quotient(out, p.atoms[sample], len(samples))
 
     return minibatch
 

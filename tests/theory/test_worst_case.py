@@ -60,6 +60,13 @@ def test_the_second_step_of_the_instances(mu, alpha):
     assert float(before) == pytest.approx((1 - mu * alpha) ** 2, abs=1e-5)
 
 
+def test_the_example_of_the_page():
+    matrix, start = worst_case.repeated_instance(F(1, 10), F(1, 1000))
+    assert (matrix, start) == (((F(1, 10), F(1, 1000)), (F(1, 1000), F(449, 500))), (F(449, 500), -F(1, 1000)))
+    assert curvature(matrix) == (F(1, 10) - F(1, 898000), 1)
+    assert 0.728498 < worst_case.gap_ratio(matrix, start, F(1), 2) < 0.728499
+
+
 def test_overshooting():
     mu, alpha = F(1, 10), F(3, 2)
     matrix, start = worst_case.overshot_instance(mu, alpha, F(1, 10**6))
@@ -95,6 +102,25 @@ def test_random_quadratics_never_leave_more(seed):
         for k in range(1, 5):
             limit = zeta(mu, L, alpha) * (1 - alpha * mu) ** (2 * k - 2)
             assert gaps[k] / gaps[0] <= limit + 1e-9 * np.linalg.cond(matrix)
+
+
+def test_two_steps_on_one_line():
+    """0 < L alpha < 2: where sign g_1 = sign g_0 or -sign g_0, without zeros, `two_steps` is not exceeded."""
+    draw, met, largest = np.random.default_rng(5), {1.0: 0, -1.0: 0}, 0.0
+    for _ in range(2000):
+        root = draw.normal(size=(2, 2)) * [1, draw.random()]
+        matrix = root.T @ root
+        mu = 1 / np.linalg.inv(matrix).diagonal().max()
+        L = matrix.trace() + 2 * abs(matrix[0, 1])
+        alpha, x = 2 * draw.random() / L, draw.normal(size=2)
+        after = x - alpha * np.abs(matrix @ x).sum() * np.sign(matrix @ x)
+        turned = set(np.sign(matrix @ x) * np.sign(matrix @ after))
+        if len(turned) == 1 and mu < 0.499 * L:
+            met[turned.pop()] += 1
+            gaps = descended(matrix, x, alpha, 2)
+            largest = max(largest, gaps[2] / gaps[0] / worst_case.two_steps(mu, L, alpha))
+    assert min(met.values()) > 100
+    assert 0.9 < largest <= 1 + 1e-9
 
 
 @pytest.mark.parametrize(("mu", "alpha"), [(0.1, 1.0), (0.25, 0.5), (0.1, 1.5)])

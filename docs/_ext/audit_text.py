@@ -11,6 +11,7 @@ claim with its evidence, and to the commands that repeat it. Equation numbers ar
 - {doc}`theorems`: what holds in place of Theorems 2 and 3, with proofs
 - {doc}`counterexamples`: where the printed theorems fail
 - {doc}`corrections`: the corrections, one by one
+- {doc}`beyond-one-step`: what several steps of Theorem 1 can leave, which is less than (16)
 - {doc}`found`: the measured numbers, and what goes beyond the paper
 - {doc}`statistics`: how sure a verdict by measurement is
 """

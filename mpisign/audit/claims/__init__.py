@@ -22,6 +22,7 @@ from mpisign.audit.claims.section2 import example_1, example_2, example_3
 from mpisign.audit.claims.section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
 from mpisign.audit.claims.section4 import remark_7, theorem_3
 from mpisign.audit.claims.section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
+from mpisign.audit.claims.several_steps import several_steps
 from mpisign.audit.claims.sharpness import least_floor
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError
@@ -50,6 +51,7 @@ PARTS: dict[str, tuple[Callable[[Results], Claim], ...]] = {
         proposition_2_gradient,
     ),
     "Beyond the paper: findings of ours": (how_many, ties, covariance, least_floor, flips, fewer_bits, crossing),
+    "Beyond the paper: findings of ours": (several_steps, how_many, ties, covariance, flips, fewer_bits, crossing),
 }
 """Every claim by the heading of its part, in the paper's order."""
 

@@ -50,8 +50,16 @@ PARTS: dict[str, tuple[Callable[[Results], Claim], ...]] = {
         proposition_2,
         proposition_2_gradient,
     ),
-    "Beyond the paper: findings of ours": (how_many, ties, covariance, least_floor, flips, fewer_bits, crossing),
-    "Beyond the paper: findings of ours": (several_steps, how_many, ties, covariance, flips, fewer_bits, crossing),
+    "Beyond the paper: findings of ours": (
+        several_steps,
+        least_floor,
+        how_many,
+        ties,
+        covariance,
+        flips,
+        fewer_bits,
+        crossing,
+    ),
 }
 """Every claim by the heading of its part, in the paper's order."""
 

@@ -144,6 +144,10 @@ def _drifts(given: Hypotheses) -> dict[str, drift.Drift]:
         found["any noise"] = drift.any_noise(given.sigma2, workers=given.workers, ties=given.ties)
     p_min = _known_p_min(given) or 0.0
     honest = not given.broken and p_min > 0.5
+    if honest and given.alpha is not None and given.sigma2 is not None and given.ties in ("zero", "coin"):
+        sharp = drift.sharp(p_min, given.sigma2, given.workers)
+        if not given.exact and given.L is not None and given.alpha < sharp.rho / given.L:
+            found["R4"] = sharp
     if given.exact:
         found["exact gradients"] = drift.voted(1.0, given.workers)
     elif honest and given.decoupled:

@@ -22,8 +22,7 @@ from mpisign.audit.claims.section2 import example_1, example_2, example_3
 from mpisign.audit.claims.section3 import theorem_1_1, theorem_1_2, theorem_1_3, theorem_2_1, theorem_2_2
 from mpisign.audit.claims.section4 import remark_7, theorem_3
 from mpisign.audit.claims.section5 import figure_1, figure_2, figure_2a, figure_2b, figure_3
-from mpisign.audit.claims.several_steps import several_steps
-from mpisign.audit.claims.sharpness import least_floor
+from mpisign.audit.claims.worst_cases import least_floor, several_steps
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError
 

@@ -15,6 +15,7 @@ from mpisign.storage.trajectory import Trajectory
 SMALL = {
     "controls": ["repeats=32", "iterations=300"],
     "harmonic": ["repeats=32", "iterations=100"],
+    "controls-tight": ["runs.1.iterations=60", "iterations=60"],
     "ce-b-harmonic": ["iterations=500", "runs.1.iterations=100"],
     "theorem1": ["repeats=3", "iterations=200"],
     "theorem1-singular": ["repeats=3"],
@@ -121,6 +122,17 @@ def test_where_the_coordinates_are_independent_the_printed_bounds_hold(checked):
         assert verdicts(found, run, "theorem3")["over g_i != 0"] == "confirmed"
         assert set(verdicts(found, run, "floor_bound").values()) == {"confirmed"}
         assert set(verdicts(found, run, "drift_bound").values()) == {"confirmed"}
+
+
+def test_where_the_drift_is_the_least_that_the_proofs_take_the_bounds_are_nearly_reached(checked):
+    """The mean gap is above half of the bound; with a sigma^2 that is too small it is not confirmed any more."""
+    found = checked("controls-tight")
+    for run, bound in (("edge, M = 1", "theorem2"), ("edge, M = 3", "theorem3"), ("one coordinate", "theorem2")):
+        row = next(row for row in found if (row.run, row.bound) == (run, bound))
+        assert (row.verdict, row.reading) == ("confirmed", "over g_i != 0")
+        assert (row.judgement.mean > 0.5 * row.judgement.bound).all()
+    lower = checked("controls-tight", sigma2=0.3)
+    assert verdicts(lower, "edge, M = 1", "theorem2") == {"over g_i != 0": "inconclusive"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """mpisign certify: a job in, fractions out; the numbers of the job's own digits, and what it refuses."""
 
+import itertools
 import json
+import math
 from fractions import Fraction as F
 
 import numpy as np
@@ -48,6 +50,23 @@ def test_the_json_has_both_fractions_of_every_bound_at_every_k(tmp_path, capsys)
     assert fifth["refuted"] is True
     assert fifth["constants"]["sigma2"] == "30189037/7500000"
     assert not any(row["refuted"] for row in rows if row["bound"] != "theorem2" or row["k"] < 5)
+
+
+@pytest.mark.parametrize(("number", "workers", "advantage"), [(0, 1, F(4, 5)), (1, 3, F(37, 125))])
+def test_the_tight_controls_have_the_least_drift_that_the_proofs_take(number, workers, advantage):
+    """E[M_k g'v] over ||g||_1^2 by plain enumeration; with a larger b it is less than the advantage."""
+    for b, above in ((None, True), ("5/2" if workers == 1 else "7/2", False)):
+        changed = [f"runs.{number}.oracle.b={b}"] if b else []
+        job = experiment.read(ROOT / "jobs" / "controls-tight.toml", changed)
+        outcomes = exact_run(job, job.runs[number]).process.law((F(1), F(0)))
+        drift = F(0)
+        for drawn in itertools.product(outcomes, repeat=workers):
+            weight = math.prod((each.weight for each in drawn), start=F(1))
+            votes = sum(1 if each.gradient[0] > 0 else -1 for each in drawn)
+            norm = sum(abs(value) for each in drawn for value in each.gradient) / workers
+            drift += weight * norm * (1 if votes > 0 else -1)
+        assert (drift >= advantage) == above
+        assert not above or drift - advantage < F(1, 10**5)
 
 
 THREE = """

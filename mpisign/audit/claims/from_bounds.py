@@ -63,6 +63,19 @@ def _weight(row: BoundCheck) -> float:
     return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
 
 
+def nearest(results: Results, job: str, chosen: Chosen) -> list[str]:
+    """Return a line on each of the chosen bounds of a job: its mean gap beside it, at the first and last k."""
+    return [_near(row) for row in rows(results, [job], chosen) if row.verdict != "vacuous"]
+
+
+def _near(row: BoundCheck) -> str:
+    """Return which part of the bound the mean gap is, at the first and last checkpoint."""
+    parts = row.judgement.mean / row.judgement.bound
+    reading = f" ({row.reading})" if row.reading else ""
+    said = f"the mean is {parts[0]:.2f} of it at k = {row.k[0]} and {parts[-1]:.2f} at k = {row.k[-1]}"
+    return f"near {plot.NAMES[row.bound]}, {row.run}{reading}: {said}"
+
+
 def table(some: list[BoundCheck]) -> Table:
     """Return a row for each run and bound; a vacuous one shows its premise in the place of numbers."""
     what = "min ‖g_{l}‖_{1}²" if {row.bound for row in some} == {"theorem1_gradient"} else "the gap"

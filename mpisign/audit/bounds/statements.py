@@ -120,7 +120,8 @@ def _repaired(given: Hypotheses, biased: str) -> Iterator[Statement]:
         yield _statement("theorem3_repaired", "", biased, **some, **known)
     elif given.harmonic is not None and not given.broken and not _step_rule(given, p_min):
         k0 = given.harmonic[1]
-        yield _statement("theorem2_harmonic_repaired", "", biased, workers=given.workers, k0=k0, **known)
+        reading = "Remark 7" if given.workers > 1 else ""
+        yield _statement("theorem2_harmonic_repaired", reading, biased, workers=given.workers, k0=k0, **known)
 
 
 def _known_p_min(given: Hypotheses) -> float | None:

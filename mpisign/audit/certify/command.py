@@ -4,6 +4,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+from mpisign.audit.bound_names import named
 from mpisign.audit.certify.certificate import Certificate, Row, certificate
 from mpisign.audit.certify.exact_job import ExactRun, exact_run
 from mpisign.audit.json_rows import write_rows
@@ -11,16 +12,6 @@ from mpisign.config import experiment
 from mpisign.config.validation import InputError, closest, shown
 from mpisign.theory.certificates.quadratics import times
 
-NAMES = {
-    "theorem2": "Theorem 2(1), (19)",
-    "theorem2_repaired": "Theorem 2(1), repaired",
-    "theorem3": "Theorem 3, (21)",
-    "theorem3_repaired": "Theorem 3, repaired",
-    "theorem2_harmonic": "Theorem 2(2), (20)",
-    "theorem2_harmonic_repaired": "Theorem 2(2), repaired",
-    "theorem3_harmonic_repaired": "Remark 7, repaired",
-    "floor_bound": "corrected, C0",
-}
 _LONGEST = 120
 """Digits of a fraction that are printed; JSON has all of them."""
 
@@ -118,7 +109,7 @@ def _table(found: Certificate) -> list[str]:
 
 def _premises(found: Certificate) -> list[str]:
     return [
-        f"{NAMES[name]}{f', {reading}' if reading else ''}: says nothing, as a premise fails: {premise}"
+        f"{named(name, reading)}: says nothing, as a premise fails: {premise}"
         for (name, reading), premise in found.premises.items()
     ]
 
@@ -139,7 +130,7 @@ def _outcomes(found: Certificate) -> list[str]:
 
 
 def _named(row: Row) -> str:
-    return f"{NAMES[row.bound]}{f', {row.reading}' if row.reading else ''}"
+    return named(row.bound, row.reading)
 
 
 def _both(value: Fraction) -> str:

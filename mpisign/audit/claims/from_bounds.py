@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from mpisign.audit.bound_names import NAMES
 from mpisign.audit.bounds import BoundCheck, check, plot
 from mpisign.audit.claims.claim import Claim, Drawing, Results, Table, Verdict, files_of, not_run, together
 from mpisign.storage.trajectory import Trajectory
@@ -45,7 +46,7 @@ def verdict(some: Iterable[BoundCheck]) -> Verdict:
 
 def line(row: BoundCheck) -> str:
     """Return one line on a run and bound, with the numbers where they decide."""
-    return f"{plot.NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
+    return f"{NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
 
 
 def summary(some: list[BoundCheck]) -> str:
@@ -73,7 +74,7 @@ def _near(row: BoundCheck) -> str:
     parts = row.judgement.mean / row.judgement.bound
     reading = f" ({row.reading})" if row.reading else ""
     said = f"the mean is {parts[0]:.2f} of it at k = {row.k[0]} and {parts[-1]:.2f} at k = {row.k[-1]}"
-    return f"near {plot.NAMES[row.bound]}, {row.run}{reading}: {said}"
+    return f"near {NAMES[row.bound]}, {row.run}{reading}: {said}"
 
 
 def table(some: list[BoundCheck]) -> Table:
@@ -87,7 +88,7 @@ def table(some: list[BoundCheck]) -> Table:
 def _cells(row: BoundCheck) -> list[str]:
     """Return the cells of one row."""
     reading = f" ({row.reading})" if row.reading else ""
-    head = [row.run, f"{plot.NAMES[row.bound]}{reading}", row.verdict]
+    head = [row.run, f"{NAMES[row.bound]}{reading}", row.verdict]
     if row.verdict == "vacuous" or row.note:
         why = row.judgement.premise or row.note
         return [*head, "" if row.from_k is None else f"from {row.from_k}", why, "–"]

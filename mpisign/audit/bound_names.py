@@ -1,0 +1,26 @@
+"""Name the bounds, in one way in every table, figure and line; JSON has their functions in `mpisign.theory.bounds`."""
+
+NAMES = {
+    "theorem1": "Theorem 1, (16)",
+    "theorem1_gradient": "Theorem 1(3), (17)",
+    "theorem2": "Theorem 2(1), (19)",
+    "theorem2_harmonic": "Theorem 2(2), (20)",
+    "theorem3": "Theorem 3, (21)",
+    "theorem2_repaired": "Theorem 2(1), repaired",
+    "theorem2_harmonic_repaired": "Theorem 2(2), repaired",
+    "theorem3_repaired": "Theorem 3, repaired",
+    "theorem3_harmonic_repaired": "Theorem 2(2), repaired, Remark 7",
+    "floor_bound": "corrected, C0",
+    "drift_bound": "corrected, C1",
+    "harmonic_shifted": "corrected, C3",
+}
+"""The name of each bound, by its function. `mpisign certify` has a name of its own in JSON for what `mpisign check` has as
+`theorem2_harmonic_repaired` with the reading "Remark 7"."""
+
+CORRECTED = tuple(NAMES)[5:]
+"""The bounds that are not the paper's."""
+
+
+def named(bound: str, reading: str = "") -> str:
+    """Return a bound's name with the reading of its constants, such as "Theorem 2(1), (19), over all i"."""
+    return ", ".join(filter(None, [NAMES[bound], reading]))

@@ -14,8 +14,8 @@ NAMES = {
     "drift_bound": "corrected, C1",
     "harmonic_shifted": "corrected, C3",
 }
-"""The name of each bound, by its function. `mpisign certify` has a name of its own in JSON for what `mpisign check` has as
-`theorem2_harmonic_repaired` with the reading "Remark 7"."""
+"""The name of each bound, by its function. What is `theorem2_harmonic_repaired`, read as Remark 7, in the JSON of
+`mpisign check` is `theorem3_harmonic_repaired` in that of `mpisign certify`."""
 
 CORRECTED = tuple(NAMES)[5:]
 """The bounds that are not the paper's."""

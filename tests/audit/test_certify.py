@@ -8,6 +8,7 @@ from fractions import Fraction as F
 import numpy as np
 import pytest
 
+import mpisign
 from launch import ROOT
 from mpisign.audit.certify.exact_job import exact_run
 from mpisign.cli.main import main
@@ -185,3 +186,39 @@ def test_both_readings_of_p_min(tmp_path, capsys):
     said = certified(capsys, path, "--run", "M = 3", "--upto", 1)
     assert "p_min = 4/5 over g_i != 0, and 1/5 over all i" in said
     assert "Theorem 3, (21), over all i: says nothing, as a premise fails: p_min > 1/2: p_min = 1/5" in said
+
+
+def test_from_python_the_rows_are_those_of_the_command(tmp_path, capsys):
+    certified(capsys, ROOT / "jobs" / "x1.toml", "--json", tmp_path / "x1.json", "--upto", 6)
+    rows = mpisign.certify(ROOT / "jobs" / "x1.toml", upto=6)
+    assert [row.document() for row in rows] == json.loads((tmp_path / "x1.json").read_text())
+    assert repr(rows).splitlines()[0].startswith("X1: Theorem 2(1), (19): refuted at k = 5; E V_k over the bound")
+
+
+def test_from_python_an_experiment_is_certified_by_its_digits(capsys):
+    """d = 1, V_k = (1 - alpha)^(2k) / 2 without noise, against zeta_1^k V_0 = (1 - 2 alpha + 2 alpha^2)^k / 2."""
+    settings = {"problem": mpisign.Separable(eigenvalues=[1.0]), "start": mpisign.Point(x=[1.0]), "iterations": 3}
+    signs = mpisign.Run(method=mpisign.ScaledSign(), step=mpisign.Constant(alpha=0.1), label="signs")
+    dense = mpisign.Run(method=mpisign.GD(), step=mpisign.Constant(alpha=0.1))
+    rows = mpisign.certify(mpisign.Experiment(runs=[signs, dense], **settings))
+    third = next(row for row in rows if (row.bound, row.k) == ("theorem2", 3))
+    assert (third.run, third.expected, third.bound_value) == ("signs", F(9, 10) ** 6 / 2, F(82, 100) ** 3 / 2)
+    assert not third.refuted
+    assert third.constants["alpha"] == F(1, 10)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"run": "X2"}, "^run: no run 'X2'; "),
+        ({"upto": 0}, "^upto: expected a whole number > 0, got 0"),
+        ({"states": 1.5}, "^states: expected a whole number > 0, got 1.5"),
+        ({"states": 1}, "^states: expected room for x_1"),
+        ({"experiment": "nowhere.toml"}, "^nowhere.toml: "),
+        ({"experiment": str(ROOT / "jobs" / "quickstart.toml")}, "quickstart.toml: problem.kind: expected a quadratic"),
+    ],
+)
+def test_from_python_a_complaint_names_what_was_asked_for(asked, complaint):
+    with pytest.raises(mpisign.InputError, match=complaint):
+        mpisign.certify(**{"experiment": ROOT / "jobs" / "x1.toml"} | asked)

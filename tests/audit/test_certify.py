@@ -70,6 +70,38 @@ def test_the_tight_controls_have_the_least_drift_that_the_proofs_take(number, wo
         assert not above or drift - advantage < F(1, 10**5)
 
 
+@pytest.mark.parametrize("batch", [2, 3])
+def test_a_mini_batch_is_the_mean_of_its_draws(batch):
+    """E V_1 and E V_2 of CE-A by every sequence of draws, 4^batch of them in an iteration, none of them merged."""
+    job = experiment.read(ROOT / "jobs" / "ce-a.toml", [f"oracle.batch={batch}", "runs.0.step.alpha=1/7"])
+    exact = exact_run(job, job.runs[0])
+    atoms, weights = (
+        [(F(-2, 5), F(1)), (F(-2, 5), F(-1)), (F(2, 5), F(0)), (F(0), F(0))],
+        [F(1, 10), F(1, 10), F(1, 5), F(3, 5)],
+    )
+    states = {(F(1, 10), F(1, 100)): F(1)}
+    for moment in itertools.islice(moments(exact.process, 10**6), 3):
+        assert moment.gap == sum(w * (x * x + y * y) / 2 for (x, y), w in states.items())
+        reached = {}
+        for (x, y), weight in states.items() if moment.k < 2 else ():
+            for drawn in itertools.product(range(4), repeat=batch):
+                g = [value + sum(atoms[i][j] for i in drawn) / batch for j, value in enumerate((x, y))]
+                length = F(1, 7) * (abs(g[0]) + abs(g[1]))
+                to = tuple(value - length * ((each > 0) - (each < 0)) for value, each in zip((x, y), g, strict=True))
+                reached[to] = reached.get(to, F(0)) + weight * math.prod((weights[i] for i in drawn), start=F(1))
+        states = reached
+    outcomes = exact.process.law((F(1, 10), F(1, 100)))
+    assert sum(each.weight for each in outcomes) == 1
+    assert len({each.gradient for each in outcomes}) == len(outcomes) < 4**batch
+
+
+def test_a_mini_batch_with_too_many_values_is_refused_before_it_is_enumerated(capsys, tmp_path):
+    path = job_in(tmp_path, (ROOT / "jobs" / "ce-a.toml").read_text().replace("batch = 1\n", "batch = 64\n"))
+    assert main(["certify", str(path), "--run", "alpha = 1e-3"]) == 2
+    said = "oracle.batch: the mean of 64 draws can have 47905 values; expected at most 20000"
+    assert said in capsys.readouterr().err
+
+
 THREE = """
 iterations = 2
 problem = { kind = "finite-quadratic", eigenvalues = [1, 1], atoms = [[-0.2, 1], [-0.2, -1], [0.2, 0], [0, 0]], \

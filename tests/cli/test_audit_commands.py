@@ -53,6 +53,11 @@ def test_plot_check_and_report_do_what_the_scripts_do(folder, script, capsys):
         status, out, err = script(name, *command[1:], "-o", "other")
         assert (status, out.replace("other", "one"), err) == (0, said, "")
         assert files <= {path.name for path in (folder / "one").iterdir()}
+    assert (
+        "1 claim is not judged in full, as runs were cut short (ce-a.h5: 4 of 64 repeats, 100 of 12000 iterations)"
+        in said
+    )
+    assert " claims are not judged in full, as a job of theirs has no file in results: mpisign init NAME, and " in said
 
 
 @pytest.mark.parametrize("command", [["plot", "no.h5"], ["check", "no.h5"], ["report", "nowhere"]])

@@ -1,4 +1,4 @@
-"""Name the bounds, in one way in every table, figure and line; JSON has their functions in `mpisign.theory.bounds`."""
+"""Name the bounds and say what fails of their premises, in one way in every table, figure and line."""
 
 NAMES = {
     "theorem1": "Theorem 1, (16)",
@@ -24,3 +24,16 @@ CORRECTED = tuple(NAMES)[5:]
 def named(bound: str, reading: str = "") -> str:
     """Return a bound's name with the reading of its constants, such as "Theorem 2(1), (19), over all i"."""
     return ", ".join(filter(None, [NAMES[bound], reading]))
+
+
+def failing(premise: str, where: str = "", reading: str = "") -> str:
+    """Return what fails in words, such as "p_min > 1/2 fails from k = 0 (p_min = 0.4; over all i)".
+
+    Args:
+        premise: The condition and what is the case, such as "p_min > 1/2: p_min = 0.4".
+        where: Since when.
+        reading: How a constant was taken.
+    """
+    condition, _, why = premise.partition(": ")
+    said = "; ".join(filter(None, [why, reading]))
+    return " ".join(filter(None, [condition, "fails", where, f"({said})" if said else ""]))

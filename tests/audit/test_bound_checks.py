@@ -141,14 +141,14 @@ def test_where_the_drift_is_the_least_that_the_proofs_take_the_bounds_are_nearly
         ("controls", "M = 1, alpha out of range", "theorem2", "0 < alpha < (2 p_min - 1)/L: alpha = 0.06"),
         ("controls", "M = 1, normal noise", "theorem2", "1/2 < p_min <= 1: p_min = 0.5"),
         ("controls", "M = 4, ties become +1", "theorem3", 'sign(0) = 0: zeros = "plus"'),
-        ("theorem1", "alpha L = 2.1", "theorem1", "0 < alpha < 2/L: "),
+        ("theorem1", "alpha L = 2.1", "theorem1", "0 < alpha < 2/L: alpha = "),
         (
             "harmonic",
             "step of C3",
             "theorem2_harmonic",
             "alpha_k = 3/(mu (2 p_min - 1)(k + 47)) = 5/(k + 47): it is 3.75/(k + 47)",
         ),
-        ("harmonic", "step of (20)", "harmonic_shifted", "k0 >= max{2 c L/(mu rho^2), c}"),
+        ("harmonic", "step of (20)", "harmonic_shifted", "k0 >= max{2 c L/(mu rho^2), c} and finite: k0 = 1, least = "),
         ("premise", "M = 1", "theorem2", "p_min > 1/2: at x_0 it is between 0.4"),
     ],
 )
@@ -158,7 +158,8 @@ def test_a_failing_premise_is_named(checked, job, run, bound, premise):
     assert row.judgement.premise.startswith(premise)
     assert row.from_k == 0
     assert row.document()["premise"] == row.judgement.premise
-    assert f"from k = 0: {premise}" in row.remark()
+    condition, why = premise.split(": ")
+    assert row.remark().startswith(f"{condition} fails from k = 0 ({why}")
 
 
 def test_the_step_of_theorem_2_overshoots_and_the_shifted_one_does_not(checked):
@@ -347,7 +348,7 @@ def test_the_ledger_s_entries_on_theorems_and_remarks(analysis, results, tmp_pat
     }
     assert {name: found[name] for name in expected} == expected
     assert "the drift E[N g's] is -0.0075," in entries["theorem-2-1"].evidence[0]
-    assert "from k = 0: p_min > 1/2" in entries["theorem-2-1"].evidence[-1]
+    assert "p_min > 1/2 fails from k = 0 (at x_0 it is between 0.4" in entries["theorem-2-1"].evidence[-1]
     for claim, what in (("theorem-1-1", "the gap"), ("theorem-1-3", "min ‖g_{l}‖_{1}²"), ("theorem-2-1", "the gap")):
         assert f"mean of {what} and its limits" in entries[claim].table.head
     missing = "not run: mpisign run jobs/ce-a-harmonic.toml -o results/ce-a-harmonic.h5"

@@ -217,7 +217,7 @@ def test_both_readings_of_p_min(tmp_path, capsys):
     path = job_in(tmp_path, text.replace("x = [0.05, 0.001]", "x = [0, 0.001]"))
     said = certified(capsys, path, "--run", "M = 3", "--upto", 1)
     assert "p_min = 4/5 over g_i != 0, and 1/5 over all i" in said
-    assert "Theorem 3, (21), over all i: says nothing, as a premise fails: p_min > 1/2: p_min = 1/5" in said
+    assert "Theorem 3, (21), over all i: says nothing; p_min > 1/2 fails (p_min = 1/5)" in said
 
 
 def test_from_python_the_rows_are_those_of_the_command(tmp_path, capsys):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from mpisign.audit.bound_names import named
+from mpisign.audit.bound_names import failing, named
 from mpisign.audit.certify.certificate import Certificate, outcomes
 from mpisign.audit.certify.runs import certificates, of_file
 from mpisign.audit.json_rows import write_rows
@@ -79,7 +79,7 @@ def _table(found: Certificate) -> list[str]:
 
 def _premises(found: Certificate) -> list[str]:
     return [
-        f"{named(name, reading)}: says nothing, as a premise fails: {premise}"
+        f"{named(name, reading)}: says nothing; {failing(premise)}"
         for (name, reading), premise in found.premises.items()
     ]
 

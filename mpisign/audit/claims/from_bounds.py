@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from mpisign.audit.bound_names import NAMES
+from mpisign.audit.bound_names import NAMES, failing
 from mpisign.audit.bounds import BoundCheck, check, plot
 from mpisign.audit.claims.claim import Claim, Drawing, Results, Table, Verdict, files_of, not_run, together
 from mpisign.storage.trajectory import Trajectory
@@ -90,7 +90,7 @@ def _cells(row: BoundCheck) -> list[str]:
     reading = f" ({row.reading})" if row.reading else ""
     head = [row.run, f"{NAMES[row.bound]}{reading}", row.verdict]
     if row.verdict == "vacuous" or row.note:
-        why = row.judgement.premise or row.note
+        why = failing(row.judgement.premise) if row.verdict == "vacuous" else row.note
         return [*head, "" if row.from_k is None else f"from {row.from_k}", why, "–"]
     return [*head, *row.numbers()]
 

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 
 _EXAMPLES = """examples:
-  mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
-  mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
+  mpisign init quickstart
+  mpisign run quickstart.toml -o results/quickstart.h5
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5
+  mpisign run quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
+  mpisign run quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o quick.h5 --exchange auto
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5 --resume
 
 exit status:
   0    the file is written; what diverged is said

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from launch import ROOT, call, environment, mpisign
+from launch import call, environment, mpisign
 from mpisign import progress
 from mpisign._version import __version__
 from mpisign.aggregation.exchange_registry import EXCHANGES
@@ -107,9 +107,11 @@ def test_list_shows_every_setting_and_keeps_its_columns(monkeypatch, capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
 def test_the_examples_in_help_run(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "quickstart"]) == 0
+    capsys.readouterr()
     lines = [line.strip() for line in printed(capsys, *arguments).splitlines()]
-    examples = [shlex.split(line) for line in lines if line.startswith("mpisign run jobs/")]
+    examples = [shlex.split(line) for line in lines if line.startswith("mpisign run ")]
     assert len(examples) >= 2
     for i, example in enumerate(examples):
         example[example.index("-o") + 1] = str(tmp_path / f"{i}.h5")
@@ -157,7 +159,9 @@ def test_without_a_command_there_is_help(arguments, capsys):
 def test_the_help_of_run_has_its_own_examples_and_its_exit_statuses(capsys):
     text = printed(capsys, "run", "--help")
     examples, statuses = text.partition("examples:\n")[2].split("\n\nexit status:\n")
-    assert all(" run jobs/" in line for line in examples.splitlines())
+    first, *others = examples.splitlines()
+    assert first == "  mpisign init quickstart"
+    assert all(" run quickstart.toml " in line for line in others)
     assert re.findall(r"^  (\d+) +\S", statuses, re.MULTILINE) == ["0", "1", "2", "75", "130"]
 
 

@@ -31,7 +31,7 @@ for name in example1 example2 example3 figure1; do
 done
 python analysis/flows.py -o figures
 for name in theorem1 theorem1-singular theorem1-nonconvex theorem1-smooth \
-    remark2 remark5 ce-a ce-a-harmonic ce-b harmonic controls premise x1 x2 x3 x4 x5; do
+    remark2 remark5 ce-a ce-a-harmonic ce-b ce-b-harmonic harmonic controls controls-tight premise x1 x2 x3 x4 x5; do
     run "$name" "jobs/$name.toml" "$@"
 done
 python analysis/sharpness.py results/ce-a.h5 results/ce-b.h5 -o figures

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mpisign.algorithms.oracles import Additive, Full, Minibatch, Oracle
     from mpisign.algorithms.step_sizes import Constant, Harmonic, StepSize
     from mpisign.api import Experiment, Run, check, load, load_experiment, run
+    from mpisign.audit.certify.api import certify
     from mpisign.config.validation import InputError, settings
     from mpisign.problems import Minimum, Problem
     from mpisign.problems.described import FiniteQuadratic, Logistic, Quadratic, Separable, Toy
@@ -57,6 +58,7 @@ _MODULES = {
     "mpisign.algorithms.oracles": ["Additive", "Full", "Minibatch", "Oracle"],
     "mpisign.algorithms.step_sizes": ["Constant", "Harmonic", "StepSize"],
     "mpisign.api": ["Experiment", "Run", "check", "load", "load_experiment", "run"],
+    "mpisign.audit.certify.api": ["certify"],
     "mpisign.config.validation": ["InputError", "settings"],
     "mpisign.problems": ["Minimum", "Problem"],
     "mpisign.problems.described": ["FiniteQuadratic", "Logistic", "Quadratic", "Separable", "Toy"],
@@ -106,6 +108,7 @@ __all__ = [
     "StopRequested",
     "Toy",
     "__version__",
+    "certify",
     "check",
     "check_gradient",
     "load",

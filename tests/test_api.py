@@ -57,7 +57,7 @@ def test_twenty_lines_of_a_notebook(tmp_path):
     done = call([sys.executable, "-W", "error", "-c", NOTEBOOK], cwd=tmp_path, MPLBACKEND="agg")
     assert done.returncode == 0, done.stderr
     assert "<run 'signs': scaled-sign, M = 3, 3 repeats, " in done.stdout
-    assert "signs  theorem2_harmonic" in done.stdout
+    assert "signs  Theorem 2(2), (20)" in done.stdout
     assert (tmp_path / "gaps.png").stat().st_size > 10_000
     assert {path.name for path in tmp_path.iterdir()} == {"gaps.png"}
 

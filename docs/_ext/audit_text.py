@@ -37,4 +37,31 @@ it is `inconclusive`. Without noise every record of every start is compared.
 A run that was cut short, with fewer repeats or iterations than its job says, gives no more than `inconclusive`, unless
 one case refutes the claim. An equality is `confirmed` only where it is known to a tenth.
 {doc}`../tutorials/check` holds a file of your own against the same bounds.
+
+(audit-words)=
+
+## Words
+
+$V_k$
+: The gap $f(x_k) - f^*$; in a bound $\\mathbb{E} V_k$, its mean over the random numbers of a run, from one $x_0$.
+
+$p_{\\min}$
+: The least probability, over $k$ and $i$, that the sign of $\\tilde g_i$ is that of $g_i = \\nabla_i f(x_k)$. It has
+  two readings where a $g_i$ can be 0: *over g_i != 0* leaves those out; *over all i*, literally, counts such a sign as
+  right only if $\\tilde g_i = 0$, which is never more. The corrected theorems ask for the first.
+
+refuted, violated
+: *Refuted* is certain: by exact arithmetic, or by an argument that is shown. *Violated* is a statistical test of a run,
+  with its false-alarm rate.
+
+repaired, corrected
+: *Repaired*: the printed theorem with one more term, which makes it true (R1, R2). *Corrected*: another statement that
+  holds, C0, C1 or C3 of {doc}`theorems`.
+
+decoupled
+: With the norm of the stochastic gradient from a second draw, independent of the signs; the printed theorems hold then.
+
+Names in JSON and in `mpisign.theory.bounds`
+: `theorem2` is (19), `theorem2_harmonic` (20), `theorem3` (21), each repaired with `_repaired` behind it; `floor_bound`
+  is C0, `drift_bound` C1, `harmonic_shifted` C3.
 """

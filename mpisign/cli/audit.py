@@ -25,8 +25,9 @@ _REPORT = """examples:
 
 
 _CERTIFY = """examples:
-  mpisign certify jobs/x1.toml
-  mpisign certify jobs/x2.toml --upto 10 --json x2.json
+  mpisign init x1
+  mpisign certify x1.toml
+  mpisign certify x1.toml --upto 5 --json x1.json
 """
 
 

@@ -19,6 +19,10 @@ _EXAMPLES = """examples:
 """
 
 
+_CERTIFIED = {"x1": "", "x2": "", "x3": " --upto 6", "x4": "", "x5": " --upto 3"}
+"""The examples that are refutations in fractions, and what ends their certificate within 15 seconds."""
+
+
 def add(commands: Any) -> None:
     """Add the command to a parser's commands."""
     init = command(commands, "init", "write an example job into this folder, and say how it is run", _EXAMPLES)
@@ -51,8 +55,14 @@ def _init(options: argparse.Namespace) -> None:
         raise InputError(str(job), "it exists already; expected a folder without it")
     job.write_text(known[options.name].read_text())
     print(f"wrote {job}: {_shown_by(known[options.name])}")
-    for line in (f"mpisign run {job} -o {options.name}.h5", f"mpisign plot {options.name}.h5"):
+    for line in _next(options.name):
         print(f"  {line}")
+
+
+def _next(name: str) -> list[str]:
+    """Return what can be done with an example, as commands."""
+    certify = [f"mpisign certify {name}.toml{_CERTIFIED[name]}"] if name in _CERTIFIED else []
+    return [*certify, f"mpisign run {name}.toml -o {name}.h5", f"mpisign plot {name}.h5"]
 
 
 def _shown_by(file: Traversable) -> str:

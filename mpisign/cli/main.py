@@ -18,13 +18,14 @@ from mpisign.process_rank import first_process
 from mpisign.stop_signals import PLANNING, STOPPED, StopRequested, StopSignals
 
 _EXAMPLES = """examples:
-  mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpisign init quickstart
+  mpisign run quickstart.toml -o results/quickstart.h5
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5
+  mpisign run quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
   mpisign info results/quickstart.h5
   mpisign merge results/all.h5 results/slice-0.h5 results/slice-1.h5
   mpisign data synth --like epsilon epsilon.h5 --n 2000 --d 50
-  mpisign launch -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
+  mpisign launch -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5
   mpisign list
 """
 

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 
 _EXAMPLES = """examples:
-  mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
-  mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
-  mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
-  mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
+  mpisign init quickstart
+  mpisign run quickstart.toml -o results/quickstart.h5
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5
+  mpisign run quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
+  mpisign run quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o quick.h5 --exchange auto
+  mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5 --resume
 
 exit status:
   0    the file is written; what diverged is said
@@ -60,7 +61,12 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
     there.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     there.add_argument("--resume", action="store_true", help="go on with the output, or start it if there is none")
     run.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the job, e.g. seed=2"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the job, e.g. seed=2; runs that have iterations or an oracle of their own keep them, "
+        "unless by e.g. runs.0.iterations=9",
     )
     run.add_argument(
         "--exchange",
@@ -103,17 +109,21 @@ def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Run a job, or forecast what it takes."""
+    from mpisign.cli.shadowed import shadowed
     from mpisign.comm.startup import connect
 
     with StopSignals() as signals, connect() as ranks:
         plan, repeats, resume = _prepared(options, ranks)
+        for line in shadowed(plan.experiment) if ranks.root else ():
+            print(one_line(line))
         StopPoll(ranks, signals).stop()
-        from mpisign.engine import elastic, runner  # what can be refused is, before half a second of imports
+        from mpisign.engine import elastic, resuming, runner  # what can be refused is, before half a second of imports
 
         if options.dry_run:
             from mpisign.tools.dryrun import report  # slow to import
 
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
+        whole = resume and ranks.root and resuming.is_complete(options.output)
         run = elastic.run if options.on_failure == "continue" else runner.run
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))
@@ -121,7 +131,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             if ks:
                 print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
-            _say_wrote(options.output)
+            _say_wrote(options.output, whole)
 
 
 def _mode(options: argparse.Namespace, resume: bool) -> "Mode":
@@ -129,14 +139,14 @@ def _mode(options: argparse.Namespace, resume: bool) -> "Mode":
     return "resume" if resume else "overwrite" if options.overwrite else "create"
 
 
-def _say_wrote(output: Path) -> None:
-    """Print the remarks on a file, and that it is written."""
+def _say_wrote(output: Path, whole: bool) -> None:
+    """Print the remarks on a file, and that it is written, or was whole already."""
     from mpisign.storage.remarks import remarks
     from mpisign.storage.trajectory import Trajectory
 
     for remark in remarks(Trajectory(output)):
         print(one_line(remark))
-    print(f"wrote {output}")
+    print(f"{output} was complete already: nothing is left to resume" if whole else f"wrote {output}")
 
 
 def _counted(repeats: range) -> str:

@@ -79,6 +79,13 @@ def planned(
     return made, repeats
 
 
+def is_complete(output: Path) -> bool:
+    """Return whether every repeat of every run of the file at `output` has ended, so that nothing is left to resume."""
+    found = Trajectory(output)
+    ended = [{repeat.number for repeat in run.repeats if repeat.status != "running"} for run in found]
+    return bool(ended) and all(numbers == set(found.repeats) for numbers in ended)
+
+
 def _earlier(output: Path, experiment: Experiment, asked: range | None) -> Earlier:
     """Return what the job that wrote the file settled.
 

@@ -57,17 +57,21 @@ def theorem2(k: Floats, gap0: Numbers, *, mu: float, L: float, alpha: float, p_m
 
 
 def theorem2_harmonic(
-    k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float, workers: int = 1
+    k: Floats, gap0: Numbers, *, mu: float, L: float, p_min: float, sigma2: float, workers: int = 1, k0: float = 1.0
 ) -> Floats:
     """Return the bound E V_k <= 9 L sigma^2 / (mu A)^2 (32/k + 1/k^2) + V_0 / (k + 1)^3 (20), A = 2 p_min - 1.
 
     It is infinite at k = 0. For alpha_k = 3 / (mu A (k + 1)). For M > 1 A is 2 I_p_min(kappa, kappa) - 1 (Remark 7,
-    `vote_advantage`).
+    `vote_advantage`). For alpha_k = 3 / (mu A (k + k0)), k0 not 1, it is what the proof of (20) gives once L alpha_k <=
+    A/2: (20') of `harmonic_shifted` with rho = A and delta = 0.
     """
     in_range(k=k, gap0=gap0, p_min=p_min, sigma2=sigma2)
     curvatures(mu, L)
+    rho = float(vote_advantage(p_min, workers))
+    if k0 != 1:
+        return harmonic_shifted(k, gap0, mu=mu, L=L, rho=rho, sigma2=sigma2, k0=k0, form="cubic")
     k = _real(k)
-    noise = 9 * L * sigma2 / (mu * vote_advantage(p_min, workers)) ** 2
+    noise = 9 * L * sigma2 / (mu * rho) ** 2
     return _over(32 * noise, k) + _over(noise, k**2) + _over(gap0, (k + 1) ** 3)
 
 

@@ -41,6 +41,21 @@ def gradient_flow(matrix: Floats, x0: Floats, times: Floats, *, beta: float) -> 
     return path
 
 
+def clipped_gradient_flow(limit: float, x0: Floats, times: Floats, *, beta: float) -> Floats:
+    """Return (22) on Huber's function, f = sum_i h(x_i) with h'(x_i) = x_i clipped to [-limit, limit].
+
+    |x_i| falls at the speed beta limit until it is `limit`, and by exp(-beta t) from then on.
+
+    x0: (d,); times: (n,). Returns x at each time, shape (n, d).
+    """
+    away = np.maximum(np.abs(x0) - limit, 0.0)
+    gone = beta * limit * times[:, None]
+    late = np.maximum(times[:, None] - away / (beta * limit), 0.0)
+    inside = np.minimum(np.abs(x0), limit) * np.exp(-beta * late)
+    path: Floats = np.sign(x0) * np.where(gone < away, np.abs(x0) - gone, inside)
+    return path
+
+
 def sign_flow(matrix: Floats, x0: Floats, *, beta: float) -> Polyline:
     """Return (23) on x'Hx/2: every event from x_0 to the minimum, where the path ends in finite time.
 

@@ -1,11 +1,14 @@
 """mpisign certify: a job in, fractions out; the numbers of the job's own digits, and what it refuses."""
 
+import itertools
 import json
+import math
 from fractions import Fraction as F
 
 import numpy as np
 import pytest
 
+import mpisign
 from launch import ROOT
 from mpisign.audit.certify.exact_job import exact_run
 from mpisign.cli.main import main
@@ -48,6 +51,55 @@ def test_the_json_has_both_fractions_of_every_bound_at_every_k(tmp_path, capsys)
     assert fifth["refuted"] is True
     assert fifth["constants"]["sigma2"] == "30189037/7500000"
     assert not any(row["refuted"] for row in rows if row["bound"] != "theorem2" or row["k"] < 5)
+
+
+@pytest.mark.parametrize(("number", "workers", "advantage"), [(0, 1, F(4, 5)), (1, 3, F(37, 125))])
+def test_the_tight_controls_have_the_least_drift_that_the_proofs_take(number, workers, advantage):
+    """E[M_k g'v] over ||g||_1^2 by plain enumeration; with a larger b it is less than the advantage."""
+    for b, above in ((None, True), ("5/2" if workers == 1 else "7/2", False)):
+        changed = [f"runs.{number}.oracle.b={b}"] if b else []
+        job = experiment.read(ROOT / "jobs" / "controls-tight.toml", changed)
+        outcomes = exact_run(job, job.runs[number]).process.law((F(1), F(0)))
+        drift = F(0)
+        for drawn in itertools.product(outcomes, repeat=workers):
+            weight = math.prod((each.weight for each in drawn), start=F(1))
+            votes = sum(1 if each.gradient[0] > 0 else -1 for each in drawn)
+            norm = sum(abs(value) for each in drawn for value in each.gradient) / workers
+            drift += weight * norm * (1 if votes > 0 else -1)
+        assert (drift >= advantage) == above
+        assert not above or drift - advantage < F(1, 10**5)
+
+
+@pytest.mark.parametrize("batch", [2, 3])
+def test_a_mini_batch_is_the_mean_of_its_draws(batch):
+    """E V_1 and E V_2 of CE-A by every sequence of draws, 4^batch of them in an iteration, none of them merged."""
+    job = experiment.read(ROOT / "jobs" / "ce-a.toml", [f"oracle.batch={batch}", "runs.0.step.alpha=1/7"])
+    exact = exact_run(job, job.runs[0])
+    atoms, weights = (
+        [(F(-2, 5), F(1)), (F(-2, 5), F(-1)), (F(2, 5), F(0)), (F(0), F(0))],
+        [F(1, 10), F(1, 10), F(1, 5), F(3, 5)],
+    )
+    states = {(F(1, 10), F(1, 100)): F(1)}
+    for moment in itertools.islice(moments(exact.process, 10**6), 3):
+        assert moment.gap == sum(w * (x * x + y * y) / 2 for (x, y), w in states.items())
+        reached = {}
+        for (x, y), weight in states.items() if moment.k < 2 else ():
+            for drawn in itertools.product(range(4), repeat=batch):
+                g = [value + sum(atoms[i][j] for i in drawn) / batch for j, value in enumerate((x, y))]
+                length = F(1, 7) * (abs(g[0]) + abs(g[1]))
+                to = tuple(value - length * ((each > 0) - (each < 0)) for value, each in zip((x, y), g, strict=True))
+                reached[to] = reached.get(to, F(0)) + weight * math.prod((weights[i] for i in drawn), start=F(1))
+        states = reached
+    outcomes = exact.process.law((F(1, 10), F(1, 100)))
+    assert sum(each.weight for each in outcomes) == 1
+    assert len({each.gradient for each in outcomes}) == len(outcomes) < 4**batch
+
+
+def test_a_mini_batch_with_too_many_values_is_refused_before_it_is_enumerated(capsys, tmp_path):
+    path = job_in(tmp_path, (ROOT / "jobs" / "ce-a.toml").read_text().replace("batch = 1\n", "batch = 64\n"))
+    assert main(["certify", str(path), "--run", "alpha = 1e-3"]) == 2
+    said = "oracle.batch: the mean of 64 draws can have 47905 values; expected at most 20000"
+    assert said in capsys.readouterr().err
 
 
 THREE = """
@@ -165,4 +217,40 @@ def test_both_readings_of_p_min(tmp_path, capsys):
     path = job_in(tmp_path, text.replace("x = [0.05, 0.001]", "x = [0, 0.001]"))
     said = certified(capsys, path, "--run", "M = 3", "--upto", 1)
     assert "p_min = 4/5 over g_i != 0, and 1/5 over all i" in said
-    assert "Theorem 3, (21), over all i: says nothing, as a premise fails: p_min > 1/2: p_min = 1/5" in said
+    assert "Theorem 3, (21), over all i: says nothing; p_min > 1/2 fails (p_min = 1/5)" in said
+
+
+def test_from_python_the_rows_are_those_of_the_command(tmp_path, capsys):
+    certified(capsys, ROOT / "jobs" / "x1.toml", "--json", tmp_path / "x1.json", "--upto", 6)
+    rows = mpisign.certify(ROOT / "jobs" / "x1.toml", upto=6)
+    assert [row.document() for row in rows] == json.loads((tmp_path / "x1.json").read_text())
+    assert repr(rows).splitlines()[0].startswith("X1: Theorem 2(1), (19): refuted at k = 5; E V_k over the bound")
+
+
+def test_from_python_an_experiment_is_certified_by_its_digits(capsys):
+    """d = 1, V_k = (1 - alpha)^(2k) / 2 without noise, against zeta_1^k V_0 = (1 - 2 alpha + 2 alpha^2)^k / 2."""
+    settings = {"problem": mpisign.Separable(eigenvalues=[1.0]), "start": mpisign.Point(x=[1.0]), "iterations": 3}
+    signs = mpisign.Run(method=mpisign.ScaledSign(), step=mpisign.Constant(alpha=0.1), label="signs")
+    dense = mpisign.Run(method=mpisign.GD(), step=mpisign.Constant(alpha=0.1))
+    rows = mpisign.certify(mpisign.Experiment(runs=[signs, dense], **settings))
+    third = next(row for row in rows if (row.bound, row.k) == ("theorem2", 3))
+    assert (third.run, third.expected, third.bound_value) == ("signs", F(9, 10) ** 6 / 2, F(82, 100) ** 3 / 2)
+    assert not third.refuted
+    assert third.constants["alpha"] == F(1, 10)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"run": "X2"}, "^run: no run 'X2'; "),
+        ({"upto": 0}, "^upto: expected a whole number > 0, got 0"),
+        ({"states": 1.5}, "^states: expected a whole number > 0, got 1.5"),
+        ({"states": 1}, "^states: expected room for x_1"),
+        ({"experiment": "nowhere.toml"}, "^nowhere.toml: "),
+        ({"experiment": str(ROOT / "jobs" / "quickstart.toml")}, "quickstart.toml: problem.kind: expected a quadratic"),
+    ],
+)
+def test_from_python_a_complaint_names_what_was_asked_for(asked, complaint):
+    with pytest.raises(mpisign.InputError, match=complaint):
+        mpisign.certify(**{"experiment": ROOT / "jobs" / "x1.toml"} | asked)

@@ -311,6 +311,9 @@ def test_flows(script, tmp_path):
     assert latest == pytest.approx((x0 @ matrix @ x0 * np.linalg.inv(matrix).diagonal().max()) ** 0.5, abs=1e-4)
     # |x_i| cannot fall faster than beta = 1, and by T all is over.
     assert 2.0 <= end <= latest
+    nearest = numbers(r"it is ([\d.]+), ([\d.]+), ([\d.]+) of Proposition 1's bound on Huber's function", out)
+    # as delta -> 0 V is 1 - tau^2 of the bound where it is (1 - tau) V(0)
+    assert nearest == pytest.approx([0.99, 0.75, 0.19], abs=0.011)
     rate, slowest = numbers(r"log V falls by ([\d.]+) .* 2 beta lambda_min = ([\d.]+)", out)
     assert slowest == pytest.approx(2 * np.linalg.eigvalsh(matrix)[0], abs=1e-4)
     assert slowest <= rate < 1.2 * slowest

@@ -155,7 +155,15 @@ def test_it_prints_a_line_for_each_claim(report, claims):
     assert [line.split()[0] for line in printed[: len(claims)]] == list(claims)
     printed_verdicts = [re.split(r"\s{2,}", line)[1] for line in printed[: len(claims)]]
     assert printed_verdicts == [claim["verdict"] for claim in claims.values()]
-    assert printed[len(claims) :] == [f"wrote {folder / 'report.html'}", f"wrote {folder / 'report.json'}"]
+    *said, html, data = printed[len(claims) :]
+    assert [html, data] == [f"wrote {folder / 'report.html'}", f"wrote {folder / 'report.json'}"]
+    open_claims = [
+        claim
+        for claim in claims.values()
+        if {"not run", "inconclusive"} & {claim["verdict"], claim["corrected_verdict"]}
+        and any(line.startswith("not run: ") for line in claim["evidence"])
+    ]
+    assert said[0].startswith(f"{len(open_claims)} claims are not judged in full, as a job of theirs has no file in ")
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
 
 

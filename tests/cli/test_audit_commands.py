@@ -39,6 +39,14 @@ def test_init_harms_no_file_and_knows_near_names(folder, capsys):
     assert "did you mean quickstart?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["x1", "x4"])
+def test_init_of_a_refutation_says_how_it_is_certified(name, folder, capsys):
+    assert main(["init", name]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  mpisign certify")]
+    assert main(line.split()[1:]) == 0
+    assert ": refuted at k = " in capsys.readouterr().out
+
+
 def test_plot_check_and_report_do_what_the_scripts_do(folder, script, capsys):
     assert main(["init", "ce-a"]) == 0
     assert main(["run", "ce-a.toml", "-o", "results/ce-a.h5", "--repeats", "0:4", "--set", "iterations=100"]) == 0
@@ -53,6 +61,11 @@ def test_plot_check_and_report_do_what_the_scripts_do(folder, script, capsys):
         status, out, err = script(name, *command[1:], "-o", "other")
         assert (status, out.replace("other", "one"), err) == (0, said, "")
         assert files <= {path.name for path in (folder / "one").iterdir()}
+    assert (
+        "1 claim is not judged in full, as runs were cut short (ce-a.h5: 4 of 64 repeats, 100 of 12000 iterations)"
+        in said
+    )
+    assert " claims are not judged in full, as a job of theirs has no file in results: mpisign init NAME, and " in said
 
 
 @pytest.mark.parametrize("command", [["plot", "no.h5"], ["check", "no.h5"], ["report", "nowhere"]])

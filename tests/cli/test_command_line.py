@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from launch import ROOT, call, environment, mpisign
+from launch import call, environment, mpisign
 from mpisign import progress
 from mpisign._version import __version__
 from mpisign.aggregation.exchange_registry import EXCHANGES
@@ -26,7 +26,7 @@ from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.main import main
 from mpisign.config import registry
 from mpisign.data.loading import BUNDLED
-from mpisign.engine import planning
+from mpisign.engine import planning, resuming
 from mpisign.problems import PROBLEMS
 from mpisign.storage.trajectory import Trajectory
 
@@ -107,9 +107,11 @@ def test_list_shows_every_setting_and_keeps_its_columns(monkeypatch, capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
 def test_the_examples_in_help_run(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "quickstart"]) == 0
+    capsys.readouterr()
     lines = [line.strip() for line in printed(capsys, *arguments).splitlines()]
-    examples = [shlex.split(line) for line in lines if line.startswith("mpisign run jobs/")]
+    examples = [shlex.split(line) for line in lines if line.startswith("mpisign run ")]
     assert len(examples) >= 2
     for i, example in enumerate(examples):
         example[example.index("-o") + 1] = str(tmp_path / f"{i}.h5")
@@ -157,7 +159,9 @@ def test_without_a_command_there_is_help(arguments, capsys):
 def test_the_help_of_run_has_its_own_examples_and_its_exit_statuses(capsys):
     text = printed(capsys, "run", "--help")
     examples, statuses = text.partition("examples:\n")[2].split("\n\nexit status:\n")
-    assert all(" run jobs/" in line for line in examples.splitlines())
+    first, *others = examples.splitlines()
+    assert first == "  mpisign init quickstart"
+    assert all(" run quickstart.toml " in line for line in others)
     assert re.findall(r"^  (\d+) +\S", statuses, re.MULTILINE) == ["0", "1", "2", "75", "130"]
 
 
@@ -185,6 +189,28 @@ def test_info_has_the_constants_and_how_each_is_known(folder, capsys):
 def test_a_run_says_where_it_wrote(folder, capsys):
     assert printed(capsys, "run", "job.toml", "-o", "new/deep/out.h5") == "wrote new/deep/out.h5\n"
     assert len(digests("new/deep/out.h5")) == 8
+
+
+def test_a_file_that_is_complete_is_said_to_be_so(folder, capsys):
+    """Also one of a slice; a file with a repeat to run is written."""
+    again = ("run", "job.toml", "-o", "out.h5", "--resume")
+    assert printed(capsys, *again, "--repeats", "1:3") == "wrote out.h5\n"
+    assert printed(capsys, *again) == "out.h5 was complete already: nothing is left to resume\n"
+    with h5py.File("out.h5", "a") as file:
+        del file["runs/second/repeats/0002"]
+    trajectory = Trajectory(Path("out.h5"))
+    assert not resuming.is_complete(trajectory.path)
+
+
+def test_a_set_that_runs_of_their_own_value_do_not_take_is_told(folder, capsys):
+    own = JOB.replace('label = "second"', 'label = "second"\niterations = 10')
+    (folder / "job.toml").write_text(own)
+    command = ("run", "job.toml", "-o", "out.h5", "--overwrite", "--set", "iterations=15")
+    line = "--set iterations does not change 'second', with iterations of its own: --set runs.1.iterations=... does\n"
+    assert printed(capsys, *command) == f"{line}wrote out.h5\n"
+    assert [run.attributes["iterations"] for run in Trajectory(Path("out.h5"))] == [15, 10]
+    assert printed(capsys, *command, "--set", "runs.1.iterations=12") == "wrote out.h5\n"
+    assert printed(capsys, *command[:-2], "--set", "seed=2") == "wrote out.h5\n"
 
 
 def test_repeats_writes_only_those_and_they_are_the_same(folder):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.linalg
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,30 @@ def pieces(path):
     """Durations, velocities and midpoints of a piecewise linear path."""
     steps, durations = np.diff(path.points, axis=0), np.diff(path.times)
     return durations, steps / durations[:, None], (path.points[1:] + path.points[:-1]) / 2
+
+
+# (22) on Huber's function
+
+
+@settings(max_examples=20)
+@given(seed=SEEDS, beta=st.floats(0.1, 10), limit=st.floats(0.05, 2))
+def test_the_clipped_flow_takes_the_time_that_its_speed_takes(seed, beta, limit):
+    """From |x_0| to |x(t)|, the integral of 1 / (beta |h'|), by quadrature. And Proposition 1 holds along it."""
+    x0 = np.random.default_rng(seed).standard_normal(3) * 2
+    times = np.linspace(0, 3 / beta + 2 / (beta * limit), 7)
+    path = continuous_time.clipped_gradient_flow(limit, x0, times, beta=beta)
+    for t, x in zip(times, path, strict=True):
+        for start, end in zip(x0, x, strict=True):
+            kink = [math.log(limit)] if abs(end) < limit < abs(start) else None
+            # over u = log |x|, in which the slow end is no singularity
+            taken = scipy.integrate.quad(
+                lambda u: math.exp(u) / (beta * min(math.exp(u), limit)), *np.log(np.abs([end, start])), points=kink
+            )[0]
+            assert taken == pytest.approx(t, rel=1e-9, abs=1e-9)
+            assert end * start > 0
+    size = np.abs(path)
+    gaps = np.where(size < limit, size**2 / 2, limit * (size - limit / 2)).sum(axis=1)
+    assert (gaps <= proposition1(times, gaps[0], D1=float(np.linalg.norm(x0)), beta=beta) * (1 + 1e-12)).all()
 
 
 # (23) on quadratics

@@ -325,6 +325,16 @@ def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
     found = advice(ranks.look())
     assert sum("unset MPI4PY_RC_THREAD_LEVEL" in said for said in found) == 3
     assert sum("starve" in said for said in found) == 3
+    assert not any("OMPI_" in said for said in found)
+
+
+@pytest.mark.parametrize(("mpi", "named"), [("MPICH 4.3.2", False), ("Open MPI v5.0.8", True), ("MPI", False)])
+def test_a_hint_names_variables_of_the_mpi_that_is_there(mpi, named, monkeypatch):
+    assert ("OMPI_MCA_mpi_yield_when_idle" in ranks._starving(mpi)) == named
+    monkeypatch.setattr(ranks, "library", lambda: mpi)
+    said = ranks._binding(pair([0], [0]), usable=2).advice
+    assert ("-bind-to none" in said) == mpi.startswith("MPICH")
+    assert ("PRTE_MCA_" in said) != mpi.startswith("MPICH")
 
 
 @pytest.mark.parametrize(

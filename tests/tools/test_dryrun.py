@@ -19,6 +19,7 @@ from mpisign.cli import main as cli
 from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
+from mpisign.config.validation import InputError
 from mpisign.data.linear_rows import signed
 from mpisign.engine import planning, runner
 from mpisign.problems import reference_solution
@@ -315,7 +316,23 @@ def test_f_star_that_is_to_be_found_is_named(folder, capsys, monkeypatch):
     assert "f*, which need not be solved for" in dry(capsys, "--overwrite")
 
 
-def test_the_commands_have_the_options_and_can_be_typed(folder, capsys):
+def test_only_what_is_there_is_suggested(folder, capsys, monkeypatch):
+    """A launcher on PATH, one beside Python alone, none; a script of a checkout, or none."""
+    monkeypatch.setattr(commands.shutil, "which", lambda name: None)
+    monkeypatch.setattr(commands, "mpiexec", lambda: None)
+    assert dry(capsys).splitlines()[-1].startswith("mpisign launch -n 5 python -m mpi4py -m mpisign run job.toml")
+
+    def none():
+        raise InputError("launcher", "none")
+
+    monkeypatch.setattr(commands, "mpiexec", none)
+    assert dry(capsys).splitlines()[-1].startswith("5 ranks need a launcher, and none is here: mpisign doctor")
+
+
+def test_the_commands_have_the_options_and_can_be_typed(folder, capsys, monkeypatch):
+    monkeypatch.setattr(commands.shutil, "which", lambda name: f"/usr/bin/{name}")
+    (folder / "jobs" / "slurm").mkdir(parents=True)
+    (folder / "jobs" / "slurm" / "experiment.sbatch").write_text("")
     given = ["--set", "runs.0.label=a b", "--set", "seed=2", "--repeats", "1:3", "--exchange", "sharded", "--overwrite"]
     *_, mpirun_, sbatch = dry(capsys, *given).splitlines()
     typed = shlex.split(mpirun_)

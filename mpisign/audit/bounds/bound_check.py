@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mpisign.audit.bound_names import failing
 from mpisign.theory.verdict import Judgement, Word, rarest
 
 
@@ -62,7 +63,7 @@ class BoundCheck(NamedTuple):
         """Return one line: the failing premise, why it is open, or the numbers where they are worst for the bound."""
         reading = f" ({self.reading})" if self.reading else ""
         if self.verdict == "vacuous":
-            return f"from k = {self.from_k}: {self.judgement.premise}{reading}"
+            return failing(self.judgement.premise, f"from k = {self.from_k}", self.reading)
         if self.note:
             return self.note + reading
         k, mean, bound = self.numbers()

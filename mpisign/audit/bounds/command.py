@@ -7,6 +7,7 @@ the file, where mpisign run stores those known exactly or as certified limits, o
 
 import argparse
 
+from mpisign.audit.bound_names import NAMES
 from mpisign.audit.bounds import BoundCheck, check
 from mpisign.audit.bounds.plot import draw
 from mpisign.audit.figures.figure import report, save
@@ -18,9 +19,11 @@ from mpisign.theory.constants import ASSUMED
 
 def table(found: list[BoundCheck]) -> list[str]:
     """Return one line for each run and bound."""
-    widths = [max(len(str(row[i])) for row in found) for i in range(2)] if found else []
+    heads = [(row.run, NAMES[row.bound]) for row in found]
+    widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
     return [
-        f"{row.run:{widths[0]}}  {row.bound:{widths[1]}}  {row.verdict:12}  {row.remark()}".rstrip() for row in found
+        f"{run:{widths[0]}}  {bound:{widths[1]}}  {row.verdict:12}  {row.remark()}".rstrip()
+        for (run, bound), row in zip(heads, found, strict=True)
     ]
 
 

@@ -8,23 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpisign.audit.bound_names import CORRECTED, named
 from mpisign.audit.bounds import BoundCheck
 
-NAMES = {
-    "theorem1": "Theorem 1, (16)",
-    "theorem1_gradient": "Theorem 1, (17)",
-    "theorem2": "Theorem 2, (19)",
-    "theorem2_harmonic": "Theorem 2, (20)",
-    "theorem3": "Theorem 3, (21)",
-    "theorem2_repaired": "Theorem 2(1), repaired",
-    "theorem2_harmonic_repaired": "Theorem 2(2), repaired",
-    "theorem3_repaired": "Theorem 3, repaired",
-    "floor_bound": "corrected, C0",
-    "drift_bound": "corrected, C1",
-    "harmonic_shifted": "corrected, C3",
-}
-CORRECTED = tuple(NAMES)[5:]
-"""The bounds that are not the paper's."""
 COLORS = {"violated": "C1", "confirmed": "C0", "inconclusive": "0.5"}
 
 
@@ -80,19 +66,20 @@ class Curve(NamedTuple):
 def _curves(drawn: list[BoundCheck]) -> list[Curve]:
     """Return a curve for each printed bound, and one for the least of the corrected bounds with the same verdict."""
     printed = [row for row in drawn if row.bound not in CORRECTED]
-    found = [Curve(row.k, row.judgement.bound, row.verdict, f"{_named(row)}:\n{row.verdict}", False) for row in printed]
+    found = [_curve(row.k, row.judgement.bound, row.verdict, named(row.bound, row.reading), False) for row in printed]
     for verdict in dict.fromkeys(row.verdict for row in drawn if row.bound in CORRECTED):
         some = [row for row in drawn if row.bound in CORRECTED and row.verdict == verdict]
         each = np.array([np.nan_to_num(row.judgement.bound, nan=np.inf) for row in some])
         best = some[int(each[:, -1].argmin())]
-        named = _named(best) if len(some) == 1 else f"least of {len(some)} corrected,\nat the end {_named(best)}"
-        found.append(Curve(best.k, each.min(axis=0), verdict, f"{named}:\n{verdict}", True))
+        name = named(best.bound, best.reading)
+        label = name if len(some) == 1 else f"least of {len(some)} corrected,\nat the end {name}"
+        found.append(_curve(best.k, each.min(axis=0), verdict, label, True))
     return found
 
 
-def _named(row: BoundCheck) -> str:
-    """Return a bound's name with its reading."""
-    return f"{NAMES[row.bound]}{f', {row.reading}' if row.reading else ''}"
+def _curve(k: np.ndarray, bound: np.ndarray, verdict: str, name: str, corrected: bool) -> Curve:
+    """Return a curve whose label has the verdict below the name."""
+    return Curve(k, bound, verdict, f"{name}:\n{verdict}", corrected)
 
 
 def _dashes(found: list[Curve]) -> Iterator[tuple[float, tuple[float, ...]]]:

@@ -65,22 +65,24 @@ def _printed(given: Hypotheses) -> Iterator[Statement]:
 
 
 def _harmonic(given: Hypotheses, reading: str, noise: dict[str, float | None]) -> Statement:
-    """Return (20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1."""
-    if given.workers > 1:
-        reading = "; ".join(filter(None, ["Remark 7", reading]))
+    """Return (20); for M > 1 with 2 I_p_min(kappa, kappa) - 1 in the place of 2 p_min - 1, and shifted where k0 is."""
+    _, k0 = given.harmonic or (np.nan, np.nan)
+    said = ["Remark 7" * (given.workers > 1), reading, f"shifted, k0 = {k0:g}" * (k0 != 1)]
     premise = given.broken or _step_rule(given, noise["p_min"])
-    return _statement("theorem2_harmonic", reading, premise, workers=given.workers, **noise)
+    return _statement(
+        "theorem2_harmonic", "; ".join(filter(None, said)), premise, workers=given.workers, k0=k0, **noise
+    )
 
 
-def _step_rule(given: Hypotheses, p_min: float | None, shifted: bool = False) -> str:
-    """Return the premise of (20) on the step size if it fails, otherwise ""; `shifted` allows any k0."""
+def _step_rule(given: Hypotheses, p_min: float | None) -> str:
+    """Return the premise of (20) on the step size, with any k0, if it fails, otherwise ""."""
     if given.mu is None or p_min is None or p_min <= 0.5:
         return ""
     c, k0 = given.harmonic or (np.nan, np.nan)
     wanted = 3 / (given.mu * float(vote_advantage(p_min, given.workers)))
-    same = np.isclose(c, wanted, rtol=_SAME, atol=0) and (shifted or k0 == 1)
     advantage = "2 p_min - 1" if given.workers == 1 else "2 I_p_min(kappa, kappa) - 1"
-    return "" if same else f"alpha_k = 3/(mu ({advantage})(k + 1)) = {wanted:.6g}/(k + 1): it is {c:.6g}/(k + {k0:g})"
+    needed = f"alpha_k = 3/(mu ({advantage})(k + {k0:g})) = {wanted:.6g}/(k + {k0:g})"
+    return "" if np.isclose(c, wanted, rtol=_SAME, atol=0) else f"{needed}: it is {c:.6g}/(k + {k0:g})"
 
 
 def _corrected(given: Hypotheses) -> Iterator[Statement]:
@@ -116,9 +118,10 @@ def _repaired(given: Hypotheses, biased: str) -> Iterator[Statement]:
     elif given.alpha is not None:
         some = {"alpha": given.alpha, "workers": given.workers, "ties": given.ties}
         yield _statement("theorem3_repaired", "", biased, **some, **known)
-    elif given.harmonic is not None and not given.broken and not _step_rule(given, p_min, shifted=True):
+    elif given.harmonic is not None and not given.broken and not _step_rule(given, p_min):
         k0 = given.harmonic[1]
-        yield _statement("theorem2_harmonic_repaired", "", biased, workers=given.workers, k0=k0, **known)
+        reading = "Remark 7" if given.workers > 1 else ""
+        yield _statement("theorem2_harmonic_repaired", reading, biased, workers=given.workers, k0=k0, **known)
 
 
 def _known_p_min(given: Hypotheses) -> float | None:

@@ -1,11 +1,12 @@
 """Hold E V_k of one run against the bounds that speak of it, in fractions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
+from mpisign.audit.bound_names import named
 from mpisign.audit.certify.exact_job import ExactRun
 from mpisign.config.validation import InputError
 from mpisign.theory.certificates import bounds
@@ -56,6 +57,18 @@ class Row(NamedTuple):
         }
 
 
+def outcomes(rows: Sequence[Row]) -> list[str]:
+    """Return a line on each bound of a run: at which k it is refuted, if at any, and how near E V_k comes."""
+    lines = []
+    for name in dict.fromkeys(named(row.bound, row.reading) for row in rows):
+        some = [row for row in rows if named(row.bound, row.reading) == name]
+        first = next((row.k for row in some if row.refuted), None)
+        near = max(float(row.expected / row.bound_value) for row in some)
+        said = f"refuted at k = {first}" if first is not None else f"not refuted up to k = {some[-1].k}"
+        lines.append(f"{name}: {said}; E V_k over the bound is at most {near:.6g}")
+    return lines
+
+
 class Certificate(NamedTuple):
     """What was computed of one run.
 
@@ -91,7 +104,7 @@ def certificate(run: ExactRun, upto: int, most: int) -> Certificate:
     found, stopped = _moments(run, upto, most)
     noise = found[-1].noise
     if noise is None:
-        raise InputError("--states", f"expected room for x_1: it has more than {most} states")
+        raise InputError("states", f"expected room for x_1: it has more than {most} states")
     mu, L = curvature(run.process.matrix)
     if mu is None:
         raise InputError(

@@ -1,26 +1,17 @@
 """Print the certificates of a job's runs, and write them as JSON."""
 
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from mpisign.audit.certify.certificate import Certificate, Row, certificate
-from mpisign.audit.certify.exact_job import ExactRun, exact_run
+from mpisign.audit.bound_names import failing, named
+from mpisign.audit.certify.certificate import Certificate, outcomes
+from mpisign.audit.certify.runs import certificates, of_file
 from mpisign.audit.json_rows import write_rows
 from mpisign.config import experiment
-from mpisign.config.validation import InputError, closest, shown
-from mpisign.theory.certificates.quadratics import times
+from mpisign.config.validation import InputError
 
-NAMES = {
-    "theorem2": "Theorem 2(1), (19)",
-    "theorem2_repaired": "Theorem 2(1), repaired",
-    "theorem3": "Theorem 3, (21)",
-    "theorem3_repaired": "Theorem 3, repaired",
-    "theorem2_harmonic": "Theorem 2(2), (20)",
-    "theorem2_harmonic_repaired": "Theorem 2(2), repaired",
-    "theorem3_harmonic_repaired": "Remark 7, repaired",
-    "floor_bound": "corrected, C0",
-}
 _LONGEST = 120
 """Digits of a fraction that are printed; JSON has all of them."""
 
@@ -40,56 +31,25 @@ def certify(path: Path, label: str | None, upto: int | None, most: int, output: 
     """
     sys.set_int_max_str_digits(0)  # a fraction of some hundred iterations has more than Python prints by itself
     found = []
-    runs, refused = _runs(path, label)
-    if refused:
-        print("\n".join(refused))
-    for run in runs:
-        print("\n".join(_head(run, upto or run.iterations, most)), flush=True)
-        try:
-            found.append(certificate(run, upto or run.iterations, most))
-        except InputError as error:
-            raise InputError(str(path), str(error)) from None
-        print("\n".join([*_body(found[-1]), ""]), flush=True)
+    try:
+        for each in certificates(experiment.read(path), label, upto, most, _say):
+            found.append(each)
+            _say([*_body(each), ""])
+    except InputError as error:
+        raise of_file(path, error, "--") from None
     if output:
         write_rows(output, [row.document() for each in found for row in each.rows])
 
 
-def _runs(path: Path, label: str | None) -> tuple[list[ExactRun], list[str]]:
-    """Return the runs that were asked for, in fractions, and why others are left out; refuse where none can be."""
-    job = experiment.read(path)
-    labels = [run.label for run in job.runs]
-    if label is not None and label not in labels:
-        raise InputError("--run", f"no run {shown(label)}; {closest(label, labels)}")
-    found, refused = [], []
-    for run in job.runs:
-        try:
-            found += [exact_run(job, run)] if label in (None, run.label) else []
-        except InputError as error:
-            refused.append((run.label, error))
-    if not found:
-        raise InputError(str(path), str(refused[0][1]))
-    return found, [f"run {name!r} is left out: {error}" for name, error in refused]
-
-
-def _head(run: ExactRun, upto: int, most: int) -> list[str]:
-    """Return what is known before anything is enumerated."""
-    process = run.process
-    if run.alpha is not None:
-        step = f"alpha = {run.alpha}"
-    else:
-        c, k0 = run.harmonic or (Fraction(0), Fraction(0))
-        step = f"alpha_k = {c} / (k + {k0})"
-    outcomes = len(process.law(times(process.matrix, process.start))) ** process.workers
-    most_states = f"{outcomes}^{upto}" if outcomes > 1 else "1"
-    return [
-        f"run {run.label!r}: d = {len(process.start)}, M = {process.workers}, {step}, up to k = {upto}",
-        f"at most {most_states} states before equal ones are merged; it stops beyond {most} (--states)",
-    ]
+def _say(lines: Sequence[str]) -> None:
+    """Print lines at once: the next ones may take a while."""
+    print("\n".join(lines), flush=True)
 
 
 def _body(found: Certificate) -> list[str]:
     """Return the constants, a table, and a line on each bound."""
-    return [*_constants(found), *_table(found), *_premises(found), *_outcomes(found)]
+    last = [f"stopped: x_{found.stopped} has too many states (--states)"] if found.stopped is not None else []
+    return [*_constants(found), *_table(found), *_premises(found), *outcomes(found.rows), *last]
 
 
 def _constants(found: Certificate) -> list[str]:
@@ -112,34 +72,16 @@ def _table(found: Certificate) -> list[str]:
         lines.append(f"k = {moment.k}: E V_k = {_both(moment.gap)}")
         for row in found.rows:
             if row.k == moment.k:
-                lines.append(f"  {'>' if row.refuted else '<='} {_both(row.bound_value)}: {_named(row)}")
+                sign, name = ">" if row.refuted else "<=", named(row.bound, row.reading)
+                lines.append(f"  {sign} {_both(row.bound_value)}: {name}")
     return lines
 
 
 def _premises(found: Certificate) -> list[str]:
     return [
-        f"{NAMES[name]}{f', {reading}' if reading else ''}: says nothing, as a premise fails: {premise}"
+        f"{named(name, reading)}: says nothing; {failing(premise)}"
         for (name, reading), premise in found.premises.items()
     ]
-
-
-def _outcomes(found: Certificate) -> list[str]:
-    """Return what is refuted, and at which k."""
-    lines = []
-    last = found.moments[-1].k
-    for name in dict.fromkeys(map(_named, found.rows)):
-        rows = [row for row in found.rows if _named(row) == name]
-        first = next((row.k for row in rows if row.refuted), None)
-        near = max(float(row.expected / row.bound_value) for row in rows)
-        said = f"refuted at k = {first}" if first is not None else f"not refuted up to k = {last}"
-        lines.append(f"{name}: {said}; E V_k over the bound is at most {near:.6g}")
-    if found.stopped is not None:
-        lines.append(f"stopped: x_{found.stopped} has too many states (--states)")
-    return lines
-
-
-def _named(row: Row) -> str:
-    return f"{NAMES[row.bound]}{f', {row.reading}' if row.reading else ''}"
 
 
 def _both(value: Fraction) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from math import comb
 from typing import Any, NamedTuple
 
 from mpisign.algorithms.initial_points import STARTS
@@ -16,6 +17,9 @@ from mpisign.theory.certificates import laws
 from mpisign.theory.certificates.expectation import Process
 from mpisign.theory.certificates.laws import Law, Vector
 from mpisign.theory.certificates.quadratics import MOST_COORDINATES, Matrix, diagonal
+
+_MOST_VALUES = 20_000
+"""Values of the mean of a mini-batch, before equal ones are merged: each is met at every state."""
 
 
 class ExactRun(NamedTuple):
@@ -182,9 +186,9 @@ def _full(oracle: _Table, problem: _Table, dimension: int) -> Law:
 
 
 def _minibatch(oracle: _Table, problem: _Table, dimension: int) -> Law:
-    """Return the law of one data point of a finite sum."""
-    if oracle.table.get("batch") != 1 or oracle.table.get("sampling", "iid") != "iid":
-        raise InputError(f"{oracle.path}.batch", 'expected batch = 1 with sampling = "iid"')
+    """Return the law of the mean of a few data points of a finite sum, drawn with replacement."""
+    if oracle.table.get("sampling", "iid") != "iid":
+        raise InputError(f"{oracle.path}.sampling", 'expected "iid": a shard is not all of the data (Assumption 4)')
     if problem.kind != "finite-quadratic":
         raise problem.refusal('"finite-quadratic", which has data points')
     atoms, weights = problem.rows("atoms"), problem.vector("weights")
@@ -195,7 +199,17 @@ def _minibatch(oracle: _Table, problem: _Table, dimension: int) -> Law:
     ]
     if any(mean):
         raise InputError("problem.atoms", "expected sum_i w_i c_i = 0 exactly, as the digits are written")
-    return lambda gradient: laws.finite_sum(gradient, atoms, weights)
+    batch = int(oracle.number("batch"))
+    _refuse_many_values(comb(len(atoms) + batch - 1, batch), f"{oracle.path}.batch", batch)
+    means, shares = laws.mean_of_draws(atoms, weights, batch)
+    return lambda gradient: laws.finite_sum(gradient, means, shares)
+
+
+def _refuse_many_values(values: int, key: str, batch: int) -> None:
+    """Raise InputError where the mean of a mini-batch can have too many values."""
+    if values > _MOST_VALUES:
+        said = str(values) if values < 10**12 else "more than 1e12"
+        raise InputError(key, f"the mean of {batch} draws can have {said} values; expected at most {_MOST_VALUES}")
 
 
 def _additive(oracle: _Table, problem: _Table, dimension: int) -> Law:

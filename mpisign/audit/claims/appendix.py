@@ -16,8 +16,9 @@ def proposition_1(results: Results) -> Claim:
         equation="",
         statement="For convex f, along (22): V(t) ≤ D_{1}²V(0) / (D_{1}² + V(0)βt).",
         verdict=confirmed_if(flows.held(known)[0]),
-        tested_on="analysis/flows.py: a quadratic in eight coordinates, H_{ij} = 0.8^{|i−j|}, solved exactly",
-        rests_on="every t of one flow, solved exactly",
+        tested_on="analysis/flows.py: a quadratic in eight coordinates, H_{ij} = 0.8^{|i−j|}, and Huber's function, "
+        "x²/2 up to |x| = 0.01 and linear beyond, from x_{0} = 1; both solved exactly",
+        rests_on="every t of two flows, solved exactly",
         evidence=flows.findings(known)[1:],
         figures=[
             Drawing(

@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from mpisign.audit.bound_names import NAMES, failing
 from mpisign.audit.bounds import BoundCheck, check, plot
 from mpisign.audit.claims.claim import Claim, Drawing, Results, Table, Verdict, files_of, not_run, together
 from mpisign.storage.trajectory import Trajectory
@@ -45,7 +46,7 @@ def verdict(some: Iterable[BoundCheck]) -> Verdict:
 
 def line(row: BoundCheck) -> str:
     """Return one line on a run and bound, with the numbers where they decide."""
-    return f"{plot.NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
+    return f"{NAMES[row.bound]}, {row.run}: {row.verdict}; {row.remark()}"
 
 
 def summary(some: list[BoundCheck]) -> str:
@@ -63,6 +64,19 @@ def _weight(row: BoundCheck) -> float:
     return float(limit / found.bound[i]) if np.isfinite(limit) and found.bound[i] > 0 else 0.0
 
 
+def nearest(results: Results, job: str, chosen: Chosen) -> list[str]:
+    """Return a line on each of the chosen bounds of a job: its mean gap beside it, at the first and last k."""
+    return [_near(row) for row in rows(results, [job], chosen) if row.verdict != "vacuous"]
+
+
+def _near(row: BoundCheck) -> str:
+    """Return which part of the bound the mean gap is, at the first and last checkpoint."""
+    parts = row.judgement.mean / row.judgement.bound
+    reading = f" ({row.reading})" if row.reading else ""
+    said = f"the mean is {parts[0]:.2f} of it at k = {row.k[0]} and {parts[-1]:.2f} at k = {row.k[-1]}"
+    return f"near {NAMES[row.bound]}, {row.run}{reading}: {said}"
+
+
 def table(some: list[BoundCheck]) -> Table:
     """Return a row for each run and bound; a vacuous one shows its premise in the place of numbers."""
     what = "min ‖g_{l}‖_{1}²" if {row.bound for row in some} == {"theorem1_gradient"} else "the gap"
@@ -74,9 +88,9 @@ def table(some: list[BoundCheck]) -> Table:
 def _cells(row: BoundCheck) -> list[str]:
     """Return the cells of one row."""
     reading = f" ({row.reading})" if row.reading else ""
-    head = [row.run, f"{plot.NAMES[row.bound]}{reading}", row.verdict]
+    head = [row.run, f"{NAMES[row.bound]}{reading}", row.verdict]
     if row.verdict == "vacuous" or row.note:
-        why = row.judgement.premise or row.note
+        why = failing(row.judgement.premise) if row.verdict == "vacuous" else row.note
         return [*head, "" if row.from_k is None else f"from {row.from_k}", why, "–"]
     return [*head, *row.numbers()]
 

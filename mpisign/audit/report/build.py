@@ -18,6 +18,7 @@ from mpisign.audit.claims.claim import Claim, Results
 from mpisign.audit.figures.figure import STYLE
 from mpisign.audit.report import page, pictures
 from mpisign.audit.report.pictures import Picture
+from mpisign.audit.report.unjudged import unjudged
 from mpisign.config.validation import InputError
 from mpisign.data.file import is_data_file
 from mpisign.engine.embedded_experiment import carried
@@ -113,4 +114,5 @@ def make(folder: Path, output: Path, also: Sequence[str] = (), with_pictures: bo
         drawn = pictures.write(entries, output) if with_pictures else {}
     write(data, as_json(entries, drawn))
     written = [output / picture.file for some in drawn.values() for picture in some]
-    return [*lines(entries), *(f"wrote {path}" for path in (html, *written, data))]
+    open_claims = unjudged([entry for part in entries.values() for entry in part], results, folder)
+    return [*lines(entries), *open_claims, *(f"wrote {path}" for path in (html, *written, data))]

@@ -45,6 +45,27 @@ def finite_sum(gradient: Vector, atoms: Sequence[Vector], weights: Sequence[Numb
     return [Outcome(weight, added(gradient, atom)) for weight, atom in zip(weights, atoms, strict=True)]
 
 
+def mean_of_draws(atoms: Sequence[Vector], weights: Sequence[Number], batch: int) -> tuple[list[Vector], list[Number]]:
+    """Return the values of the mean of `batch` independent draws, and the probability of each; equal ones are merged.
+
+    There are at most C(n + batch - 1, batch) values for n atoms.
+
+    Args:
+        atoms: The values of one draw.
+        weights: Their probabilities.
+        batch: How many draws.
+    """
+    sums: dict[Vector, Number] = {(0,) * len(atoms[0]): 1}
+    for _ in range(batch):
+        longer: dict[Vector, Number] = {}
+        for total, weight in sums.items():
+            for share, atom in zip(weights, atoms, strict=True):
+                reached = added(total, atom)
+                longer[reached] = longer.get(reached, 0) + weight * share
+        sums = longer
+    return [tuple(value / batch for value in total) for total in sums], list(sums.values())
+
+
 def three_point(gradient: Vector, size: Number, q: Number) -> list[Outcome]:
     """Return g + n, the n_i independent of each other: +-size with probability q each, else 0."""
     noise = ((q, -size), (q, size), (1 - 2 * q, 0 * size))

@@ -18,6 +18,7 @@ from mpisign.tools.bench import results_file
 from mpisign.tools.bench.rounds import WHOLE
 from mpisign.tools.doctor import trial
 from mpisign.tools.doctor.check import Check, brief, say
+from mpisign.tools.doctor.launchers import library, make
 
 _ROUNDS_SECONDS = 120.0
 FEW = 16
@@ -26,6 +27,8 @@ FEW = 16
 _LITTLE = 2**27
 """Bytes of shared memory below which a data set of usual size has no room: twice what Docker gives."""
 
+_LOWER = "unset MPI4PY_RC_THREAD_LEVEL: below multiple, waiting ranks may keep the core that others need, as MPICH's do"
+_CROWDED = "all ranks are bound to one core: {}, or ask the batch system for a core a task"
 _SLOW = 1e-3
 """Seconds of a small round from which on ranks that wait must be in the way of those that work."""
 
@@ -83,9 +86,17 @@ def _binding(pair: list[trial.Rank], usable: int) -> Check:
     each = ", ".join(f"rank {rank.rank} {_few(rank.cores)}" for rank in sorted(pair))
     together = {(rank.host, core) for rank in pair for core in rank.cores}
     crowded = len(together) < len(pair) and usable > 1
-    advice = f"all ranks are bound to one core: {trial.UNBOUND}, or ask the batch system for a core a task"
-    how = "each bound to its own" if len(seen) == len(pair) else "not bound"
-    return Check(f"cores of each rank: {each}; {'all on the same' if crowded else how}", advice if crowded else "")
+    how = "all on the same" if crowded else "each bound to its own" if len(seen) == len(pair) else "not bound"
+    return Check(f"cores of each rank: {each}; {how}", _CROWDED.format(_unbound()) if crowded else "")
+
+
+def _unbound() -> str:
+    """Return how ranks are started unbound, by the MPI that mpi4py loads."""
+    try:
+        mpi = make(library())
+    except InputError:
+        mpi = ""
+    return "mpiexec -bind-to none -n N COMMAND" if mpi == "MPICH" else trial.UNBOUND
 
 
 def _few(numbers: list[int]) -> str:
@@ -106,11 +117,15 @@ def _rounds(ranks: int, how: str, scripted: bool) -> Iterator[Check]:
     seconds = statistics.median(time.median for time in found.times if (time.what, time.exchange) == (WHOLE, "server"))
     yield Check(f"{what}: {found.machine['mpi']}, they reach each other")
     level = found.machine["mpi_threads"]
-    lower = "unset MPI4PY_RC_THREAD_LEVEL: below multiple, MPICH's waiting ranks keep the core that others need"
-    yield Check(f"{what}: MPI threads {level}", "" if level == "multiple" else lower)
-    yields = "see that OMPI_MCA_mpi_yield_when_idle is not 0"
-    busy = f"ranks starve each other: end what else runs, {yields}, or take fewer ranks"
-    yield Check(f"{what}: {1e6 * seconds:.3g} microseconds a round", busy if seconds > _SLOW else "")
+    yield Check(f"{what}: MPI threads {level}", "" if level == "multiple" else _LOWER)
+    slow = _starving(str(found.machine["mpi"])) if seconds > _SLOW else ""
+    yield Check(f"{what}: {1e6 * seconds:.3g} microseconds a round", slow)
+
+
+def _starving(mpi: str) -> str:
+    """Return what to do where rounds are slow, by the MPI that ran them."""
+    yields = " see that OMPI_MCA_mpi_yield_when_idle is not 0," if make(mpi) == "Open MPI" else ""
+    return f"ranks starve each other: end what else runs,{yields} or take fewer ranks"
 
 
 def _measured(ranks: int, scripted: bool) -> results_file.Record:

@@ -2,12 +2,32 @@
 
 import math
 import shlex
+import shutil
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
+
+from mpisign.comm.launcher import mpiexec
+from mpisign.config.validation import InputError
 
 _NOT_PASSED_ON = ("job", "output", "dry_run")
 _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 """Options that are not passed on to a batch script, which resumes the output that is there."""
+
+
+SCRIPT = "jobs/slurm/experiment.sbatch"
+"""The script for SLURM, which a checkout has."""
+
+
+def lines(options: dict[str, Any], ranks: int, seconds: float, held: int) -> Iterator[str]:
+    """Yield the commands whose launcher or script is there; the arguments are those of `mpirun` and `sbatch`."""
+    try:
+        mpiexec()
+        yield mpirun(options, ranks)
+    except InputError:
+        yield f"{ranks} ranks need a launcher, and none is here: mpisign doctor says what to install"
+    if Path(SCRIPT).is_file():
+        yield sbatch(options, ranks, seconds, held)
 
 
 def mpirun(options: dict[str, Any], ranks: int) -> str:
@@ -18,7 +38,9 @@ def mpirun(options: dict[str, Any], ranks: int) -> str:
         ranks: M + 1 for the largest M.
     """
     run = shlex.join(["run", str(options["job"]), "-o", str(options["output"]), *given(options, _NOT_PASSED_ON)])
-    return f"{_launcher(options, 'mpirun')} -n {ranks} python -m mpi4py -m mpisign {run}"
+    # the launcher of an MPI's wheel is beside Python, and need not be on PATH
+    typed = "mpirun" if shutil.which("mpirun") or options.get("on_failure") == "continue" else "mpisign launch"
+    return f"{_launcher(options, typed)} -n {ranks} python -m mpi4py -m mpisign {run}"
 
 
 def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> str:
@@ -34,7 +56,7 @@ def sbatch(options: dict[str, Any], ranks: int, seconds: float, held: int) -> st
     job = shlex.join([str(options["job"]), str(options["output"]), *given(options, _NOT_IN_A_BATCH)])
     launch = _launcher(options, "mpiexec")
     by = "" if launch == "mpiexec" else f"LAUNCH={shlex.quote(launch)} "
-    return f"{by}sbatch {asked} jobs/slurm/experiment.sbatch {job}"
+    return f"{by}sbatch {asked} {SCRIPT} {job}"
 
 
 def _launcher(options: dict[str, Any], launcher: str) -> str:

@@ -91,8 +91,7 @@ def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times:
     here = _total([time.here for time in times], len(asked.repeats))
     there = _total([time.ranks or time.here for time in times], len(asked.repeats))
     yield from _time(asked, ranks, here, there)
-    yield from ("", commands.mpirun(asked.options, asked.ranks))
-    yield commands.sbatch(asked.options, asked.ranks, there.high, node)
+    yield from ("", *commands.lines(asked.options, asked.ranks, there.high, node))
 
 
 def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> Iterator[_Row]:

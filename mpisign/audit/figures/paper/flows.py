@@ -7,11 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.special import huber
 
 from mpisign.audit.figures.figure import above, parser_of, remark, report, save, status_of
 from mpisign.theory.bounds import proposition1, proposition2
 from mpisign.theory.continuous_time import (
     Constants,
+    clipped_gradient_flow,
     constants,
     gradient_flow,
     normalised_flow,
@@ -27,6 +29,9 @@ PLANE, CORNER = np.array([[1.0, 0.6], [0.6, 1.6]]), np.array([2.2, -0.5])
 CHAIN = 0.8 ** np.abs(np.subtract.outer(np.arange(8), np.arange(8)))
 START = np.array([2.0, 1.5, -0.5, 1.0, 0.5, -1.0, 1.0, 2.0])
 """Eight coordinates, H_ij = 0.8^|i-j|, and a start there."""
+
+LIMIT, FAR = 0.01, 1.0
+"""Huber's function of one coordinate, x^2/2 up to this limit and linear beyond, and a start where it is linear."""
 
 
 def values(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -123,11 +128,34 @@ def along(known: Constants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def held(known: Constants) -> tuple[bool, bool]:
-    """Return whether the bounds of Proposition 1 and of Proposition 2 hold at all of these times."""
+    """Return whether the bounds of Proposition 1, on Huber's function too, and of Proposition 2 hold at all times."""
     t, v22, v23 = along(known)
+    gaps, bound = on_huber()
     first = proposition1(t, v22[0], D1=known.D1, beta=BETA)
     second = proposition2(t, v23[0], D2=known.D2, beta=BETA)
-    return bool((v22 <= first * (1 + 1e-12)).all()), bool((v23 <= second * (1 + 1e-12)).all())
+    convex = (v22 <= first * (1 + 1e-12)).all() and (gaps <= bound * (1 + 1e-12)).all()
+    return bool(convex), bool((v23 <= second * (1 + 1e-12)).all())
+
+
+def on_huber() -> tuple[np.ndarray, np.ndarray]:
+    """Return V along (22) on Huber's function, to far beyond the end of its linear part, and Proposition 1's bound."""
+    t = np.linspace(0, 3 * FAR / (BETA * LIMIT), 3001)
+    gaps = huber(LIMIT, clipped_gradient_flow(LIMIT, np.array([FAR]), t, beta=BETA)[:, 0])
+    # |x(t)| falls, so that D_1 is where it starts
+    return gaps, proposition1(t, gaps[0], D1=FAR, beta=BETA)
+
+
+def nearness(known: Constants) -> str:
+    """Return a line on how near V comes to Proposition 1's bound, on Huber's function and on the quadratic."""
+    t, quadratic, _ = along(known)
+    pairs = on_huber(), (quadratic, proposition1(t, quadratic[0], D1=known.D1, beta=BETA))
+    # V falls, and np.interp wants what rises
+    near = [[np.interp(-at * v[0], -v, v / bound) for at in (0.9, 0.5, 0.1)] for v, bound in pairs]
+    said = [", ".join(f"{part:.2f}" for part in parts) for parts in near]
+    return (
+        f"where V is 9/10, 1/2 and 1/10 of V(0) it is {said[0]} of Proposition 1's bound on Huber's function, "
+        f"{said[1]} on the quadratic"
+    )
 
 
 def on_line() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -156,6 +184,7 @@ def findings(known: Constants) -> list[str]:
     return [
         "paper: (22) is sublinear (Proposition 1), (23) linear (Proposition 2), for convex f",
         f"Proposition 1 holds: {both[0]}; Proposition 2 holds: {both[1]} (D_1 = {known.D1:.4f}, D_2 = {known.D2:.4f})",
+        nearness(known),
         f"(22) is linear under PL: log V falls by {-rate:.4f} a unit of time in the end, at least by "
         f"2 beta lambda_min = {2 * BETA * np.linalg.eigvalsh(CHAIN)[0]:.4f}",
         f"(23) is at the minimum at t = {path.times[-1]:.4f} after {len(path.times) - 1} events; "

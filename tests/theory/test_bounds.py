@@ -12,8 +12,9 @@ from hypothesis import assume, given, target
 from hypothesis import strategies as st
 
 from distributions import CE_A, drift_by_enumeration
-from mpisign.theory import bounds, conditions, drift, sharpness, vote_moments
+from mpisign.theory import bounds, conditions, drift, vote_moments
 from mpisign.theory.certificates.laws import paired
+from mpisign.theory.extremal import sharpness
 from mpisign.theory.noise import FiniteDistribution
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from mpisign.theory import drift, sharpness
+from mpisign.theory import drift
 from mpisign.theory.certificates.bounds import advantage
 from mpisign.theory.certificates.laws import right_signs, sign, variance
+from mpisign.theory.extremal import sharpness
 from mpisign.theory.vote_moments import wrong_share
 
 PROBABILITIES = [0.52, 0.6, 0.7, 0.72, 0.8, 0.809, 0.81, 0.9, 0.95, 0.99]

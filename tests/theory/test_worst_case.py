@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpisign.theory import worst_case
 from mpisign.theory.bounds import zeta
 from mpisign.theory.certificates.quadratics import curvature
+from mpisign.theory.extremal import worst_case
 
 CASES = [(F(1, 10), F(1)), (F(1, 4), F(1, 2)), (F(2, 5), F(1)), (F(1, 10), F(3, 2))]
 

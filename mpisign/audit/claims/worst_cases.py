@@ -5,7 +5,14 @@ from fractions import Fraction
 from mpisign.audit.claims.claim import Claim, Drawing, Results, Verdict, beside
 from mpisign.audit.figures.beyond import sharpness
 from mpisign.storage.trajectory import Trajectory
-from mpisign.theory.worst_case import best_step, gap_ratio, repeated, repeated_instance, two_steps, without_zeros
+from mpisign.theory.extremal.worst_case import (
+    best_step,
+    gap_ratio,
+    repeated,
+    repeated_instance,
+    two_steps,
+    without_zeros,
+)
 
 _MU, _EPSILON = Fraction(1, 10), Fraction(1, 1000)
 """mu/L and the small entry of H in the example."""
@@ -31,7 +38,7 @@ def several_steps(results: Results) -> Claim:
         "g_{1} is 0 there, and then ‖g_{1} − g_{0}‖_{1} is more than Assumption 3 allows. While one entry alone is "
         "not 0 a step is one of GD, with (1−αμ)²; a last step in which another entry is no longer 0 has ζ.",
         printed=False,
-        tested_on="docs/audit/beyond-one-step.md and mpisign.theory.worst_case; no job",
+        tested_on="docs/audit/beyond-one-step.md and mpisign.theory.extremal.worst_case; no job",
         evidence=[
             f"H = ((1/10, 1/1000), (1/1000, 449/500)), L = alpha = 1, x_0 = (449/500, -1/1000): V_2/V_0 = "
             f"{float(left):.6g} < zeta^2 = {float(squared):.6g}, both exact fractions; the limit is "

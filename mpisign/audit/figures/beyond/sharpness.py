@@ -23,7 +23,7 @@ from mpisign.audit.run_comparison import final_gaps
 from mpisign.config.validation import InputError
 from mpisign.storage.trajectory import RunRecord, Trajectory
 from mpisign.theory import bounds, drift
-from mpisign.theory.sharpness import example_floor, floor, linear_program
+from mpisign.theory.extremal.sharpness import example_floor, floor, linear_program
 from mpisign.theory.vote_moments import wrong_share
 
 LEAST, MOST = 0.505, 0.995

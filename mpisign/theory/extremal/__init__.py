@@ -1,0 +1,1 @@
+"""Extremal problems: how bad what the assumptions allow can be, and examples that attain it."""

@@ -44,6 +44,7 @@ TRAJECTORY = {
         "records": "how many records are valid: the first ones of each dataset",
         "sha256": "the sha256 of the last x, float64, in the machine's order; once it has ended",
         "columns_sha256": "the sha256 of the columns' names, dtypes, shapes and bytes; once it has ended",
+        "compiled": "iterations that ran in compiled code since the repeat was begun or resumed",
         "diverged_at": "the k at which x_k or a gradient there was no longer finite",
         "workers_from": "rows (k, M): how many workers were left from which k on, where some were lost",
         "x": "x_k, with `iterates = true`",

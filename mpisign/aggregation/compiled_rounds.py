@@ -19,7 +19,7 @@ from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled import draws
 from mpisign.compiled.parameters import loader
 from mpisign.compiled.records import Record
-from mpisign.compiled.routines import caller, compiled, routine
+from mpisign.compiled.routines import Budget, caller, compiled, routine
 from mpisign.jit import part_of_kernels
 from mpisign.rng import Stream
 
@@ -133,16 +133,16 @@ def _complete(rows: Rows, numbers: Floats) -> None:
             rows.nonnegative[worker, :] = rows.table[worker, 1:]
 
 
-def rounds_routine(rounds: "Rounds", kind: Any, load_only: bool) -> Any:
+def rounds_routine(rounds: "Rounds", kind: Any, budget: Budget) -> Any:
     """Return run(first, alphas, address, counts): `rounds` with the parts, places and rows in the block there.
 
     Args:
         rounds: A function of this module.
         kind: The block's type.
-        load_only: Whether it is not to be compiled.
+        budget: How many routines may be compiled.
 
     Raises:
-        NotOnDisk: It is not there, and `load_only`.
+        NotOnDisk: It is not there, and the budget is spent.
     """
     inner, load = compiled(rounds), loader(kind)
 
@@ -151,7 +151,7 @@ def rounds_routine(rounds: "Rounds", kind: Any, load_only: bool) -> Any:
         return int(inner(first, alphas, parts, here, rows, counts))
 
     kinds = (types.int64, _VECTOR, types.int64, types.Array(types.int64, 1, "C"))
-    return routine(run, kinds, [rounds, kind], load_only)
+    return routine(run, kinds, [rounds, kind], budget)
 
 
 def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows, counts: Indices) -> int:
@@ -163,7 +163,7 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
         parts: the routines.
         here: what is worked on.
         rows: the messages.
-        counts: increased by how many rounds, rounds with nonnegative planes and replies with one there were.
+        counts: increased by how many steps there were, rounds with nonnegative planes and replies with one.
 
     Returns:
         The k that comes next, or at which the reply is not finite.
@@ -179,11 +179,11 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
             tied = majority_vote.vote(rows.table, rows.nonnegative[:0], reply.positive, reply.nonnegative)
         reply.k = first + i
         reply.apply_zero_policy(mean, tied)
+        if not math.isfinite(reply.number):
+            return first + i
         counts[0] += 1
         counts[1] += has_zeros
         counts[2] += reply.ternary
-        if not math.isfinite(reply.number):
-            return first + i
         _step_signs(parts.step, (parts.settings, here.x, alphas[i], reply, here.shared))
     return first + alphas.size
 
@@ -200,10 +200,10 @@ def scaled_sign_rounds(first: int, alphas: Floats, parts: Parts, here: Here, row
             row.positive, row.nonnegative = rows.table[worker, 1:], rows.nonnegative[worker]
             row.ternary = 1 if np.signbit(numbers[worker]) else 0
             row.subtract_from(reply.vector, -abs(numbers[worker]) / workers)
-        counts[0] += 1
-        counts[1] += has_zeros
         if not math.isfinite(reply.number):
             return first + i
+        counts[0] += 1
+        counts[1] += has_zeros
         _step_dense(parts.step, (parts.settings, here.x, alphas[i], reply, here.shared))
     return first + alphas.size
 
@@ -220,9 +220,9 @@ def mean_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
             table[worker, 0] = row.number
         mean_row(table, answer)
         reply.number = answer[0]
-        counts[0] += 1
         if not math.isfinite(reply.number):
             return first + i
+        counts[0] += 1
         _step_dense(parts.step, (parts.settings, here.x, alphas[i], reply, here.shared))
     return first + alphas.size
 

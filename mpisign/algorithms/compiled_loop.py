@@ -8,7 +8,7 @@ are not are compiled when as much time as that takes has been spent without them
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -23,7 +23,7 @@ from mpisign.algorithms.step_sizes import values
 from mpisign.arrays import Floats
 from mpisign.compiled.draws import draws_of
 from mpisign.compiled.parameters import Block
-from mpisign.compiled.routines import NotOnDisk
+from mpisign.compiled.routines import Budget, NotOnDisk
 from mpisign.compiled.text import part_of
 from mpisign.rng import RandomStreams
 
@@ -33,11 +33,15 @@ _LOADING = 0.05
 """The same before the disk is asked."""
 _SETTING = "MPISIGN_COMPILE"
 """The environment variable that says "always" or "never"; by default it depends on the time."""
+_ALL = 10
+"""More routines than a repeat has."""
 _CANNOT = (NumbaError, TypeError)
 _spent: dict[object, float] = {}
 """Seconds that this process interpreted iterations of a kind."""
-_refused: dict[object, str] = {}
-"""Why a kind is not compiled: "load", as it is not on the disk."""
+_absent: set[object] = set()
+"""Kinds whose routines are not all on the disk."""
+_refused: set[object] = set()
+"""Kinds that cannot be compiled."""
 
 
 class Due(Protocol):
@@ -51,9 +55,11 @@ class Interpreted:
 
     Attributes:
         diverged_at: The k at which a reply was not finite; None while there is none.
+        done: How many iterations were done in compiled code.
     """
 
     diverged_at: int | None = None
+    done = 0
 
     def left(self, span: range, records: Due) -> Iterator[int]:
         """Yield the iterations of a span that are left to the interpreter, after those before them were done."""
@@ -96,6 +102,7 @@ class Compiled(Interpreted):
         self._streams, self._arrays = streams, arrays
         self._kind = type(method), part_of(source).text.key
         self._run: Callable[[int, Floats], int] | None = None
+        self._owners: tuple[object, ...] = ()  # what the routines read by its address
 
     @override
     def left(self, span: range, records: Due) -> Iterator[int]:
@@ -115,34 +122,34 @@ class Compiled(Interpreted):
 
     def _ready(self) -> bool:
         """Return whether there is compiled code; it is loaded or compiled here, where it is time."""
-        if self._run is None and (wanted := _wanted(self._kind)) is not None:
+        if self._run is None and (count := _affordable(self._kind)) is not None:
             try:
-                self._run = self._made(load_only=wanted == "load")
+                self._run = self._made(Budget(count))
             except NotOnDisk:
-                _refused[self._kind] = "load"
-            except _CANNOT as error:
+                _absent.add(self._kind)
+            except _CANNOT:
                 if os.environ.get(_SETTING) == "always":
                     raise
-                _refused[self._kind] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                _refused.add(self._kind)
         return self._run is not None
 
-    def _made(self, load_only: bool) -> Callable[[int, Floats], int]:
-        """Return run(k, alphas): so many iterations from k on; it returns the k that comes next or does not exist."""
+    def _made(self, budget: Budget) -> Callable[[int, Floats], int]:
+        """Return run(k, alphas): so many iterations from k on; it returns the k that comes next, or diverged."""
         rounds = ROUNDS[self._method.message]
-        parts = compiled_parts(self._method, part_of(self._source), load_only)
+        parts, self._owners = compiled_parts(self._method, part_of(self._source), budget)
         x, memory, shared = self._arrays
         draws = draws_of(self._streams)
         here = Here(x, memory.reshape(len(memory), -1), shared, np.empty_like(x), draws)
         rows = rows_of(self._server, self._method, len(x), draws)
-        block, counts = Block((parts.parts, here, rows)), np.zeros(3, dtype=np.int64)
-        iterate = rounds_routine(rounds, block.kind, load_only)
+        block, counts = Block((parts, here, rows)), np.zeros(3, dtype=np.int64)
+        iterate = rounds_routine(rounds, block.kind, budget)
 
         def run(k: int, alphas: Floats) -> int:
-            """Iterate, and count the bits; `parts` and `block` live as long as this function."""
+            """Iterate, and count the bits."""
             reached: int = iterate(k, alphas, block.address, counts)
             self._server.count(*counts.tolist())
             counts[:] = 0
-            return reached if parts else k
+            return reached
 
         return run
 
@@ -151,19 +158,26 @@ class Compiled(Interpreted):
         assert self._run is not None
         self._server.start_iteration(k)
         reached = self._run(k, values(self._step, k, stop))
+        self.done += reached - k
+        self._server.start_iteration(reached)
         if reached < stop:
             self.diverged_at = reached
         return reached
 
 
-def _wanted(kind: object) -> Literal["load", "compile", None]:
-    """Return what to do for a kind of iteration by now."""
-    refused, spent, setting = _refused.get(kind), _spent.get(kind, 0.0), os.environ.get(_SETTING)
-    if setting == "never" or refused not in (None, "load"):
+def _affordable(kind: object) -> int | None:
+    """Return how many routines of a kind may be compiled now; 0: they may be loaded; None: neither.
+
+    One at a time, between two looks at the signals.
+    """
+    spent, setting = _spent.get(kind, 0.0), os.environ.get(_SETTING)
+    if setting == "never" or kind in _refused:
         return None
-    if setting == "always" or spent >= PATIENCE:
-        return "compile"
-    return "load" if spent >= _LOADING and refused is None else None
+    if setting == "always":
+        return _ALL
+    if spent >= PATIENCE:
+        return 1
+    return 0 if spent >= _LOADING and kind not in _absent else None
 
 
 def ahead_of(

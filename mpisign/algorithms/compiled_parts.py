@@ -11,7 +11,7 @@ from mpisign.aggregation.compiled_rounds import ASK, Parts, encode_of, step_of
 from mpisign.algorithms.methods import Method
 from mpisign.arrays import Floats
 from mpisign.compiled.parameters import Block, loader
-from mpisign.compiled.routines import address, compiled, routine
+from mpisign.compiled.routines import Budget, address, compiled, routine
 from mpisign.compiled.text import Part
 from mpisign.jit import also_in_kernels
 
@@ -31,11 +31,11 @@ class Compiled(NamedTuple):
     owners: tuple[object, ...]
 
 
-def compiled_parts(method: Method, part: Part, load_only: bool) -> Compiled:
+def compiled_parts(method: Method, part: Part, budget: Budget) -> Compiled:
     """Return the routines of a method and of a stochastic gradient, text(parameters, x, worker, generator, out).
 
     Raises:
-        NotOnDisk: One of them is not there, and `load_only`.
+        NotOnDisk: One of them is not there, and the budget is spent.
     """
     settings, parameters = Block(_settings(method)), Block(part.parameters)
     sent, replied = MESSAGES[method.message]
@@ -45,7 +45,7 @@ def compiled_parts(method: Method, part: Part, load_only: bool) -> Compiled:
         (*_encoding(method, settings.kind, rows), encode_of(sent)),
         (*_stepping(method, settings.kind), step_of(replied)),
     ]
-    ask, encode, step = (address(routine(function, kinds, key, load_only)) for function, key, kinds in needed)
+    ask, encode, step = (address(routine(function, kinds, key, budget)) for function, key, kinds in needed)
     return Compiled(Parts(ask, parameters.address, encode, step, settings.address), (settings, parameters))
 
 

@@ -19,12 +19,28 @@ from mpisign.compiled.parameters import tuple_of
 from mpisign.compiled.text import named
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Return a function that compiled code can call; it is compiled where it is called."""
+def compiled(function: Callable[..., Any], key: str = "") -> Any:
+    """Return a function that compiled code can call; it is compiled where it is called.
+
+    Args:
+        function: It.
+        key: What tells a closure from others of its name; see `_rename`.
+    """
     if hasattr(function, "py_func"):
         return function
+    if key:
+        _rename(function, hashlib.sha256(key.encode()).hexdigest())
     _called.append(numba.njit(nogil=True)(function))
     return _called[-1]
+
+
+def _rename(function: Callable[..., Any], digest: str) -> None:
+    """Give a closure a name of its own.
+
+    Numba numbers the functions of a process. Two closures of one name and one number, compiled in two processes and
+    loaded by a third, would be one symbol there, and one of them would be called for the other.
+    """
+    function.__qualname__ = f"{function.__qualname__}_{digest[:24]}"
 
 
 _called: list[Any] = []
@@ -35,24 +51,46 @@ class NotOnDisk(Exception):
     """A routine that was only to be loaded is not there."""
 
 
-def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Iterable[object], load_only: bool) -> Any:
+class Budget:
+    """How many routines may be compiled, which takes about a second each.
+
+    Args:
+        count: So many; 0 to load them only.
+    """
+
+    def __init__(self, count: int):
+        self._left = count
+
+    def spend(self, name: str) -> None:
+        """Take one away.
+
+        Raises:
+            NotOnDisk: There is none left.
+        """
+        if not self._left:
+            raise NotOnDisk(name)
+        self._left -= 1
+
+
+def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Iterable[object], budget: Budget) -> Any:
     """Load a function of these types from the disk, or compile it.
 
     Args:
         function: It may be a closure over other compiled functions.
         arguments: Their types.
         key: What it is made of, besides its own text: functions, types, numbers.
-        load_only: Whether it is not to be compiled.
+        budget: How many may be compiled.
 
     Raises:
-        NotOnDisk: It is not there, and was not to be compiled.
+        NotOnDisk: It is not there, and none may be compiled.
     """
     digest = _digest([function, arguments, *key])
     if digest not in _made:
+        _rename(function, digest)
         dispatcher: Any = numba.njit(nogil=True)(function)
         dispatcher._cache = jit.cache_of(function, digest)
-        if load_only and dispatcher._cache.load_overload(arguments, dispatcher.targetctx) is None:
-            raise NotOnDisk(str(function))
+        if dispatcher._cache.load_overload(arguments, dispatcher.targetctx) is None:
+            budget.spend(str(function))
         dispatcher.compile(arguments)
         dispatcher.disable_compile()
         _made[digest] = dispatcher

@@ -36,9 +36,10 @@ class Text:
         """Return the function for the interpreter."""
         return self._write(*(text.plain for text in self._calls))
 
-    def compiled(self, compile_one: Callable[[Callable[..., Any]], Any]) -> Any:
-        """Return the function for a compiler, which `compile_one` makes of each function."""
-        return compile_one(self._write(*(text.compiled(compile_one) for text in self._calls)))
+    def compiled(self, compile_one: Callable[[Callable[..., Any], str], Any]) -> Any:
+        """Return the function for a compiler, which `compile_one` makes of each function and, of a closure, its key."""
+        key = self.key if self._calls else ""
+        return compile_one(self._write(*(text.compiled(compile_one) for text in self._calls)), key)
 
     @property
     def key(self) -> str:

@@ -47,7 +47,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
         repeat, begin = _wired(planned, run, number, crew, kept, sink, server, site)
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:
-            sink.finish(begin.x, diverged_at)
+            sink.finish(begin.x, diverged_at, repeat.ahead.done)
 
 
 def _sink(

@@ -8,7 +8,7 @@ from mpisign.config.validation import one_line
 from mpisign.storage.remarks import remarks
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
-_HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "seconds")
+_HEADER = ("run", "method", "M", "repeats", "k", "median gap", "Mbit sent", "seconds", "compiled")
 
 
 def text(trajectory: Trajectory) -> str:
@@ -51,18 +51,22 @@ def constants(run: RunRecord) -> str:
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:
-    """Return a run's cells of the table: medians over the repeats that reached their last iteration."""
+    """Return a run's cells of the table: medians over the repeats that reached their last iteration.
+
+    The last one is the share of the iterations that ran in compiled code.
+    """
     name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
     ended = run.finished()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])
     if not ended:
-        return (*name, repeats, "-", "-", "-", "-")
+        return (*name, repeats, "-", "-", "-", "-", "-")
     last = {column: np.array([r.columns[column][-1] for r in ended]) for column in ended[0].columns if column != "x"}
     gap = float(np.median([run.gap(repeat)[-1] for repeat in ended]))
     megabits = float(np.median(last["bits_up"] + last["bits_down"])) / 1e6
     seconds = float(np.median(last["seconds"]))
-    return (*name, repeats, str(last["k"][0]), f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}")
+    compiled = float(np.median([r.compiled for r in ended])) / max(int(last["k"][0]), 1)
+    return (*name, repeats, str(last["k"][0]), f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}", f"{compiled:.0%}")
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

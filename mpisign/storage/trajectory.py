@@ -129,6 +129,7 @@ class RepeatRecord:
         status: one of STATUSES.
         sha256: of its last x; "" while it runs.
         diverged_at: the k at which x_k or a gradient there was no longer finite, or None.
+        compiled: how many iterations ran in compiled code since the repeat was begun or resumed.
         workers_from: rows [k, M], how many workers were left from which k on, where some were lost.
         columns: by the names in COLUMNS, each of shape (records,), up to the last valid record; "x", of shape
             (records, d), where iterates are kept and asked for.
@@ -143,6 +144,7 @@ class RepeatRecord:
         self.status = typed(attributes, "status", str)
         self.sha256 = typed(attributes, "sha256", str, "")
         self.diverged_at = typed(attributes, "diverged_at", int) if "diverged_at" in attributes else None
+        self.compiled = typed(attributes, "compiled", int) if "compiled" in attributes else 0
         self.workers_from = _workers_from(attributes)
         if self.status not in STATUSES:
             *others, last = STATUSES

@@ -121,13 +121,14 @@ class RepeatWriter:
         if not len(earlier) or earlier[-1, 1] != workers:
             self._group.attrs["workers_from"] = np.vstack([earlier, [[k, workers]]]).astype(np.int64)
 
-    def finish(self, x: Floats, diverged_at: int | None) -> None:
-        """Mark the repeat as complete, or as diverged at that k, with the sha256 of its last x."""
+    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
+        """Mark the repeat as complete, or diverged at that k, with the sha256 of its last x and what was compiled."""
         self._write()
         attrs = self._group.attrs
         attrs["sha256"] = sha256(x)
         columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}
         attrs["columns_sha256"] = columns_sha256(columns)
+        attrs["compiled"] = compiled
         if diverged_at is not None:
             attrs["diverged_at"] = diverged_at
         attrs["status"] = "complete" if diverged_at is None else "diverged"

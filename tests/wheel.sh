@@ -24,7 +24,7 @@ mpisign plot results/quickstart.h5 -o figures
 test -s figures/quickstart-gaps.png
 mpisign init ce-a
 mpisign run ce-a.toml -o results/ce-a.h5 --repeats 0:4 --set iterations=200
-mpisign check results/ce-a.h5 | grep theorem2
+mpisign check results/ce-a.h5 | grep "Theorem 2(1)"
 mpisign report results -o report
 test -s report/report.html
 python -c "import mpisign; print(mpisign.load('results/ce-a.h5'))"

@@ -120,7 +120,6 @@ def test_a_package_imports_only_from_below():
             {
                 "mpisign/aggregation/compiled_messages.py",
                 "mpisign/aggregation/compiled_rounds.py",
-                "mpisign/algorithms/compiled_loop.py",
                 "mpisign/compiled/draws.py",
                 "mpisign/compiled/parameters.py",
                 "mpisign/compiled/records.py",

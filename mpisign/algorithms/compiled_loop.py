@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba.core.errors import NumbaError
 from typing_extensions import override
 
 from mpisign.aggregation.compiled_rounds import ROUNDS, Here, rounds_routine, rows_of
@@ -35,7 +34,6 @@ _SETTING = "MPISIGN_COMPILE"
 """The environment variable that says "always" or "never"; by default it depends on the time."""
 _ALL = 10
 """More routines than a repeat has."""
-_CANNOT = (NumbaError, TypeError)
 _spent: dict[object, float] = {}
 """Seconds that this process interpreted iterations of a kind."""
 _absent: set[object] = set()
@@ -127,7 +125,7 @@ class Compiled(Interpreted):
                 self._run = self._made(Budget(count))
             except NotOnDisk:
                 _absent.add(self._kind)
-            except _CANNOT:
+            except Exception:  # whatever numba says of a method of one's own
                 if os.environ.get(_SETTING) == "always":
                     raise
                 _refused.add(self._kind)

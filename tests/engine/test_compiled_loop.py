@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numba.core import types
 
+import mpisign
 from digests import digests, policies
 from mpisign.algorithms import compiled_loop
 from mpisign.algorithms.methods import METHODS, ScaledSign
@@ -15,6 +16,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.cli.main import main
 from mpisign.compiled import routines
 from mpisign.compiled.draws import draws_of
+from mpisign.config.validation import settings
 from mpisign.problems import PROBLEMS
 from mpisign.problems.quadratic import Separable
 from mpisign.rng import RandomStreams, Stream
@@ -170,6 +172,42 @@ class Own(ScaledSign):
 
     def step(self, x, alpha, reply, shared):
         reply.subtract_from(x, 2 * alpha)
+
+
+@settings
+class OwnCompiled(ScaledSign):
+    """A step of one's own that numba compiles."""
+
+    compilable = True
+    longer: float = 2.0
+
+    def step(self, x, alpha, reply, shared):
+        reply.subtract_from(x, alpha * self.longer * reply.number)
+
+
+@settings
+class CannotBeCompiled(ScaledSign):
+    """A step that says it can be compiled, and cannot."""
+
+    compilable = True
+
+    def step(self, x, alpha, reply, shared):
+        reply.subtract_from(x, float(str(alpha)))
+
+
+@pytest.mark.parametrize(("method", "compiled"), [(OwnCompiled(), 38), (CannotBeCompiled(), 0), (Own(), 0)])
+def test_a_method_of_ones_own(monkeypatch, method, compiled):
+    """Three of 40 iterations are recorded, the last one among them, which is none."""
+    monkeypatch.delenv("MPISIGN_COMPILE", raising=False)
+    run = mpisign.Run(method=method, step=mpisign.Constant(alpha=1e-2), workers=3)
+    problem, log = mpisign.Separable(eigenvalues=[1.0, 2.0]), {"points": 3}
+    job = mpisign.Experiment(problem=problem, iterations=40, log=log, runs=[run])
+    repeats = []
+    for count in (None, 10):
+        monkeypatch.setattr(compiled_loop, "_affordable", lambda kind, count=count: count)
+        repeats.append(mpisign.run(job, progress=False).trajectory.runs[0].repeats[0])
+    assert repeats[0].columns["value"].tolist() == repeats[1].columns["value"].tolist()
+    assert [one.compiled for one in repeats] == [0, compiled]
 
 
 class OwnGradient(Separable):

@@ -1,7 +1,7 @@
 """The messages of `mpisign.aggregation.messages` in compiled code: what a method does with one, it does with these."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from numba.core import types
 from numba.extending import overload_method
@@ -11,6 +11,7 @@ from mpisign.aggregation.messages import _copy_with_norm, _subtract_multiple
 from mpisign.arrays import Floats
 from mpisign.compiled import draws
 from mpisign.compiled.records import RecordType
+from mpisign.compiled.routines import caller
 from mpisign.fixed_order import peak, squares
 
 EXACT, COIN, PLUS = range(3)
@@ -118,3 +119,33 @@ def _squares_of_vector(self: Any, unit: Any = 1.0) -> Any:
 @_method(DenseRow, "peak")
 def _peak_of_vector(self: Any) -> Any:
     return lambda self: peak(self.vector)
+
+
+ASK = (types.int64, types.int64, _VECTOR, _VECTOR, types.int64, types.npy_rng, _VECTOR)
+"""ask(parameters, settings, x, memory, worker, generator, gradient): where it asks, and the gradient there."""
+
+
+def encode_of(message: Any) -> tuple[Any, ...]:
+    """Return the types of encode(settings, gradient, alpha, memory, message)."""
+    return types.int64, _VECTOR, types.float64, _VECTOR, message
+
+
+def step_of(message: Any) -> tuple[Any, ...]:
+    """Return the types of step(settings, x, alpha, reply, shared)."""
+    return types.int64, _VECTOR, types.float64, message, _VECTOR
+
+
+class Parts(NamedTuple):
+    """Addresses of the routines and of their parameters."""
+
+    ask: int
+    parameters: int
+    encode: int
+    step: int
+    settings: int
+
+
+call_ask = caller(*ASK)
+call_encode_signs, call_encode_dense = caller(*encode_of(SIGN_ROW)), caller(*encode_of(DENSE_ROW))
+call_step_signs, call_step_dense = caller(*step_of(SIGN_ROW)), caller(*step_of(DENSE_ROW))
+"""What calls a routine by its address: ask, encode and step."""

@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
+from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
 from mpisign.aggregation.messages import Message
 from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
@@ -127,6 +128,10 @@ class Exchange(ABC):
         """Return x where this exchange wants it to be kept, and the reply that steps there; every rank calls it."""
         return x, reply
 
+    def travel(self) -> Travel | None:
+        """Return the same for compiled code, where rank 0 combines whole rows; None where there is no such thing."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Give back what MPI holds for it."""
@@ -152,6 +157,11 @@ class Central(Exchange):
     def broadcast_reply(self, ties: int) -> int:
         self._broadcast.run()
         return ties
+
+    @override
+    def travel(self) -> Travel | None:
+        gather, broadcast = self._gather.calls, self._broadcast.calls
+        return None if gather is None or broadcast is None else Travel(gather, broadcast, NO_SIGNALS)
 
     @override
     def close(self) -> None:

@@ -15,21 +15,16 @@ from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
 from mpisign.aggregation.bitplanes import words
+from mpisign.aggregation.compiled_travel import LINE, NO_CALLS, Travel, wait_for
 from mpisign.aggregation.exchange import Central, Exchange, Format, hosted_by, numbers_of
 from mpisign.aggregation.messages import Message, Shared
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import cores
-from mpisign.jit import kernel, sem_post, sem_trywait, sem_wait, yield_core
-
-_LINE = 8
-"""Words of a cache line: each semaphore, at most 32 bytes on Linux, has one to itself."""
+from mpisign.jit import kernel, sem_post
 
 SHARED_X_FROM = 2**17
 """The length from which on x is kept once a node: 1 MB."""
-
-_LOOKS = 64
-"""How often a rank looks at a semaphore between two offers of its core."""
 
 _SPINS, _SPINS_ON_SHARED_CORES = 20000, 500
 """How often a rank looks at a semaphore before it sleeps: for about 100 microseconds; 5 where another needs its core.
@@ -44,7 +39,7 @@ class Node(Exchange):
     def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
         self._node, width = ranks.node, form.header + form.up
-        lines, rows = _LINE * (self._node.size + 1), self._node.size * self.per_rank
+        lines, rows = LINE * (self._node.size + 1), self._node.size * self.per_rank
         self._give_x_back: Callable[[], object] = lambda: None
         memory, self._give_back = ranks.memory(lines + rows * width + form.header + form.down)
         self._signals = memory[:lines]
@@ -117,6 +112,10 @@ class Node(Exchange):
             pass  # Python looks at the signals that came
 
     @override
+    def travel(self) -> Travel | None:
+        return Travel(NO_CALLS, NO_CALLS, self._signals, self._node.size, self._node.rank, self._spins)
+
+    @override
     def close(self) -> None:
         self._give_back()
         self._give_x_back()
@@ -163,6 +162,10 @@ class Nodes(Node):
         return super().broadcast_reply(ties)
 
     @override
+    def travel(self) -> Travel | None:
+        return None
+
+    @override
     def close(self) -> None:
         super().close()
         if self._leaders is not None:
@@ -182,7 +185,7 @@ def by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
 
     The single server it is, too, where the system has no semaphores between processes, as macOS.
     """
-    if not _make(np.zeros(_LINE, dtype=np.uint64), 1):
+    if not _make(np.zeros(LINE, dtype=np.uint64), 1):
         return Central(ranks, workers, form)
     if ranks.largest == ranks.size:
         return Node(ranks, workers, form)
@@ -192,7 +195,7 @@ def by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
 def _make(words: Words, count: int) -> bool:
     """Make `count` semaphores between processes, each on a line; return False where the system has none."""
     sem_init = ctypes.CDLL(None).sem_init
-    made = [sem_init(ctypes.c_void_p(words[_LINE * i :].ctypes.data), 1, 0) for i in range(count)]
+    made = [sem_init(ctypes.c_void_p(words[LINE * i :].ctypes.data), 1, 0) for i in range(count)]
     return not any(made)
 
 
@@ -200,21 +203,7 @@ def _make(words: Words, count: int) -> bool:
 def _post(semaphores: Words, first: int, stop: int) -> None:
     """Post once to each of the semaphores first, ..., stop - 1."""
     for i in range(first, stop):
-        sem_post(semaphores, _LINE * i)
+        sem_post(semaphores, LINE * i)
 
 
-@kernel("int64(uint64[::1], int64, int64, int64)")
-def _wait(semaphores: Words, index: int, count: int, spins: int) -> int:
-    """Take `count` from a semaphore, asleep after `spins` looks; return how many are missing when a signal came."""
-    looks = 0
-    while count:
-        if looks < spins:
-            looks += 1
-            count -= sem_trywait(semaphores, _LINE * index) == 0
-            if looks % _LOOKS == 0:
-                yield_core()
-        elif sem_wait(semaphores, _LINE * index) == 0:
-            count -= 1
-        else:
-            return count
-    return count
+_wait = kernel("int64(uint64[::1], int64, int64, int64)")(wait_for)

@@ -15,13 +15,10 @@ from mpisign.aggregation.exchange import Exchange, Format
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.means import mean_number, mean_row
 from mpisign.aggregation.messages import DenseMessage, SignMessage, Zeros
-from mpisign.aggregation.server_base import Combination
+from mpisign.aggregation.server_base import SEND_WEAK, Combination
 from mpisign.aggregation.server_base import Server as Server
 from mpisign.arrays import Words
 from mpisign.rng import RandomStreams, Stream
-
-_SEND_WEAK = 2**64 - 1
-"""The number of a reply (a NaN that no arithmetic makes) that holds no vote: it asks for the nonnegative planes."""
 
 
 class MeanServer(Server):
@@ -34,12 +31,6 @@ class MeanServer(Server):
         rows = self._exchange.table[: len(self.hosted), : 1 + dimension]
         self._messages = [DenseMessage(row.view(np.float64)) for row in rows]
         self.reply = DenseMessage(self._exchange.reply.view(np.float64))
-
-    @property
-    @override
-    def tables(self) -> tuple[Words, Words, Words, Words]:
-        none: Words = np.zeros((self.workers, 1), dtype=np.uint64)
-        return self._exchange.rows, none, self._exchange.reply, none[0]
 
     def _aggregate(self) -> None:
         self._gather(self._exchange)
@@ -95,12 +86,12 @@ class SignServer(Server):
         if exchange.is_reducer:
             mean, someone_has_zeros = mean_number(exchange.numbers, self.quadratic)
             if someone_has_zeros:
-                exchange.reduced_slice[0] = _SEND_WEAK
+                exchange.reduced_slice[0] = SEND_WEAK
             else:
                 ties = self._combine(mean, None)
         self.reply.ties = self._broadcast(exchange, ties)
         # Every rank holds the same reply: all of them come to the second round, or none.
-        if exchange.reply.item(0) == _SEND_WEAK:
+        if exchange.reply.item(0) == SEND_WEAK:
             self._aggregate_with_nonnegative_planes()
 
     @override
@@ -111,9 +102,8 @@ class SignServer(Server):
 
     @property
     @override
-    def tables(self) -> tuple[Words, Words, Words, Words]:
-        exchange, other = self._exchange, self._nonnegative_exchange
-        return exchange.rows, other.rows, exchange.reply, other.reply
+    def exchanges(self) -> tuple[Exchange, Exchange | None]:
+        return self._exchange, self._nonnegative_exchange
 
     def _aggregate_with_nonnegative_planes(self) -> None:
         """Collect the nonnegative planes, too, and combine both."""

@@ -8,6 +8,9 @@ from mpisign.aggregation.exchange import Exchange
 from mpisign.aggregation.messages import Message, Zeros
 from mpisign.arrays import Floats, Words
 
+SEND_WEAK = 2**64 - 1
+"""The number of a reply (a NaN that no arithmetic makes) that holds no vote: it asks for the nonnegative planes."""
+
 
 class Combination(Protocol):
     """What a server must know of a method: see `mpisign.algorithms.methods.Method`."""
@@ -94,9 +97,14 @@ class Server(ABC):
         self.bits_down += (rounds + with_planes) * self._exchange.bits_down
 
     @property
-    @abstractmethod
-    def tables(self) -> tuple[Words, Words, Words, Words]:
-        """Return the rows and the nonnegative planes of all workers, and those of the reply, in one process."""
+    def exchanges(self) -> tuple[Exchange, Exchange | None]:
+        """Return the exchange of rows, and that of nonnegative planes where there is one."""
+        return self._exchange, None
+
+    @property
+    def steps_alone(self) -> bool:
+        """Return whether each rank steps an x of its own."""
+        return self._stepping is None or self._stepping is self.reply
 
     @abstractmethod
     def _aggregate(self) -> None:

@@ -5,6 +5,7 @@ interpreted loop, whose trajectory is the same bit for bit. Routines that are on
 are not are compiled when as much time as that takes has been spent without them, so that short runs never wait.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from typing_extensions import override
 
-from mpisign.aggregation.compiled_rounds import ROUNDS, Here, rounds_routine, rows_of
+from mpisign.aggregation.compiled_rounds import ROUNDS, Here, rounds_routine, rows_of, travels
 from mpisign.aggregation.server import Server
 from mpisign.algorithms.compiled_parts import compiled_parts
 from mpisign.algorithms.methods import Method
@@ -99,6 +100,7 @@ class Compiled(Interpreted):
         self._method, self._source, self._step, self._server = method, source, step, server
         self._streams, self._arrays = streams, arrays
         self._kind = type(method), part_of(source).text.key
+        self._first = server.exchanges[0].ranks.node.root
         self._run: Callable[[int, Floats], int] | None = None
         self._owners: tuple[object, ...] = ()  # what the routines read by its address
 
@@ -120,7 +122,7 @@ class Compiled(Interpreted):
 
     def _ready(self) -> bool:
         """Return whether there is compiled code; it is loaded or compiled here, where it is time."""
-        if self._run is None and (count := _affordable(self._kind)) is not None:
+        if self._run is None and (count := _affordable(self._kind, self._first)) is not None:
             try:
                 self._run = self._made(Budget(count))
             except NotOnDisk:
@@ -137,16 +139,19 @@ class Compiled(Interpreted):
         parts, self._owners = compiled_parts(self._method, part_of(self._source), budget)
         x, memory, shared = self._arrays
         draws = draws_of(self._streams)
-        here = Here(x, memory.reshape(len(memory), -1), shared, np.empty_like(x), draws)
+        here = Here(x, memory.reshape(len(memory), math.prod(memory.shape[1:])), shared, np.empty_like(x), draws)
         rows = rows_of(self._server, self._method, len(x), draws)
-        block, counts = Block((parts, here, rows)), np.zeros(3, dtype=np.int64)
+        block, counts = Block((parts, here, rows)), np.zeros(4, dtype=np.int64)
         iterate = rounds_routine(rounds, block.kind, budget)
 
         def run(k: int, alphas: Floats) -> int:
             """Iterate, and count the bits."""
             reached: int = iterate(k, alphas, block.address, counts)
-            self._server.count(*counts.tolist())
+            *done, code = counts.tolist()
+            self._server.count(*done)
             counts[:] = 0
+            if code:
+                raise OSError(code, f"MPI's error code {code} in a round of messages")
             return reached
 
         return run
@@ -163,19 +168,20 @@ class Compiled(Interpreted):
         return reached
 
 
-def _affordable(kind: object) -> int | None:
+def _affordable(kind: object, first: bool = True) -> int | None:
     """Return how many routines of a kind may be compiled now; 0: they may be loaded; None: neither.
 
-    One at a time, between two looks at the signals.
+    One at a time, between two looks at the signals. Of a node's ranks the first one compiles; the others load what it
+    has compiled, or lose patience.
     """
     spent, setting = _spent.get(kind, 0.0), os.environ.get(_SETTING)
     if setting == "never" or kind in _refused:
         return None
     if setting == "always":
         return _ALL
-    if spent >= PATIENCE:
+    if spent >= PATIENCE * (1 if first else 5):
         return 1
-    return 0 if spent >= _LOADING and kind not in _absent else None
+    return 0 if spent >= PATIENCE or (spent >= _LOADING and kind not in _absent) else None
 
 
 def ahead_of(
@@ -185,7 +191,6 @@ def ahead_of(
     server: Server,
     streams: RandomStreams,
     arrays: Arrays,
-    alone: bool,
 ) -> Interpreted:
     """Return what does the iterations of a repeat in compiled code, where that is possible.
 
@@ -196,8 +201,7 @@ def ahead_of(
         server: The server.
         streams: The random numbers.
         arrays: What is iterated.
-        alone: Whether this is the only process.
     """
-    if alone and method.compilable and part_of(source).compilable:
+    if method.compilable and part_of(source).compilable and travels(server) is not None:
         return Compiled(method, source, step, server, streams, arrays)
     return INTERPRETED

@@ -6,8 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-from mpisign.aggregation.compiled_messages import DENSE_ROW, SIGN_ROW
-from mpisign.aggregation.compiled_rounds import ASK, Parts, encode_of, step_of
+from mpisign.aggregation.compiled_messages import ASK, DENSE_ROW, SIGN_ROW, Parts, encode_of, step_of
 from mpisign.algorithms.methods import Method
 from mpisign.arrays import Floats
 from mpisign.compiled.parameters import Block, loader

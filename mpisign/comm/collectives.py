@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mpisign.arrays import Words
+from mpisign.arrays import Indices, Words
 from mpisign.config.validation import InputError
 
 T = TypeVar("T")
@@ -41,10 +41,12 @@ class Collective(NamedTuple):
     Attributes:
         run: carries it out; may be called any number of times.
         free: gives back what MPI holds for it.
+        calls: the same as calls of C functions, for compiled code (`mpisign.compiled.native`); None where it is none.
     """
 
     run: Callable[[], object] = do_nothing
     free: Callable[[], object] = do_nothing
+    calls: Indices | None = None
 
 
 class Collectives(ABC):

@@ -12,12 +12,16 @@ from typing import Self
 import numpy as np
 from typing_extensions import override
 
-from mpisign.arrays import Words
+from mpisign.arrays import Indices, Words
 from mpisign.comm.collectives import Collective, Collectives, do_nothing
 from mpisign.comm.nodes import Nodes
 from mpisign.comm.shared_arrays import Arrays, Opened, unshared
 from mpisign.comm.survival import Survival
+from mpisign.compiled.native import WORDS
 from mpisign.config.validation import InputError
+
+NO_CALLS: Indices = np.zeros((0, WORDS), dtype=np.int64)
+"""What one process calls."""
 
 
 class Communicator(Collectives, Nodes, Survival):
@@ -48,11 +52,11 @@ class SerialCommunicator(Communicator):
 
     @override
     def gather_of(self, table: Words) -> Collective:
-        return Collective()
+        return Collective(calls=NO_CALLS)
 
     @override
     def broadcast_of(self, row: Words) -> Collective:
-        return Collective()
+        return Collective(calls=NO_CALLS)
 
     @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:

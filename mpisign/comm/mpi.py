@@ -15,6 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Words
+from mpisign.comm import native_calls
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
@@ -128,10 +129,7 @@ class MPICommunicator(Communicator):
         return (self._mpi.IN_PLACE, self._buffer(table), 0) if self.root else (self._buffer(table), None, 0)
 
     def _buffer(self, words: Words) -> "tuple[MPI.buffer, MPI.Datatype]":
-        """Return the words as MPI takes them; made once, since making it takes as long as a small message.
-
-        MPI counts up to 2^31 - 1: words reach 8 times as far as bytes.
-        """
+        """Return the words as MPI takes them, as words since it counts up to 2^31 - 1; made once, which takes time."""
         return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
 
     def _prepared(self, name: str, *arguments: object) -> Collective:
@@ -140,19 +138,20 @@ class MPICommunicator(Communicator):
 
     def _blocking(self, name: str, *arguments: object) -> Collective:
         """Return a collective call as a blocking one."""
-        return Collective(partial(getattr(self._communicator, name), *arguments))
+        calls = None if ULFM else native_calls.blocking(self._mpi, self._communicator, name, arguments)
+        return Collective(partial(getattr(self._communicator, name), *arguments), calls=calls)
 
     def _persistent(self, name: str, *arguments: object) -> Collective:
         """Return a collective call as a persistent one, planned once and started each time."""
         request = getattr(self._communicator, f"{name}_init")(*arguments)
-        return Collective(lambda: (request.Start(), request.Wait()), request.Free)
+        calls = native_calls.persistent(self._mpi, request)
+        return Collective(lambda: (request.Start(), request.Wait()), request.Free, calls)
 
     @cached_property
     def persistent(self) -> bool:
         """Return whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
 
-        They are asked for, not inferred from MPI's version: Open MPI 5 has them and says 3.1. With ULFM none are used:
-        a request cannot be freed when a rank is lost.
+        With ULFM none are used: a request cannot be freed when a rank is lost. Open MPI 5 has them and says MPI 3.1.
         """
         if ULFM:
             return False

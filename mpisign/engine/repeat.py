@@ -84,7 +84,7 @@ def _wired(
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
     arrays = Arrays(begin.x, begin.memory, begin.shared)
-    ahead = ahead_of(run.method, crew.source, run.step, server, crew.streams, arrays, site.ranks.size == 1)
+    ahead = ahead_of(run.method, crew.source, run.step, server, crew.streams, arrays)
     parts = run.method, crew.source, run.step, iterations, server, crew.streams, recorder, site.checkpoints, ahead
     return loop.Repeat(*parts), begin
 

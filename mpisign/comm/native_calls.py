@@ -1,0 +1,61 @@
+"""MPI's collectives as calls of its C functions, which compiled code makes: see `mpisign.compiled.native`.
+
+The functions are those of the library that mpi4py has loaded. Handles are integers in MPICH, and pointers in Open MPI.
+"""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from mpisign.arrays import Indices
+from mpisign.compiled.native import WORDS
+
+_STATUS: Indices = np.zeros(32, dtype=np.int64)
+"""Room for a status, which nobody reads."""
+
+
+@cache
+def _function(library: str, name: str) -> int:
+    """Return the address of a C function of MPI."""
+    found = getattr(ctypes.CDLL(library), name)
+    return ctypes.cast(found, ctypes.c_void_p).value or 0
+
+
+def _row(mpi: Any, name: str, *arguments: int) -> list[int]:
+    """Return a call of a function of MPI."""
+    padded = [_function(mpi.__file__, name), *arguments] + [0] * WORDS
+    return padded[:WORDS]
+
+
+def _words(calls: list[list[int]]) -> Indices:
+    """Return calls as words; addresses may be above 2^63, and MPI's constants below 0."""
+    return np.array([[number % 2**64 for number in call] for call in calls], dtype=np.uint64).view(np.int64)
+
+
+def _buffer(mpi: Any, given: Any, parts: int = 1) -> list[int]:
+    """Return address, count and datatype of a buffer, which is cut into so many parts."""
+    if given is None:
+        return [0, 0, int(mpi._handleof(mpi.UINT64_T))]
+    if given is mpi.IN_PLACE:
+        return [int(mpi.IN_PLACE), 0, int(mpi._handleof(mpi.UINT64_T))]
+    buffer, datatype = given
+    return [buffer.address, buffer.nbytes // 8 // parts, int(mpi._handleof(datatype))]
+
+
+def blocking(mpi: Any, communicator: Any, name: str, arguments: tuple[Any, ...]) -> Indices | None:
+    """Return a Gather or a Bcast of a communicator, with mpi4py's arguments; None for others and beyond MPI's counts."""
+    handle, sent = int(mpi._handleof(communicator)), _buffer(mpi, arguments[0])
+    received = _buffer(mpi, arguments[1], communicator.size) if name == "Gather" else [0, 0, 0]
+    if name not in ("Bcast", "Gather") or max(sent[1], received[1]) >= 2**31:
+        return None
+    others = [*received, arguments[2]] if name == "Gather" else [arguments[1]]
+    return _words([_row(mpi, f"MPI_{name}", *sent, *others, handle)])
+
+
+def persistent(mpi: Any, request: Any) -> Indices:
+    """Return the start of a persistent request and the wait for it."""
+    address = mpi._addressof(request)
+    calls = [_row(mpi, "MPI_Start", address), _row(mpi, "MPI_Wait", address, _STATUS.ctypes.data)]
+    return _words(calls)

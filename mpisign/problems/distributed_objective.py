@@ -213,7 +213,11 @@ def newton(
     of_y, inverse = Scaled(objective, scale), None if near is None else _rough_inverse(near, scale)
     y = descend(of_y) if inverse is None else np.zeros(objective.dimension)
     value, gradient = of_y.value_and_gradient(y)
+    # With H of unit diagonal, a gradient's sums round to more than this.
+    least = 0.0 if near is None else float(np.finfo(float).eps) * len(y) ** 0.5
     for _ in range(100):
+        if np.linalg.norm(gradient) <= least:
+            break
         nearer = _nearer(of_y, y, value, gradient, _newton_direction(of_y, y, gradient, inverse))
         if nearer is None:
             break

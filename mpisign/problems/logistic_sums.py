@@ -114,12 +114,18 @@ class LogisticSums:
 
         By float32 products over short blocks, which are added in float64; out: shape (r, d).
         """
-        out[:, rows.start :] = 0.0
-        for start, stop in self._ranges(segment, _SHORT):
+        ranges = list(self._ranges(segment, _SHORT))
+        if not ranges:
+            out[:, rows.start :] = 0.0
+        for start, stop in ranges:
             block = self._dense[start:stop]
             for columns in (rows, slice(rows.stop, len(out.T))):  # the first is symmetric: half of it is computed
                 with np.errstate(over="ignore", invalid="ignore"):
-                    out[:, columns] += block[:, rows].T @ block[:, columns]
+                    product, here = block[:, rows].T @ block[:, columns], out[:, columns]
+                    if start == ranges[0][0]:
+                        here[:] = product
+                    else:
+                        here += product
 
     def gram_error(self) -> float:
         """Return a limit for the sum of the errors of all entries of `gram`, in whatever order a library adds.

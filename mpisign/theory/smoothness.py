@@ -71,7 +71,7 @@ def sign_limits(matrix: Floats, semidefinite: bool = False, slack: float = 0.0) 
     semidefinite: whether K is known to be so, but for rounding. slack: by how much the upper limit may be larger than
     it need be. Either saves time where K is large.
     """
-    d, sizes = len(matrix), np.abs(matrix).sum(axis=1)
+    d = len(matrix)
     if d <= _FEW:
         signs = _best_signs(matrix)
         value = math.fsum((matrix * np.outer(signs, signs)).ravel())
@@ -83,8 +83,10 @@ def sign_limits(matrix: Floats, semidefinite: bool = False, slack: float = 0.0) 
     highest = _end(matrix, "LA")
     if d * highest < upper:
         upper = min(upper, _weighted_bound(matrix, np.full(d, highest)))
-    rounding = 4 * d * _EPSILON * float(sizes.sum())
-    return _local_search(matrix, vectors) - rounding, min(upper, float(sizes.sum()) + rounding)
+    blocks = np.array_split(matrix, -(-d // _STARTS))  # whose absolute values stay in the cache
+    size = float(np.concatenate([np.abs(block).sum(axis=1) for block in blocks]).sum())
+    rounding = 4 * d * _EPSILON * size
+    return _local_search(matrix, vectors) - rounding, min(upper, size + rounding)
 
 
 def _end(matrix: Floats, which: Literal["SA", "LA"]) -> float:
@@ -193,7 +195,7 @@ def _local_search(matrix: Floats, vectors: Floats) -> float:
     In large ones v <- sign(Kv) comes first, which a semidefinite K never makes worse.
     """
     signs = np.where(vectors.T[:_STARTS] >= 0, 1.0, -1.0)
-    for _ in range(15 if len(matrix) > _MANY else 0):
+    for _ in range(8 if len(matrix) > _MANY else 0):
         signs = np.where(signs @ matrix >= 0, 1.0, -1.0)
     diagonal, rows = matrix.diagonal(), np.arange(len(signs))
     products = signs @ matrix

@@ -169,7 +169,7 @@ def _pull(margin: float, count: int) -> float:
 
 
 @part_of_kernels
-def _subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
+def subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
     """Write out -= weight row, and following'x in 32 lanes that are added in a fixed tree.
 
     The row `later` is fetched meanwhile.
@@ -203,7 +203,7 @@ def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None
             rows[samples[min(i + 1, last)]],
             rows[samples[min(i + 4, last)]],
         )
-        weight = _pull(_subtract_row(row, weight, out, following, x, lanes, later), samples.size)
+        weight = _pull(subtract_row(row, weight, out, following, x, lanes, later), samples.size)
 
 
 def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:

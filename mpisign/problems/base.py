@@ -95,7 +95,17 @@ class Problem(ABC):
         raise NotImplementedError
 
     def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
-        """Write out[:] = these rows of the part `segment` of the Hessian at x; shape (r, d)."""
+        """Write out[:] = these rows of the part `segment` of the Hessian at x, from column rows.start on at least.
+
+        Shape (r, d).
+        """
+        raise NotImplementedError
+
+    def gram_part(self, rows: slice, segment: int, out: Floats) -> None:
+        """Write out[:] = these rows of the part `segment` of the sum of c c' over the rows c of the data, nearly.
+
+        Shape (r, d), from column rows.start on at least.
+        """
         raise NotImplementedError
 
     def minimum(self, objective: Objective) -> Minimum:

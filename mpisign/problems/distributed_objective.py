@@ -5,7 +5,7 @@ on any number of ranks.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import scipy  # its parts are imported when they are used: all of them would take longer than to plan a run
@@ -18,11 +18,15 @@ from mpisign.stop_signals import NO_SIGNALS, StopSignals
 
 SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
-_ENTRIES = SMALL**2
+_ENTRIES = 2 * SMALL**2
 """Of a Hessian, that are asked for at a time: the root has room for one block of rows from each segment."""
+_LIFT = 1e-3
+"""What makes a Hessian of unit diagonal definite in float32."""
 _FLAT = 1e-14
 """A change of f as small as this, relatively, may be rounding."""
-_FINISH, _VALUE, _CURVATURE, _HESSIAN = range(4)
+Operator: TypeAlias = Any
+"""scipy.sparse.linalg.LinearOperator."""
+_FINISH, _VALUE, _CURVATURE, _HESSIAN, _GRAM = range(5)
 """What is asked for."""
 
 
@@ -40,6 +44,9 @@ class Parts(Protocol):
 
     def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
         """See `mpisign.problems.base.Problem.hessian_part`."""
+
+    def gram_part(self, rows: slice, segment: int, out: Floats) -> None:
+        """See `mpisign.problems.base.Problem.gram_part`."""
 
 
 class Objective:
@@ -81,12 +88,28 @@ class Objective:
         return self._ask(_CURVATURE)[1:]
 
     def hessian(self, x: Floats) -> Floats:
-        """Return the Hessian at x, shape (d, d), block by block of rows, and then made symmetric to the last bit."""
+        """Return the Hessian at x, shape (d, d)."""
         self._x[:] = x
-        d, firsts = self.dimension, range(0, self.dimension, self._height)
-        whole = np.concatenate([self._ask(_HESSIAN, first).reshape(-1, d) for first in firsts])[:d]
-        symmetric: Floats = (whole + whole.T) / 2
-        return symmetric
+        return self._symmetric(_HESSIAN)
+
+    def gram(self) -> Floats:
+        """Return the sum of the products of a row of the data with itself, nearly, shape (d, d)."""
+        return self._symmetric(_GRAM)
+
+    def _symmetric(self, what: int) -> Floats:
+        """Return a matrix, block by block of rows, and symmetric to the last bit.
+
+        What is left of the diagonal is what is right of it.
+        """
+        d = self.dimension
+        whole = np.empty((d, d))
+        for first in range(0, d, self._height):
+            rows = self._ask(what, first).reshape(-1, d)[: d - first]
+            last = first + len(rows)
+            square, right = rows[:, first:last], rows[:, last:]
+            whole[first:last, first:last] = (square + square.T) / 2
+            whole[first:last, last:], whole[last:, first:last] = right, right.T
+        return whole
 
     def finish(self) -> None:
         """Let the other ranks go on."""
@@ -111,12 +134,13 @@ class Objective:
         asked = int(self._request[0])
         if asked == _FINISH:
             return np.zeros(0)
-        self._ranks.broadcast((self._where if asked == _CURVATURE else self._x).view(np.uint64))
+        if asked != _GRAM:
+            self._ranks.broadcast((self._where if asked == _CURVATURE else self._x).view(np.uint64))
         if asked == _VALUE:
             return self._vectors.sum(self._value_part)
         if asked == _CURVATURE:
             return self._vectors.sum(self._curvature_part)
-        return self._blocks.sum(self._hessian_part)
+        return self._blocks.sum(self._hessian_part if asked == _HESSIAN else self._gram_part)
 
     def _value_part(self, segment: int, out: Floats) -> None:
         self._parts.part(self._x[None], segment, out[None])
@@ -125,11 +149,19 @@ class Objective:
         self._parts.curvature_part(self._x, self._direction, segment, out[1:])
 
     def _hessian_part(self, segment: int, out: Floats) -> None:
-        """Compute one block of rows; the last one may be less high, and what lies below it in `out` has no meaning."""
+        self._parts.hessian_part(self._x, *self._asked_rows(segment, out))
+
+    def _gram_part(self, segment: int, out: Floats) -> None:
+        self._parts.gram_part(*self._asked_rows(segment, out))
+
+    def _asked_rows(self, segment: int, out: Floats) -> tuple[slice, int, Floats]:
+        """Return one block of rows, and where it goes.
+
+        The last one may be less high, and what lies below it in `out` has no meaning.
+        """
         first = int(self._request[1])
         rows = slice(first, min(first + self._height, self.dimension))
-        block = out.reshape(self._height, self.dimension)[: rows.stop - first]
-        self._parts.hessian_part(self._x, rows, segment, block)
+        return rows, segment, out.reshape(self._height, self.dimension)[: rows.stop - first]
 
 
 class Scaled:
@@ -163,36 +195,44 @@ def descend(objective: Objective | Scaled, tolerance: float | None = None) -> Fl
     return x
 
 
-def newton(objective: Objective, scale: Floats | None = None) -> tuple[Floats, float, Floats]:
+def newton(
+    objective: Objective, scale: Floats | None = None, near: Floats | None = None
+) -> tuple[Floats, float, Floats]:
     """Minimise a strongly convex f: L-BFGS, then Newton while rounding lets it.
 
     Args:
         objective: f, asked for on the root.
         scale: steepness of each coordinate, shape (d,), > 0; the solver works on y = scale x. None: all 1.
+        near: a Hessian of f, shape (d, d), of which the diagonal is the square of `scale`, where d is beyond SMALL.
+            By its inverse in float32 conjugate gradients need few passes, and there is no L-BFGS.
 
     Returns:
         The minimiser x, f(x) and the gradient at x.
     """
     scale = np.ones(objective.dimension) if scale is None else scale
-    of_y = Scaled(objective, scale)
-    y = descend(of_y)
+    of_y, inverse = Scaled(objective, scale), None if near is None else _rough_inverse(near, scale)
+    y = descend(of_y) if inverse is None else np.zeros(objective.dimension)
     value, gradient = of_y.value_and_gradient(y)
+    # With H of unit diagonal, a gradient's sums round to more than this.
+    least = 0.0 if near is None else float(np.finfo(float).eps) * len(y) ** 0.5
     for _ in range(100):
-        nearer = _nearer(of_y, y, value, gradient, _newton_direction(of_y, y, gradient))
+        if np.linalg.norm(gradient) <= least:
+            break
+        nearer = _nearer(of_y, y, value, gradient, _newton_direction(of_y, y, gradient, inverse))
         if nearer is None:
             break
         y, value, gradient = nearer
     return y / scale, value, gradient * scale
 
 
-def _newton_direction(objective: Scaled, y: Floats, gradient: Floats) -> Floats:
-    """Return H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients alone."""
+def _newton_direction(objective: Scaled, y: Floats, gradient: Floats, rough: Operator | None) -> Floats:
+    """Return H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients alone; rough: H^-1 nearly."""
     d = objective.dimension
     product = scipy.sparse.linalg.LinearOperator(
         (d, d), matvec=lambda v: objective.curvature(y, v.ravel()), dtype=np.float64
     )
     if d > SMALL:
-        direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d)
+        direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d, M=rough)
         return direction
     inverse, certain = _inverse(objective.hessian(y))
     direction = inverse(gradient)
@@ -200,6 +240,30 @@ def _newton_direction(objective: Scaled, y: Floats, gradient: Floats) -> Floats:
         inverse_of = scipy.sparse.linalg.LinearOperator((d, d), matvec=lambda v: inverse(v.ravel()), dtype=np.float64)
         direction, _ = scipy.sparse.linalg.cg(product, gradient, direction, rtol=1e-12, maxiter=d, M=inverse_of)
     return direction
+
+
+def _rough_inverse(near: Floats, scale: Floats) -> Operator | None:
+    """Return the inverse of a Hessian in scaled coordinates by float32, or None where it is not definite at all."""
+    unit = (1 / scale).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix = near.astype(np.float32)
+        matrix *= unit
+        matrix *= unit[:, None]
+    matrix[np.diag_indices_from(matrix)] += np.float32(_LIFT)
+    if not np.isfinite(matrix).all():  # near has entries beyond float32
+        return None
+    try:
+        factor = scipy.linalg.cholesky(matrix.T, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None
+
+    def solve(v: Floats) -> Floats:
+        """Return the inverse times v; v is made of size 1, which float32 can hold."""
+        size = np.abs(v).max() or 1.0
+        solved = scipy.linalg.cho_solve((factor, False), (v.ravel() / size).astype(np.float32), check_finite=False)
+        return solved * size
+
+    return scipy.sparse.linalg.LinearOperator(near.shape, matvec=solve, dtype=np.float64)
 
 
 def _inverse(hessian: Floats) -> tuple[Callable[[Floats], Floats], bool]:
@@ -215,10 +279,13 @@ def _nearer(
 ) -> tuple[Floats, float, Floats] | None:
     """Return a point along Newton's direction where f has fallen, or the gradient where f is flat to rounding; or None.
 
-    Far from the minimiser of an ill-conditioned f the gradient alone may grow on the way down.
+    Far from the minimiser of an ill-conditioned f the gradient alone may grow on the way down. Where conjugate
+    gradients leave a hundredth of it, and f has no further to fall, more than a tenth of it is rounding.
     """
     norm, fall = np.linalg.norm(gradient), 1e-4 * float(gradient @ direction)
-    for halvings in range(30):
+    near = objective.dimension > SMALL and 1e4 * fall <= _FLAT * abs(value)
+    norm *= 0.1 if near else 1.0
+    for halvings in range(1 if near else 30):
         point = y - direction / 2**halvings
         found, slope = objective.value_and_gradient(point)
         flat = found <= value + _FLAT * abs(value) and np.linalg.norm(slope) < norm

@@ -1,8 +1,6 @@
 """Example 5: regularised logistic regression."""
 
-import math
 import sys
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -14,22 +12,22 @@ from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Share, unshared
 from mpisign.compiled.text import Part
 from mpisign.config.validation import InputError, Positive, checked
-from mpisign.data.linear_rows import Matrix, Rows, stored
+from mpisign.data.linear_rows import Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
 from mpisign.problems.base import Minimum, Problem
-from mpisign.problems.certificate import MARGIN_ERROR, global_limit, local_limit
+from mpisign.problems.certificate import Certificate
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
-from mpisign.problems.finite_sum_parts import all_samples, loss_and_pull, loss_and_regulariser
+from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
+from mpisign.problems.logistic_sums import SEGMENTS, LogisticSums
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise, limited
 from mpisign.theory.smoothness import smoothness
 
-_SEGMENTS = 16
-BLOCK = 2048
-"""Data points that are multiplied at a time."""
 _WIDEST, _WORK = 4096, 2 * 10**12
-"""L is found from the whole Hessian up to this d and this n d^2: epsilon's is 1.6e12, two minutes of one core, once."""
+"""L is found from the whole Hessian up to this d and this n d^2: epsilon's is 1.6e12, some 20 s in float32."""
+_FINER = 20
+"""Limits of L that are closer than this many errors of a rough Hessian are found from an exact one."""
 _EPSILON = sys.float_info.epsilon
 
 
@@ -44,9 +42,10 @@ class Logistic(Problem):
     def __init__(self, rows: Rows, regulariser: Regulariser | None = None):
         self.rows, self.regulariser = rows, regulariser or L2(rows.samples)
         self.samples, self.dimension = rows.samples, rows.dimension
-        self.segments, self.variant = _SEGMENTS, self.regulariser.key
-        self._everyone, self._edges = np.arange(rows.samples), np.linspace(0, rows.samples, _SEGMENTS + 1).astype(int)
+        self.segments, self.variant = SEGMENTS, self.regulariser.key
+        self._everyone, self._sums = np.arange(rows.samples), LogisticSums(rows)
         self._solution: tuple[Floats, float, Floats] | None = None
+        self._steepest: Floats | None = None
 
     @override
     def value(self, x: Floats) -> float:
@@ -75,42 +74,28 @@ class Logistic(Problem):
         return all_samples(self.minibatch_part(), self._everyone)
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:
-        """By matrix products over blocks of data; the regulariser belongs to segment 0."""
-        n = self.rows.samples
+        """By one pass over dense rows or by matrix products; the regulariser belongs to segment 0."""
         out[:] = 0.0
         if segment == 0:
             out[:, 0] = self.regulariser.values(points)
             self.regulariser.gradient(points, out[:, 1:])
-        for block in self._blocks(segment):
-            losses, pulls = loss_and_pull(points @ block.T)
-            out[:, 0] += losses.sum(axis=1) / n
-            out[:, 1:] -= pulls @ block / n
+        self._sums.add_losses(points, segment, out)
 
     @override
     def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
         out[:] = self.regulariser.curvature(x) * direction if segment == 0 else 0.0
-        for block, weights in self._weighed(x, segment):
-            out += (weights * (block @ direction)) @ block
+        self._sums.add_curvature(x, direction, segment, out)
 
     @override
     def hessian_part(self, x: Floats, rows: slice, segment: int, out: Floats) -> None:
         out[:] = 0.0
         if segment == 0:
             out[np.arange(len(out)), np.arange(rows.start, rows.stop)] = self.regulariser.curvature(x)[rows]
-        for block, weights in self._weighed(x, segment):
-            product = (block[:, rows].T * weights) @ block
-            out += product if isinstance(product, np.ndarray) else product.toarray()
+        self._sums.add_hessian(x, rows, segment, out)
 
-    def _weighed(self, x: Floats, segment: int) -> Iterator[tuple[Matrix, Floats]]:
-        """Return blocks of the data with the second derivatives of their losses, over n."""
-        for block in self._blocks(segment):
-            pulls = scipy.special.expit(block @ x)
-            yield block, pulls * (1 - pulls) / self.rows.samples
-
-    def _blocks(self, segment: int) -> Iterator[Matrix]:
-        first, last = self._edges[segment], self._edges[segment + 1]
-        for start in range(first, last, BLOCK):
-            yield self.rows.block(start, min(start + BLOCK, last))
+    @override
+    def gram_part(self, rows: slice, segment: int, out: Floats) -> None:
+        self._sums.gram(rows, segment, out)
 
     @override
     def data_sha256(self) -> str:
@@ -121,92 +106,50 @@ class Logistic(Problem):
 
         The nonconvex regulariser leaves the value at a local minimum, and 0 <= f* as all that is certain.
         """
-        if not isinstance(self.regulariser, L2):
-            scale = self._steepness
-            x = descend(Scaled(objective, scale), tolerance=1e-13) / scale
-            value, _ = objective.value_and_gradient(x)
-            return Minimum(value, max(value, self._rounding(x, value)))
-        x, value, _ = self._minimiser(objective)
-        rounding = self._rounding(x, value)
-        return Minimum(value, min(self._gap_limit(objective) + rounding, max(value, rounding)))
-
-    def _gap_limit(self, objective: Objective) -> float:
-        """Return an upper limit of f - f* at the minimiser found, by its gradient with the rounding of that."""
-        x, _, gradient = self._minimiser(objective)
-        n = self.rows.samples
-        margin_errors = _EPSILON * (self.dimension + 1) * self._absolute_margins(np.abs(x))
-        # A weight 1 / (1 + exp(m)) is off by a quarter of its margin's error at most.
-        sums = _EPSILON * (self._additions * self._weighed_sizes(np.ones(n)) + 4 * np.abs(x)) / n
-        limit = global_limit(gradient, sums + self._weighed_sizes(margin_errors / 4) / n, n)
-        if self.dimension > SMALL or margin_errors.max() > MARGIN_ERROR:
-            return limit
-        return min(limit, self._local_limit(objective, sums, float(np.sqrt(np.square(margin_errors).mean())) / 2))
-
-    def _local_limit(self, objective: Objective, sums: Floats, pull_error: float) -> float:
-        """Return the limit by the Hessian; sums: the gradient's rounding but for that of the weights, shape (d,)."""
-        x, _, gradient = self._minimiser(objective)
         scale = self._steepness
-        hessian = objective.hessian(x) / scale / scale[:, None]
-        error = _EPSILON * self._additions * float(hessian.trace())
-        floor = float(1 / (self.rows.samples * scale.max() ** 2))
-        return local_limit(hessian, error, floor, gradient / scale, sums / scale, pull_error, self._bend(x))
-
-    def _bend(self, x: Floats) -> float:
-        """Return M >= max_i ||a_i||_{H^-1} at x.
-
-        As H >= w_i a_i a_i' + I / n, its square is at most 1 / w_i and n ||a_i||^2.
-        """
-        n, largest = self.rows.samples, 0.0
-        for segment in range(self.segments):
-            for block, weights in self._weighed(x, segment):
-                squares = np.asarray((block * block).sum(axis=1)).ravel()
-                with np.errstate(divide="ignore"):
-                    largest = max(largest, float(np.minimum(1 / weights, n * squares).max()))
-        return math.sqrt(largest) * (1 + 1e-6)  # what a margin's rounding changes in a weight
+        if not isinstance(self.regulariser, L2):
+            x = descend(Scaled(objective, scale), tolerance=1e-13) / scale
+            value, gradient = objective.value_and_gradient(x)
+            return Minimum(value, max(value, Certificate(self._sums, x, value, gradient).rounding()))
+        x, value, gradient = self._minimiser(objective)
+        certain = Certificate(self._sums, x, value, gradient)
+        rounding, gap = certain.rounding(), certain.gap_limit(scale, lambda: objective.hessian(x))
+        return Minimum(value, min(gap + rounding, max(value, rounding)))
 
     @cached_property
     def _steepness(self) -> Floats:
         """Return the square roots of diag H(0), shape (d,): one coordinate's change in f is as large as another's."""
-        return np.sqrt(self._mean_squares / 4 + self.regulariser.steepest)
-
-    @property
-    def _additions(self) -> float:
-        """Return the roundings that an entry of a sum over all data points goes through, block by block."""
-        return min(BLOCK, self.rows.samples) + self.rows.samples / (_SEGMENTS * BLOCK) + _SEGMENTS + 8
+        return np.sqrt(self._sums.mean_squares / 4 + self.regulariser.steepest)
 
     def _minimiser(self, objective: Objective) -> tuple[Floats, float, Floats]:
         """Return x*, f and its gradient there: solved once, for f* and for mu there."""
         if self._solution is None:
-            self._solution = newton(objective, self._steepness)
+            whole = self.dimension > SMALL and has_whole_hessian(self.rows.samples, self.dimension)
+            near = (self._largest_hessian(objective, keep=True),) if whole else ()
+            self._solution = newton(objective, self._steepness, *near)
         return self._solution
 
-    def _rounding(self, x: Floats, value: float) -> float:
-        """Return a limit for the error of f's value at x: margins are sums of d products, f one of n values >= 0."""
-        n, d = self.rows.samples, self.rows.dimension
-        margins = self._absolute_margins(np.abs(x)).mean()
-        return float(_EPSILON * ((d + 1) * margins + (_SEGMENTS + 16 + math.log2(n)) * value))
+    def _largest_hessian(self, objective: Objective, keep: bool) -> Floats:
+        """Return H(0), shape (d, d), or nearly that; it serves to find f* and L. keep: whether it is still needed."""
+        found = self._steepest
+        if found is None and self._is_rough:
+            found = self._rough_hessian(objective)
+        if found is None or not np.isfinite(found).all():  # the square of a float32 can overflow
+            found = objective.hessian(np.zeros(self.dimension))
+        self._steepest = found if keep else None
+        return found
 
-    def _absolute_margins(self, x: Floats) -> Floats:
-        """Return |c_i|'x, shape (n,), block by block: large data is never copied whole."""
-        margins: Floats = np.concatenate([abs(block) @ x for block in self._all_blocks()])
-        return margins
+    @property
+    def _is_rough(self) -> bool:
+        """Return whether H(0) is found by float32 products first, which takes half of the time."""
+        return self._sums.has_gram and self.dimension > SMALL
 
-    def _weighed_sizes(self, weights: Floats) -> Floats:
-        """Return the sum of w_i |c_i| over all data points, shape (d,), of weights of shape (n,)."""
-        total, first = np.zeros(self.dimension), 0
-        for block in self._all_blocks():
-            total += weights[first : first + block.shape[0]] @ abs(block)
-            first += block.shape[0]
-        return total
-
-    @cached_property
-    def _mean_squares(self) -> Floats:
-        """Return the mean square of each feature, shape (d,)."""
-        squares: Floats = np.asarray(sum((block * block).sum(axis=0) for block in self._all_blocks())).ravel()
-        return squares / self.rows.samples
-
-    def _all_blocks(self) -> Iterator[Matrix]:
-        return (block for segment in range(self.segments) for block in self._blocks(segment))
+    def _rough_hessian(self, objective: Objective) -> Floats:
+        with np.errstate(invalid="ignore"):
+            hessian = objective.gram()
+        hessian /= 4 * self.rows.samples
+        hessian[np.diag_indices_from(hessian)] += self.regulariser.steepest
+        return hessian
 
     def noise(self, batch: int) -> Noise:
         """With pulls in (0, 1): sigma^2 <= mean (||a_i||_1 + mean ||a||_1)^2, and sd_j^2 <= mean a_ij^2."""
@@ -215,8 +158,8 @@ class Logistic(Problem):
     @cached_property
     def _spread(self) -> tuple[float, float]:
         """Return those limits of sigma^2 and of sum_j sd_j for one draw: two passes over the data, for all runs."""
-        norms = self._absolute_margins(np.ones(self.rows.dimension))
-        return float(np.square(norms + norms.mean()).mean()), float(np.sqrt(self._mean_squares).sum())
+        norms = self._sums.norms
+        return float(np.square(norms + norms.mean()).mean()), float(np.sqrt(self._sums.mean_squares).sum())
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L; with l2 also mu = 1/n, and mu_at_minimum = 1 / max_i (H^-1)_ii for H at x* where d is small.
@@ -247,9 +190,29 @@ class Logistic(Problem):
         n, d = self.rows.samples, self.dimension
         if not has_whole_hessian(n, d):
             return self._loose_smoothness(objective)
-        hessian = objective.hessian(np.zeros(d))
-        # An entry, a sum over blocks and their rows, is off by a part of |A|'|A|'s; all those add to d trace at most.
-        return smoothness(hessian, error=self._additions * _EPSILON * d * float(hessian.trace()))
+        hessian = self._largest_hessian(objective, keep=False)
+        if self._is_rough:
+            known = self._rough_smoothness(hessian)
+            if "L_lower" in known and known["L"].value - known["L_lower"].value >= _FINER * self._rough_error:
+                return known
+            hessian = objective.hessian(np.zeros(d))
+        return smoothness(hessian, error=self._summing_error(hessian))
+
+    def _summing_error(self, hessian: Floats) -> float:
+        """Return a limit for what the float64 sums of H(0) are off by, in the sum of all entries.
+
+        An entry, a sum over blocks and their rows, is off by a part of |A|'|A|'s; all those add to d trace at most.
+        """
+        return float(self._sums.additions * _EPSILON * self.dimension * hessian.trace())
+
+    def _rough_smoothness(self, hessian: Floats) -> dict[str, Constant]:
+        error = self._rough_error + self._summing_error(hessian)
+        return smoothness(hessian, error, semidefinite=True)
+
+    @cached_property
+    def _rough_error(self) -> float:
+        """Return a limit for what float32 products change in H(0), in the sum of all entries."""
+        return self._sums.gram_error() / (4 * self.rows.samples)
 
     def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
         """Return an upper and a lower limit of L.
@@ -265,7 +228,7 @@ class Logistic(Problem):
             vector = objective.curvature(origin, np.where(vector >= 0, 1.0, -1.0))
         signs = np.where(vector >= 0, 1.0, -1.0)
         lower = float(objective.curvature(origin, signs) @ signs)
-        norms = self._absolute_margins(np.ones(d))
+        norms = self._sums.norms
         upper = float(np.square(norms).sum()) / (4 * n) + d * self.regulariser.steepest
         rounding = (n + d) * _EPSILON * upper
         return {"L": Constant(upper + rounding, "upper"), "L_lower": Constant(max(lower - rounding, 0.0), "lower")}

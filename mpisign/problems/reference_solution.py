@@ -15,7 +15,7 @@ from mpisign.stop_signals import NO_SIGNALS, StopSignals
 from mpisign.theory.constants import Constant
 
 _MINIMA = Path("mpisign", "minima")
-_SCHEMA = 3
+_SCHEMA = 4
 """Of what is kept; one more whenever f*, its error or a constant of the same data is found in another way."""
 
 

@@ -293,8 +293,9 @@ def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
     from mpisign.problems.logistic import Logistic
 
     rng = np.random.default_rng(5)
-    for d in (6, 520):  # the whole Hessian, and conjugate gradients with the Hessian in two blocks for L
-        problem = Logistic(signed(rng.standard_normal((50, d)), np.resize([1.0, -1.0], 50)))
+    # The whole Hessian, and conjugate gradients with float32 products, or with the Hessian in two blocks.
+    for d, dtype in ((6, np.float64), (520, np.float32), (1020, np.float64)):
+        problem = Logistic(signed(rng.standard_normal((50, d)).astype(dtype), np.resize([1.0, -1.0], 50)))
         objective = Objective(problem, ranks)
         if not ranks.root:
             objective.serve()

@@ -113,7 +113,7 @@ def test_sigma_of_a_minibatch_of_logistic_regression_is_a_limit(seed, batch):
 def test_the_data_are_read_for_the_noise_once(monkeypatch):
     problem = PROBLEMS["logistic"](data="wine")
     first, read = problem.noise(1), []
-    monkeypatch.setattr(problem, "_blocks", lambda segment: read.append(segment) or iter(()))
+    monkeypatch.setattr(problem._sums, "_ranges", lambda segment: read.append(segment) or iter(()))
     assert problem.noise(1) == first
     assert 0 < problem.noise(10**6).sigma2.value < first.sigma2.value
     assert not read

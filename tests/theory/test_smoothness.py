@@ -5,7 +5,7 @@ from itertools import combinations, product
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import null_space
 
@@ -68,6 +68,29 @@ def test_limits_of_correlated_hessians(seed, d):
     assert upper <= min(np.abs(hessian).sum(), d * np.linalg.eigvalsh(hessian)[-1]) * (1 + 1e-10)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (1000, d))
     assert np.einsum("ij,ij->i", signs @ hessian, signs).max() <= upper
+
+
+@settings(max_examples=10)
+@given(seed=seeds, d=st.integers(30, 60), definite=st.booleans())
+def test_what_is_done_for_large_matrices_gives_limits_as_near(seed, d, definite):
+    """By float32, Lanczos and a first shift, against float64 and all eigenvalues; what is exact is so to 1e-9."""
+    hessian = correlated(seed, d) - (0.0 if definite else 0.3) * np.eye(d)
+    slow = smoothness.smoothness(hessian)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smoothness, "_MANY", 24)
+        fast = smoothness.smoothness(hessian)
+        rough = smoothness.smoothness(hessian, 1e-5, semidefinite=True) if definite else fast
+    lower, upper = slow.get("L_lower", slow["L"]).value * (1 - 1e-9), slow["L"].value * (1 + 1e-9)
+    for found in (fast, rough):
+        assert lower * (1 - 1e-2) <= found.get("L_lower", found["L"]).value <= upper
+        assert lower <= found["L"].value <= (1 + 1e-2) * upper
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((30, 30)), np.eye(30), np.diag(np.arange(30.0)), np.ones((30, 30))])
+def test_large_matrices_without_another_eigenvalue_or_with_zero_rows(matrix, monkeypatch):
+    monkeypatch.setattr(smoothness, "_MANY", 24)
+    known = smoothness.smoothness(matrix)
+    assert known == {"L": (pytest.approx(np.abs(matrix).sum(), rel=1e-9), "exact")}
 
 
 @given(seed=seeds, d=st.integers(25, 60))

@@ -16,7 +16,8 @@ from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.engine.recorder import Evaluation, Recorder, schedule
 from mpisign.problems import Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
-from mpisign.problems.logistic import BLOCK, has_whole_hessian
+from mpisign.problems.logistic import has_whole_hessian
+from mpisign.problems.logistic_sums import BLOCK
 from mpisign.rng import RandomStreams
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 

@@ -1,0 +1,125 @@
+"""One pass over dense rows, each read once: its margin, then what it adds to a sum, while the next one's is found.
+
+Sums over coordinates are of 32 lanes in a fixed tree, those over rows in their order, all in float64: the bits depend
+on the data alone. The rows are float32 or float64.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mpisign.arrays import Floats
+from mpisign.data.linear_rows import subtract_row
+from mpisign.fixed_order import exp_of_negative
+from mpisign.jit import kernel, part_of_kernels
+
+
+class DensePasses(NamedTuple):
+    """The passes over rows of one dtype, rows of shape (m, d); s is the logistic function.
+
+    Attributes:
+        losses: (rows, x, n, losses, weights, out): losses[i] = log(1 + exp(-c_i'x)), weights[i] = w_i / n with
+            w_i = s (1 - s) at c_i'x, out -= sum of c_i / (1 + exp(c_i'x)) / n.
+        curvature: (rows, weights, direction, out): out += sum of weights_i c_i c_i'direction.
+        weights: (rows, x, n, weights): weights[i] = w_i / n.
+        sizes: (rows, x, margins, out): margins[i] = |c_i|'x, out[0] += sum of |c_i|, out[1] += sum of margins_i |c_i|.
+        squares: (rows, out): out += sum of the squares of the entries of c_i.
+    """
+
+    losses: Callable[[Floats, Floats, float, Floats, Floats, Floats], None]
+    curvature: Callable[[Floats, Floats, Floats, Floats], None]
+    weights: Callable[[Floats, Floats, float, Floats], None]
+    sizes: Callable[[Floats, Floats, Floats, Floats], None]
+    squares: Callable[[Floats, Floats], None]
+
+
+@part_of_kernels
+def _tree(lanes: Floats) -> float:
+    """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
+    width = 16
+    while width:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return float(lanes[0])
+
+
+def _losses(rows: Any, x: Floats, n: float, losses: Floats, weights: Floats, out: Floats) -> None:
+    lanes, last = np.empty(32), len(rows) - 1
+    pull = 0.0
+    for i in range(-1, len(rows)):
+        following = min(i + 1, last)
+        margin = subtract_row(rows[max(i, 0)], pull, out, rows[following], x, lanes, rows[min(i + 4, last)])
+        small = exp_of_negative(-abs(margin))
+        pull = (small if margin >= 0 else 1.0) / (1.0 + small) / n
+        weights[following] = small / (1.0 + small) / (1.0 + small) / n
+        losses[following] = math.log1p(small) + (0.0 if margin >= 0 else -margin)
+
+
+def _curvature(rows: Any, weights: Floats, direction: Floats, out: Floats) -> None:
+    lanes, last = np.empty(32), len(rows) - 1
+    weight = 0.0
+    for i in range(-1, len(rows)):
+        following = min(i + 1, last)
+        later = rows[min(i + 4, last)]
+        along = subtract_row(rows[max(i, 0)], weight, out, rows[following], direction, lanes, later)
+        weight = -weights[following] * along
+
+
+def _weights(rows: Any, x: Floats, n: float, weights: Floats) -> None:
+    lanes = np.empty(32)
+    many = x.size - x.size % 32
+    for i in range(len(rows)):
+        row = rows[i]
+        lanes[:] = 0.0
+        for start in range(0, many, 32):
+            for lane in range(32):
+                lanes[lane] += row[start + lane] * x[start + lane]
+        for lane in range(x.size - many):
+            lanes[lane] += row[many + lane] * x[many + lane]
+        small = exp_of_negative(-abs(_tree(lanes)))
+        weights[i] = small / (1.0 + small) / (1.0 + small) / n
+
+
+def _sizes(rows: Any, x: Floats, margins: Floats, out: Floats) -> None:
+    lanes = np.empty(32)
+    many = x.size - x.size % 32
+    for i in range(len(rows)):
+        row = rows[i]
+        lanes[:] = 0.0
+        for start in range(0, many, 32):
+            for lane in range(32):
+                lanes[lane] += abs(row[start + lane]) * x[start + lane]
+        for lane in range(x.size - many):
+            lanes[lane] += abs(row[many + lane]) * x[many + lane]
+        margins[i] = _tree(lanes)
+        for j in range(x.size):
+            size = 1.0 * abs(row[j])
+            out[0, j] += size
+            out[1, j] += margins[i] * size
+
+
+def _squares(rows: Any, out: Floats) -> None:
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(out.size):
+            entry = 1.0 * row[j]  # float64; float() would leave float32
+            out[j] += entry * entry
+
+
+def _of(dtype: str) -> DensePasses:
+    """Return the passes over rows of a dtype."""
+    rows, vector, matrix = f"void({dtype}[:, ::1]", "float64[::1]", "float64[:, ::1]"
+    return DensePasses(
+        kernel(f"{rows}, {vector}, float64, {vector}, {vector}, {vector})")(_losses),
+        kernel(f"{rows}, {vector}, {vector}, {vector})")(_curvature),
+        kernel(f"{rows}, {vector}, float64, {vector})")(_weights),
+        kernel(f"{rows}, {vector}, {vector}, {matrix})")(_sizes),
+        kernel(f"{rows}, {vector})")(_squares),
+    )
+
+
+PASSES = {np.dtype(dtype): _of(dtype) for dtype in ("float32", "float64")}
+"""By the dtype of the rows."""

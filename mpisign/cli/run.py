@@ -1,4 +1,4 @@
-"""Add the commands that write trajectory files: run, rerun and merge."""
+"""Add the commands that run a job: run and rerun."""
 
 import argparse
 import errno
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mpisign.cli.arguments import command
+from mpisign.cli.arguments import command, processes
 from mpisign.comm.stop_poll import StopPoll
 from mpisign.config.validation import InputError, one_line
 from mpisign.stop_signals import StopRequested, StopSignals
@@ -30,12 +30,14 @@ _EXAMPLES = """examples:
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5
   mpisign run jobs/quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
   mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpisign run jobs/quickstart.toml -o results/quickstart.h5 --jobs 2
+  mpisign run jobs/quickstart.toml -o results/quickstart.h5 --jobs auto --resume
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
 
 exit status:
   0    the file is written; what diverged is said
-  1    the system refused something, such as room on a disk; --resume goes on
+  1    the system refused something, such as room on a disk, or a process was killed; --resume goes on
   2    the job, its data or an option is not as expected
   75   a signal asked for a stop: all is written, and the same command with --resume goes on
   130  interrupted by Ctrl-C
@@ -46,7 +48,6 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the commands to a parser's commands."""
     _add_run(commands)
     _add_rerun(commands)
-    _add_merge(commands)
 
 
 def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -80,6 +81,13 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
         help="check everything, run and write nothing; say what memory, bits, time and commands it takes",
     )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5 (default: all)")
+    run.add_argument(
+        "--jobs",
+        type=processes,
+        default=1,
+        metavar="N",
+        help="run repeats side by side, by N processes of this machine and without MPI; auto: one a core (default: 1)",
+    )
     run.set_defaults(command=partial(_run, run))
 
 
@@ -91,21 +99,11 @@ def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
     again.set_defaults(command=_rerun)
 
 
-def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `merge` and its options."""
-    merge = command(commands, "merge", "slices of one experiment, made with --repeats, become one file")
-    merge.add_argument("output", type=output_path, metavar="OUT.h5", help="the file to write")
-    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5", help="the slices, in any order")
-    merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
-    merge.set_defaults(command=_merge)
-
-
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Run a job, or forecast what it takes."""
-    from mpisign.comm.startup import connect
+    from mpisign.comm.startup import connect, for_jobs
 
-    with StopSignals() as signals, connect() as ranks:
+    with StopSignals() as signals, connect() as started, for_jobs(options.jobs, started, "--jobs") as ranks:
         plan, repeats, resume = _prepared(options, ranks)
         StopPoll(ranks, signals).stop()
         from mpisign.engine import elastic, runner  # what can be refused is, before half a second of imports
@@ -114,7 +112,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             from mpisign.tools.dryrun import report  # slow to import
 
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
-        run = elastic.run if options.on_failure == "continue" else runner.run
+        run = elastic.run if options.on_failure == "continue" else partial(runner.run, jobs=options.jobs)
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))
         for label, ks in diverged.items():
@@ -260,18 +258,3 @@ def _rerun(options: argparse.Namespace) -> int:
     if found.other_values:
         print(f"{found.other_values} of these have other recorded values")
     return int(found.same < found.of or found.other_values > 0)
-
-
-def _merge(options: argparse.Namespace) -> None:
-    """Merge slices of one experiment into one file.
-
-    Raises:
-        InputError: If the output is one of the inputs, or cannot be written.
-    """
-    from mpisign.engine import merging
-
-    check_output(options.output, options.overwrite)
-    if options.output.resolve() in (path.resolve() for path in options.inputs):
-        raise InputError(str(options.output), "expected another output than the inputs")
-    merging.merge(options.output, options.inputs, options.virtual)
-    print(f"wrote {options.output}")

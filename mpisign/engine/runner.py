@@ -18,6 +18,8 @@ from mpisign.comm.communicator import Communicator
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.parallel import processes
+from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
@@ -43,6 +45,7 @@ def run(
     *,
     watched: bool = True,
     quiet: bool = False,
+    jobs: int = 1,
 ) -> dict[str, list[int]]:
     """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
 
@@ -55,6 +58,7 @@ def run(
             on with the file, which was made by the same experiment.
         watched: whether the other ranks are ended when one is lost.
         quiet: whether progress is not shown.
+        jobs: by how many processes of this machine the repeats are run, where there is one rank.
 
     Returns:
         At which k repeats diverged, for each label; on rank 0.
@@ -62,6 +66,7 @@ def run(
     Raises:
         InputError: another job writes the file.
         StopRequested: a signal asked for a stop.
+        ChildProcessError: one of several processes was killed, or has failed.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
@@ -86,15 +91,26 @@ def run(
         exchanges = [_choice(planned, run, ranks).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)
-        _run_repeats(planned, exchanges, repeats, site, progress, watch)
+        if writer is not None and jobs > 1:
+            processes.run_repeats(
+                planned, exchanges, Desk(planned, repeats, writer, progress), signals, jobs, ranks.lent
+            )
+        else:
+            _run_repeats(planned, exchanges, repeats, site, writer, progress, watch)
         return {} if writer is None else _diverged(planned, repeats, writer)
 
 
 def _run_repeats(
-    planned: Plan, exchanges: list[str], repeats: range, site: Site, progress: Progress, watch: Watch
+    planned: Plan,
+    exchanges: list[str],
+    repeats: range,
+    site: Site,
+    writer: TrajectoryWriter | None,
+    progress: Progress,
+    watch: Watch,
 ) -> None:
     """Run the repeats that the file lacks, run by run, each by its exchange."""
-    before, (ranks, _, writer) = 0, site
+    before, ranks = 0, site.ranks
     for (run, exchange), number in product(zip(planned.runs, exchanges, strict=True), repeats):
         label = run.settings.label
         progress.at(f"{label}, repeat {number}", before)

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from typing import Any
 
-_NOT_PASSED_ON = ("job", "output", "dry_run")
+_NOT_PASSED_ON = ("job", "output", "dry_run", "jobs")
 _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 """Options that are not passed on to a batch script, which resumes the output that is there."""
 

@@ -40,6 +40,11 @@ class DryRunRequest(NamedTuple):
         """Return M + 1 for the largest M."""
         return 1 + max(run.workers for run in self.plan.runs)
 
+    @property
+    def jobs(self) -> int:
+        """Return how many processes run repeats side by side."""
+        return min(int(self.options.get("jobs", 1)), len(self.repeats) * len(self.plan.runs))
+
 
 def show(asked: DryRunRequest, ranks: Communicator) -> None:
     """Print the report on the root, without solving for f*; collective.
@@ -137,6 +142,9 @@ def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tup
     if ranks.size == 1:
         alone = memory.held(asked.plan, 0, 1, base)
         rows.append(_held("one process, with data", alone, alone.private + base.data + base.mapped))
+        if asked.jobs > 1:  # and one more, which writes the file and solves for f*
+            every = (asked.jobs + 1) * alone.private + base.data + base.mapped
+            rows.append((f"--jobs {asked.jobs}, with data", *6 * ("",), amount(every)))
     for count in sorted({ranks.size, asked.ranks} - {1}):
         server, worker = (memory.held(asked.plan, rank, count, base) for rank in (0, 1))
         node = server.private + (count - 1) * worker.private + server.common + base.data + base.mapped
@@ -170,6 +178,9 @@ def _time(asked: DryRunRequest, ranks: Communicator, here: Seconds, there: Secon
     """Yield the lines on time, here and on M + 1 ranks."""
     yield f"time, {_who(ranks)}: {_between(here)} s, from a few iterations of each run, executed here and thrown away,"
     yield "  and from the evaluation of a part of f; the range is that of their times"
+    if asked.jobs > 1:
+        share = here.times(1 / min(asked.jobs, cores()))
+        yield f"time, --jobs {asked.jobs}: {_between(share)} s, that divided by as many of them as have a core"
     if ranks.size == 1:
         yield f"time, {asked.ranks} ranks: {_between(there)} s, the same with messages by the model of `mpisign bench`:"
         yield f"  {NETWORKS}"

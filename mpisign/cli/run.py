@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mpisign.cli.arguments import command, processes
+from mpisign.cli.arguments import command, positive, processes
 from mpisign.comm.stop_poll import StopPoll
 from mpisign.config.validation import InputError, one_line
 from mpisign.stop_signals import StopRequested, StopSignals
@@ -20,6 +20,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator
+    from mpisign.comm.teams import Team
     from mpisign.config.experiment import Experiment
     from mpisign.engine.planning import Plan
     from mpisign.engine.runner import Mode
@@ -32,6 +33,7 @@ _EXAMPLES = """examples:
   mpisign run jobs/quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
   mpisign run jobs/quickstart.toml -o results/quickstart.h5 --jobs 2
   mpisign run jobs/quickstart.toml -o results/quickstart.h5 --jobs auto --resume
+  mpirun -n 8 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --teams 2
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o quick.h5 --exchange auto
   mpirun -n 4 python -m mpi4py -m mpisign run jobs/quickstart.toml -o results/quickstart.h5 --resume
 
@@ -88,6 +90,13 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="N",
         help="run repeats side by side, by N processes of this machine and without MPI; auto: one a core (default: 1)",
     )
+    run.add_argument(
+        "--teams",
+        type=positive,
+        default=1,
+        metavar="T",
+        help="run repeats side by side, by T teams of ranks, each with a server and workers of its own (default: 1)",
+    )
     run.set_defaults(command=partial(_run, run))
 
 
@@ -104,7 +113,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     from mpisign.comm.startup import connect, for_jobs
 
     with StopSignals() as signals, connect() as started, for_jobs(options.jobs, started, "--jobs") as ranks:
-        plan, repeats, resume = _prepared(options, ranks)
+        team = _team(options, ranks)
+        plan, repeats, resume = _prepared(options, ranks, team)
         StopPoll(ranks, signals).stop()
         from mpisign.engine import elastic, runner  # what can be refused is, before half a second of imports
 
@@ -112,7 +122,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             from mpisign.tools.dryrun import report  # slow to import
 
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
-        run = elastic.run if options.on_failure == "continue" else partial(runner.run, jobs=options.jobs)
+        run = elastic.run if options.on_failure == "continue" else partial(runner.run, jobs=options.jobs, team=team)
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))
         for label, ks in diverged.items():
@@ -120,6 +130,21 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
                 print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
             _say_wrote(options.output)
+
+
+def _team(options: argparse.Namespace, ranks: "Communicator") -> "Team | None":
+    """Return this rank's team, None where all ranks are one; every rank calls it.
+
+    Raises:
+        InputError: The ranks do not make that many teams.
+    """
+    from mpisign.comm.teams import split
+
+    if options.teams == 1 or options.dry_run:
+        return None
+    if options.on_failure == "continue":
+        raise InputError("--teams", "expected no --on-failure continue: a team that loses its server cannot go on")
+    return split(ranks, options.teams, "--teams")
 
 
 def _mode(options: argparse.Namespace, resume: bool) -> "Mode":
@@ -154,7 +179,7 @@ def _saying_what_to_do() -> Iterator[None]:
         raise
 
 
-def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan, range, bool]":
+def _prepared(options: argparse.Namespace, ranks: "Communicator", team: "Team | None") -> "tuple[Plan, range, bool]":
     """Return the plan, the repeats, and whether a file is resumed; collective.
 
     What can be refused is refused here, before anything is written.
@@ -170,9 +195,9 @@ def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan
         from mpisign.engine import resuming
 
         asked = repeats if options.repeats else None
-        plan = partial(_plan, options)
+        plan = partial(_plan, options, team)
         return *resuming.planned(options.output, experiment, asked, ranks, plan), True
-    return ranks.raise_collectively(lambda: _plan(options, experiment, ranks)), repeats, False
+    return ranks.raise_collectively(lambda: _plan(options, team, experiment, ranks)), repeats, False
 
 
 def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:
@@ -205,8 +230,8 @@ def _checked_output(options: argparse.Namespace) -> bool:
     return there
 
 
-def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communicator") -> "Plan":
-    """Return the plan of an experiment; collective.
+def _plan(options: argparse.Namespace, team: "Team | None", experiment: "Experiment", ranks: "Communicator") -> "Plan":
+    """Return the plan of an experiment, which a team of the ranks or all of them run; collective.
 
     Raises:
         InputError: If the job is refused; the error names the option or the job file.
@@ -214,7 +239,7 @@ def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communi
     from mpisign.engine import planning
 
     try:
-        return planning.plan(experiment, ranks)
+        return planning.plan(experiment, team or ranks)
     except InputError as error:
         on_the_line = options.exchange and error.key == "exchange"
         raise InputError(

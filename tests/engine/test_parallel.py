@@ -10,7 +10,7 @@ import pytest
 
 import mpisign
 from digests import digests, records
-from launch import HELPERS
+from launch import HELPERS, mpirun
 from launch import mpisign as command
 from mpisign.cli.main import main
 from mpisign.comm.communicator import BorrowingCommunicator, LendingCommunicator
@@ -40,6 +40,8 @@ method = "gd"
 iterations = 40
 step = { kind = "constant", alpha = 1e300 }
 """
+
+TEAMS = "--teams: expected teams of the same size, each of at least a server and a worker"
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +172,8 @@ def processes_of(folder):
         (["--jobs", "2", "--set", "runs.1.workers=0"], "runs.1.workers"),
         (["--jobs", "2", "--repeats", "2:9"], "--repeats: expected A:B with 0 <= A < B <= 3, got '2:9'"),
         (["--jobs", "2", "--on-failure", "continue"], "--on-failure: cannot continue: there is one process"),
+        (["--teams", "2"], f"{TEAMS}, got 2 of 1 rank"),
+        (["--teams", "2", "--on-failure", "continue"], "--teams: expected no --on-failure continue"),
     ],
 )
 def test_bad_input_is_told_once(options, said, folder, capfd):
@@ -178,6 +182,43 @@ def test_bad_input_is_told_once(options, said, folder, capfd):
     assert error.count("\n") == 1
     assert said in error
     assert not os.path.exists("out.h5")
+
+
+def leg(folder, mpi, ranks, end, *options):
+    """Go on with the file on so many ranks, whose worker 1 comes to this end at its ask number 20."""
+    ends = {"STOPPING": end, "STOPPING_AFTER": "20", "STOPPING_WORKER": "1"} if end else {}
+    run = ["run", "job.toml", "-o", "out.h5", "--resume", *options]
+    return mpirun(mpi, ranks, *run, cwd=folder, PYTHONPATH=HELPERS, **ends)
+
+
+@pytest.mark.ranks
+def test_a_relay_of_teams(folder):
+    """Two teams lose a rank; two hear a signal; then it is one of three ranks, and two teams again."""
+    done = leg(folder, "mpich", 4, "", "--teams", "3")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"mpisign: {TEAMS}, got 3 of 4 ranks\n")
+    done = leg(folder, "mpich", 4, "kill", "--teams", "2")
+    assert done.returncode not in (0, 2, 75)
+    assert re.search(r"mpisign: rank [13] \(process .* is gone, in 'momentum', repeat \d, past", done.stderr)
+    done = leg(folder, "mpich", 4, "stop", "--teams", "2")
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.count("mpisign: stopped by SIGUSR1; --resume goes on from here") == 1
+    running = [repeat for each in Trajectory("out.h5") for repeat in each.repeats if repeat.status == "running"]
+    assert len(running) == 2  # one of each team
+    assert max(len(repeat.columns["k"]) for repeat in running) > 1
+    before = records("out.h5")
+    assert leg(folder, "mpich", 3, "stop").returncode == 75
+    assert before < records("out.h5")
+    done = leg(folder, "mpich", 4, "", "--teams", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "'diverges': 3 of 3 repeats diverged, the first at k = 2\nwrote out.h5\n"
+    assert digests("out.h5") == digests("whole.h5")
+
+
+@pytest.mark.ranks
+def test_teams_by_open_mpi_and_the_exchange_of_a_node(folder):
+    done = leg(folder, "openmpi", 4, "", "--teams", "2", "--exchange", "node")
+    assert done.returncode == 0, done.stderr
+    assert digests("out.h5") == digests("whole.h5")
 
 
 def test_a_dry_run_says_what_several_processes_take_and_passes_them_on_to_no_rank(folder, capsys):

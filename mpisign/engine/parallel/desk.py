@@ -38,10 +38,19 @@ class Desk:
         """Return the settings of a repeat's run."""
         return self._planned.runs[task.run].settings
 
+    @property
+    def over(self) -> bool:
+        """Return whether all repeats have ended."""
+        return not (self.left or self._open)
+
+    def kept(self, task: Task) -> Checkpoint | None:
+        """Return the state in which a repeat was saved, or None."""
+        return self._writer.kept(self._run(task).label, task.number)
+
     def open(self, task: Task) -> Checkpoint | None:
         """Make the group of a repeat that somebody begins; return the state in which it was saved, or None."""
         run, log = self._run(task), self._planned.experiment.log
-        kept = self._writer.kept(run.label, task.number)
+        kept = self.kept(task)
         ks, dimension = schedule(log, run.iterations), self._planned.problem.dimension
         self._open[task] = self._writer.repeat(run.label, task.number, ks, dimension, log.iterates)
         self._at[task] = 0 if kept is None else kept.k

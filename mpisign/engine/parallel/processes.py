@@ -97,7 +97,7 @@ class _Processes:
                 self._hear(self._busy[pipe])  # type: ignore[index]
             if signals.number:
                 self._stop(signals.number)
-        if self._asked:
+        if self._failure or (self._asked and not self._desk.over):
             self._desk.commit()
             raise self._failure or StopRequested(self._asked)
 
@@ -175,8 +175,8 @@ class _Processes:
             process.pipe.close()
         for process in self._all:
             process.program.wait()
-        if isinstance(error, KeyboardInterrupt):
-            error.add_note(f"in {self._count} processes")  # as a repeat of one process says where it was
+        if isinstance(error, Exception | KeyboardInterrupt) and not hasattr(error, "__notes__"):
+            error.add_note(f"by {self._count} processes")  # as a repeat of one process says where it was
 
 
 def _started(lent: Sequence[Lent]) -> _Process:

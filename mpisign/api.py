@@ -24,6 +24,7 @@ from mpisign.config.objects import Described, known_settings, table_of, toml
 from mpisign.config.validation import InputError
 from mpisign.engine import planning, resuming, runner
 from mpisign.engine.parallel import processes
+from mpisign.engine.parallel.pool import Pool
 from mpisign.engine.runner import Mode
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.storage.output_file import check_output
@@ -219,13 +220,12 @@ def run(
     if not (chosen and chosen.step == 1 and chosen.start >= 0 and chosen.stop <= settings.repeats):
         raise InputError("repeats", f"expected a range within range(0, {settings.repeats}), got {chosen}")
     processes.check_jobs(jobs, settings, experiment.made)
-    with for_jobs(jobs, connected()) as ranks:
-        start = partial(runner.run, quiet=not progress, jobs=jobs)
+    with for_jobs(jobs, connected()) as ranks, Pool(min(jobs, len(chosen) * len(settings.runs))) as helpers:
+        start = partial(runner.run, quiet=not progress, pool=helpers)
         if output is None:
             return _run_in_memory(experiment, chosen, ranks, start)
-        if _run_to_file(experiment, Path(output), mode, chosen, repeats, ranks, start):
-            return load(output)
-        return None
+        wrote = _run_to_file(experiment, Path(output), mode, chosen, repeats, ranks, start)
+        return load(output) if wrote else None
 
 
 def _run_in_memory(

@@ -112,6 +112,7 @@ def test_a_package_imports_only_from_below():
                 "mpisign/cli/init.py",
                 "mpisign/cli/main.py",
                 "mpisign/cli/merge.py",
+                "mpisign/cli/rerun.py",
                 "mpisign/cli/run.py",
             },
         ),

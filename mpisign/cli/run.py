@@ -1,4 +1,4 @@
-"""Add the commands that run a job: run and rerun."""
+"""Add the command that runs a job."""
 
 import argparse
 import errno
@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mpisign.cli.arguments import command, positive, processes
 from mpisign.comm.stop_poll import StopPoll
 from mpisign.config.validation import InputError, one_line
-from mpisign.stop_signals import StopRequested, StopSignals
+from mpisign.stop_signals import StopSignals
 from mpisign.storage.output_file import check_output, output_path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -47,13 +46,7 @@ exit status:
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the commands to a parser's commands."""
-    _add_run(commands)
-    _add_rerun(commands)
-
-
-def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `run` and its options."""
+    """Add the command and its options to a parser's commands."""
     run = command(commands, "run", "run a job file and write its trajectories", _EXAMPLES)
     run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
     run.add_argument(
@@ -100,21 +93,17 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
     run.set_defaults(command=partial(_run, run))
 
 
-def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `rerun` and its options."""
-    again = command(commands, "rerun", "run the job of a trajectory file again, and compare the hashes")
-    again.add_argument("file", type=Path, metavar="FILE.h5", help="the trajectory file to compare with")
-    again.add_argument("-o", "--output", type=output_path, metavar="AGAIN.h5", help="keep the result (default: do not)")
-    again.set_defaults(command=_rerun)
-
-
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Run a job, or forecast what it takes."""
     from mpisign.comm.startup import connect, for_jobs
+    from mpisign.engine.parallel.pool import Pool
 
-    with StopSignals() as signals, connect() as started, for_jobs(options.jobs, started, "--jobs") as ranks:
+    jobs = 1 if options.dry_run else options.jobs
+    with StopSignals() as signals, connect() as own, for_jobs(jobs, own, "--jobs") as ranks, Pool() as pool:
         team = _team(options, ranks)
-        plan, repeats, resume = _prepared(options, ranks, team)
+        experiment, repeats, there = _checked(options, ranks)
+        pool.start(min(jobs, len(repeats) * len(experiment.runs)))  # now: they take as long to start as a plan does
+        plan, repeats, resume = _prepared(options, ranks, team, experiment, repeats, there)
         StopPoll(ranks, signals).stop()
         from mpisign.engine import elastic, runner  # what can be refused is, before half a second of imports
 
@@ -122,7 +111,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             from mpisign.tools.dryrun import report  # slow to import
 
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
-        run = elastic.run if options.on_failure == "continue" else partial(runner.run, jobs=options.jobs, team=team)
+        run = elastic.run if options.on_failure == "continue" else partial(runner.run, pool=pool, team=team)
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))
         for label, ks in diverged.items():
@@ -179,10 +168,10 @@ def _saying_what_to_do() -> Iterator[None]:
         raise
 
 
-def _prepared(options: argparse.Namespace, ranks: "Communicator", team: "Team | None") -> "tuple[Plan, range, bool]":
-    """Return the plan, the repeats, and whether a file is resumed; collective.
+def _checked(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Experiment, range, bool]":
+    """Return the experiment, the repeats, and whether the output is there; collective.
 
-    What can be refused is refused here, before anything is written.
+    What can be refused without a plan is refused here.
     """
     experiment, repeats = ranks.raise_collectively(lambda: _read(options))
     # the root alone looks at the output; `raise_collectively` tells its complaint to all ranks
@@ -191,6 +180,21 @@ def _prepared(options: argparse.Namespace, ranks: "Communicator", team: "Team | 
         from mpisign.engine import elastic
 
         ranks.raise_collectively(lambda: elastic.refuse_where_impossible(ranks, experiment.exchange))
+    return experiment, repeats, there
+
+
+def _prepared(
+    options: argparse.Namespace,
+    ranks: "Communicator",
+    team: "Team | None",
+    experiment: "Experiment",
+    repeats: range,
+    there: bool,
+) -> "tuple[Plan, range, bool]":
+    """Return the plan, the repeats, and whether a file is resumed; collective.
+
+    What else can be refused is refused here, before anything is written.
+    """
     if ranks.broadcast_bool(options.resume and there):
         from mpisign.engine import resuming
 
@@ -261,25 +265,3 @@ def _slice(text: str | None, repeats: int) -> range:
         if chosen and chosen.stop <= repeats:
             return chosen
     raise InputError("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
-
-
-def _rerun(options: argparse.Namespace) -> int:
-    """Run the job of a file again; return 1 where a hash or a recorded value differs."""
-    from mpisign.comm.startup import connect
-    from mpisign.engine import reproduce
-
-    with StopSignals(), connect() as ranks, TemporaryDirectory() as folder:
-        output = options.output or Path(folder) / "again.h5"
-        ranks.raise_collectively(lambda: check_output(output, False, "give another name") if ranks.root else None)
-        try:
-            found = reproduce.rerun(options.file, output, ranks)
-        except StopRequested as stop:
-            kept = options.output is not None and output.exists()
-            stop.then = f"the same command starts again{f', once {output} is removed' if kept else ''}"
-            raise
-    for remark in found.remarks:
-        print(remark)
-    print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")
-    if found.other_values:
-        print(f"{found.other_values} of these have other recorded values")
-    return int(found.same < found.of or found.other_values > 0)

@@ -21,6 +21,7 @@ from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.parallel import processes, teams
 from mpisign.engine.parallel.desk import Desk
+from mpisign.engine.parallel.pool import Pool
 from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
@@ -46,7 +47,7 @@ def run(
     *,
     watched: bool = True,
     quiet: bool = False,
-    jobs: int = 1,
+    pool: Pool | None = None,
     team: Team | None = None,
 ) -> dict[str, list[int]]:
     """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
@@ -60,7 +61,7 @@ def run(
             on with the file, which was made by the same experiment.
         watched: whether the other ranks are ended when one is lost.
         quiet: whether progress is not shown.
-        jobs: by how many processes of this machine the repeats are run, where there is one rank.
+        pool: processes of this machine that run the repeats, where there is one rank.
         team: this rank's team, where teams of the ranks run repeats side by side.
 
     Returns:
@@ -97,8 +98,8 @@ def run(
         desk = None if writer is None else Desk(planned, repeats, writer, progress)
         if team is not None:
             teams.run_repeats(planned, exchanges, repeats, desk, team, signals, watch)
-        elif desk is not None and jobs > 1 and len(desk.left) > 1:
-            processes.run_repeats(planned, exchanges, desk, signals, jobs, ranks.lent)
+        elif desk is not None and pool is not None and pool.helpers and len(desk.left) > 1:
+            processes.run_repeats(planned, exchanges, desk, signals, pool, ranks.lent)
         else:
             _run_repeats(planned, exchanges, repeats, site, writer, progress, watch)
         return {} if writer is None else _diverged(planned, repeats, writer)

@@ -1,32 +1,24 @@
 """Run repeats by several processes of this machine, without MPI; this one deals them out and writes the file.
 
-The processes are programs of their own, not forks: MPI and BLAS's threads do not survive a fork. Each does what one
-process does, and its numbers are the same bit for bit.
+Each does what one process does, and its numbers are the same bit for bit.
 """
 
-import os
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import send_handle
+from typing import Any, NamedTuple
 
-from mpisign.comm.launcher import without_launcher
 from mpisign.comm.shared_arrays import Lent
 from mpisign.config.experiment import Experiment, with_workers
 from mpisign.config.validation import InputError
 from mpisign.engine.parallel.desk import Desk
-from mpisign.engine.parallel.remote import Task
+from mpisign.engine.parallel.pool import Helper, Pool
 from mpisign.engine.planning import Plan
 from mpisign.problems import Problem
 from mpisign.stop_signals import StopRequested, StopSignals
 
-_WORKER = "mpisign.engine.parallel.worker"
 _LOOK = 0.1
 """Seconds between two looks at this process's own signals, at most."""
 
@@ -37,7 +29,7 @@ class Setup(NamedTuple):
     Attributes:
         experiment: the experiment, with every M settled.
         exchanges: the exchange of each run.
-        lent: data that are in memory already.
+        lent: data that are in memory already; their descriptors follow.
     """
 
     experiment: Experiment
@@ -55,43 +47,42 @@ def check_jobs(jobs: int, experiment: Experiment, made: Problem | None) -> None:
 
 
 def run_repeats(
-    planned: Plan, exchanges: Sequence[str], desk: Desk, signals: StopSignals, jobs: int, lent: Sequence[Lent]
+    planned: Plan, exchanges: Sequence[str], desk: Desk, signals: StopSignals, pool: Pool, lent: Sequence[Lent]
 ) -> None:
-    """Run the repeats that are left by at most `jobs` processes.
+    """Run the repeats that are left by the processes of a pool.
 
     Raises:
         StopRequested: this process or one of the others was sent a signal; all states were saved.
         ChildProcessError: a process was killed or has failed; the states of the others were saved.
     """
     experiment = with_workers(planned.experiment, [run.workers for run in planned.runs])
-    with _Processes(desk, Setup(experiment, exchanges, lent), min(jobs, len(desk.left))) as processes:
-        processes.run(signals)
+    try:
+        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent), signals)
+    except (Exception, KeyboardInterrupt) as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"by {len(pool.helpers)} processes")  # as a repeat of one process says where it was
+        raise
 
 
-@dataclass
-class _Process:
-    """A process, the pipe to it, and the repeat that it runs."""
+class _Dealer:
+    """Who deals the repeats out.
 
-    program: "subprocess.Popen[bytes]"
-    pipe: "Connection[Any, Any]"
-    task: Task
+    Args:
+        desk: what has the repeats and the file.
+        helpers: the processes.
+    """
 
-
-class _Processes:
-    """The processes, while they run; those that are left are killed at the end, as they have nothing to save."""
-
-    def __init__(self, desk: Desk, setup: Setup, count: int):
-        self._desk, self._setup, self._count = desk, setup, count
-        self._all: list[_Process] = []
-        self._busy: dict[Connection[Any, Any], _Process] = {}
+    def __init__(self, desk: Desk, helpers: list[Helper]):
+        self._desk, self._helpers = desk, helpers
+        self._busy: dict[Connection[Any, Any], Helper] = {}
         self._asked = 0
         self._failure: ChildProcessError | None = None
 
-    def run(self, signals: StopSignals) -> None:
+    def run(self, setup: Setup, signals: StopSignals) -> None:
         """Deal repeats out until none is left, or until a stop is asked for and all have saved their states."""
-        for process in self._all:
-            self._send(process, self._setup)
-            self._give(process)
+        for helper in self._helpers:
+            self._set_up(helper, setup)
+            self._give(helper)
         while self._busy:
             for pipe in wait(list(self._busy), _LOOK):
                 self._hear(self._busy[pipe])  # type: ignore[index]
@@ -101,106 +92,62 @@ class _Processes:
             self._desk.commit()
             raise self._failure or StopRequested(self._asked)
 
-    def _give(self, process: _Process) -> None:
+    def _set_up(self, helper: Helper, setup: Setup) -> None:
+        """Tell a process what it works on, and lend it the data; that it has died is heard when it is listened to."""
+        self._busy[helper.pipe] = helper
+        with suppress(BrokenPipeError, ConnectionResetError):
+            helper.pipe.send(setup)
+            for lent in setup.lent:
+                send_handle(helper.pipe, lent.descriptor, helper.program.pid)
+
+    def _give(self, helper: Helper) -> None:
         """Give a process the next repeat, or none if none is left or a stop was asked for."""
         if self._asked or not self._desk.left:
-            self._dismiss(process)
-        else:
-            process.task = self._desk.left.popleft()
-            self._send(process, (process.task, self._desk.open(process.task)))
-
-    def _send(self, process: _Process, message: object) -> None:
-        """Send a message; that its receiver has died is heard when it is listened to."""
-        self._busy[process.pipe] = process
+            return self._dismiss(helper)
+        helper.task = self._desk.left.popleft()
+        kept = self._desk.open(helper.task)
         with suppress(BrokenPipeError, ConnectionResetError):
-            process.pipe.send(message)
+            helper.pipe.send((helper.task, kept))
 
-    def _hear(self, process: _Process) -> None:
+    def _hear(self, helper: Helper) -> None:
         """Do what a process says."""
         try:
-            name, arguments = process.pipe.recv()
+            name, arguments = helper.pipe.recv()
         except (EOFError, ConnectionResetError):
-            return self._lost(process)
+            return self._lost(helper)
         if name == "stopped":
-            self._dismiss(process)
+            self._dismiss(helper)
             self._stop(*arguments)
         elif name == "failed":
-            self._dismiss(process)
-            self._fail(ChildProcessError(*arguments))
+            self._dismiss(helper)
+            self._fail(ChildProcessError(*arguments), f"one of {len(self._helpers)} processes has failed")
         else:
-            self._desk.take(process.task, name, arguments)
+            self._desk.take(helper.task, name, arguments)
             if name == "finish":
-                self._give(process)
+                self._give(helper)
 
-    def _lost(self, process: _Process) -> None:
+    def _lost(self, helper: Helper) -> None:
         """Note that a process has died; by a signal that asks for a stop, it was just starting."""
-        self._dismiss(process)
-        status = process.program.wait()
+        self._dismiss(helper)
+        status = helper.program.wait()
         if status in (-signal.SIGTERM, -signal.SIGUSR1):
             return self._stop(-status)
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        error = ChildProcessError(f"process {process.program.pid} {how}")
-        error.add_note(self._desk.where(process.task))
-        self._fail(error)
+        self._fail(ChildProcessError(f"process {helper.program.pid} {how}"), self._desk.where(helper.task))
 
-    def _fail(self, error: ChildProcessError) -> None:
+    def _fail(self, error: ChildProcessError, where: str) -> None:
         """Keep the first failure, and ask the others to save their states."""
-        if not hasattr(error, "__notes__"):
-            error.add_note(f"one of {self._count} processes has failed")
+        error.add_note(where)
         self._failure = self._failure or error
         self._stop(signal.SIGUSR1)
 
     def _stop(self, number: int) -> None:
         """Ask all processes to stop, once."""
-        for process in self._busy.values() if not self._asked else ():
-            process.program.send_signal(number)
+        for helper in self._busy.values() if not self._asked else ():
+            helper.program.send_signal(number)
         self._asked = self._asked or number
 
-    def _dismiss(self, process: _Process) -> None:
+    def _dismiss(self, helper: Helper) -> None:
         """Listen to a process no more; it ends when its pipe does."""
-        del self._busy[process.pipe]
-        process.pipe.close()
-
-    def __enter__(self) -> Self:
-        with _terminal_spared():
-            for _ in range(self._count):
-                self._all.append(_started(self._setup.lent))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for process in self._all:
-            process.program.kill()
-            process.pipe.close()
-        for process in self._all:
-            process.program.wait()
-        if isinstance(error, Exception | KeyboardInterrupt) and not hasattr(error, "__notes__"):
-            error.add_note(f"by {self._count} processes")  # as a repeat of one process says where it was
-
-
-def _started(lent: Sequence[Lent]) -> _Process:
-    """Start a process that waits for its setup."""
-    ours, theirs = Pipe()
-    with theirs:
-        # -P and PYTHONPATH: it finds modules where this process does, and nowhere else.
-        program = subprocess.Popen(
-            [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno())],
-            env=without_launcher(os.environ) | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno(), *(each.descriptor for each in lent)],
-        )
-    return _Process(program, ours, Task(-1, -1))
-
-
-@contextmanager
-def _terminal_spared() -> Iterator[None]:
-    """Start programs that ignore Ctrl-C, which the terminal sends to them too: this process ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+        del self._busy[helper.pipe]
+        helper.pipe.close()

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from typing import Any
 
 from mpisign.stop_signals import StopRequested, StopSignals
@@ -27,7 +28,7 @@ def main(descriptor: int) -> None:
     # The pipe ends with the process at its other end, or when there is nothing more to do.
     with StopSignals() as signals, suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            _serve(pipe.recv, send, signals)
+            _serve(pipe, send, signals)
         except StopRequested as stop:
             send("stopped", (signal.Signals[stop.signal].value,))
         except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -40,7 +41,7 @@ def main(descriptor: int) -> None:
             send("failed", (described(error),))
 
 
-def _serve(receive: Callable[[], Any], send: Callable[[str, tuple[Any, ...]], None], signals: StopSignals) -> None:
+def _serve(pipe: "Connection[Any, Any]", send: Callable[[str, tuple[Any, ...]], None], signals: StopSignals) -> None:
     """Plan the experiment, and run one repeat after the other."""
     import numpy as np  # all of this is slow: the handlers of signals come before
     from threadpoolctl import threadpool_limits
@@ -52,14 +53,15 @@ def _serve(receive: Callable[[], Any], send: Callable[[str, tuple[Any, ...]], No
     from mpisign.engine.planning import plan
     from mpisign.engine.repeat import Site, run_repeat
 
-    experiment, exchanges, lent = receive()
+    experiment, exchanges, there = pipe.recv()
+    lent = [each._replace(descriptor=recv_handle(pipe)) for each in there]
     ranks, writer = BorrowingCommunicator(lent), RemoteWriter(send)
     # As in `mpisign.engine.runner.run`.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
         planned = plan(experiment, ranks)
         site = Site(ranks, Checkpoints(ranks, signals, lambda k: send("at", (k,)), writer.commit_due), writer)
         while True:
-            task, kept = receive()
+            task, kept = pipe.recv()
             writer.begin(kept)
             factory = exchange_factory(exchanges[task.run], ranks)
             run_repeat(planned, planned.runs[task.run], task.number, factory, site)

@@ -226,6 +226,11 @@ def test_a_dry_run_says_what_several_processes_take_and_passes_them_on_to_no_ran
     *lines, mpirun, sbatch = capsys.readouterr().out.splitlines()
     assert sum("--jobs 2" in line for line in lines) == 2  # memory and time
     assert "--jobs" not in mpirun + sbatch
+    assert run("--teams", "2", "--dry-run") == 0
+    *_, mpirun, sbatch = capsys.readouterr().out.splitlines()
+    assert mpirun.startswith("mpirun -n 8 ")  # twice M + 1
+    assert "--ntasks=8 " in sbatch
+    assert (mpirun[-10:], sbatch[-10:]) == (" --teams 2", " --teams 2")
 
 
 def test_from_python_the_same_and_what_others_would_not_find_is_refused(folder):

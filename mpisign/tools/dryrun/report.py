@@ -41,6 +41,11 @@ class DryRunRequest(NamedTuple):
         return 1 + max(run.workers for run in self.plan.runs)
 
     @property
+    def teams(self) -> int:
+        """Return how many teams of ranks run repeats side by side."""
+        return int(self.options.get("teams", 1))
+
+    @property
     def jobs(self) -> int:
         """Return how many processes run repeats side by side."""
         return min(int(self.options.get("jobs", 1)), len(self.repeats) * len(self.plan.runs))
@@ -96,8 +101,9 @@ def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times:
     here = _total([time.here for time in times], len(asked.repeats))
     there = _total([time.ranks or time.here for time in times], len(asked.repeats))
     yield from _time(asked, ranks, here, there)
-    yield from ("", commands.mpirun(asked.options, asked.ranks))
-    yield commands.sbatch(asked.options, asked.ranks, there.high, node)
+    tasks = asked.ranks * asked.teams
+    yield from ("", commands.mpirun(asked.options, tasks))
+    yield commands.sbatch(asked.options, tasks, there.high / asked.teams, node * asked.teams)
 
 
 def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> Iterator[_Row]:
@@ -184,6 +190,8 @@ def _time(asked: DryRunRequest, ranks: Communicator, here: Seconds, there: Secon
     if ranks.size == 1:
         yield f"time, {asked.ranks} ranks: {_between(there)} s, the same with messages by the model of `mpisign bench`:"
         yield f"  {NETWORKS}"
+    if asked.teams > 1:
+        yield f"time, --teams {asked.teams}: that divided by {asked.teams}, where each of their ranks has a core"
     if max(asked.ranks, ranks.size) > cores():
         yield f"this process may use {cores()} cores: more ranks than that take longer here, in turns"
     yield f"not in it: the start, reading data, and f*, {_minimum(asked.plan)}"

@@ -57,6 +57,7 @@ def made(tmp_path_factory):
 def folder(made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mpisign.progress._LOG_SECONDS", 1e9)  # on a busy machine a line would come between
     return tmp_path
 
 
@@ -86,12 +87,6 @@ def test_several_processes_write_the_file_of_one(folder, capsys):
     assert digests("out.h5") == digests("whole.h5")
 
 
-def test_a_slice_of_the_repeats_and_overwrite(folder):
-    shutil.copy("whole.h5", "out.h5")
-    assert run("--jobs", "2", "--overwrite", "--repeats", "1:3") == 0
-    assert digests("out.h5") == {name: sha for name, sha in digests("whole.h5").items() if "/0000" not in name}
-
-
 def test_a_stop_is_for_all_and_another_number_goes_on(folder, monkeypatch, capsys):
     """The first one is sent to another process, the second to this one."""
     ending(monkeypatch, "stop", 20)
@@ -117,7 +112,7 @@ def test_the_states_of_the_others_are_kept_when_a_process_is_lost(folder, monkey
     assert " was killed by SIGKILL; --resume goes on from the last checkpoint" in line
     assert records("out.h5") > 0
     untouched(monkeypatch)
-    assert run("--jobs", "2", "--resume") == 0
+    assert run("--resume") == 0
     assert digests("out.h5") == digests("whole.h5")
 
 
@@ -209,7 +204,7 @@ def test_a_relay_of_teams(folder):
     assert leg(folder, "mpich", 3, "stop").returncode == 75
     assert before < records("out.h5")
     done = leg(folder, "mpich", 4, "", "--teams", "2")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "'diverges': 3 of 3 repeats diverged, the first at k = 2\nwrote out.h5\n"
     assert digests("out.h5") == digests("whole.h5")
 
@@ -233,11 +228,16 @@ def test_a_dry_run_says_what_several_processes_take_and_passes_them_on_to_no_ran
     assert (mpirun[-10:], sbatch[-10:]) == (" --teams 2", " --teams 2")
 
 
-def test_from_python_the_same_and_what_others_would_not_find_is_refused(folder):
-    experiment = mpisign.load_experiment("job.toml", {"repeats": 2, "iterations": 20})
-    alone, both = (mpisign.run(experiment, jobs=jobs, progress=False) for jobs in (1, 2))
-    for one, other in zip(alone, both, strict=True):
-        assert one.x.tobytes() == other.x.tobytes()
+def test_from_python_some_repeats_in_the_place_of_a_file(folder):
+    shutil.copy("whole.h5", "out.h5")
+    experiment = mpisign.load_experiment("job.toml")
+    found = mpisign.run(experiment, "out.h5", mode="overwrite", repeats=range(1, 3), jobs=2, progress=False)
+    assert digests("out.h5") == {name: sha for name, sha in digests("whole.h5").items() if "/0000" not in name}
+    assert found["momentum"].x.tobytes() == mpisign.load("whole.h5")["momentum"].x[1:].tobytes()
+
+
+def test_what_other_processes_would_not_find_is_refused(folder):
+    experiment = mpisign.load_experiment("job.toml")
     runs = [mpisign.Run(method=mpisign.GD(), step=mpisign.Constant(alpha=0.1))]
     own = mpisign.Experiment(problem={"kind": "__main__:Own"}, runs=runs, iterations=2)
     for experiment_, jobs, said in ((own, 2, "jobs: expected 1: "), (experiment, 0, "at least 1, got 0")):

@@ -46,7 +46,7 @@ def for_jobs(jobs: int, ranks: Communicator, key: str = "jobs") -> AbstractConte
         InputError: several ranks would start processes.
     """
     if jobs > 1 and ranks.size > 1:
-        raise InputError(key, f"expected one process, got {ranks.size} ranks of a launcher")
+        raise InputError(key, f"expected one process, got {ranks.size} ranks of a launcher; --teams is for those")
     return LendingCommunicator() if jobs > 1 and isinstance(ranks, SerialCommunicator) else nullcontext(ranks)
 
 

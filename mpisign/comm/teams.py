@@ -61,6 +61,11 @@ class Team(MPICommunicator):
         return number * self.size
 
     @override
+    def _fits(self, count: int) -> bool:
+        """Return whether each node has room for so many words of every team, which may ask at the same time."""
+        return super()._fits(self.count * count)
+
+    @override
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """Return arrays that a machine holds once, whatever the number of teams; every rank of all teams calls it."""
         return self.world.share(opening)

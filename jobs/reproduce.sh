@@ -3,6 +3,7 @@
 # are there are kept: remove results/NAME.h5 to run NAME again. Last comes report/report.html: every claim with its verdict.
 #
 #   bash jobs/reproduce.sh                      about ten minutes
+#   JOBS=1 bash jobs/reproduce.sh               by one process (default: auto, the repeats by as many as there are cores)
 #   BATCHES=64 bash jobs/reproduce.sh           Figure 2 at these batch sizes only (default: 1 64 1024)
 #   bash jobs/reproduce.sh --repeats 0:2        options go to the runs of the theorems and of Example 5
 set -euo pipefail
@@ -18,7 +19,7 @@ run() {
     local result=results/$1.h5 job=$2
     shift 2
     if [ ! -e "$result" ]; then
-        mpisign run "$job" -o "$result.unfinished" --overwrite "$@"
+        mpisign run "$job" -o "$result.unfinished" --overwrite --jobs "${JOBS:-auto}" "$@"
         mv "$result.unfinished" "$result"
     fi
 }

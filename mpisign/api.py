@@ -7,7 +7,8 @@ results = mpisign.run(experiment)
 results["scaled signSGD"].gap
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle
 from mpisign.algorithms.step_sizes import STEPS, StepSize
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.startup import connected
+from mpisign.comm.startup import connected, for_jobs
 from mpisign.config import experiment as job
 from mpisign.config.objects import Described, known_settings, table_of, toml
 from mpisign.config.validation import InputError
 from mpisign.engine import planning, resuming, runner
+from mpisign.engine.parallel import processes
+from mpisign.engine.parallel.pool import Pool
 from mpisign.engine.runner import Mode
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.storage.output_file import check_output
@@ -191,6 +194,7 @@ def run(
     mode: Mode = "create",
     repeats: range | None = None,
     progress: bool = True,
+    jobs: int = 1,
 ) -> Results | None:
     """Run an experiment, in this process or, under a launcher, on all of its ranks, which all call this.
 
@@ -201,6 +205,8 @@ def run(
             with it.
         repeats: the numbers of the repeats to run; by default all of the experiment.
         progress: whether progress is shown.
+        jobs: by how many processes of this machine the repeats are run, side by side; they find every kind of the
+            experiment as a job file does, by its name or its module.
 
     Returns:
         The results; None on the ranks but rank 0.
@@ -213,25 +219,33 @@ def run(
     chosen = range(settings.repeats) if repeats is None else repeats
     if not (chosen and chosen.step == 1 and chosen.start >= 0 and chosen.stop <= settings.repeats):
         raise InputError("repeats", f"expected a range within range(0, {settings.repeats}), got {chosen}")
-    if output is None:
-        return _run_in_memory(experiment, chosen, progress)
-    path = Path(output)
-    if _run_to_file(experiment, path, mode, chosen, repeats, progress):
-        return load(path)
-    return None
+    processes.check_jobs(jobs, settings, experiment.made)
+    with for_jobs(jobs, connected()) as ranks, Pool(min(jobs, len(chosen) * len(settings.runs))) as helpers:
+        start = partial(runner.run, quiet=not progress, pool=helpers)
+        if output is None:
+            return _run_in_memory(experiment, chosen, ranks, start)
+        wrote = _run_to_file(experiment, Path(output), mode, chosen, repeats, ranks, start)
+        return load(output) if wrote else None
 
 
-def _run_in_memory(experiment: Experiment, repeats: range, progress: bool) -> Results | None:
-    ranks, buffer = connected(), BytesIO()
-    runner.run(_plan(experiment, ranks), ranks, buffer, repeats, quiet=not progress)
+def _run_in_memory(
+    experiment: Experiment, repeats: range, ranks: Communicator, start: Callable[..., object]
+) -> Results | None:
+    buffer = BytesIO()
+    start(_plan(experiment, ranks), ranks, buffer, repeats)
     return Results(Trajectory.of_buffer(buffer, experiment.settings.name)) if ranks.root else None
 
 
 def _run_to_file(
-    experiment: Experiment, path: Path, mode: Mode, repeats: range, asked: range | None, progress: bool
+    experiment: Experiment,
+    path: Path,
+    mode: Mode,
+    repeats: range,
+    asked: range | None,
+    ranks: Communicator,
+    start: Callable[..., object],
 ) -> bool:
     """Run it, and return whether this is the rank that wrote the file; asked: the repeats that the caller named."""
-    ranks = connected()
     if mode == "resume" and experiment.made is not None:
         raise InputError("mode", "expected create or overwrite: the file cannot say what the problem's settings are")
     there = ranks.raise_collectively(lambda: ranks.root and _checked(path, mode))
@@ -239,7 +253,7 @@ def _run_to_file(
         plan, repeats = resuming.planned(path, experiment.settings, asked, ranks)
     else:
         plan, mode = _plan(experiment, ranks), "overwrite" if mode == "resume" else mode
-    runner.run(plan, ranks, path, repeats, mode, quiet=not progress)
+    start(plan, ranks, path, repeats, mode)
     return ranks.root
 
 

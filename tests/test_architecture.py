@@ -111,6 +111,8 @@ def test_a_package_imports_only_from_below():
                 "mpisign/cli/data.py",
                 "mpisign/cli/init.py",
                 "mpisign/cli/main.py",
+                "mpisign/cli/merge.py",
+                "mpisign/cli/rerun.py",
                 "mpisign/cli/run.py",
             },
         ),

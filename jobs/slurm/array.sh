@@ -6,7 +6,8 @@
 #
 #   PER_TASK=5                                repeats a task (default: 1)
 #   AT_ONCE=8                                 tasks at a time (default: as many as fit)
-#   SBATCH="sbatch --ntasks=9 --time=1-0"     what submits the array
+#   SBATCH="sbatch --ntasks=9 --time=1-0"     what submits the array; with --ntasks=18 and --teams 2 among the options a task
+#                                             runs two of its repeats side by side
 #   SBATCH_PARTITION, SBATCH_ACCOUNT, ...     SLURM's own variables, for both
 #
 # A task writes results/NAME/slice-0000.h5, and so on. The same command goes on with what was cancelled or has failed.

@@ -20,11 +20,15 @@ if [ ! -x "$BIN/python" ]; then
     }
 fi
 
+# in_a_job: refuse to go on outside of a job.
+in_a_job() {
+    [ -n "${SLURM_JOB_ID:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
+}
+
 # ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
 ranks() {
     # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
     local all_end=(--kill-on-bad-exit=0 --wait=5)
-    [ -n "${SLURM_JOB_ID:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
     # Without --ntasks SLURM sets no SLURM_NTASKS: with --ntasks-per-node it is that many on each node, else one.
     local tasks=${SLURM_NTASKS:-$((${SLURM_NTASKS_PER_NODE:-1} * ${SLURM_JOB_NUM_NODES:-1}))}
     case ${LAUNCH:=mpiexec} in
@@ -44,11 +48,23 @@ stop() {
     kill -USR1 "$launched" 2>/dev/null || true
 }
 
-# mpisign_on_ranks ARGUMENTS...: to its end; its status. In the background, because bash hears a signal only while it waits.
+# mpisign_on_ranks ARGUMENTS...: by all tasks of this job, to its end; its status.
 mpisign_on_ranks() {
-    local status=0
+    in_a_job
     ranks
-    "${LAUNCHER[@]}" "$BIN/python" -m mpi4py -m mpisign "$@" &
+    to_its_end "${LAUNCHER[@]}" "$BIN/python" -m mpi4py -m mpisign "$@"
+}
+
+# mpisign_here ARGUMENTS...: by one process on this node, to its end; its status.
+mpisign_here() {
+    in_a_job
+    to_its_end "$BIN/python" -m mpisign "$@"
+}
+
+# to_its_end COMMAND...: its status. In the background, because bash hears a signal only while it waits.
+to_its_end() {
+    local status=0
+    "$@" &
     launched=$!
     trap 'stop USR1' USR1
     trap 'stop TERM' TERM

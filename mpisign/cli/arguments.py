@@ -24,6 +24,17 @@ def command(commands: Any, name: str, does: str, examples: str | None = None) ->
     return parser
 
 
+def processes(text: str) -> int:
+    """Return a number of processes of at least 1; for "auto" the number of cores that this one may use."""
+    if text == "auto":
+        from mpisign.comm.launcher import cores
+
+        return cores()
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, or auto, got {text!r}")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """Return a whole number of at least 1."""
     if not text.isdecimal() or not int(text):

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import shtab
 
 from mpisign._version import __version__
-from mpisign.cli import audit, bench, data, init, run
+from mpisign.cli import audit, bench, data, init, merge, rerun, run
 from mpisign.cli.arguments import command
 from mpisign.config.validation import InputError, advised, closest, described, one_line, shown, spell_out
 from mpisign.messages import say
@@ -112,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     parser.set_defaults(command=lambda options: parser.print_help())
     run.add(commands)
+    rerun.add(commands)
+    merge.add(commands)
     sorts = "methods, problems, oracles, steps, starts, exchanges and data sets"
     listing = command(commands, "list", f"the {sorts} there are")
     listing.set_defaults(command=_list)

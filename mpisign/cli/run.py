@@ -1,4 +1,4 @@
-"""Add the commands that write trajectory files: run, rerun and merge."""
+"""Add the command that runs a job."""
 
 import argparse
 import errno
@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mpisign.cli.arguments import command
+from mpisign.cli.arguments import command, positive, processes
 from mpisign.comm.stop_poll import StopPoll
 from mpisign.config.validation import InputError, one_line
-from mpisign.stop_signals import StopRequested, StopSignals
+from mpisign.stop_signals import StopSignals
 from mpisign.storage.output_file import check_output, output_path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -20,6 +19,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator
+    from mpisign.comm.teams import Team
     from mpisign.config.experiment import Experiment
     from mpisign.engine.planning import Plan
     from mpisign.engine.runner import Mode
@@ -31,12 +31,15 @@ _EXAMPLES = """examples:
   mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5
   mpisign run quickstart.toml -o quick.h5 --set iterations=100 --set runs.0.step.alpha=0.1
   mpisign run quickstart.toml -o quick.h5 --repeats 0:2 --dry-run
+  mpisign run quickstart.toml -o results/quickstart.h5 --jobs 2
+  mpisign run quickstart.toml -o results/quickstart.h5 --jobs auto --resume
+  mpirun -n 8 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5 --teams 2
   mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o quick.h5 --exchange auto
   mpirun -n 4 python -m mpi4py -m mpisign run quickstart.toml -o results/quickstart.h5 --resume
 
 exit status:
   0    the file is written; what diverged is said
-  1    the system refused something, such as room on a disk; --resume goes on
+  1    the system refused something, such as room on a disk, or a process was killed; --resume goes on
   2    the job, its data or an option is not as expected
   75   a signal asked for a stop: all is written, and the same command with --resume goes on
   130  interrupted by Ctrl-C
@@ -44,14 +47,7 @@ exit status:
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the commands to a parser's commands."""
-    _add_run(commands)
-    _add_rerun(commands)
-    _add_merge(commands)
-
-
-def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `run` and its options."""
+    """Add the command and its options to a parser's commands."""
     run = command(commands, "run", "run a job file and write its trajectories", _EXAMPLES)
     run.add_argument("job", type=Path, metavar="JOB.toml", help="the job file")
     run.add_argument(
@@ -86,34 +82,35 @@ def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
         help="check everything, run and write nothing; say what memory, bits, time and commands it takes",
     )
     run.add_argument("--repeats", metavar="A:B", help="only the repeats A to B-1, e.g. 0:5 (default: all)")
+    run.add_argument(
+        "--jobs",
+        type=processes,
+        default=1,
+        metavar="N",
+        help="run repeats side by side, by N processes of this machine and without MPI; auto: one a core (default: 1)",
+    )
+    run.add_argument(
+        "--teams",
+        type=positive,
+        default=1,
+        metavar="T",
+        help="run repeats side by side, by T teams of ranks, each with a server and workers of its own (default: 1)",
+    )
     run.set_defaults(command=partial(_run, run))
-
-
-def _add_rerun(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `rerun` and its options."""
-    again = command(commands, "rerun", "run the job of a trajectory file again, and compare the hashes")
-    again.add_argument("file", type=Path, metavar="FILE.h5", help="the trajectory file to compare with")
-    again.add_argument("-o", "--output", type=output_path, metavar="AGAIN.h5", help="keep the result (default: do not)")
-    again.set_defaults(command=_rerun)
-
-
-def _add_merge(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add `merge` and its options."""
-    merge = command(commands, "merge", "slices of one experiment, made with --repeats, become one file")
-    merge.add_argument("output", type=output_path, metavar="OUT.h5", help="the file to write")
-    merge.add_argument("inputs", type=Path, nargs="+", metavar="IN.h5", help="the slices, in any order")
-    merge.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    merge.add_argument("--virtual", action="store_true", help="a view of the slices, which stay where they are")
-    merge.set_defaults(command=_merge)
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Run a job, or forecast what it takes."""
     from mpisign.cli.shadowed import shadowed
-    from mpisign.comm.startup import connect
+    from mpisign.comm.startup import connect, for_jobs
+    from mpisign.engine.parallel.pool import Pool
 
-    with StopSignals() as signals, connect() as ranks:
-        plan, repeats, resume = _prepared(options, ranks)
+    jobs = 1 if options.dry_run else options.jobs
+    with StopSignals() as signals, connect() as own, for_jobs(jobs, own, "--jobs") as ranks, Pool() as pool:
+        team = _team(options, ranks)
+        experiment, repeats, there = _checked(options, ranks)
+        pool.start(min(jobs, len(repeats) * len(experiment.runs)))  # now: they take as long to start as a plan does
+        plan, repeats, resume = _prepared(options, ranks, team, experiment, repeats, there)
         for line in shadowed(plan.experiment) if ranks.root else ():
             print(one_line(line))
         StopPoll(ranks, signals).stop()
@@ -124,7 +121,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
         whole = resume and ranks.root and resuming.is_complete(options.output)
-        run = elastic.run if options.on_failure == "continue" else runner.run
+        run = elastic.run if options.on_failure == "continue" else partial(runner.run, pool=pool, team=team)
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))
         for label, ks in diverged.items():
@@ -132,6 +129,21 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
                 print(f"{label!r}: {len(ks)} of {_counted(repeats)} diverged, the first at k = {min(ks)}")
         if ranks.root:
             _say_wrote(options.output, whole)
+
+
+def _team(options: argparse.Namespace, ranks: "Communicator") -> "Team | None":
+    """Return this rank's team, None where all ranks are one; every rank calls it.
+
+    Raises:
+        InputError: The ranks do not make that many teams.
+    """
+    from mpisign.comm.teams import split
+
+    if options.teams == 1 or options.dry_run:
+        return None
+    if options.on_failure == "continue":
+        raise InputError("--teams", "expected no --on-failure continue: a team that loses its server cannot go on")
+    return split(ranks, options.teams, "--teams")
 
 
 def _mode(options: argparse.Namespace, resume: bool) -> "Mode":
@@ -166,10 +178,10 @@ def _saying_what_to_do() -> Iterator[None]:
         raise
 
 
-def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan, range, bool]":
-    """Return the plan, the repeats, and whether a file is resumed; collective.
+def _checked(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Experiment, range, bool]":
+    """Return the experiment, the repeats, and whether the output is there; collective.
 
-    What can be refused is refused here, before anything is written.
+    What can be refused without a plan is refused here.
     """
     experiment, repeats = ranks.raise_collectively(lambda: _read(options))
     # the root alone looks at the output; `raise_collectively` tells its complaint to all ranks
@@ -178,13 +190,28 @@ def _prepared(options: argparse.Namespace, ranks: "Communicator") -> "tuple[Plan
         from mpisign.engine import elastic
 
         ranks.raise_collectively(lambda: elastic.refuse_where_impossible(ranks, experiment.exchange))
+    return experiment, repeats, there
+
+
+def _prepared(
+    options: argparse.Namespace,
+    ranks: "Communicator",
+    team: "Team | None",
+    experiment: "Experiment",
+    repeats: range,
+    there: bool,
+) -> "tuple[Plan, range, bool]":
+    """Return the plan, the repeats, and whether a file is resumed; collective.
+
+    What else can be refused is refused here, before anything is written.
+    """
     if ranks.broadcast_bool(options.resume and there):
         from mpisign.engine import resuming
 
         asked = repeats if options.repeats else None
-        plan = partial(_plan, options)
+        plan = partial(_plan, options, team)
         return *resuming.planned(options.output, experiment, asked, ranks, plan), True
-    return ranks.raise_collectively(lambda: _plan(options, experiment, ranks)), repeats, False
+    return ranks.raise_collectively(lambda: _plan(options, team, experiment, ranks)), repeats, False
 
 
 def _given(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, object]:
@@ -217,8 +244,8 @@ def _checked_output(options: argparse.Namespace) -> bool:
     return there
 
 
-def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communicator") -> "Plan":
-    """Return the plan of an experiment; collective.
+def _plan(options: argparse.Namespace, team: "Team | None", experiment: "Experiment", ranks: "Communicator") -> "Plan":
+    """Return the plan of an experiment, which a team of the ranks or all of them run; collective.
 
     Raises:
         InputError: If the job is refused; the error names the option or the job file.
@@ -226,7 +253,7 @@ def _plan(options: argparse.Namespace, experiment: "Experiment", ranks: "Communi
     from mpisign.engine import planning
 
     try:
-        return planning.plan(experiment, ranks)
+        return planning.plan(experiment, team or ranks)
     except InputError as error:
         on_the_line = options.exchange and error.key == "exchange"
         raise InputError(
@@ -248,40 +275,3 @@ def _slice(text: str | None, repeats: int) -> range:
         if chosen and chosen.stop <= repeats:
             return chosen
     raise InputError("--repeats", f"expected A:B with 0 <= A < B <= {repeats}, got {text!r}")
-
-
-def _rerun(options: argparse.Namespace) -> int:
-    """Run the job of a file again; return 1 where a hash or a recorded value differs."""
-    from mpisign.comm.startup import connect
-    from mpisign.engine import reproduce
-
-    with StopSignals(), connect() as ranks, TemporaryDirectory() as folder:
-        output = options.output or Path(folder) / "again.h5"
-        ranks.raise_collectively(lambda: check_output(output, False, "give another name") if ranks.root else None)
-        try:
-            found = reproduce.rerun(options.file, output, ranks)
-        except StopRequested as stop:
-            kept = options.output is not None and output.exists()
-            stop.then = f"the same command starts again{f', once {output} is removed' if kept else ''}"
-            raise
-    for remark in found.remarks:
-        print(remark)
-    print(f"{found.same} of {found.of} repeats have the same sha256 as in {options.file}")
-    if found.other_values:
-        print(f"{found.other_values} of these have other recorded values")
-    return int(found.same < found.of or found.other_values > 0)
-
-
-def _merge(options: argparse.Namespace) -> None:
-    """Merge slices of one experiment into one file.
-
-    Raises:
-        InputError: If the output is one of the inputs, or cannot be written.
-    """
-    from mpisign.engine import merging
-
-    check_output(options.output, options.overwrite)
-    if options.output.resolve() in (path.resolve() for path in options.inputs):
-        raise InputError(str(options.output), "expected another output than the inputs")
-    merging.merge(options.output, options.inputs, options.virtual)
-    print(f"wrote {options.output}")

@@ -15,7 +15,7 @@ from typing_extensions import override
 from mpisign.arrays import Indices, Words
 from mpisign.comm.collectives import Collective, Collectives, do_nothing
 from mpisign.comm.nodes import Nodes
-from mpisign.comm.shared_arrays import Arrays, Opened, unshared
+from mpisign.comm.shared_arrays import Arrays, Lent, Opened, borrow, lend, unshared
 from mpisign.comm.survival import Survival
 from mpisign.compiled.native import WORDS
 from mpisign.config.validation import InputError
@@ -30,10 +30,12 @@ class Communicator(Collectives, Nodes, Survival):
     Attributes:
         library: MPI's name.
         threads: the thread level it was started at.
+        lent: data that processes which this one starts can map.
     """
 
     library: str
     threads: str
+    lent: Sequence[Lent] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -104,3 +106,38 @@ class SerialCommunicator(Communicator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
+
+
+class LendingCommunicator(SerialCommunicator):
+    """One process that starts others of its machine, and has its data where they can map them."""
+
+    def __init__(self) -> None:
+        self.lent: list[Lent] = []
+
+    @override
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        arrays, lent = lend(opening)
+        self.lent.append(lent)
+        return arrays
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lent in self.lent:
+            os.close(lent.descriptor)
+
+
+class BorrowingCommunicator(SerialCommunicator):
+    """One of the processes that such a one has started, with its data.
+
+    Args:
+        lent: what the other one has shared, in its order.
+    """
+
+    def __init__(self, lent: Sequence[Lent]):
+        self._lent = iter(lent)
+
+    @override
+    def share(self, opening: Callable[[], Opened]) -> Arrays:
+        lent = next(self._lent, None)
+        return unshared(opening) if lent is None else borrow(lent)

@@ -57,7 +57,7 @@ def launch(
         subprocess.TimeoutExpired: it takes longer; its ranks are ended then.
     """
     line = [str(mpiexec()), "-n", str(ranks), *command]
-    surroundings = environment(ranks, os.environ) if scripted else _kept(os.environ)
+    surroundings = environment(ranks, os.environ) if scripted else without_launcher(os.environ)
     pipe, surroundings = subprocess.PIPE, surroundings | dict(extra or {})
     with subprocess.Popen(
         line, cwd=cwd, env=surroundings, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
@@ -88,13 +88,13 @@ def environment(ranks: int, variables: Mapping[str, str]) -> dict[str, str]:
 
     Where this process is itself a rank, what its launcher gave it is left out.
     """
-    kept = _kept(variables)
+    kept = without_launcher(variables)
     as_root = AS_ROOT if os.geteuid() == 0 else {}
     quick = ONE_MACHINE if ranks > 1 and variables.get("SLURM_JOB_NUM_NODES", "1") == "1" else {}
     return quick | kept | as_root | (MORE_THAN_CORES if ranks > cores() else {})
 
 
-def _kept(variables: Mapping[str, str]) -> dict[str, str]:
+def without_launcher(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without what a launcher gave this process, where it is itself a rank."""
     inside = any(name in variables for name in RANK_VARIABLES)
     return {name: value for name, value in variables.items() if not (inside and name.startswith(PREFIXES))}

@@ -15,10 +15,10 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Words
-from mpisign.comm import native_calls
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
+from mpisign.compiled import mpi_calls
 from mpisign.config.validation import InputError, advised, described
 from mpisign.messages import say
 
@@ -138,13 +138,13 @@ class MPICommunicator(Communicator):
 
     def _blocking(self, name: str, *arguments: object) -> Collective:
         """Return a collective call as a blocking one."""
-        calls = None if ULFM else native_calls.blocking(self._mpi, self._communicator, name, arguments)
+        calls = None if ULFM else mpi_calls.blocking(self._mpi, self._communicator, name, arguments)
         return Collective(partial(getattr(self._communicator, name), *arguments), calls=calls)
 
     def _persistent(self, name: str, *arguments: object) -> Collective:
         """Return a collective call as a persistent one, planned once and started each time."""
         request = getattr(self._communicator, f"{name}_init")(*arguments)
-        calls = native_calls.persistent(self._mpi, request)
+        calls = mpi_calls.persistent(self._mpi, request)
         return Collective(lambda: (request.Start(), request.Wait()), request.Free, calls)
 
     @cached_property

@@ -1,20 +1,20 @@
 """Arrays that the ranks of one machine hold once.
 
 Whoever opens a data set says what arrays it has and how they are filled; whoever shares them decides where
-they live: in this process (`unshared`), or in a window of memory that a node's ranks have in common
-(`mpisign.comm.mpi`). Only one rank of a node opens and fills.
+they live: in this process (`unshared`), in memory that it lends to processes which it starts (`lend`), or in a
+window of memory that a node's ranks have in common (`mpisign.comm.mpi`). Only one of them opens and fills.
 """
 
 import itertools
 import math
+import mmap
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-
-from mpisign.arrays import Words
 
 Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
@@ -37,6 +37,42 @@ def unshared(opening: Callable[[], Opened]) -> Arrays:
     arrays = {name: np.empty(shape, dtype) for name, (shape, dtype) in layout.items()}
     fill(arrays)
     return arrays
+
+
+class Lent(NamedTuple):
+    """Arrays in a nameless file in memory, which a process that inherits its descriptor can map.
+
+    Attributes:
+        layout: what is in it.
+        descriptor: the open file.
+    """
+
+    layout: Layout
+    descriptor: int
+
+
+def lend(opening: Callable[[], Opened]) -> tuple[Arrays, Lent]:
+    """Return the filled arrays, and how to lend them; who lends them closes the descriptor."""
+    layout, fill = opening()
+    descriptor = _nameless()
+    os.truncate(descriptor, max(1, offsets(layout)[-1]))
+    lent = Lent(layout, descriptor)
+    arrays = borrow(lent)
+    fill(arrays)
+    return arrays, lent
+
+
+def borrow(lent: Lent) -> Arrays:
+    """Return arrays that another process has filled; they are only to be read, as kernels take no read-only ones."""
+    return carve(np.frombuffer(mmap.mmap(lent.descriptor, 0), dtype=np.uint8), lent.layout)
+
+
+def _nameless() -> int:
+    """Return the descriptor of a new file in memory, or where the system has none (macOS), of one below TMPDIR."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("mpisign-data")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def copied(arrays: Arrays) -> Opened:
@@ -73,7 +109,7 @@ TO_DO = "give it more (docker run --shm-size=..., or mount -o remount,size=... /
 """What to do where there is too little."""
 
 
-def carve(words: Words, layout: Layout) -> Arrays:
+def carve(words: np.ndarray[Any, Any], layout: Layout) -> Arrays:
     """Return the arrays of a layout in memory that is there."""
     parts = zip(offsets(layout)[:-1], layout.items(), strict=True)
     return {name: np.ndarray(shape, dtype, words.data, start) for start, (name, (shape, dtype)) in parts}

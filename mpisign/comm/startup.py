@@ -4,9 +4,10 @@ import atexit
 import os
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
-from mpisign.comm.communicator import Communicator, SerialCommunicator
+from mpisign.comm.communicator import Communicator, LendingCommunicator, SerialCommunicator
 from mpisign.config.validation import InputError
 from mpisign.process_rank import first_process
 
@@ -31,6 +32,22 @@ def connect() -> Communicator:
             "expected the mpirun or srun --mpi type of that same library",
         )
     return ranks
+
+
+def for_jobs(jobs: int, ranks: Communicator, key: str = "jobs") -> AbstractContextManager[Communicator]:
+    """Return these ranks; where one process will start others, it has its data where they can map them.
+
+    Args:
+        jobs: how many processes will run repeats.
+        ranks: the ranks that this process was started with.
+        key: what the number is called, for the complaint.
+
+    Raises:
+        InputError: several ranks would start processes.
+    """
+    if jobs > 1 and ranks.size > 1:
+        raise InputError(key, f"expected one process, got {ranks.size} ranks of a launcher; --teams is for those")
+    return LendingCommunicator() if jobs > 1 and isinstance(ranks, SerialCommunicator) else nullcontext(ranks)
 
 
 _ranks: list[Communicator] = []

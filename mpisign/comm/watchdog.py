@@ -20,9 +20,6 @@ from mpisign.comm.communicator import Communicator
 from mpisign.config.validation import InputError
 from mpisign.stop_signals import StopRequested
 
-_TEXT = 512
-"""Bytes for what the ranks do."""
-
 
 class Watch:
     """A context in which the ranks of this machine are watched; every rank has one, and who leaves it is not missed.
@@ -36,14 +33,14 @@ class Watch:
         self._processes = dict(zip(ranks.members, ranks.processes(), strict=True)) if watched else {ranks.rank: 0}
         page = self._shared_page() if len(self._processes) > 1 and _has_pidfd() else None
         self._watched, self._page = page is not None, page or mmap.mmap(-1, self._size)
-        self._line = memoryview(self._page)[watchdog_process.LINE * list(self._processes).index(ranks.rank) :][
-            :16
-        ].cast("Q")
+        place = list(self._processes).index(ranks.rank)
+        self._line = memoryview(self._page)[watchdog_process.LINE * place :][:16].cast("Q")
+        self._text = watchdog_process.LINE * len(self._processes) + watchdog_process.TEXT * place
 
     @property
     def _size(self) -> int:
-        """Return the bytes of the page: a line for each rank, and the text."""
-        return watchdog_process.LINE * len(self._processes) + _TEXT
+        """Return the bytes of the page: a line for each rank, then a text for each."""
+        return (watchdog_process.LINE + watchdog_process.TEXT) * len(self._processes)
 
     def _shared_page(self) -> mmap.mmap | None:
         """Return the page, made by the first rank of the machine, and opened by the others as a file of its process.
@@ -81,10 +78,10 @@ class Watch:
             os.close(self._descriptor)
 
     def enter(self, what: str) -> None:
-        """Name what the ranks do from now on."""
+        """Name what this rank does from now on."""
         self.at(0)
-        text = what.encode()[:_TEXT]
-        self._page[watchdog_process.LINE * len(self._processes) :] = text.ljust(_TEXT, b"\0")
+        size = watchdog_process.TEXT
+        self._page[self._text : self._text + size] = what.encode()[:size].ljust(size, b"\0")
 
     def at(self, k: int) -> None:
         """Note that this rank has come to k."""

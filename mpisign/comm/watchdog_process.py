@@ -16,7 +16,10 @@ import time
 from contextlib import suppress
 
 LINE = 64
-"""Bytes of a rank in the page: whether it has left, then k, both of 8 bytes. Behind the last rank's: what they do."""
+"""Bytes of a rank in the page: whether it has left, then k, both of 8 bytes."""
+
+TEXT = 512
+"""Bytes for what a rank does; the texts of all ranks stand behind their lines."""
 
 RUNNING, LEFT, FAILED = 0, 1, 2
 """What a rank says of itself; one that failed says why, and is not spoken for."""
@@ -40,7 +43,8 @@ def main(page: mmap.mmap, ranks: list[tuple[int, int]]) -> None:
             # The page outlives the rank: its last state says whether it left or was killed.
             if states[i] == RUNNING:
                 if FAILED not in states:
-                    _say(ranks[i], _word(page, LINE * i + 8), page[LINE * len(ranks) :])
+                    text = LINE * len(ranks) + TEXT * i
+                    _say(ranks[i], _word(page, LINE * i + 8), page[text : text + TEXT])
                 _end(ends, list(descriptors))
                 return
 

@@ -2,20 +2,40 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
 from mpisign.algorithms.compiled_loop import Arrays, ahead_of
+from mpisign.arrays import Floats, Indices
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.engine.recorder import Evaluation, Recorder, Sink, schedule
 from mpisign.rng import RandomStreams
 from mpisign.storage.checkpoint import Checkpoint
-from mpisign.storage.writer import RepeatWriter, TrajectoryWriter
+
+
+class RepeatSink(Sink, Protocol):
+    """Where all of a repeat goes: its group in a trajectory file, or what sends it to the process with the file."""
+
+    def shrunk(self, k: int, workers: int) -> None:
+        """Note that so many workers are left from iteration k on."""
+
+    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
+        """Mark the repeat as complete, or diverged at that k, so many iterations having run in compiled code."""
+
+
+class Writer(Protocol):
+    """A trajectory file, or what stands for it where another process has it."""
+
+    def kept(self, label: str, number: int) -> Checkpoint | None:
+        """Return the state in which that repeat was saved, or None."""
+
+    def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatSink:
+        """Return where a repeat goes, which begins, or goes on from its state."""
 
 
 class Site(NamedTuple):
@@ -29,7 +49,7 @@ class Site(NamedTuple):
 
     ranks: Communicator
     checkpoints: Checkpoints
-    writer: TrajectoryWriter | None
+    writer: Writer | None
 
 
 def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: ExchangeFactory, site: Site) -> None:
@@ -52,7 +72,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
 
 def _sink(
     planned: Plan, run: PlannedRun, number: int, crew: Crew, kept: Checkpoint | None, site: Site
-) -> RepeatWriter | None:
+) -> RepeatSink | None:
     """Return where the root writes the records of a repeat; None elsewhere."""
     if site.writer is None:
         return None
@@ -69,7 +89,7 @@ def _wired(
     number: int,
     crew: Crew,
     kept: Checkpoint | None,
-    sink: RepeatWriter | None,
+    sink: RepeatSink | None,
     server: Server,
     site: Site,
 ) -> tuple[loop.Repeat, state.State]:

@@ -15,9 +15,13 @@ from mpisign.aggregation.autotune import Choice, choose
 from mpisign.aggregation.exchange_registry import exchange_factory
 from mpisign.aggregation.server import plan_server
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.teams import Team
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
+from mpisign.engine.parallel import processes, teams
+from mpisign.engine.parallel.desk import Desk
+from mpisign.engine.parallel.pool import Pool
 from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
@@ -43,6 +47,8 @@ def run(
     *,
     watched: bool = True,
     quiet: bool = False,
+    pool: Pool | None = None,
+    team: Team | None = None,
 ) -> dict[str, list[int]]:
     """Run what is not there yet, and write the trajectory file at `output`, on rank 0. Every rank calls it.
 
@@ -55,6 +61,8 @@ def run(
             on with the file, which was made by the same experiment.
         watched: whether the other ranks are ended when one is lost.
         quiet: whether progress is not shown.
+        pool: processes of this machine that run the repeats, where there is one rank.
+        team: this rank's team, where teams of the ranks run repeats side by side.
 
     Returns:
         At which k repeats diverged, for each label; on rank 0.
@@ -62,6 +70,7 @@ def run(
     Raises:
         InputError: another job writes the file.
         StopRequested: a signal asked for a stop.
+        ChildProcessError: one of several processes was killed, or has failed.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
@@ -83,18 +92,30 @@ def run(
 
         due = writer.commit_due if writer is not None else lambda: False
         site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
-        exchanges = [_choice(planned, run, ranks).exchange for run in planned.runs]
+        exchanges = [_choice(planned, run, team or ranks, ranks.root).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)
-        _run_repeats(planned, exchanges, repeats, site, progress, watch)
+        desk = None if writer is None else Desk(planned, repeats, writer, progress)
+        if team is not None:
+            teams.run_repeats(planned, exchanges, repeats, desk, team, signals, watch)
+        elif desk is not None and pool is not None and pool.helpers and len(desk.left) > 1:
+            processes.run_repeats(planned, exchanges, desk, signals, pool, ranks.lent)
+        else:
+            _run_repeats(planned, exchanges, repeats, site, writer, progress, watch)
         return {} if writer is None else _diverged(planned, repeats, writer)
 
 
 def _run_repeats(
-    planned: Plan, exchanges: list[str], repeats: range, site: Site, progress: Progress, watch: Watch
+    planned: Plan,
+    exchanges: list[str],
+    repeats: range,
+    site: Site,
+    writer: TrajectoryWriter | None,
+    progress: Progress,
+    watch: Watch,
 ) -> None:
     """Run the repeats that the file lacks, run by run, each by its exchange."""
-    before, (ranks, _, writer) = 0, site
+    before, ranks = 0, site.ranks
     for (run, exchange), number in product(zip(planned.runs, exchanges, strict=True), repeats):
         label = run.settings.label
         progress.at(f"{label}, repeat {number}", before)
@@ -152,11 +173,11 @@ def _header(planned: Plan, ranks: Communicator, where: Sites, repeats: range) ->
     }
 
 
-def _choice(planned: Plan, run: PlannedRun, ranks: Communicator) -> Choice:
-    """Return the run's exchange; where it was chosen, the root says why."""
+def _choice(planned: Plan, run: PlannedRun, ranks: Communicator, speaks: bool) -> Choice:
+    """Return the run's exchange; where it was chosen, who speaks for all says why."""
     asked = planned.experiment.exchange
     workers, d = len(run.numbers), planned.problem.dimension
     choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0)))
-    if asked == "auto" and ranks.root:
+    if asked == "auto" and speaks:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
     return choice

@@ -8,9 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from io import FileIO
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +19,7 @@ import numpy as np
 from mpisign.arrays import Floats, Indices
 from mpisign.storage.checkpoint import Checkpoint, Counters
 from mpisign.storage.checksum import seal, unseal
+from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
 from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
 
@@ -32,48 +31,6 @@ _MOST_TAKEN = 2**25
 """Bytes of records that may wait to be written."""
 _ARRAYS = ("workers", "x", "memory", "shared")
 """The arrays of a state that is kept; its other numbers are attributes."""
-
-
-class _Disk(FileIO):
-    """A file for HDF5 that keeps an error of a write to itself: HDF5, told of it, could not close the file any more."""
-
-    error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        """Write all of `data`, or keep the error and pretend that it was written; see `check`."""
-        rest = memoryview(data).cast("B")
-        with self._kept("write"):
-            while rest:
-                rest = rest[super().write(rest) :]
-        return len(data)
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill all of `buffer`: a read of Linux gives 2^31 - 4096 bytes at most, and HDF5 takes the rest for zeros."""
-        rest = memoryview(buffer).cast("B")
-        total = 0
-        while total < len(rest) and (got := super().readinto(rest[total:])):
-            total += got
-        return total
-
-    def truncate(self, size: int | None = None) -> int:
-        """Set the file's length, or keep the error and pretend that it was set."""
-        with self._kept("truncate"):
-            super().truncate(size)
-        return size or 0
-
-    @contextmanager
-    def _kept(self, operation: str) -> Iterator[None]:
-        """Keep the first OSError that is raised inside."""
-        try:
-            with naming(Path(str(self.name)), operation):
-                yield
-        except OSError as error:
-            self.error = self.error or error
-
-    def check(self) -> None:
-        """Raise the first error that there was."""
-        if self.error is not None:
-            raise self.error
 
 
 class RepeatWriter:
@@ -105,13 +62,17 @@ class RepeatWriter:
     def save(self, kept: Checkpoint) -> None:
         """Replace the state from which the repeat can go on, and commit the file."""
         began = time.monotonic()
+        self.keep(kept)
+        self._file.commit(began)
+
+    def keep(self, kept: Checkpoint) -> None:
+        """Replace the state from which the repeat can go on, for the next commit."""
         self._write()
         state = self._group.require_group("state")
         state.attrs.update({"k": kept.k} | kept.counters._asdict())
         for name in _ARRAYS:
             values = np.asarray(getattr(kept, name))
             state.require_dataset(name, values.shape, values.dtype)[...] = values
-        self._file.commit(began)
 
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
@@ -150,7 +111,7 @@ class TrajectoryWriter:
             with naming(self._part, "copy"):
                 shutil.copyfile(output, self._part)
             unseal(self._part)
-        self._disk = _Disk(self._part, "r+" if resume else "w+")
+        self._disk = DiskFile(self._part, "r+" if resume else "w+")
         self._file = h5py.File(self._disk, "r+" if resume else "w")
         self.check: Callable[[], None] = self._disk.check
         if resume:

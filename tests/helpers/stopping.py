@@ -10,6 +10,10 @@ ENDS = {
     "stop": lambda: os.kill(os.getpid(), signal.SIGUSR1),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: os._exit(3),
+    "stop the parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
+    "interrupt the parent": lambda: os.kill(os.getppid(), signal.SIGINT),
+    "kill the parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
 }
 asked = 0
 

@@ -16,7 +16,7 @@ from mpisign.cli.main import main
 from mpisign.storage import checksum, output_file, provenance, writer
 from mpisign.storage.output_file import replace_durably
 from mpisign.storage.trajectory import Trajectory
-from mpisign.storage.writer import TrajectoryWriter, _Disk
+from mpisign.storage.writer import DiskFile, TrajectoryWriter
 
 JOB = """
 iterations = 20
@@ -47,10 +47,10 @@ def test_a_read_beyond_two_gigabytes_is_whole(tmp_path):
         file.seek(size - 4)
         file.write(b"last")
     buffer = bytearray(size)
-    with _Disk(path, "r") as disk:
+    with DiskFile(path, "r") as disk:
         assert disk.readinto(buffer) == size
     assert buffer[-4:] == b"last"
-    with _Disk(path, "r") as disk:
+    with DiskFile(path, "r") as disk:
         disk.seek(size - 2)
         assert disk.readinto(bytearray(8)) == 2  # at the end it is short, and says so
 
@@ -173,7 +173,7 @@ def test_an_error_of_the_system_that_ends_a_run_names_file_and_operation(job, mo
     monkeypatch.chdir(job)
     if where is FileIO:
         disk = type("FullDisk", (FileIO,), {name: full})
-        monkeypatch.setattr(writer, "_Disk", type("Disk", (_Disk, disk), {}))  # its super() is the full one
+        monkeypatch.setattr(writer, "DiskFile", type("Disk", (DiskFile, disk), {}))  # its super() is the full one
     else:
         monkeypatch.setattr(where, name, full)
     assert main(["run", "job.toml", "-o", "r.h5"]) == 1

@@ -96,7 +96,7 @@ def test_nothing_is_submitted_for_what_cannot_run(arguments, variables, said, ch
     assert not (checkout / "submitted").exists()
 
 
-@pytest.mark.parametrize("script", ["experiment", "array", "merge", "epsilon"])
+@pytest.mark.parametrize("script", ["experiment", "cores", "array", "merge", "epsilon"])
 def test_a_batch_script_says_that_it_is_not_in_a_checkout(script, tmp_path):
     done = call(["bash", ROOT / "jobs" / "slurm" / f"{script}.sbatch"], cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -107,12 +107,22 @@ def test_a_batch_script_says_that_it_is_not_in_a_checkout(script, tmp_path):
     ("command", "said"),
     [
         ("experiment.sbatch job.toml out.h5", "expected a job of SLURM: sbatch this script\n"),
+        ("cores.sbatch job.toml out.h5", "expected a job of SLURM: sbatch this script\n"),
         ("array.sbatch", "expected to be submitted by array.sh\n"),
     ],
 )
 def test_a_batch_script_says_that_it_was_called_by_hand(command, said, checkout):
     done = call(["bash", *f"jobs/slurm/{command}".split()], cwd=checkout, PATH=path(checkout))
     assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_the_cores_of_a_node_have_a_process_each(checkout):
+    (checkout / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "$*" > started\nexit 1\n')
+    slurm = {"SLURM_JOB_ID": "17", "SLURM_CPUS_PER_TASK": "6", "PATH": path(checkout)}
+    command = ["bash", "jobs/slurm/cores.sbatch", "job.toml", "out.h5", "--exchange", "auto"]
+    assert call(command, cwd=checkout, **slurm).returncode == 1
+    started = (checkout / "started").read_text()
+    assert started == "-m mpisign run job.toml -o out.h5 --resume --jobs 6 --exchange auto\n"
 
 
 def experiment(checkout, status, **variables):

@@ -10,7 +10,7 @@ from typing import Any
 from mpisign.comm.launcher import mpiexec
 from mpisign.config.validation import InputError
 
-_NOT_PASSED_ON = ("job", "output", "dry_run")
+_NOT_PASSED_ON = ("job", "output", "dry_run", "jobs")
 _NOT_IN_A_BATCH = (*_NOT_PASSED_ON, "overwrite", "resume")
 """Options that are not passed on to a batch script, which resumes the output that is there."""
 

@@ -40,6 +40,16 @@ class DryRunRequest(NamedTuple):
         """Return M + 1 for the largest M."""
         return 1 + max(run.workers for run in self.plan.runs)
 
+    @property
+    def teams(self) -> int:
+        """Return how many teams of ranks run repeats side by side."""
+        return int(self.options.get("teams", 1))
+
+    @property
+    def jobs(self) -> int:
+        """Return how many processes run repeats side by side."""
+        return min(int(self.options.get("jobs", 1)), len(self.repeats) * len(self.plan.runs))
+
 
 def show(asked: DryRunRequest, ranks: Communicator) -> None:
     """Print the report on the root, without solving for f*; collective.
@@ -91,7 +101,8 @@ def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times:
     here = _total([time.here for time in times], len(asked.repeats))
     there = _total([time.ranks or time.here for time in times], len(asked.repeats))
     yield from _time(asked, ranks, here, there)
-    yield from ("", *commands.lines(asked.options, asked.ranks, there.high, node))
+    tasks = asked.ranks * asked.teams
+    yield from ("", *commands.lines(asked.options, tasks, there.high / asked.teams, node * asked.teams))
 
 
 def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> Iterator[_Row]:
@@ -136,6 +147,9 @@ def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tup
     if ranks.size == 1:
         alone = memory.held(asked.plan, 0, 1, base)
         rows.append(_held("one process, with data", alone, alone.private + base.data + base.mapped))
+        if asked.jobs > 1:  # and one more, which writes the file and solves for f*
+            every = (asked.jobs + 1) * alone.private + base.data + base.mapped
+            rows.append((f"--jobs {asked.jobs}, with data", *6 * ("",), amount(every)))
     for count in sorted({ranks.size, asked.ranks} - {1}):
         server, worker = (memory.held(asked.plan, rank, count, base) for rank in (0, 1))
         node = server.private + (count - 1) * worker.private + server.common + base.data + base.mapped
@@ -169,9 +183,14 @@ def _time(asked: DryRunRequest, ranks: Communicator, here: Seconds, there: Secon
     """Yield the lines on time, here and on M + 1 ranks."""
     yield f"time, {_who(ranks)}: {_between(here)} s, from a few iterations of each run, executed here and thrown away,"
     yield "  and from the evaluation of a part of f; the range is that of their times"
+    if asked.jobs > 1:
+        share = here.times(1 / min(asked.jobs, cores()))
+        yield f"time, --jobs {asked.jobs}: {_between(share)} s, that divided by as many of them as have a core"
     if ranks.size == 1:
         yield f"time, {asked.ranks} ranks: {_between(there)} s, the same with messages by the model of `mpisign bench`:"
         yield f"  {NETWORKS}"
+    if asked.teams > 1:
+        yield f"time, --teams {asked.teams}: that divided by {asked.teams}, where each of their ranks has a core"
     if max(asked.ranks, ranks.size) > cores():
         yield f"this process may use {cores()} cores: more ranks than that take longer here, in turns"
     yield f"not in it: the start, reading data, and f*, {_minimum(asked.plan)}"

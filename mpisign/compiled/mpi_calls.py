@@ -45,7 +45,7 @@ def _buffer(mpi: Any, given: Any, parts: int = 1) -> list[int]:
 
 
 def blocking(mpi: Any, communicator: Any, name: str, arguments: tuple[Any, ...]) -> Indices | None:
-    """Return a Gather or a Bcast of a communicator, with mpi4py's arguments; None for others and beyond MPI's counts."""
+    """Return a Gather or a Bcast with mpi4py's arguments; None for others, and for more words than MPI counts."""
     handle, sent = int(mpi._handleof(communicator)), _buffer(mpi, arguments[0])
     received = _buffer(mpi, arguments[1], communicator.size) if name == "Gather" else [0, 0, 0]
     if name not in ("Bcast", "Gather") or max(sent[1], received[1]) >= 2**31:

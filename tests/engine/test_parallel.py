@@ -10,12 +10,13 @@ import pytest
 
 import mpisign
 from digests import digests, records
-from launch import HELPERS, mpirun
+from launch import HELPERS, ROOT, mpirun
 from launch import mpisign as command
 from mpisign.cli.main import main
 from mpisign.comm.communicator import BorrowingCommunicator, LendingCommunicator
 from mpisign.engine.planning import plan
 from mpisign.storage.trajectory import Trajectory
+from mpisign.tools.dryrun import commands
 
 JOB = """
 seed = 3
@@ -216,7 +217,9 @@ def test_teams_by_open_mpi_and_the_exchange_of_a_node(folder):
     assert digests("out.h5") == digests("whole.h5")
 
 
-def test_a_dry_run_says_what_several_processes_take_and_passes_them_on_to_no_rank(folder, capsys):
+def test_a_dry_run_says_what_several_processes_take_and_passes_them_on_to_no_rank(folder, capsys, monkeypatch):
+    monkeypatch.setattr(commands, "SCRIPT", str(ROOT / commands.SCRIPT))
+    monkeypatch.setattr(commands.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert run("--jobs", "2", "--dry-run") == 0
     *lines, mpirun, sbatch = capsys.readouterr().out.splitlines()
     assert sum("--jobs 2" in line for line in lines) == 2  # memory and time

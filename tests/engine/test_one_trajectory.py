@@ -10,6 +10,7 @@ from digests import ZEROS, digests, policies
 from launch import call, mpirun, mpisign
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.algorithms.methods import METHODS
+from mpisign.storage.trajectory import Trajectory
 
 pytestmark = pytest.mark.ranks
 
@@ -71,20 +72,25 @@ def test_the_job_meets_zeros_and_ties(job_file, alone):
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
 def test_same_bits_under_mpi(mpi, ranks, job_file, alone):
-    """The first repeat; both are left to the test below."""
+    """The first repeat, compiled between two records; both are left to the test below."""
     output = job_file.with_name(f"{mpi}-{ranks}.h5")
-    done = mpirun(mpi, ranks, "run", job_file, "-o", output, "--repeats", "0:1")
+    done = mpirun(mpi, ranks, "run", job_file, "-o", output, "--repeats", "0:1", MPISIGN_COMPILE="always")
     assert done.returncode == 0, done.stderr
+    assert {run.repeats[0].compiled for run in Trajectory(output)} == {9}  # of 12; 0, 4 and 8 are recorded
     assert digests(output) == {
         name: value for name, value in alone.items() if "/repeats/" not in name or "/0000" in name
     }
 
 
-@pytest.mark.parametrize(("mpi", "ranks", "exchange"), [("mpich", 3, "sharded"), ("openmpi", 4, "node")])
-def test_same_bits_by_every_exchange(mpi, ranks, exchange, job_file, alone):
+@pytest.mark.parametrize(
+    ("mpi", "ranks", "exchange", "compiled"), [("mpich", 3, "sharded", 0), ("openmpi", 4, "node", 9)]
+)
+def test_same_bits_by_every_exchange(mpi, ranks, exchange, compiled, job_file, alone):
     output = job_file.with_name(f"{mpi}-{exchange}.h5")
-    done = mpirun(mpi, ranks, "run", job_file, "-o", output, "--repeats", "0:1", "--exchange", exchange)
+    exchanged = ("--repeats", "0:1", "--exchange", exchange)
+    done = mpirun(mpi, ranks, "run", job_file, "-o", output, *exchanged, MPISIGN_COMPILE="always")
     assert done.returncode == 0, done.stderr
+    assert {run.repeats[0].compiled for run in Trajectory(output)} == {compiled}
     assert digests(output) == {
         name: value for name, value in alone.items() if "/repeats/" not in name or "/0000" in name
     }

@@ -20,6 +20,14 @@ settings.register_profile(
 settings.load_profile("the same")
 
 
+LONG = {"test_compiled_loop", "test_pages", "test_bound_checks", "test_file_systems", "test_report", "test_parallel"}
+"""Files that take long: they come first, so that of two processes none waits for the other at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 def pytest_runtest_setup(item):
     launch.marked = item.get_closest_marker("ranks") is not None
 

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.venv/bin
-"$bin/python" -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+"$bin/python" -c "import furo, myst_nb" 2>/dev/null || "$bin/python" -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 
 # build FOLDER: the site, from nothing.
 build() {

@@ -21,7 +21,7 @@ phase() {
 }
 
 # MPI is slow when other work has its cores: what starts ranks comes second, one at a time.
-phase "not ranks" -n 2 --dist loadfile "$@"
+phase "not ranks" -n 2 --dist loadfile --no-loadscope-reorder "$@"
 phase ranks "$@"
 [ "$none" -lt 2 ] || failed=5
 exit "$failed"

@@ -7,7 +7,7 @@ bin=$PWD/.venv/bin
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-"$bin/python" -m pip install --quiet --disable-pip-version-check build twine
+"$bin/python" -c "import build, twine" 2>/dev/null || "$bin/python" -m pip install --quiet --disable-pip-version-check build twine
 "$bin/python" -m build --outdir "$folder/dist" . >"$folder/build.log" 2>&1 || { cat "$folder/build.log" >&2; exit 1; }
 "$bin/python" -m twine check --strict "$folder"/dist/*
 tar -tzf "$folder"/dist/*.tar.gz | grep "/tests/run.sh$" >/dev/null

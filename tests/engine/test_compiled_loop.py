@@ -204,7 +204,7 @@ def test_a_method_of_ones_own(monkeypatch, method, compiled):
     job = mpisign.Experiment(problem=problem, iterations=40, log=log, runs=[run])
     repeats = []
     for count in (None, 10):
-        monkeypatch.setattr(compiled_loop, "_affordable", lambda kind, count=count: count)
+        monkeypatch.setattr(compiled_loop, "_affordable", lambda kind, first, count=count: count)
         repeats.append(mpisign.run(job, progress=False).trajectory.runs[0].repeats[0])
     assert repeats[0].columns["value"].tolist() == repeats[1].columns["value"].tolist()
     assert [one.compiled for one in repeats] == [0, compiled]

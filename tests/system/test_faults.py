@@ -310,7 +310,7 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
 
 def stopping_at(k):
     def over(self, first, iterations, save):
-        yield from range(first, k)
+        yield range(first, k)
         save(k)
         raise StopRequested(10)
 

@@ -52,7 +52,7 @@ def killed_at(number):
 
     def over(self, first, iterations, save):
         last = next(begun) == number
-        yield from range(first, 1 if last else iterations)
+        yield range(first, 1 if last else iterations)
         if last:
             save(1)
             raise KilledError

@@ -149,17 +149,17 @@ def _complete(rows: Rows, numbers: Floats) -> None:
 
 
 @part_of_kernels
-def _vote(k: int, mean: float, ballots: Words, rows: Rows) -> None:
+def _vote(k: int, mean: float, ballots: Words, rows: Rows, answer: Floats) -> None:
     """Write the vote and the mean number into the reply's row; ballots: the nonnegative planes that came."""
     reply = rows.reply
     reply.k = k
     tied = majority_vote.vote(rows.arrived, ballots, reply.positive, reply.nonnegative)
     reply.apply_zero_policy(mean, tied)
-    rows.answer.view(np.float64)[0] = math.copysign(mean, -1.0 if reply.ternary != 0 else 1.0)
+    answer[0] = math.copysign(mean, -1.0 if reply.ternary != 0 else 1.0)
 
 
 @part_of_kernels
-def _add_scaled(mean: float, arrived: Floats, rows: Rows) -> None:
+def _add_scaled(mean: float, arrived: Floats, rows: Rows, answer: Floats) -> None:
     """Write the mean of the signs times their numbers, and of the numbers, into the reply's row."""
     row, vector, workers = rows.message, rows.reply.vector, arrived.shape[0]
     vector[:] = 0.0
@@ -167,7 +167,7 @@ def _add_scaled(mean: float, arrived: Floats, rows: Rows) -> None:
         row.positive, row.nonnegative = rows.arrived[worker, 1:], rows.nonnegative[worker]
         row.ternary = 1 if np.signbit(arrived[worker, 0]) else 0
         row.subtract_from(vector, -abs(arrived[worker, 0]) / workers)
-    rows.answer.view(np.float64)[0] = mean
+    answer[0] = mean
 
 
 def rounds_routine(rounds: "Rounds", kind: Any, budget: Budget) -> Any:
@@ -207,7 +207,7 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
         The k that comes next, or at which the reply is not finite or MPI failed.
     """
     numbers, arrived, answer = rows.own.view(np.float64), rows.arrived.view(np.float64), rows.answer.view(np.float64)
-    reply, has_zeros, mean, code = rows.reply, False, 0.0, 0
+    reply, has_zeros, mean, code, none = rows.reply, False, 0.0, 0, rows.nonnegative[:0]
     for i in range(alphas.size):
         k = first + i
         _encode_all(k, alphas[i], parts, here, rows, numbers)
@@ -217,14 +217,14 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
             if has_zeros:
                 rows.answer[0] = _SEND_WEAK
             else:
-                _vote(k, mean, rows.nonnegative[:0], rows)
+                _vote(k, mean, none, rows, answer)
         code |= broadcast(rows.travel)
         weak = rows.answer[0] == _SEND_WEAK
         if weak:
             _complete(rows, numbers)
             code |= gather(rows.nonnegative_travel)
             if rows.reducing != 0:
-                _vote(k, mean, rows.nonnegative, rows)
+                _vote(k, mean, rows.nonnegative, rows, answer)
             code |= broadcast(rows.travel)
         reply.number, reply.ternary = abs(answer[0]), 1 if np.signbit(answer[0]) else 0
         if reply.ternary != 0:
@@ -251,14 +251,14 @@ def scaled_sign_rounds(first: int, alphas: Floats, parts: Parts, here: Here, row
             if has_zeros:
                 rows.answer[0] = _SEND_WEAK
             else:
-                _add_scaled(mean, arrived, rows)
+                _add_scaled(mean, arrived, rows, answer)
         code |= broadcast(rows.travel)
         weak = rows.answer[0] == _SEND_WEAK
         if weak:
             _complete(rows, numbers)
             code |= gather(rows.nonnegative_travel)
             if rows.reducing != 0:
-                _add_scaled(mean, arrived, rows)
+                _add_scaled(mean, arrived, rows, answer)
             code |= broadcast(rows.travel)
         reply.number = abs(answer[0])
         if code != 0 or not math.isfinite(reply.number):

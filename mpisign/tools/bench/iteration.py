@@ -1,8 +1,11 @@
 """Time the framework's own cost: an iteration without its gradient, records, evaluations."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from mpisign.config import experiment
 from mpisign.engine import planning, runner
 from mpisign.engine.recorder import Evaluation, Recorder
 from mpisign.problems.quadratic import Separable
+from mpisign.storage.trajectory import Trajectory
 from mpisign.storage.writer import TrajectoryWriter
 from mpisign.tools.bench.bare import loop_of
 from mpisign.tools.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
@@ -49,6 +53,49 @@ def _loop(name: str, iterations: int) -> Callable[[], object]:
             out[:] = gradient
 
     return loop_of(METHODS[name](), source, Separable(eigenvalues=[1.0] * _DIMENSION), 1e-9, iterations)
+
+
+_STRETCHES = {
+    "CE-A, d = 2, M = 1": """
+        [problem]
+        kind = "finite-quadratic"
+        eigenvalues = [1.0, 1.0]
+        weights = [0.1, 0.1, 0.2, 0.6]
+        atoms = [[-0.4, 1.0], [-0.4, -1.0], [0.4, 0.0], [0.0, 0.0]]
+        [oracle]
+        kind = "minibatch"
+        batch = 1
+        [[runs]]
+        method = "scaled-sign"
+        workers = 1
+        step = { kind = "constant", alpha = 1e-3 }
+        """,
+    "breast-cancer, d = 30, batch 1, M = 3": _JOB.replace("batch = 64", "batch = 1"),
+    "breast-cancer, d = 30, batch 64, M = 3": _JOB,
+}
+"""Jobs whose iterations are timed in the interpreter and compiled."""
+
+
+def compiled(effort: Effort) -> Iterator[Ratio]:
+    """Measure how many times as fast iterations between two records are in compiled code, in one process."""
+    for name, job in _STRETCHES.items():
+        values = [_seconds(job, "never", effort) / _seconds(job, "always", effort) for _ in range(6)][1:]
+        yield summary(f"an iteration in the interpreter / compiled, {name}", values)
+
+
+def _seconds(job: str, compile_when: str, effort: Effort) -> float:
+    """Return the seconds that the iterations of a job took, by the clock of its records."""
+    before = os.environ.get("MPISIGN_COMPILE")
+    os.environ["MPISIGN_COMPILE"] = compile_when
+    try:
+        overrides = [f"iterations={effort.iterations}", "log={points=3}"]
+        planned = planning.plan(experiment.parse(dedent(job), overrides), SerialCommunicator())
+        memory = BytesIO()
+        runner.run(planned, SerialCommunicator(), memory, range(1), quiet=True)
+    finally:
+        os.environ.pop("MPISIGN_COMPILE")
+        os.environ.update({} if before is None else {"MPISIGN_COMPILE": before})
+    return float(Trajectory.of_buffer(memory, "bench").runs[0].repeats[0].columns["seconds"][-1])
 
 
 def logging(effort: Effort) -> Iterator[Ratio]:

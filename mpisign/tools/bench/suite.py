@@ -30,6 +30,7 @@ def _iterations(effort: Effort) -> Iterator[Result]:
     """Yield the results of the section "iteration"."""
     for name in METHODS:
         yield iteration.iteration(name, effort)
+    yield from iteration.compiled(effort)
     yield from iteration.logging(effort)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import sys
 from fractions import Fraction as F
 
 import numpy as np
@@ -20,7 +21,9 @@ SIGMAS = 5  # of each comparison with a simulation: a false alarm in 1.7 million
 
 
 def certified(capsys, *arguments):
+    longest = sys.get_int_max_str_digits()
     assert main(["certify", *map(str, arguments)]) == 0
+    assert sys.get_int_max_str_digits() == longest  # what Python reads and prints of the rest is as it was
     return capsys.readouterr().out
 
 

@@ -1,7 +1,8 @@
 """Print the certificates of a job's runs, and write them as JSON."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,16 +30,27 @@ def certify(path: Path, label: str | None, upto: int | None, most: int, output: 
     Raises:
         InputError: If no run can be certified, or the output cannot be written.
     """
-    sys.set_int_max_str_digits(0)  # a fraction of some hundred iterations has more than Python prints by itself
-    found = []
+    with _long_numbers():
+        found = []
+        try:
+            for each in certificates(experiment.read(path), label, upto, most, _say):
+                found.append(each)
+                _say([*_body(each), ""])
+        except InputError as error:
+            raise of_file(path, error, "--") from None
+        if output:
+            write_rows(output, [row.document() for each in found for row in each.rows])
+
+
+@contextmanager
+def _long_numbers() -> Iterator[None]:
+    """Let Python print numbers of any length: a fraction of some hundred iterations has more digits than it allows."""
+    usual = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
     try:
-        for each in certificates(experiment.read(path), label, upto, most, _say):
-            found.append(each)
-            _say([*_body(each), ""])
-    except InputError as error:
-        raise of_file(path, error, "--") from None
-    if output:
-        write_rows(output, [row.document() for each in found for row in each.rows])
+        yield
+    finally:
+        sys.set_int_max_str_digits(usual)
 
 
 def _say(lines: Sequence[str]) -> None:

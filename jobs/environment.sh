@@ -33,7 +33,8 @@ environment() {
     fi
     say "installing mpisign with its dependencies into $folder (about a minute)"
     [ -x "$BIN/python" ] || "$python" -m venv "$folder" || return
-    "$BIN/python" -m pip install --quiet --disable-pip-version-check -e ".[$extras]" || return
+    # Bytecode is written when a module is first imported: most of what is installed never is.
+    "$BIN/python" -m pip install --quiet --disable-pip-version-check --no-compile -e ".[$extras]" || return
     touch "$stamp"
 }
 

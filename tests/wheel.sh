@@ -13,7 +13,7 @@ trap 'rm -rf "$folder"' EXIT
 tar -tzf "$folder"/dist/*.tar.gz | grep "/tests/run.sh$" >/dev/null
 
 "$bin/python" -m venv "$folder/fresh"
-"$folder/fresh/bin/python" -m pip install --quiet --disable-pip-version-check "$folder"/dist/*.whl
+"$folder/fresh/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile "$folder"/dist/*.whl
 PATH="$folder/fresh/bin:$PATH"
 unset PYTHONPATH
 mkdir "$folder/work"

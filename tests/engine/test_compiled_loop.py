@@ -98,6 +98,8 @@ def test_every_problem_and_oracle(tmp_path, monkeypatch, problem):
     tables = [table for some in ORACLE_TABLES.values() for table in some]
     if problem not in ("logistic", "finite-quadratic"):
         tables = [table for table in tables if "minibatch" not in table]
+    if problem == "logistic":  # its gradient takes seconds to compile; the noise is that of the other problems
+        tables = [table for table in tables if "additive" not in table]
     runs = [
         run(
             f"{number}",

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -27,6 +28,9 @@ _GRACE = 0.4
 
 _HEARD = 0.3
 """Seconds for the launcher to read the message, and for other ranks that have the signal to see that it is said."""
+
+_KEPT = 3
+"""Seconds for which nobody else speaks: Open MPI's launcher kills what a SIGTERM has not ended in one."""
 
 _TURN, _TURNS = 0.1, 5
 """Seconds between ranks that all have the signal, and how many have a turn of their own: the first one speaks."""
@@ -150,7 +154,16 @@ class Planning:
             self._socket.bind(f"\0mpisign-{os.getuid()}-{os.getppid()}")
         except OSError as error:
             return error.errno != errno.EADDRINUSE
+        self._keep_the_name()
         return True
+
+    def _keep_the_name(self) -> None:
+        """Let a process keep the socket for a while: launchers send the others a signal after this rank is gone."""
+        from subprocess import DEVNULL, Popen
+
+        held, name = [self._socket.fileno()], ["sleep", str(_KEPT)]
+        with suppress(OSError):
+            Popen(name, pass_fds=held, start_new_session=True, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
 
 
 PLANNING = Planning()

@@ -102,6 +102,12 @@ def _asking(method: Method, part: Part, settings: Any, parameters: Any, axes: in
 
 def _encoding(method: Method, settings: Any, axes: int) -> Written:
     """Return encode(settings, gradient, alpha, memory, message)."""
+    if type(method).encode is Method.encode:  # of most methods: one routine for all of them
+
+        def put(s: int, gradient: Floats, alpha: float, memory: Floats, message: Any) -> None:
+            message.put(gradient)
+
+        return put, []
     inner, load, shape = compiled(type(method).encode), loader(settings), _shape(axes)
 
     def encode(s: int, gradient: Floats, alpha: float, memory: Floats, message: Any) -> None:

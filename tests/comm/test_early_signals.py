@@ -58,7 +58,7 @@ def test_it_is_heard_during_slow_imports_and_while_the_job_is_planned(signal, mo
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize(("mpi", "ranks"), [("mpich", "2,"), ("openmpi", "0, 1, 2")])
+@pytest.mark.parametrize(("mpi", "ranks"), [("mpich", "2,"), ("openmpi", "0, 1, 2"), ("openmpi", "0,")])
 def test_any_rank_s_ends_all_ranks_with_one_line(mpi, ranks, tmp_path):
     """The others wait in MPI, or work; every rank may have it, as a launcher passes it on."""
     early(tmp_path, "SIGTERM", ranks)

@@ -79,7 +79,9 @@ _STRETCHES = {
 def compiled(effort: Effort) -> Iterator[Ratio]:
     """Measure how many times as fast iterations between two records are in compiled code, in one process."""
     for name, job in _STRETCHES.items():
-        values = [_seconds(job, "never", effort) / _seconds(job, "always", effort) for _ in range(6)][1:]
+        values = [
+            _seconds(job, "never", effort) / _seconds(job, "always", effort) for _ in range(min(effort.slices, 6))
+        ][1:]
         yield summary(f"an iteration in the interpreter / compiled, {name}", values)
 
 

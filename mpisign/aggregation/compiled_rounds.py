@@ -211,24 +211,24 @@ def vote_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
     for i in range(alphas.size):
         k = first + i
         _encode_all(k, alphas[i], parts, here, rows, numbers)
-        code = gather(rows.travel)
+        code = gather(rows.travel, 0)
         if rows.reducing != 0:
             mean, has_zeros = mean_number(arrived[:, 0], rows.quadratic != 0)
             if has_zeros:
                 rows.answer[0] = _SEND_WEAK
             else:
                 _vote(k, mean, none, rows, answer)
-        code |= broadcast(rows.travel)
+        code = broadcast(rows.travel, code)
         weak = rows.answer[0] == _SEND_WEAK
         if weak:
             _complete(rows, numbers)
-            code |= gather(rows.nonnegative_travel)
+            code = gather(rows.nonnegative_travel, code)
             if rows.reducing != 0:
                 _vote(k, mean, rows.nonnegative, rows, answer)
-            code |= broadcast(rows.travel)
+            code = broadcast(rows.travel, code)
         reply.number, reply.ternary = abs(answer[0]), 1 if np.signbit(answer[0]) else 0
         if reply.ternary != 0:
-            code |= broadcast(rows.nonnegative_travel)
+            code = broadcast(rows.nonnegative_travel, code)
         if code != 0 or not math.isfinite(reply.number):
             counts[3] = code
             return k
@@ -245,21 +245,21 @@ def scaled_sign_rounds(first: int, alphas: Floats, parts: Parts, here: Here, row
     reply, has_zeros, mean, code = rows.reply, False, 0.0, 0
     for i in range(alphas.size):
         _encode_all(first + i, alphas[i], parts, here, rows, numbers)
-        code = gather(rows.travel)
+        code = gather(rows.travel, 0)
         if rows.reducing != 0:
             mean, has_zeros = mean_number(arrived[:, 0], rows.quadratic != 0)
             if has_zeros:
                 rows.answer[0] = _SEND_WEAK
             else:
                 _add_scaled(mean, arrived, rows, answer)
-        code |= broadcast(rows.travel)
+        code = broadcast(rows.travel, code)
         weak = rows.answer[0] == _SEND_WEAK
         if weak:
             _complete(rows, numbers)
-            code |= gather(rows.nonnegative_travel)
+            code = gather(rows.nonnegative_travel, code)
             if rows.reducing != 0:
                 _add_scaled(mean, arrived, rows, answer)
-            code |= broadcast(rows.travel)
+            code = broadcast(rows.travel, code)
         reply.number = abs(answer[0])
         if code != 0 or not math.isfinite(reply.number):
             counts[3] = code
@@ -280,10 +280,10 @@ def mean_rounds(first: int, alphas: Floats, parts: Parts, here: Here, rows: Rows
             row.vector = own[worker, 1:]
             call_encode_dense(parts.encode, (parts.settings, here.gradient, alphas[i], here.memory[worker], row))
             own[worker, 0] = row.number
-        code = gather(rows.travel)
+        code = gather(rows.travel, 0)
         if rows.reducing != 0:
             mean_row(arrived, answer)
-        code |= broadcast(rows.travel)
+        code = broadcast(rows.travel, code)
         reply.number = answer[0]
         if code != 0 or not math.isfinite(reply.number):
             counts[3] = code

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpisign.arrays import Indices, Words
-from mpisign.compiled.native import WORDS, run_calls
+from mpisign.compiled.native import run_calls
 from mpisign.jit import part_of_kernels, sem_post, sem_trywait, sem_wait, yield_core
 
 LINE = 8
@@ -34,7 +34,6 @@ class Travel(NamedTuple):
     spins: int = 0
 
 
-NO_CALLS: Indices = np.zeros((0, WORDS), dtype=np.int64)
 NO_SIGNALS: Words = np.zeros(1, dtype=np.uint64)
 
 
@@ -58,8 +57,10 @@ _wait = part_of_kernels(wait_for)
 
 
 @part_of_kernels
-def gather(travel: Travel) -> int:
-    """Bring the rows to rank 0; return MPI's error code, or 0."""
+def gather(travel: Travel, code: int) -> int:
+    """Bring the rows to rank 0; return MPI's error code, or 0; after an error, `code`, call nothing."""
+    if code != 0:
+        return code
     if travel.size > 1 and travel.rank == 0:
         left = travel.size - 1
         while left:
@@ -70,8 +71,10 @@ def gather(travel: Travel) -> int:
 
 
 @part_of_kernels
-def broadcast(travel: Travel) -> int:
-    """Bring the reply to every rank; return MPI's error code, or 0."""
+def broadcast(travel: Travel, code: int) -> int:
+    """Bring the reply to every rank; return MPI's error code, or 0; after an error, `code`, call nothing."""
+    if code != 0:
+        return code
     if travel.size > 1 and travel.rank == 0:
         for rank in range(1, travel.size):
             sem_post(travel.signals, LINE * rank)

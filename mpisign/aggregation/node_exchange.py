@@ -15,12 +15,13 @@ from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
 from mpisign.aggregation.bitplanes import words
-from mpisign.aggregation.compiled_travel import LINE, NO_CALLS, Travel, wait_for
+from mpisign.aggregation.compiled_travel import LINE, Travel, wait_for
 from mpisign.aggregation.exchange import Central, Exchange, Format, hosted_by, numbers_of
 from mpisign.aggregation.messages import Message, Shared
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import cores
+from mpisign.compiled.native import NO_CALLS
 from mpisign.jit import kernel, sem_post
 
 SHARED_X_FROM = 2**17

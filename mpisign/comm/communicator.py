@@ -12,16 +12,13 @@ from typing import Self
 import numpy as np
 from typing_extensions import override
 
-from mpisign.arrays import Indices, Words
+from mpisign.arrays import Words
 from mpisign.comm.collectives import Collective, Collectives, do_nothing
 from mpisign.comm.nodes import Nodes
 from mpisign.comm.shared_arrays import Arrays, Lent, Opened, borrow, lend, unshared
 from mpisign.comm.survival import Survival
-from mpisign.compiled.native import WORDS
+from mpisign.compiled.native import NO_CALLS
 from mpisign.config.validation import InputError
-
-NO_CALLS: Indices = np.zeros((0, WORDS), dtype=np.int64)
-"""What one process calls."""
 
 
 class Communicator(Collectives, Nodes, Survival):

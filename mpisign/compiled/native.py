@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -11,6 +12,10 @@ from mpisign.jit import part_of_kernels
 
 WORDS = 9
 """Of a call: the function's address and up to eight arguments, integers or addresses."""
+
+
+NO_CALLS: Indices = np.zeros((0, WORDS), dtype=np.int64)
+"""What one process calls."""
 
 
 def _call(typing_context: Any, calls: Any, index: Any) -> Any:

@@ -5,7 +5,7 @@ routines are compiled, not n m.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def compiled(function: Callable[..., Any], key: str = "") -> Any:
     """Return a function that compiled code can call; it is compiled where it is called.
 
     Args:
-        function: It.
+        function: A plain function, a closure, or a kernel, which is returned as it is.
         key: What tells a closure from others of its name; see `_rename`.
     """
     if hasattr(function, "py_func"):
@@ -72,8 +72,11 @@ class Budget:
         self._left -= 1
 
 
-def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Iterable[object], budget: Budget) -> Any:
+def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Sequence[object], budget: Budget) -> Any:
     """Load a function of these types from the disk, or compile it.
+
+    What holds a function from elsewhere is compiled in each process and not kept: what that one calls, and the numbers
+    that it reads, may be others tomorrow, in files that nobody looks at here.
 
     Args:
         function: It may be a closure over other compiled functions.
@@ -88,7 +91,8 @@ def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Itera
     if digest not in _made:
         _rename(function, digest)
         dispatcher: Any = numba.njit(nogil=True)(function)
-        dispatcher._cache = jit.cache_of(function, digest)
+        if all(map(_ours, key)):
+            dispatcher._cache = jit.cache_of(function, digest)
         if dispatcher._cache.load_overload(arguments, dispatcher.targetctx) is None:
             budget.spend(str(function))
         dispatcher.compile(arguments)
@@ -108,15 +112,18 @@ def address(dispatcher: Any) -> int:
 
 
 def _digest(key: Iterable[object]) -> str:
-    """Return a hash of what a routine is made of: a function counts with its file's time and size."""
+    """Return a hash of what a routine is made of and of this package; a function from elsewhere is taken as it is."""
     digest = hashlib.sha256(_package().encode())
     for item in key:
-        text = str(item)
-        if callable(item) and hasattr(item, "__code__"):
-            stamp = Path(item.__code__.co_filename).stat()
-            text = f"{named(item)} {stamp.st_mtime_ns} {stamp.st_size}"
-        digest.update(f"{text}\n".encode())
+        code = getattr(item, "__code__", None)
+        text = str(item) if code is None else named(item)
+        digest.update(f"{text} {'' if _ours(item) else id(code)}\n".encode())
     return digest.hexdigest()
+
+
+def _ours(item: Any) -> bool:
+    """Return whether an item of a key is no function, or one of this package."""
+    return not hasattr(item, "__code__") or item.__module__.partition(".")[0] == jit.__name__.partition(".")[0]
 
 
 @cache

@@ -1,20 +1,23 @@
 """Iterations in compiled code give the trajectory of the interpreted loop, bit for bit."""
 
+import ctypes
 import os
 import signal
 
 import h5py
 import numpy as np
 import pytest
-from numba.core import types
+from numba.core import caching, types
 
 import mpisign
 from digests import digests, policies
+from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
+from mpisign.aggregation.exchange import Central
 from mpisign.algorithms import compiled_loop
 from mpisign.algorithms.methods import METHODS, ScaledSign
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.cli.main import main
-from mpisign.compiled import routines
+from mpisign.compiled import native, routines
 from mpisign.compiled.draws import draws_of
 from mpisign.config.validation import settings
 from mpisign.problems import PROBLEMS
@@ -265,6 +268,43 @@ def test_routines_of_one_name_are_two_symbols():
     assert out == [1.0]
     made[1](out)
     assert out == [3.0]
+
+
+def test_a_function_from_elsewhere_is_not_kept_on_disk():
+    """What it calls may change in a file that nobody looks at."""
+    kinds = (types.Array(types.float64, 1, "C"),)
+
+    def glue(x):
+        x[0] += 1.0
+
+    with pytest.raises(routines.NotOnDisk):
+        routines.routine(glue, kinds, [Own.step], routines.Budget(0))
+    made = routines.routine(glue, kinds, [Own.step], routines.Budget(1))
+    assert isinstance(made._cache, caching.NullCache)
+
+
+def test_by_default_it_is_compiled_one_routine_after_the_other(monkeypatch):
+    monkeypatch.delenv("MPISIGN_COMPILE", raising=False)
+    monkeypatch.setattr(compiled_loop, "PATIENCE", 0.0)
+    run = mpisign.Run(method=mpisign.Sign(), step=mpisign.Constant(alpha=1e-2), workers=3)
+    problem, log = mpisign.Separable(eigenvalues=[1.0, 2.0]), {"points": 3}
+    job = mpisign.Experiment(problem=problem, iterations=3000, log=log, runs=[run])
+    repeat = mpisign.run(job, progress=False).trajectory.runs[0].repeats[0]
+    assert 0 < repeat.compiled < 3000
+
+
+def test_an_error_of_mpi_ends_the_run(monkeypatch):
+    """In its place abs(-7), whose answer is no 0; nothing is called after it."""
+    absolute = ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p).value
+    calls = np.zeros((1, native.WORDS), dtype=np.int64)
+    calls[0, :2] = absolute, -7
+    monkeypatch.setattr(Central, "travel", lambda self: Travel(calls, native.NO_CALLS, NO_SIGNALS))
+    monkeypatch.setenv("MPISIGN_COMPILE", "always")
+    run = mpisign.Run(method=mpisign.Sign(), step=mpisign.Constant(alpha=1e-2), workers=3)
+    problem, log = mpisign.Separable(eigenvalues=[1.0, 2.0]), {"points": 3}
+    job = mpisign.Experiment(problem=problem, iterations=40, log=log, runs=[run])
+    with pytest.raises(OSError, match="MPI's error code 7 in a round"):
+        mpisign.run(job, progress=False)
 
 
 def test_the_generator_is_placed_as_numpy_has_it():

@@ -112,11 +112,11 @@ def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
     return range(int(bounds[0]), int(bounds[1]))
 
 
-def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.ndarray:
-    """Return the first `records` of a column; raise ValueError if its dtype or shape is not that of the schema."""
+def _column(source: Source, group: h5py.Group, name: str, records: int, planned: tuple[int, ...]) -> np.ndarray:
+    """Return the first `records` of a column of shape `planned`; raise ValueError if it is not what the schema says."""
     dataset = source.dataset(group, name)
     dtype, axes = (np.float64, 2) if name == "x" else (COLUMNS[name][0], 1)
-    if dataset.dtype != dtype or dataset.ndim != axes or dataset.shape[0] != group["k"].shape[0]:
+    if dataset.dtype != dtype or dataset.ndim != axes or dataset.shape[:1] != planned:
         raise ValueError(f"expected {name} to be {np.dtype(dtype)}, as long as k")
     return source.read(dataset, records)
 
@@ -151,8 +151,9 @@ class RepeatRecord:
             raise ValueError(f"expected the status {', '.join(others)} or {last}, found {shown(self.status)}")
         records = typed(attributes, "records", int)
         names = [*COLUMNS, "x"] if iterates and "x" in group else [*COLUMNS]
-        self.columns = {name: _column(source, group, name, records) for name in names}
-        self._check_records(source.dataset(group, "k").shape[0])
+        planned = source.dataset(group, "k").shape[:1]
+        self.columns = {name: _column(source, group, name, records, planned) for name in names}
+        self._check_records(planned[0])
         self._check_columns(attributes.get("columns_sha256"))
 
     def _check_records(self, planned: int) -> None:

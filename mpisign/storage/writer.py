@@ -21,6 +21,7 @@ from mpisign.storage.checkpoint import Checkpoint, Counters
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
+from mpisign.storage.repeat_datasets import RepeatDatasets, create_datasets, name_axes
 from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
 
 _SECONDS = 2.0
@@ -37,7 +38,7 @@ class RepeatWriter:
     """One repeat's group, while it runs: datasets of full size from the start, of which `records` are valid."""
 
     def __init__(self, group: h5py.Group, file: "TrajectoryWriter"):
-        self._group, self._file = group, file
+        self._group, self._file, self._datasets = group, file, RepeatDatasets(group)
         self._blocks: list[dict[str, np.ndarray]] = []
         self._taken = 0
 
@@ -53,7 +54,7 @@ class RepeatWriter:
         start = int(self._group.attrs["records"])
         stop = start + sum(len(block["k"]) for block in self._blocks)
         for name in self._blocks[0] if self._blocks else ():
-            self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
+            self._datasets.write(name, start, np.concatenate([block[name] for block in self._blocks]))
         self._blocks.clear()
         self._taken = 0
         self._group.attrs["records"] = stop  # last: readers take no more than these for valid
@@ -87,8 +88,8 @@ class RepeatWriter:
         self._write()
         attrs = self._group.attrs
         attrs["sha256"] = sha256(x)
-        columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}
-        attrs["columns_sha256"] = columns_sha256(columns)
+        records = int(attrs["records"])
+        attrs["columns_sha256"] = columns_sha256({name: self._datasets.read(name, records) for name in COLUMNS})
         attrs["compiled"] = compiled
         if diverged_at is not None:
             attrs["diverged_at"] = diverged_at
@@ -178,8 +179,9 @@ class TrajectoryWriter:
             else:
                 iterates = "x" in theirs
                 create_datasets(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
+                copies = RepeatDatasets(group)
                 for name in (*COLUMNS, "x") if iterates else COLUMNS:
-                    group[name][...] = theirs[name][()]
+                    copies.write(name, 0, theirs[name][()])
             group.attrs.update(theirs.attrs)
 
     def commit_due(self) -> bool:
@@ -223,20 +225,6 @@ def _path(label: str, number: int) -> str:
     return f"runs/{label}/repeats/{number:04d}"
 
 
-def create_datasets(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
-    """Create the datasets of a repeat, in full, and write what is true of it before its first record."""
-    group.attrs["status"], group.attrs["records"] = "running", 0
-    for name, (dtype, unit, description) in COLUMNS.items():
-        fill = np.nan if dtype is np.float64 else -1
-        dataset = group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill)
-        dataset.attrs.update({"units": unit, "description": description})
-    group["k"][:] = ks
-    if iterates:
-        group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
-        group["coordinate"] = np.arange(dimension)
-    _name_axes(group)
-
-
 def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
     """Create the datasets of `theirs` as views into the file `source`, whose name is seen from this one's folder."""
     for name in (*COLUMNS, "x", "coordinate") if "x" in theirs else COLUMNS:
@@ -247,15 +235,4 @@ def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
         group[name].attrs.update(
             {text: dataset.attrs[text] for text in ("units", "description") if text in dataset.attrs}
         )
-    _name_axes(group)
-
-
-def _name_axes(group: h5py.Group) -> None:
-    """Make k, and for the iterates `coordinate`, the scales of the datasets' axes: so xarray reads them."""
-    group["k"].make_scale("k")
-    for name in group:
-        if name not in ("k", "coordinate"):
-            group[name].dims[0].attach_scale(group["k"])
-    if "x" in group:
-        group["coordinate"].make_scale("coordinate")
-        group["x"].dims[1].attach_scale(group["coordinate"])
+    name_axes(group)

@@ -11,8 +11,8 @@ from mpisign.engine.planning import Plan, PlannedRun, run_settings
 from mpisign.engine.recorder import schedule
 from mpisign.storage import checksum
 from mpisign.storage.provenance import provenance, sites
+from mpisign.storage.repeat_datasets import create_datasets
 from mpisign.storage.trajectory import COLUMNS, sha256
-from mpisign.storage.writer import create_datasets
 
 _RECORDS, _COORDINATES = 64, 8
 """What is written of a repeat; the rest is as long as numbers are."""

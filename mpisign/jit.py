@@ -204,21 +204,35 @@ def _semaphore(name: str) -> Callable[[Any, int], int]:
     return cast(Callable[[Any, int], int], intrinsic(call))
 
 
-def _yield_core(typing_context: Any) -> Any:
-    """Return what numba's compiler puts where a kernel calls `yield_core`."""
+def _system(name: str, *arguments: Any) -> Any:
+    """Return POSIX's function of that name, of numbers of 32 bits, for kernels; what it returns is not looked at."""
+    kinds = [ir.IntType(32)] * len(arguments)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        """Generate the call of sched_yield."""
-        kind_of_call = ir.FunctionType(ir.IntType(32), [])
-        function = cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield")  # type: ignore[no-untyped-call]
-        builder.call(function, [])
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        """Generate the call."""
+        kind_of_call = ir.FunctionType(ir.IntType(32), kinds)
+        function = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
+        builder.call(function, [builder.trunc(value, kind) for value, kind in zip(given, kinds, strict=True)])
         return context.get_dummy_value()
 
-    return numba.void(), generate
+    return numba.void(*arguments), generate
+
+
+def _yield_core(typing_context: Any) -> Any:
+    """Return what numba's compiler puts where a kernel calls `yield_core`."""
+    return _system("sched_yield")
+
+
+def _sleep_briefly(typing_context: Any, microseconds: Any) -> Any:
+    """Return what numba's compiler puts where a kernel calls `sleep_briefly`."""
+    return _system("usleep", numba.int64)
 
 
 yield_core = cast(Callable[[], None], intrinsic(_yield_core))
 """yield_core(), in a kernel: another process that is ready may have this core now (POSIX sched_yield)."""
+
+sleep_briefly = cast(Callable[[int], None], intrinsic(_sleep_briefly))
+"""sleep_briefly(microseconds), in a kernel: other processes have this core for so long, or a little longer."""
 
 sem_post, sem_wait, sem_trywait = (_semaphore(name) for name in ("sem_post", "sem_wait", "sem_trywait"))
 """sem_post(words, index), ...: 0, or -1: a signal came, or with sem_trywait there is nothing to take."""

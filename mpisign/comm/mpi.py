@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 from typing_extensions import override
 
-from mpisign.arrays import Words
+from mpisign.arrays import Indices, Words
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
@@ -86,10 +86,10 @@ class MPICommunicator(Communicator):
         fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
         i = next(fitting, None)
         lent = self._window(count) if i is None else self._idle.pop(i)
-        self.node._communicator.Barrier()  # nobody reads any more what it held
+        self.node._least(0)  # nobody reads any more what it held
         if self.node.root:
             lent[:count] = 0
-        self.node._communicator.Barrier()
+        self.node._least(0)
         return lent[:count], lambda: self._idle.append(lent)
 
     def _window(self, count: int) -> Words:
@@ -106,7 +106,13 @@ class MPICommunicator(Communicator):
         """Return whether each node has room for so many words, as its first rank sees it before the window is made."""
         free = room() if self.node.root else None
         fits = free is None or 8 * count + MARGIN <= free
-        return bool(self._communicator.allreduce(fits, self._mpi.LAND))
+        return bool(self._least(int(fits)))
+
+    def _least(self, own: int) -> int:
+        """Return the smallest number, 0 or more, that any rank gives; every rank calls it, and waits for the others."""
+        numbers: Words = np.empty(self.size, dtype=np.uint64)
+        self._once(self.allgather_of(np.array([own], dtype=np.uint64), numbers))
+        return int(numbers.min())
 
     @override
     def gather_of(self, table: Words) -> Collective:
@@ -133,7 +139,10 @@ class MPICommunicator(Communicator):
         return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
 
     def _prepared(self, name: str, *arguments: object) -> Collective:
-        """Return a collective call of the communicator, in the way that was found to be faster."""
+        """Return a collective call of the communicator: a persistent one where MPI has them, else a blocking one.
+
+        A rank that waits for a persistent one offers its core to others, and sleeps after a while.
+        """
         return self._persistent(name, *arguments) if self.persistent else self._blocking(name, *arguments)
 
     def _blocking(self, name: str, *arguments: object) -> Collective:
@@ -145,13 +154,19 @@ class MPICommunicator(Communicator):
         """Return a collective call as a persistent one, planned once and started each time."""
         request = getattr(self._communicator, f"{name}_init")(*arguments)
         calls = mpi_calls.persistent(self._mpi, request)
-        return Collective(lambda: (request.Start(), request.Wait()), request.Free, calls)
+        return Collective(partial(self._run, calls), request.Free, calls)
+
+    def _run(self, calls: Indices) -> None:
+        """Make calls of MPI's functions; raise MPI's exception for an error code."""
+        code = mpi_calls.run(calls)
+        if code:
+            raise self._mpi.Exception(code)
 
     @cached_property
     def persistent(self) -> bool:
-        """Return whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
+        """Return whether MPI has persistent collectives; Open MPI 5 has them and says MPI 3.1.
 
-        With ULFM none are used: a request cannot be freed when a rank is lost. Open MPI 5 has them and says MPI 3.1.
+        With ULFM none are used: a request cannot be freed when a rank is lost.
         """
         if ULFM:
             return False
@@ -159,24 +174,7 @@ class MPICommunicator(Communicator):
             self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
         except (NotImplementedError, self._mpi.Exception):
             return False
-        # Clocks differ: the root decides, or some ranks would start what others never enter.
-        faster = np.array([self._trial(self._persistent) < self._trial(self._blocking)], dtype=np.uint64)
-        self._blocking("Bcast", self._buffer(faster), 0).run()
-        return bool(faster[0])
-
-    def _trial(self, prepare: Callable[..., Collective]) -> float:
-        """Return the seconds of 20 rounds of 256 bytes, the fastest of three times."""
-        table, row = self.table(1, 32), np.zeros(32, dtype=np.uint64)
-        collectives = prepare("Gather", *self._to_root(table)), prepare("Bcast", self._buffer(row), 0)
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            for collective in 20 * collectives:
-                collective.run()
-            times.append(time.perf_counter() - start)
-        for collective in collectives:
-            collective.free()
-        return min(times)
+        return True
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """Return one window of memory a node, filled by its first rank.
@@ -236,7 +234,7 @@ class MPICommunicator(Communicator):
     @override
     def sync_errors(self, complaint: InputError | None) -> None:
         # The lowest rank with a complaint, or `size` if none has one; it alone broadcasts.
-        failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
+        failing = self._least(self.size if complaint is None else self.rank)
         if failing < self.size:
             parts = None if complaint is None else (complaint.key, complaint.complaint)
             raise InputError(*self._communicator.bcast(parts, root=failing))

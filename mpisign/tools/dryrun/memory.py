@@ -153,8 +153,9 @@ def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
     signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
     points = len(evaluation.points)
-    copies = 3 if ranks.root else 1  # the sum, its sizes, and a copy of x for the file
-    return block + signs + copies * 8 * points * (1 + problem.dimension) + _block(problem, points)
+    one = 8 * points * (1 + problem.dimension)
+    # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file.
+    return block + signs + one + max(_block(problem, points), one if ranks.root else 0)
 
 
 def _block(problem: Problem, points: int) -> int:
@@ -164,7 +165,7 @@ def _block(problem: Problem, points: int) -> int:
         return 0
     count = min(BLOCK, -(-rows.samples // problem.segments))
     as_float64, _ = allocated(lambda: rows.block(0, count))
-    return int(as_float64 + 8 * points * (4 * count + 2 * problem.dimension))
+    return int(as_float64 + 8 * points * (4 * count + problem.dimension))
 
 
 def _minimum(problem: Problem, ranks: MockCommunicator) -> int:

@@ -25,6 +25,15 @@ in_a_job() {
     [ -n "${SLURM_JOB_ID:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
 }
 
+# ends_at: leaves in SLURM_JOB_END_TIME, in seconds since 1970, when SLURM ends this job; older ones do not set it. A run
+# stops before, in time for what a save has taken.
+ends_at() {
+    local end
+    end=$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p') || return 0
+    end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=${SLURM_JOB_END_TIME:-$end}
+    return 0
+}
+
 # ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
 ranks() {
     # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
@@ -61,9 +70,10 @@ mpisign_here() {
     to_its_end "$BIN/python" -m mpisign "$@"
 }
 
-# to_its_end COMMAND...: its status. In the background, because bash hears a signal only while it waits.
+# to_its_end COMMAND...: its status, by the time that this job has. In the background, because bash hears a signal only while it waits.
 to_its_end() {
     local status=0
+    ends_at
     "$@" &
     launched=$!
     trap 'stop USR1' USR1
@@ -75,12 +85,13 @@ to_its_end() {
     return "$status"
 }
 
-# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM), what there is so far is in the file, and
+# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM; or nobody asked, and the run ended with 75
+# as its saves take longer than there is from USR1 to the end), what there is so far is in the file, and
 # SLURM puts the job into the queue again. Its ranks end with 75 then; or by the signal, 10 or 138, when it found them
 # before their first iteration or after their last.
 finish() {
     case $asked,$1 in
-        USR1,75 | USR1,10 | USR1,138)
+        ,75 | USR1,75 | USR1,10 | USR1,138)
             [ "${SLURM_RESTART_COUNT:-0}" -lt "$RESTARTS" ] || {
                 say "restarted $RESTARTS times already (RESTARTS); the same sbatch goes on"
                 exit "$1"

@@ -7,6 +7,7 @@ ballots, the same vote, so that the reply is the same bit for bit.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -89,13 +90,41 @@ class Exchange(ABC):
         first = 0 if self.ranks.size == 1 else self.per_rank
         return table[first : first + self.workers]
 
-    def of_all_workers(self, rows: Words) -> Words:
-        """Return the rows of all workers, in their order, on the root; every rank calls it with those that it hosts."""
-        table = self.ranks.table(self.per_rank, rows.shape[1])
-        table[: len(rows)] = rows
-        if table.size:
-            self.ranks.gather(table)
-        return self.arrived(table)
+    def of_all_workers(self, rows: Words) -> Iterable[Words]:
+        """Return the rows of all workers, in their order, on the root; every rank calls it with those that it hosts.
+
+        The root receives a row when it is asked for, and has to ask for all of them; a row holds until the next one.
+        """
+        if self.ranks.size == 1 or not rows.shape[1]:
+            return rows if self.ranks.size == 1 else np.zeros((self.workers, 0), dtype=rows.dtype)
+        for row in rows if not self.ranks.root else ():
+            self.ranks.send(row, 0)
+        return self._rows_received(np.empty(rows.shape[1], dtype=rows.dtype)) if self.ranks.root else rows[:0]
+
+    def _rows_received(self, row: Words) -> Iterator[Words]:
+        """Receive every worker's row on the root, each into the same one."""
+        for worker in range(self.workers):
+            self.ranks.receive(row, self._host(worker))
+            yield row
+
+    def to_hosts(self, all_rows: Iterable[Words], rows: Words) -> None:
+        """Bring the rows that the root has of all workers, in their order, to the ranks that host them, into `rows`.
+
+        Every rank calls it; no rank but a worker's own has its row.
+        """
+        if self.ranks.root:
+            for worker, row in enumerate(all_rows):
+                if self.ranks.size == 1:
+                    rows[worker] = row
+                else:
+                    self.ranks.send(row, self._host(worker))
+        else:
+            for row in rows:
+                self.ranks.receive(row, 0)
+
+    def _host(self, worker: int) -> int:
+        """Return the rank that hosts a worker, of several ranks."""
+        return 1 + worker // self.per_rank
 
     @abstractmethod
     def gather(self) -> None:

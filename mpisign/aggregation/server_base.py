@@ -1,7 +1,7 @@
 """What all parameter servers have in common: a round of messages, and the bits that are counted for it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal, Protocol, Self
 
 from mpisign.aggregation.exchange import Exchange
@@ -61,9 +61,13 @@ class Server(ABC):
         """Return the outgoing message of a worker hosted here."""
         return self._messages[worker - self.hosted.start]
 
-    def of_all_workers(self, rows: Words) -> Words:
+    def of_all_workers(self, rows: Words) -> Iterable[Words]:
         """Return the rows of all workers, on the root; see `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
         return self._exchange.of_all_workers(rows)
+
+    def to_hosts(self, all_rows: Iterable[Words], rows: Words) -> None:
+        """Bring rows to the workers' ranks; see `mpisign.aggregation.exchange.Exchange.to_hosts`."""
+        self._exchange.to_hosts(all_rows, rows)
 
     def _gather(self, exchange: Exchange) -> None:
         """Gather the exchange's rows, and count their bits."""

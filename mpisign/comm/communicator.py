@@ -66,7 +66,7 @@ class SerialCommunicator(Communicator):
         return Collective(lambda: np.copyto(all_of_them, own))
 
     @override
-    def send(self, words: Words) -> None:
+    def send(self, words: Words, rank: int) -> None:
         pass
 
     @override

@@ -37,7 +37,7 @@ class Segments:
         for row, segment in zip(self._rows, self._mine, strict=True):
             compute(segment, row)
         for row in self._rows:
-            self._ranks.send(row.view(np.uint64))
+            self._ranks.send(row.view(np.uint64), 0)
         return np.zeros(self._rows.shape[1])
 
     def _added(self, compute: Callable[[int, Floats], None]) -> Floats:

@@ -117,8 +117,8 @@ class MPICommunicator(Communicator):
         return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
 
     @override
-    def send(self, words: Words) -> None:
-        self._communicator.Send(self._buffer(words), 0)
+    def send(self, words: Words, rank: int) -> None:
+        self._communicator.Send(self._buffer(words), rank)
 
     @override
     def receive(self, words: Words, rank: int) -> None:

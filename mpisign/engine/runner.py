@@ -91,7 +91,8 @@ def run(
             watch.at(k)
 
         due = writer.commit_due if writer is not None else lambda: False
-        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
+        pauses = Checkpoints(ranks, signals, count, due, lambda: 0.0 if writer is None else writer.longest_save)
+        site = Site(ranks, stack.enter_context(pauses), writer)
         exchanges = [_choice(planned, run, team or ranks, ranks.root).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)

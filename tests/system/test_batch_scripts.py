@@ -29,7 +29,8 @@ echo "$*" > launched
 while :; do sleep 0.02; done
 """
 SCONTROL = """#!/bin/sh
-echo "$*" > requeued
+[ "$1" != requeue ] || echo "$*" > requeued
+echo "   StartTime=$SUBMITTED EndTime=${ENDS:-Unknown} Deadline=N/A"
 """
 
 
@@ -165,6 +166,20 @@ def test_only_what_time_was_up_for_is_requeued_and_not_for_ever(name, status, re
     assert ("restarted 4 times already (RESTARTS); the same sbatch goes on\n" in said) == (restarts == "4")
     if again:
         assert (checkout / "requeued").read_text() == "requeue 17\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "known"), [("2026-01-02T03:04:05", "1767323045"), ("Unknown", "none"), ("2026-01-02T03:04:05", "17")]
+)
+def test_a_run_knows_when_its_job_ends_and_may_stop_by_itself(ends, known, checkout):
+    """By SLURM's own variable, or by what scontrol says; in the local time, which is UTC here. It ends with 75 then."""
+    told = 'echo "${SLURM_JOB_END_TIME:-none}" > told\nexit 75\n'
+    (checkout / ".venv" / "bin" / "mpiexec").write_text(f"#!/bin/bash\n{told}")
+    given = {"SLURM_JOB_END_TIME": known} if known == "17" else {}
+    with experiment(checkout, 75, ENDS=ends, TZ="UTC", **given) as job:
+        assert job.wait(30) == 75
+    assert (checkout / "told").read_text() == f"{known}\n"
+    assert (checkout / "requeued").read_text() == "requeue 17\n"
 
 
 def wait_for(written: Path):

@@ -42,7 +42,7 @@ class MemoryEstimate(NamedTuple):
         vectors: x, the gradient, what the method keeps for each worker hosted here, noise, the problem's own.
         messages: Rows and replies.
         records: A block of records and its evaluation.
-        state: Of all workers, while it is saved.
+        state: Of one worker after the other, while it is saved.
         minimum: What finding f* takes, before the runs.
         common: What the node holds once besides.
     """
@@ -119,8 +119,7 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
     common = ranks.in_common
     memory = method.memory(d).nbytes
     vectors = 2 * 8 * d + hosted * memory + method.shared(d).nbytes
-    each = run.workers if ranks.size == 1 else -(-run.workers // (ranks.size - 1))
-    state = each * memory * (ranks.size if ranks.root else 1)
+    state = 2 * memory if ranks.root and ranks.size > 1 else 0  # it is written worker by worker
     if exchange == "node" and ranks.size > 1:
         from mpisign.aggregation.node_exchange import SHARED_X_FROM
 

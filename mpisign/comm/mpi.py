@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from threading import Timer
 from types import TracebackType
@@ -14,6 +14,7 @@ from typing_extensions import override
 from mpisign.arrays import Words
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.launcher import own_cores
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
 from mpisign.comm.survival import say_why
 from mpisign.compiled import mpi_calls
@@ -73,14 +74,19 @@ class MPICommunicator(Communicator):
     def largest(self) -> int:  # type: ignore[override]
         return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
 
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    @cached_property
+    @override
+    def cores(self) -> int:  # type: ignore[override]
+        return len(set().union(*self.node._communicator.allgather(own_cores())))
+
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         """Return words of an idle window, or of a new one, which takes some milliseconds."""
         fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
         i = next(fitting, None)
         lent = self._window(count) if i is None else self._idle.pop(i)
         self.node._communicator.Barrier()  # nobody reads any more what it held
-        if self.node.root:
-            lent[:count] = 0
+        for part in own:
+            lent[part] = 0
         self.node._communicator.Barrier()
         return lent[:count], lambda: self._idle.append(lent)
 

@@ -17,10 +17,12 @@ class Nodes(ABC):
     Attributes:
         members: the ranks of this one's node, its leader first.
         largest: the size of the largest node.
+        cores: how many cores the ranks of this one's node may use together: each may be bound to one of its own.
     """
 
     members: Sequence[int]
     largest: int
+    cores: int
 
     @abstractmethod
     def share(self, opening: Callable[[], Opened]) -> Arrays:
@@ -37,8 +39,13 @@ class Nodes(ABC):
         """Return the first ranks of all nodes; None on the other ranks."""
 
     @abstractmethod
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         """Return memory that a node's ranks share; every rank calls it, and what gives it back.
+
+        Args:
+            count: how many words.
+            own: those that this rank touches first, so that they lie in memory that is near to it; all ranks' together
+                are all words.
 
         Returns:
             `count` words, at first 0, and the function that gives them back.

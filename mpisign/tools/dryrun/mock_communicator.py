@@ -1,6 +1,6 @@
 """Pretend to be one of many ranks: what it would hold is allocated and counted, its messages go nowhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from typing_extensions import override
@@ -35,6 +35,6 @@ class MockCommunicator(SerialCommunicator):
         return self if self.root else None
 
     @override
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         self.in_common += 8 * count
         return np.zeros(count, dtype=np.uint64), lambda: None

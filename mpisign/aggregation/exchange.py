@@ -18,6 +18,7 @@ from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
 from mpisign.aggregation.messages import Message
 from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
+from mpisign.config.validation import InputError
 
 
 class Format(NamedTuple):
@@ -30,6 +31,7 @@ class Format(NamedTuple):
         reply_words_per_word: the words of the reply that belong to one word of a row: 64, where signs come in and
             coordinates go out.
         ballots: whether the rows are ballots, of which nothing but their `vote` will be asked.
+        tables: how many tables of such rows will be planned together.
     """
 
     header: int
@@ -37,6 +39,7 @@ class Format(NamedTuple):
     down: int
     reply_words_per_word: int = 1
     ballots: bool = False
+    tables: int = 1
 
 
 def hosted_by(rank: int, size: int, workers: int) -> range:
@@ -171,12 +174,22 @@ class Central(Exchange):
 
     def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
+        ranks.raise_collectively(self._refuse_what_has_no_room)
         self.table = ranks.table(self.per_rank, form.header + form.up)
         self.reply = self.reduced_slice = np.zeros(form.header + form.down, dtype=np.uint64)
         self.is_reducer, self.slice_start = ranks.root, 0
         self.rows = self.arrived(self.table) if ranks.root else self.table[:0]
         self.numbers = numbers_of(self.rows)
         self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
+
+    def _refuse_what_has_no_room(self) -> None:
+        """Raise InputError on the root if its machine cannot hold the rows of all workers, which it would find late."""
+        form, rows, installed = self.form, self.per_rank * self.ranks.size, self.ranks.installed
+        need = 8 * form.tables * rows * (form.header + form.up)
+        if self.ranks.root and need > installed:
+            held = f"rank 0 would hold {need / 1e9:.3g} GB of messages of {self.workers} workers"
+            to_do = "take exchange sharded, by which every rank holds about two rows, on many ranks, or fewer workers"
+            raise InputError("exchange", f"{held}, and its machine has {installed / 1e9:.3g} GB; {to_do}")
 
     @override
     def gather(self) -> None:

@@ -15,7 +15,7 @@ from mpisign.aggregation.exchange import Exchange, Format
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.means import mean_number, mean_row
 from mpisign.aggregation.messages import DenseMessage, SignMessage, Zeros
-from mpisign.aggregation.server_base import SEND_WEAK, Combination
+from mpisign.aggregation.server_base import SEND_WEAK, Combination, Unsent
 from mpisign.aggregation.server_base import Server as Server
 from mpisign.arrays import Words
 from mpisign.rng import RandomStreams, Stream
@@ -56,9 +56,14 @@ class SignServer(Server):
         form: Format,
         nonnegative_form: Format,
     ):
-        super().__init__(exchange_factory(workers, form))
+        sent = zeros == "exact"
+        super().__init__(exchange_factory(workers, form._replace(tables=1 + sent)))
         # Planned at once, although no zero may ever come: all ranks have to plan a collective together.
-        self._nonnegative_exchange = exchange_factory(workers, nonnegative_form)
+        self._nonnegative_exchange = (
+            exchange_factory(workers, nonnegative_form._replace(tables=0))
+            if sent
+            else Unsent(self._exchange, nonnegative_form)
+        )
         self._dimension, self._zeros, self._streams = dimension, zeros, streams
         own = zip(self._exchange.table, self._nonnegative_exchange.table, self.hosted, strict=False)
         self._messages: list[SignMessage] = [

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mpisign.arrays import Words
-from mpisign.comm.shared_arrays import Arrays, Opened
+from mpisign.comm.shared_arrays import Arrays, Opened, installed
 
 if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator
@@ -23,6 +23,11 @@ class Nodes(ABC):
     members: Sequence[int]
     largest: int
     cores: int
+
+    @property
+    def installed(self) -> float:
+        """Return the bytes of this machine's memory, or of those that its batch system or container allows."""
+        return installed()
 
     @abstractmethod
     def share(self, opening: Callable[[], Opened]) -> Arrays:

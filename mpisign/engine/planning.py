@@ -1,7 +1,6 @@
 """Make and check an experiment's kinds, so that little can be refused once it runs."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle, Source
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.shared_arrays import installed
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
 from mpisign.config.validation import InputError, in_utf8
 from mpisign.problems import PROBLEMS, Problem
@@ -120,7 +120,7 @@ def _check_dimension(problem: Problem) -> None:
 
     A small file can name a large index; x, a gradient, a message and a record are needed at the least.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = installed()
     if 4 * 8 * problem.dimension > memory:
         what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
         raise InputError("problem", what)

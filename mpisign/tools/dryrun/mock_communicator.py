@@ -1,5 +1,6 @@
 """Pretend to be one of many ranks: what it would hold is allocated and counted, its messages go nowhere."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +21,11 @@ class MockCommunicator(SerialCommunicator):
     def __init__(self, rank: int, size: int):
         self.rank, self.size, self.largest, self.members = rank, size, size, range(size)
         self.in_common = 0
+
+    @property
+    @override
+    def installed(self) -> float:
+        return math.inf
 
     @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:

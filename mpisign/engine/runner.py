@@ -78,7 +78,7 @@ def run(
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         PLANNING.dismiss = watch.dismiss
         where = sites(ranks)
-        _warn([*warnings(where), *remarks(planned)], ranks)
+        _warn([*warnings(where), *remarks(planned, (team or ranks).size)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals, quiet)
         PLANNING.over()  # from here on there is a file to write

@@ -96,7 +96,7 @@ def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times:
     file, kept = amount(size(plan, len(asked.repeats))), amount(state(plan))
     disk = f"while it runs the disk needs three times that, and {kept} for the state of a repeat"
     yield f"{asked.options['output']}: {file}; {disk}"
-    yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan))
+    yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan, ranks.size))
     rows, node = _memory(asked, ranks, base)
     yield from ("", *aligned(rows), *_shared(asked, base), *_too_large(asked, base), "")
     here = _total([time.here for time in times], len(asked.repeats))
@@ -128,7 +128,7 @@ def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> I
         yield (*row, _between(time.here), *([_between(time.ranks)] if time.ranks else []))
 
 
-def _notes(plan: Plan) -> Iterator[str]:
+def _notes(plan: Plan, ranks: int) -> Iterator[str]:
     """Yield notes below the table of runs."""
     yield "bits: of an iteration, from all M workers together and to all of them, as the file will count them"
     found = [bits(run, plan.problem.dimension) for run in plan.runs]
@@ -139,7 +139,7 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield f"of signs, where gradients have zeros or votes tie, {second}"
     if any(run.settings.workers is None for run in plan.runs):
         yield "a run without workers has as many as there are ranks besides rank 0"
-    yield from remarks(plan)
+    yield from remarks(plan, ranks)
 
 
 def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tuple[list[_Row], int]:

@@ -1,7 +1,7 @@
 """MPI's ranks; of what a run uses, only this module and `mpisign.comm.startup` import mpi4py."""
 
 import os
-import time
+import timeit
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from threading import Timer
@@ -30,6 +30,9 @@ _AGREEING = 60.0
 ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
 """Whether `mpirun --with-ft ulfm` of Open MPI was used, which sets this variable."""
 
+_SIZES, _MOST = (32, 512, 8192), 2**20
+"""Words of a message at which both kinds of collectives are tried, and of all ranks'; longer ones are blocking."""
+
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
 
@@ -48,6 +51,7 @@ class MPICommunicator(Communicator):
         self._mpi, self._communicator, self._given_node = MPI, communicator, node
         self._windows: list[MPI.Win] = []
         self._idle: list[Words] = []
+        self._faster: dict[tuple[str, int], bool] = {}
         self.rank, self.size = communicator.rank, communicator.size
         self.threads = _THREADS[MPI.Query_thread()]
         self.library = MPI.Get_library_version().splitlines()[0].strip("\0 ")
@@ -108,19 +112,20 @@ class MPICommunicator(Communicator):
 
     @override
     def gather_of(self, table: Words) -> Collective:
-        return self._prepared("Gather", *self._to_root(table))
+        words = table.size // (self.size if self.root else 1)
+        return self._prepared("Gather", words, *self._to_root(table))
 
     @override
     def broadcast_of(self, row: Words) -> Collective:
-        return self._prepared("Bcast", self._buffer(row), 0)
+        return self._prepared("Bcast", row.size, self._buffer(row), 0)
 
     @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
-        return self._prepared("Alltoall", self._buffer(sent), self._buffer(received))
+        return self._prepared("Alltoall", sent.size // self.size, self._buffer(sent), self._buffer(received))
 
     @override
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
-        return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
+        return self._prepared("Allgather", own.size, self._buffer(own), self._buffer(all_of_them))
 
     @override
     def send(self, words: Words, rank: int) -> None:
@@ -138,9 +143,9 @@ class MPICommunicator(Communicator):
         """Return the words as MPI takes them, as words since it counts up to 2^31 - 1; made once, which takes time."""
         return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
 
-    def _prepared(self, name: str, *arguments: object) -> Collective:
-        """Return a collective call of the communicator, in the way that was found to be faster."""
-        return self._persistent(name, *arguments) if self.persistent else self._blocking(name, *arguments)
+    def _prepared(self, name: str, words: int, *arguments: object) -> Collective:
+        """Return a collective call, of so many words a message, in the way that was found to be faster."""
+        return (self._persistent if self.persists(name, words) else self._blocking)(name, *arguments)
 
     def _blocking(self, name: str, *arguments: object) -> Collective:
         """Return a collective call as a blocking one."""
@@ -153,36 +158,39 @@ class MPICommunicator(Communicator):
         calls = mpi_calls.persistent(self._mpi, request)
         return Collective(lambda: (request.Start(), request.Wait()), request.Free, calls)
 
-    @cached_property
-    def persistent(self) -> bool:
-        """Return whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
+    def persists(self, name: str, words: int) -> bool:
+        """Return whether MPI has this collective as a persistent one that is faster at this size, by the root's clock.
 
         With ULFM none are used: a request cannot be freed when a rank is lost. Open MPI 5 has them and says MPI 3.1.
         """
-        if ULFM:
+        size = next((size for size in _SIZES if words <= size and size * self.size <= _MOST), None)
+        if ULFM or size is None:
             return False
+        if (name, size) not in self._faster:
+            self._faster[name, size] = self._is_faster(name, size)
+        return self._faster[name, size]
+
+    def _is_faster(self, name: str, words: int) -> bool:
+        """Return the root's answer to that, after a trial on all ranks."""
+        own, every, sent = (np.zeros((rows, words), dtype=np.uint64) for rows in (1, self.size, self.size))
+        one, all_of_them = self._buffer(own), self._buffer(every)
+        arguments = {
+            "Gather": self._to_root(every if self.root else own),
+            "Bcast": (one, 0),
+            "Alltoall": (self._buffer(sent), all_of_them),
+            "Allgather": (one, all_of_them),
+        }[name]
         try:
-            self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
+            persistent = self._persistent(name, *arguments)
         except (NotImplementedError, self._mpi.Exception):
             return False
         # Clocks differ: the root decides, or some ranks would start what others never enter.
-        faster = np.array([self._trial(self._persistent) < self._trial(self._blocking)], dtype=np.uint64)
+        both = persistent, self._blocking(name, *arguments)
+        seconds = [min(timeit.repeat(collective.run, number=20, repeat=3)) for collective in both]
+        persistent.free()
+        faster = np.array([seconds[0] < seconds[1]], dtype=np.uint64)
         self._blocking("Bcast", self._buffer(faster), 0).run()
         return bool(faster[0])
-
-    def _trial(self, prepare: Callable[..., Collective]) -> float:
-        """Return the seconds of 20 rounds of 256 bytes, the fastest of three times."""
-        table, row = self.table(1, 32), np.zeros(32, dtype=np.uint64)
-        collectives = prepare("Gather", *self._to_root(table)), prepare("Bcast", self._buffer(row), 0)
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            for collective in 20 * collectives:
-                collective.run()
-            times.append(time.perf_counter() - start)
-        for collective in collectives:
-            collective.free()
-        return min(times)
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """Return one window of memory a node, filled by its first rank.

@@ -1,9 +1,15 @@
 # Sourced by the batch scripts beside it, in the checkout: the environment, the launcher, signals and requeueing.
 #
 #   MPI=mpich    (default) openmpi or system, as in jobs/environment.sh
-#   LAUNCH       (default: mpiexec) or srun, either with options, "mpiexec --bind-to none"; or one of srun's types, as
-#                `srun --mpi=list` has them: pmi2, pmix
+#   LAUNCH       (default: mpiexec, or srun where there is no mpiexec) mpiexec or srun, either with options, "mpiexec
+#                --bind-to none"; or one of srun's types, as `srun --mpi=list` has them: pmi2, pmix, cray_shasta
 #   RESTARTS     (default: 100) how often a job goes into the queue again
+
+# A rank has one thread for linear algebra, and its library reads that when Python loads it; one more would take the core
+# of another rank.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Since 22.05 srun does not take the cores of a task from the job's --cpus-per-task.
+[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=${SRUN_CPUS_PER_TASK:-$SLURM_CPUS_PER_TASK}
 
 . jobs/environment.sh
 
@@ -40,7 +46,11 @@ ranks() {
     local all_end=(--kill-on-bad-exit=0 --wait=5)
     # Without --ntasks SLURM sets no SLURM_NTASKS: with --ntasks-per-node it is that many on each node, else one.
     local tasks=${SLURM_NTASKS:-$((${SLURM_NTASKS_PER_NODE:-1} * ${SLURM_JOB_NUM_NODES:-1}))}
-    case ${LAUNCH:=mpiexec} in
+    if [ -z "${LAUNCH:-}" ]; then
+        LAUNCH=mpiexec
+        [ -x "$BIN/mpiexec" ] || command -v mpiexec >/dev/null || LAUNCH=srun
+    fi
+    case $LAUNCH in
         mpiexec*) launcher "$tasks" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
         srun*) LAUNCHER=($LAUNCH "${all_end[@]}") ;;
         *) LAUNCHER=(srun "--mpi=$LAUNCH" "${all_end[@]}") ;;

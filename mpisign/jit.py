@@ -15,7 +15,7 @@ from numba.extending import intrinsic, register_jitable
 
 from mpisign import caches
 from mpisign.messages import say
-from mpisign.process_rank import first_process
+from mpisign.process_rank import first_process, launched
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -83,12 +83,26 @@ class _Places(caching.CompileResultCacheImpl):
     _locator_classes = [caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, _Own, _Private]  # noqa: RUF012
 
 
+_TURN = caches.Turn(patience=120.0)
+"""Of a machine's ranks one compiles a kernel, and the others find it: all at once would take each other's cores."""
+
+
 class _Cache(caching.FunctionCache):
     """Numba's cache, except that no file of it stops a command: one that cannot be read is made again."""
 
     _impl_class = _Places
 
     def load_overload(self, signature: Any, target: Any) -> Any:
+        found = self._found(signature, target)
+        if found is None and launched():
+            _TURN.take()  # until it is saved
+            found = self._found(signature, target)  # another rank may have made it meanwhile
+            if found is not None:
+                _TURN.give()
+        return found
+
+    def _found(self, signature: Any, target: Any) -> Any:
+        """Return what is kept; None where nothing is, or nothing that can be read."""
         try:
             return super().load_overload(signature, target)  # type: ignore[no-untyped-call]
         except Exception:  # a cut or empty file: whatever pickle says of it
@@ -98,6 +112,7 @@ class _Cache(caching.FunctionCache):
     def save_overload(self, signature: Any, data: Any) -> None:
         save: Callable[..., object] = super().save_overload
         self._quietly(lambda: save(signature, data))
+        _TURN.give()
 
     def _quietly(self, write: Callable[[], object]) -> None:
         """Write to the cache; where that fails, say it once and go on."""

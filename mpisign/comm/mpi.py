@@ -1,15 +1,11 @@
 """MPI's ranks; of what a run uses, only this module and `mpisign.comm.startup` import mpi4py."""
 
 import os
-import signal
-import sys
-import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from threading import Timer
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
@@ -17,9 +13,11 @@ from typing_extensions import override
 from mpisign.arrays import Indices, Words
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.launcher import own_cores
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
+from mpisign.comm.survival import say_why
 from mpisign.compiled import mpi_calls
-from mpisign.config.validation import InputError, advised, described
+from mpisign.config.validation import InputError
 from mpisign.messages import say
 
 if TYPE_CHECKING:
@@ -30,12 +28,6 @@ _AGREEING = 60.0
 
 ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
 """Whether `mpirun --with-ft ulfm` of Open MPI was used, which sets this variable."""
-
-_HEARD = 0.1
-"""Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
-
-_IN_TURN = 10
-"""Ranks that have a turn of their own to speak, when all have the same to say; the others share one."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
@@ -81,14 +73,19 @@ class MPICommunicator(Communicator):
     def largest(self) -> int:  # type: ignore[override]
         return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
 
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    @cached_property
+    @override
+    def cores(self) -> int:  # type: ignore[override]
+        return len(set().union(*self.node._communicator.allgather(own_cores())))
+
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         """Return words of an idle window, or of a new one, which takes some milliseconds."""
         fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
         i = next(fitting, None)
         lent = self._window(count) if i is None else self._idle.pop(i)
         self.node._least(0)  # nobody reads any more what it held
-        if self.node.root:
-            lent[:count] = 0
+        for part in own:
+            lent[part] = 0
         self.node._least(0)
         return lent[:count], lambda: self._idle.append(lent)
 
@@ -129,6 +126,14 @@ class MPICommunicator(Communicator):
     @override
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
         return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
+
+    @override
+    def send(self, words: Words, rank: int) -> None:
+        self._communicator.Send(self._buffer(words), rank)
+
+    @override
+    def receive(self, words: Words, rank: int) -> None:
+        self._communicator.Recv(self._buffer(words), rank)
 
     def _to_root(self, table: Words) -> tuple[object, ...]:
         """Return the buffers of a gather to the root, whose own rows stay in place."""
@@ -276,22 +281,9 @@ class MPICommunicator(Communicator):
     ) -> None:
         """End all ranks at once for an error that not every rank has (anything but InputError); free the windows."""
         if error is not None and not isinstance(error, InputError | SystemExit):
-            self._abort(error)
+            # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
+            say_why(self.rank, error)
+            self._communicator.Abort(1)
+            raise error
         for window in self._windows:
             window.Free()
-
-    def _abort(self, error: BaseException) -> NoReturn:
-        """Say why, and end all ranks."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher may pass on what the terminal has sent already
-        sys.stdout.flush()
-        line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
-        # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
-        time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
-        if isinstance(error, KeyboardInterrupt):
-            line = "interrupted"
-        elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
-            traceback.print_exception(error)
-        say(f"{line}{advised(error)}")
-        time.sleep(_HEARD)
-        self._communicator.Abort(1)
-        raise error

@@ -1,18 +1,19 @@
 """Make and check an experiment's kinds, so that little can be refused once it runs."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mpisign.aggregation.exchange import hosted_by
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle, Source
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.shared_arrays import installed
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
 from mpisign.config.validation import InputError, in_utf8
 from mpisign.problems import PROBLEMS, Problem
@@ -44,6 +45,10 @@ class PlannedRun(NamedTuple):
     step: Callable[[int], float]
     workers: int
     numbers: tuple[int, ...]
+
+
+_LITTLE_USED = 0.7
+"""Below this share of the ranks' time that is used, it is said how more of it would be."""
 
 
 class Plan(NamedTuple):
@@ -89,11 +94,30 @@ def data_sha256(problem: Problem) -> str:
     return digest.hexdigest()
 
 
-def remarks(planned: Plan) -> Iterator[str]:
-    """Yield what to say of a plan before it runs, a line each."""
+def remarks(planned: Plan, ranks: int = 1) -> Iterator[str]:
+    """Yield what to say of a plan before it runs on so many ranks, a line each."""
     if not planned.problem.says_minimum:
         what = "defines neither minimum_value nor minimum"
         yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
+
+    several = [run.workers for run in planned.runs if _each(run.workers, ranks) > 1]
+    workers = min(several, key=lambda count: _use(count, ranks), default=0)
+    if workers and _use(workers, ranks) < _LITTLE_USED:
+        each = _each(workers, ranks)
+        busy, fewer = -(-workers // each), each - 1
+        uneven = f"M = {workers} on {ranks} ranks: {busy} of them host {each} workers each, {ranks - 1 - busy} none"
+        better = f"M = {fewer * (ranks - 1)} or {1 - (-workers // fewer)} ranks"
+        yield f"{uneven}, and rank 0 is the server; {better} would leave no rank idle, with {fewer} a rank"
+
+
+def _each(workers: int, ranks: int) -> int:
+    """Return how many workers a rank hosts at most."""
+    return len(hosted_by(min(1, ranks - 1), ranks, workers))
+
+
+def _use(workers: int, ranks: int) -> float:
+    """Return the share of the ranks' time, but for rank 0's, that goes into gradients, as all wait for the slowest."""
+    return workers / (_each(workers, ranks) * max(1, ranks - 1))
 
 
 def _check_records(experiment: Experiment) -> None:
@@ -120,7 +144,7 @@ def _check_dimension(problem: Problem) -> None:
 
     A small file can name a large index; x, a gradient, a message and a record are needed at the least.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = installed()
     if 4 * 8 * problem.dimension > memory:
         what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
         raise InputError("problem", what)

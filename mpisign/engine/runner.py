@@ -78,7 +78,7 @@ def run(
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         PLANNING.dismiss = watch.dismiss
         where = sites(ranks)
-        _warn([*warnings(where), *remarks(planned)], ranks)
+        _warn([*warnings(where), *remarks(planned, (team or ranks).size)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals, quiet)
         PLANNING.over()  # from here on there is a file to write
@@ -91,7 +91,8 @@ def run(
             watch.at(k)
 
         due = writer.commit_due if writer is not None else lambda: False
-        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
+        pauses = Checkpoints(ranks, signals, count, due, lambda: 0.0 if writer is None else writer.longest_save)
+        site = Site(ranks, stack.enter_context(pauses), writer)
         exchanges = [_choice(planned, run, team or ranks, ranks.root).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)

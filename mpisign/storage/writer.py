@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Checkpoint, Counters
+from mpisign.storage.checkpoint import Checkpoint, Counters, Memories
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
@@ -30,8 +30,8 @@ _SHARE = 0.02
 """Share of the time that saving and committing may take; they come more seldom where they would take more."""
 _MOST_TAKEN = 2**25
 """Bytes of records that may wait to be written."""
-_ARRAYS = ("workers", "x", "memory", "shared")
-"""The arrays of a state that is kept; its other numbers are attributes."""
+_ARRAYS = ("workers", "x", "shared")
+"""The arrays of a state that is kept, besides the workers' memories; its other numbers are attributes."""
 
 
 class RepeatWriter:
@@ -74,6 +74,8 @@ class RepeatWriter:
         for name in _ARRAYS:
             values = np.asarray(getattr(kept, name))
             state.require_dataset(name, values.shape, values.dtype)[...] = values
+            if name == "x":  # the file's order
+                kept.memory.write(state.require_dataset("memory", kept.memory.shape, np.float64))
 
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
@@ -104,10 +106,14 @@ class TrajectoryWriter:
     """The file at `output` and the one that is worked on, on rank 0; it takes up `output` where `resume` says so.
 
     The caller holds the lock of `output` (`mpisign.storage.output_file.lock_output`).
+
+    Attributes:
+        longest_save: seconds that the longest commit has taken, the state before it included.
     """
 
     def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
         self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
+        self.longest_save = 0.0
         if resume:
             with naming(self._part, "copy"):
                 shutil.copyfile(output, self._part)
@@ -156,7 +162,8 @@ class TrajectoryWriter:
         if state is None:
             return None
         counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-        return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+        (workers, x, shared), memory = (state[name][()] for name in _ARRAYS), state["memory"]
+        return Checkpoint(int(state.attrs["k"]), counters, workers, x, Memories(memory.shape, memory), shared)
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
         """Return the group of a repeat: a new one, or that of its state, whose later records are forgotten."""
@@ -204,6 +211,7 @@ class TrajectoryWriter:
             raise
         self._committed = time.monotonic()
         self._cost = self._committed - began
+        self.longest_save = max(self.longest_save, self._cost)
 
     def __enter__(self) -> Self:
         return self

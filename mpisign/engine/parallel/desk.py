@@ -44,8 +44,9 @@ class Desk:
         return not (self.left or self._open)
 
     def kept(self, task: Task) -> Checkpoint | None:
-        """Return the state in which a repeat was saved, or None."""
-        return self._writer.kept(self._run(task).label, task.number)
+        """Return the state in which a repeat was saved, whole, so that it can be sent; or None."""
+        kept = self._writer.kept(self._run(task).label, task.number)
+        return kept and kept.whole()
 
     def open(self, task: Task) -> Checkpoint | None:
         """Make the group of a repeat that somebody begins; return the state in which it was saved, or None."""

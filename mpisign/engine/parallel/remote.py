@@ -56,9 +56,9 @@ class RemoteRepeat:
         self._taken = 0
 
     def save(self, kept: Checkpoint) -> None:
-        """Send the state from which the repeat can go on."""
+        """Send the state from which the repeat can go on, whole: a commit must not come between two parts of it."""
         self._flush()
-        self._send("keep", (kept,))
+        self._send("keep", (kept.whole(),))
 
     def shrunk(self, k: int, workers: int) -> None:
         """Send that so many workers are left from iteration k on."""

@@ -42,7 +42,7 @@ class MemoryEstimate(NamedTuple):
         vectors: x, the gradient, what the method keeps for each worker hosted here, noise, the problem's own.
         messages: Rows and replies.
         records: A block of records and its evaluation.
-        state: Of all workers, while it is saved.
+        state: Of one worker after the other, while it is saved.
         minimum: What finding f* takes, before the runs.
         common: What the node holds once besides.
     """
@@ -119,8 +119,7 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
     common = ranks.in_common
     memory = method.memory(d).nbytes
     vectors = 2 * 8 * d + hosted * memory + method.shared(d).nbytes
-    each = run.workers if ranks.size == 1 else -(-run.workers // (ranks.size - 1))
-    state = each * memory * (ranks.size if ranks.root else 1)
+    state = 2 * memory if ranks.root and ranks.size > 1 else 0  # it is written worker by worker
     if exchange == "node" and ranks.size > 1:
         from mpisign.aggregation.node_exchange import SHARED_X_FROM
 
@@ -153,8 +152,9 @@ def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
     signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
     points = len(evaluation.points)
-    copies = 3 if ranks.root else 1  # the sum, its sizes, and a copy of x for the file
-    return block + signs + copies * 8 * points * (1 + problem.dimension) + _block(problem, points)
+    one = 8 * points * (1 + problem.dimension)
+    # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file.
+    return block + signs + one + max(_block(problem, points), one if ranks.root else 0)
 
 
 def _block(problem: Problem, points: int) -> int:
@@ -164,7 +164,7 @@ def _block(problem: Problem, points: int) -> int:
         return 0
     count = min(BLOCK, -(-rows.samples // problem.segments))
     as_float64, _ = allocated(lambda: rows.block(0, count))
-    return int(as_float64 + 8 * points * (4 * count + 2 * problem.dimension))
+    return int(as_float64 + 8 * points * (4 * count + problem.dimension))
 
 
 def _minimum(problem: Problem, ranks: MockCommunicator) -> int:

@@ -19,7 +19,7 @@ from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.synthetic.generate import Recipe, synthesise
 from mpisign.engine.merging import merge
-from mpisign.storage.checkpoint import Checkpoint, Counters
+from mpisign.storage.checkpoint import Checkpoint, Counters, Memories
 from mpisign.storage.memory import MemoryWriter
 from mpisign.storage.provenance import provenance, sites
 from mpisign.storage.trajectory import Trajectory
@@ -118,7 +118,7 @@ def _running() -> BytesIO:
         writer.run("steps", {})
         repeat = writer.repeat("steps", 0, np.arange(_RECORDS), _D, iterates=True)
         repeat.shrunk(4, _WORKERS)
-        memory, shared = np.zeros((_WORKERS, 5)), np.zeros(7)
+        memory, shared = Memories((_WORKERS, 5), np.zeros((_WORKERS, 5))), np.zeros(7)
         repeat.save(Checkpoint(4, Counters(), range(_WORKERS), np.zeros(_D), memory, shared))
     return buffer
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mpisign.arrays import Floats
 from mpisign.config.validation import InputError, closest, shown
+from mpisign.storage.remarks import progress
 from mpisign.storage.trajectory import COLUMNS, RunRecord, Trajectory
 
 
@@ -15,18 +16,20 @@ class RunResult:
     """One run: its columns as arrays of shape (repeats, records).
 
     Each column of the file is an attribute: `value`, `gradient_l1`, `scale`, `step`, `agreement`, `ties`, `seconds`,
-    `bits_up`, `bits_down`, and `x`, shape (repeats, records, d), where iterates are kept. A repeat that ended early is
-    filled up with NaN; a column of whole numbers is then one of float64.
+    `bits_up`, `bits_down`, and `x`, shape (repeats, records, d), where iterates are kept. A repeat that ended early, or
+    is still running, is filled up with NaN; a column of whole numbers is then one of float64.
 
     Attributes:
         label: the run's name.
         attributes: its settings, flat, with dots, such as "step.alpha"; f_star, f_star_error, and the constants.
         repeats: the numbers of its repeats.
         status: of each repeat: "complete", "diverged" or "running".
+        partial: how far the run is, such as "k = 1200 of 20000" or "2 of 5 repeats"; "" once all repeats have ended.
     """
 
-    def __init__(self, record: RunRecord):
+    def __init__(self, record: RunRecord, planned: range):
         self.label, self.attributes, self._record = record.label, record.attributes, record
+        self.partial = progress(record, planned)
         self.repeats = [repeat.number for repeat in record.repeats]
         self.status = [repeat.status for repeat in record.repeats]
 
@@ -89,9 +92,10 @@ class RunResult:
         what = f"<run {self.label!r}: {method}, M = {workers}, {counted(len(self.repeats), 'repeat')}"
         ended = [each for each in self._record.finished() if len(each.columns["k"])]
         if not ended:
-            return f"{what}, none complete>"
+            return f"{what}, {f'partial: {self.partial}' if self.partial else 'none complete'}>"
         last = float(np.median([self._record.gap(repeat)[-1] for repeat in ended]))
-        return f"{what}, {len(self.k)} records up to k = {self.k[-1]}, median last gap {last:.3g}>"
+        partial = f", partial: {self.partial}" if self.partial else ""
+        return f"{what}, {len(self.k)} records up to k = {self.k[-1]}, median last gap {last:.3g}{partial}>"
 
 
 class Results:
@@ -99,11 +103,13 @@ class Results:
 
     Attributes:
         trajectory: the trajectory as it was read.
+        partial: whether a repeat has not ended: the file of a job that is still running, or was stopped.
     """
 
     def __init__(self, trajectory: Trajectory):
         self.trajectory = trajectory
-        self._runs = {record.label: RunResult(record) for record in trajectory}
+        self._runs = {record.label: RunResult(record, trajectory.repeats) for record in trajectory}
+        self.partial = any(run.partial for run in self)
 
     def __getitem__(self, label: str) -> RunResult:
         """Return the run of this label; raise KeyError, which names those there are, where there is none."""

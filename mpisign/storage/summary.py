@@ -53,20 +53,27 @@ def constants(run: RunRecord) -> str:
 def _row(run: RunRecord) -> tuple[str, ...]:
     """Return a run's cells of the table: medians over the repeats that reached their last iteration.
 
-    The last one is the share of the iterations that ran in compiled code.
+    Where none has, over those that are running, at the last record that all of them have. The last cell is the share of
+    the iterations that ran in compiled code.
     """
     name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
-    ended = run.finished()
+    ended, shown = run.finished(), run.to_show()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])
-    if not ended:
+    if not shown:
         return (*name, repeats, "-", "-", "-", "-", "-")
-    last = {column: np.array([r.columns[column][-1] for r in ended]) for column in ended[0].columns if column != "x"}
-    gap = float(np.median([run.gap(repeat)[-1] for repeat in ended]))
+    at = min(len(r.columns["k"]) for r in shown) - 1
+    last = {column: np.array([r.columns[column][at] for r in shown]) for column in ("k", "bits_up", "bits_down")}
+    gap = float(np.median([run.gap(repeat)[at] for repeat in shown]))
     megabits = float(np.median(last["bits_up"] + last["bits_down"])) / 1e6
-    seconds = float(np.median(last["seconds"]))
-    compiled = float(np.median([r.compiled for r in ended])) / max(int(last["k"][0]), 1)
-    return (*name, repeats, str(last["k"][0]), f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}", f"{compiled:.0%}")
+    seconds = float(np.median([repeat.columns["seconds"][at] for repeat in shown]))
+    k, compiled = f"{last['k'][0]} of {run.attributes['iterations']}", "-"
+    if ended:
+        k, compiled = (
+            str(last["k"][0]),
+            f"{float(np.median([r.compiled for r in ended])) / max(int(last['k'][0]), 1):.0%}",
+        )
+    return (*name, repeats, k, f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}", compiled)
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

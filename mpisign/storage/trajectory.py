@@ -209,6 +209,11 @@ class RunRecord:
         """Return the repeats that reached their last iteration."""
         return [repeat for repeat in self.repeats if repeat.status == "complete"]
 
+    def to_show(self) -> list[RepeatRecord]:
+        """Return the complete repeats; where there is none, those that are running and have a record."""
+        running = (each for each in self.repeats if each.status == "running" and len(each.columns["k"]))
+        return self.finished() or list(running)
+
 
 class Trajectory:
     """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.

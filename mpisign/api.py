@@ -20,6 +20,7 @@ from mpisign.algorithms.step_sizes import STEPS, StepSize
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.startup import connected, for_jobs
 from mpisign.config import experiment as job
+from mpisign.config.document import document_of
 from mpisign.config.objects import Described, known_settings, table_of, toml
 from mpisign.config.validation import InputError
 from mpisign.engine import planning, resuming, runner
@@ -144,7 +145,7 @@ class Experiment:
             table_of(self._made, PROBLEMS, "problem")  # it says what is missing
         if not self._settings.overrides:
             return self._settings.text
-        return toml(job.document_of(self._settings.text, self._settings.overrides))
+        return toml(document_of(self._settings.text, self._settings.overrides))
 
     def __repr__(self) -> str:
         found = self._settings

@@ -99,7 +99,7 @@ def test_a_package_imports_only_from_below():
                 "mpisign/tools/dryrun/file_size.py",
             },
         ),
-        ("tomllib", {"mpisign/config/experiment.py"}),
+        ("tomllib", {"mpisign/config/document.py"}),
         (
             "argparse",
             {

@@ -14,7 +14,7 @@ from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.list_kinds import AUTO, asked, default_of, values
-from mpisign.config import experiment
+from mpisign.config import document, experiment
 from mpisign.config.experiment import DEFAULTS, RUN_KEYS, TOP_KEYS, Experiment, Log, Run
 from mpisign.config.registry import Registry
 from mpisign.data.loading import BUNDLED
@@ -70,7 +70,7 @@ anything is written.
 
 _RULES = f"""\
 A job file is UTF-8 text of at most {experiment._MOST_BYTES >> 20} MB, with integers of 64 bits and at most
-{experiment._DEEPEST} tables and lists within one another. `--set KEY=VALUE` changes a key from the command line, such
+{document._DEEPEST} tables and lists within one another. `--set KEY=VALUE` changes a key from the command line, such
 as `--set runs.0.step.alpha=0.1`; runs are numbered from 0. A table of a kind holds the key `kind` (a run: `method`)
 and the settings of that kind, and no other key.
 """

@@ -4,18 +4,15 @@ Unknown keys, wrong types and impossible values are refused with the key's path,
 What a kind of problem, oracle, start, method or step takes besides is checked where that kind is defined.
 """
 
-import re
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator
 
+from mpisign.config.document import Table, document_of
 from mpisign.config.validation import Count, InputError, make, refuse_unknown, settings, shown
-
-Table = dict[str, Any]
 
 
 def _group_name(label: str) -> str:
@@ -104,8 +101,8 @@ class Experiment:
 RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
 """The keys of a run that are not its method's."""
 
-_MOST_BYTES, _DEEPEST = 2**24, 32
-"""Of a job file: its size, and how many tables and lists may lie within one another."""
+_MOST_BYTES = 2**24
+"""Of a job file: its size."""
 
 TOP_KEYS = ("name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs")
 """The keys at the top of a job file."""
@@ -161,22 +158,6 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     )
 
 
-def document_of(text: str, overrides: list[str], real: Callable[[str], Any] = float) -> Table:
-    """Return a job file's text, changed by `overrides`, as tables and plain values; raise InputError.
-
-    real: makes a value of what the text has for a real number.
-    """
-    try:
-        document = tomllib.loads(text, parse_float=real)
-    except (ValueError, RecursionError) as error:
-        readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
-        raise InputError("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
-    for override in overrides:
-        _override(document, override, real)
-    _check_values(document)
-    return document
-
-
 def difference(one: Experiment, other: Experiment) -> str | None:
     """Return the first key in which two experiments differ, with both values; None for the same trajectories."""
     these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
@@ -207,25 +188,6 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
     """Return the same with the M of each run settled."""
     return replace(experiment, runs=[replace(run, workers=m) for run, m in zip(experiment.runs, workers, strict=True)])
-
-
-def _check_values(document: Table) -> None:
-    """Check every key, tables and lists included, without recursion.
-
-    Raises InputError for what TOML's readers do not share.
-
-    An integer has 64 bits (TOML 1.0), and so it has in the trajectory file.
-    """
-    left: list[tuple[str, Any, int]] = [("", document, 0)]
-    while left:
-        path, value, depth = left.pop()
-        if depth > _DEEPEST:
-            raise InputError(path, f"expected at most {_DEEPEST} tables and lists within one another")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise InputError(path, f"expected an integer of at least -2^63 and less than 2^63, got {shown(value)}")
-        if isinstance(value, dict | list):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
 
 
 def _table(document: Table, key: str) -> Table:
@@ -267,34 +229,3 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     if "iterations" not in arguments:
         raise InputError(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
     return make(Run, arguments, path)
-
-
-def _override(document: Table, override: str, real: Callable[[str], Any]) -> None:
-    """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
-    path, equals, value = override.partition("=")
-    if not equals or not path.strip():
-        raise InputError("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {shown(override)}")
-    node: Any = document
-    *parents, last = path.strip().split(".")
-    for part in parents:
-        node = _child(node, part, override)
-    _child(node, last, override)
-    node[int(last) if isinstance(node, list) else last] = _value(value, real)
-
-
-def _value(text: str, real: Callable[[str], Any]) -> Any:
-    """Return a single value in TOML, or else the text itself."""
-    try:
-        document = tomllib.loads(f"value = {text}", parse_float=real)
-    except (ValueError, RecursionError):
-        document = {}
-    return document["value"] if list(document) == ["value"] else text.strip()
-
-
-def _child(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, dict):
-        return node.setdefault(part, {})
-    if isinstance(node, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
-        return node[int(part)]
-    why = f"that list has {len(node)}, numbered from 0" if isinstance(node, list) else "what is there is no table"
-    raise InputError("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")

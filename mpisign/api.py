@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
@@ -31,6 +31,9 @@ from mpisign.problems import PROBLEMS, Problem
 from mpisign.storage.output_file import check_output
 from mpisign.storage.results import Results, counted
 from mpisign.storage.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from mpisign.audit.bounds.verdicts import Verdicts
 
 Table = Mapping[str, Any]
 
@@ -288,14 +291,6 @@ def check(results: Results, level: float = 0.05, **constants: float) -> "Verdict
         InputError: no bound speaks of a run, or a constant is impossible.
     """
     from mpisign.audit import bounds  # slow to import
+    from mpisign.audit.bounds.verdicts import Verdicts
 
     return Verdicts(bounds.check(results.trajectory, constants, level))
-
-
-class Verdicts(list[Any]):
-    """The bounds that were checked; its text is a line each."""
-
-    def __repr__(self) -> str:
-        from mpisign.audit.bounds.command import table
-
-        return "\n".join(table(self))

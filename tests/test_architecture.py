@@ -91,6 +91,7 @@ def test_a_package_imports_only_from_below():
             "h5py",
             {
                 "mpisign/data/file.py",
+                "mpisign/storage/checkpoint.py",
                 "mpisign/storage/hdf5.py",
                 "mpisign/storage/memory.py",
                 "mpisign/storage/trajectory.py",

@@ -19,8 +19,9 @@ files or on some is named here; `LABEL`, `NUMBER`, `KEY` and `NAME` stand for wh
 in the order of the job file.
 
 Every dataset of a repeat has its full length from the start, which is the number of planned records. Its first
-`records` entries are valid; beyond them is NaN, or -1 in a column of integers. `state` is there while a repeat has
-not ended, and is what it goes on from.
+`records` entries are valid; beyond them is NaN, or -1 in a column of integers. `state` is what a repeat goes on from:
+it is there while the repeat has not ended, and afterwards, up to 16 MiB, for more iterations. The state of a complete
+repeat counts all records but the last.
 """
 
 PROVENANCE = """\

@@ -58,6 +58,8 @@ class Run:
             all runs that have none of their own.
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         iterations: K; at the top of the job, for all runs that have none of their own.
+        earlier: K of the shorter runs that this one went on from, whose log-spaced records it has, too: --resume writes
+            it.
     """
 
     label: Label
@@ -66,6 +68,12 @@ class Run:
     oracle: Table
     workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
     iterations: Count
+    earlier: Annotated[list[Count], Field(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.earlier is not None and sorted({*self.earlier, self.iterations}) != [*self.earlier, self.iterations]:
+            what = f"expected increasing numbers below iterations = {self.iterations}, got {shown(self.earlier)}"
+            raise InputError("earlier", what)
 
 
 @settings
@@ -98,7 +106,7 @@ class Experiment:
     overrides: list[str]
 
 
-RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "earlier")
 """The keys of a run that are not its method's."""
 
 _MOST_BYTES = 2**24
@@ -160,8 +168,8 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
 
 def difference(one: Experiment, other: Experiment) -> str | None:
     """Return the first key in which two experiments differ, with both values; None for the same trajectories."""
-    these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
     missing = object()
+    these, those = ({key: value for key, value in _flat(_deciding(each)) if value is not None} for each in (one, other))
     for key in these | those:
         here, there = these.get(key, missing), those.get(key, missing)
         if here != there:

@@ -24,6 +24,10 @@ _MOST_RECORDS = 10**7
 """Records of a repeat at most: with more of them, nobody can read the file."""
 
 
+MOST_STATE = 2**24
+"""Bytes of a state, at most, that is kept of a repeat that is complete, so that it can go on to more iterations."""
+
+
 class PlannedRun(NamedTuple):
     """A run whose kinds are made.
 
@@ -94,6 +98,17 @@ def remarks(planned: Plan) -> Iterator[str]:
     if not planned.problem.says_minimum:
         what = "defines neither minimum_value nor minimum"
         yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
+    for run in planned.runs:
+        if (size := state_bytes(run, planned.problem.dimension)) > MOST_STATE:
+            what = (
+                f"the state of a complete repeat, {size >> 20} MiB, is not kept, as it is more than {MOST_STATE >> 20}"
+            )
+            yield f"{run.settings.label!r}: {what}; it cannot go on to more iterations"
+
+
+def state_bytes(run: PlannedRun, dimension: int) -> int:
+    """Return the size of the state that a repeat goes on from: x, and what the method keeps for all workers."""
+    return 8 * dimension + run.workers * run.method.memory(dimension).nbytes + run.method.shared(dimension).nbytes
 
 
 def _check_records(experiment: Experiment) -> None:

@@ -5,7 +5,7 @@ root adds the parts in their order. The clock does not run meanwhile, nor while 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from mpisign.aggregation.server import Server
 from mpisign.arrays import Floats, Indices, Signs
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.config.experiment import Log
+from mpisign.config.experiment import Log, Run
 from mpisign.engine.state import State, collect
 from mpisign.problems import Problem
 from mpisign.storage.checkpoint import Checkpoint, Counters
@@ -35,13 +35,34 @@ class Sink(Protocol):
         """Replace the state from which the repeat can go on."""
 
 
-def schedule(log: Log, iterations: int) -> Indices:
-    """Return the recorded k, int64, increasing, with 0 and K = `iterations` among them."""
+def schedule(log: Log, iterations: int, earlier: Sequence[int] | None = None) -> Indices:
+    """Return the recorded k, int64, increasing, with 0 and K = `iterations` among them.
+
+    Args:
+        log: what is recorded.
+        iterations: K.
+        earlier: K of the shorter runs that this one went on from: where k are log-spaced, those up to there are theirs.
+    """
     if log.every is not None:
-        points = np.arange(0, iterations + 1, log.every)
-    else:
-        points = np.round(np.geomspace(1, iterations, log.points - 1)).astype(np.int64)
-    return np.unique(np.concatenate([[0], points, [iterations]])).astype(np.int64)
+        return np.unique([*range(0, iterations + 1, log.every), iterations]).astype(np.int64)
+    found: Indices = np.zeros(1, dtype=np.int64)
+    for last in (*(earlier or ()), iterations):
+        points = np.round(np.geomspace(1, last, log.points - 1)).astype(np.int64)
+        found = np.concatenate([found, np.unique([*points[points > found[-1]], last])])
+    return found
+
+
+def schedule_of(log: Log, run: Run) -> Indices:
+    """Return the recorded k of a run."""
+    return schedule(log, run.iterations, run.earlier)
+
+
+def block_of(log: Log) -> int:
+    """Return about how many records a block is to have.
+
+    K does not count: a run that goes on has the blocks, and so the bits, of one that was as long from the start.
+    """
+    return log.points if log.every is None else _BLOCK
 
 
 class Recording(Protocol):
@@ -61,6 +82,9 @@ class Recording(Protocol):
     def save(self, state: State) -> None:
         """Write what has been kept, and the state after it."""
 
+    def last(self, state: State) -> Checkpoint | None:
+        """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it."""
+
 
 class NullRecorder:
     """A recorder that records nothing: what is left is the iteration alone."""
@@ -79,6 +103,9 @@ class NullRecorder:
 
     def save(self, state: State) -> None:
         """Do nothing."""
+
+    def last(self, state: State) -> None:
+        """Return None."""
 
 
 class Recorder:
@@ -149,11 +176,20 @@ class Recorder:
         """Write what has been kept, and the state after it; every rank calls it, between two iterations."""
         with self._clock_stopped():
             self._write()
-            server = self._server
-            counters = Counters(self._written, server.bits_up, server.bits_down, self._seconds)
-            kept = collect(state, counters, server)
+            kept = collect(state, self._counters(self._written), self._server)
             if self._sink is not None:
                 self._sink.save(kept)
+
+    def last(self, state: State) -> Checkpoint:
+        """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it.
+
+        It counts all records but the last one: at K no step was made, and a longer run makes that record again.
+        """
+        return collect(state, self._counters(self._written - 1), self._server)
+
+    def _counters(self, records: int) -> Counters:
+        """Return what is counted, with so many records."""
+        return Counters(records, self._server.bits_up, self._server.bits_down, self._seconds)
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
@@ -220,7 +256,7 @@ class Evaluation:
     Args:
         problem: the problem whose f it is.
         ranks: the ranks that share the work.
-        records: how many records there will be.
+        records: about how many records a block is to have; it has fewer where it must, or where all are then equal.
 
     Attributes:
         points: float64, shape (r, d), the same on every rank.

@@ -12,8 +12,8 @@ from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
-from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, Sink, schedule
+from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, state_bytes
+from mpisign.engine.recorder import Evaluation, Recorder, Sink, block_of, schedule_of
 from mpisign.rng import RandomStreams
 from mpisign.storage.checkpoint import Checkpoint
 
@@ -24,8 +24,15 @@ class RepeatSink(Sink, Protocol):
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on."""
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Mark the repeat as complete, or diverged at that k, so many iterations having run in compiled code."""
+    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0, last: Checkpoint | None = None) -> None:
+        """Mark the repeat as complete, or diverged at that k.
+
+        Args:
+            x: the last one.
+            diverged_at: k, or None.
+            compiled: how many iterations ran in compiled code.
+            last: the state from which a longer run can go on, where it is kept.
+        """
 
 
 class Writer(Protocol):
@@ -66,8 +73,10 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
     with planned_server as server, _saying_where(label, number, server):
         repeat, begin = _wired(planned, run, number, crew, kept, sink, server, site)
         diverged_at = loop.iterate(repeat, begin)
+        goes_on = diverged_at is None and state_bytes(run, dimension) <= MOST_STATE
+        last = repeat.recorder.last(begin._replace(k=repeat.iterations)) if goes_on else None
         if sink is not None:
-            sink.finish(begin.x, diverged_at, repeat.ahead.done)
+            sink.finish(begin.x, diverged_at, repeat.ahead.done, last)
 
 
 def _sink(
@@ -76,7 +85,7 @@ def _sink(
     """Return where the root writes the records of a repeat; None elsewhere."""
     if site.writer is None:
         return None
-    log, ks = planned.experiment.log, schedule(planned.experiment.log, run.settings.iterations)
+    log, ks = planned.experiment.log, schedule_of(planned.experiment.log, run.settings)
     sink = site.writer.repeat(run.settings.label, number, ks, planned.problem.dimension, log.iterates)
     if len(crew.numbers) < run.workers:
         sink.shrunk(kept.k if kept else 0, len(crew.numbers))
@@ -98,8 +107,8 @@ def _wired(
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
     x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
-    ks = schedule(log, iterations)
-    recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
+    evaluation = Evaluation(problem, site.ranks, block_of(log))
+    recorder = Recorder(evaluation, server, schedule_of(log, run.settings), sink, log.iterates)
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))

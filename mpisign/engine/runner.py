@@ -23,6 +23,7 @@ from mpisign.engine.parallel import processes, teams
 from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.parallel.pool import Pool
 from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
+from mpisign.engine.recorder import schedule_of
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
 from mpisign.problems.reference_solution import CertifiedOptimum, optimum
@@ -158,6 +159,7 @@ def _describe(planned: Plan, known: CertifiedOptimum, exchanges: list[str], writ
     """Write and commit every run's settings and constants, before the first repeat."""
     for run, exchange in zip(planned.runs, exchanges, strict=True):
         writer.run(run.settings.label, run_attributes(planned, run, known) | {"exchange": exchange})
+        writer.lengthen(run.settings.label, schedule_of(planned.experiment.log, run.settings))
     writer.commit()
 
 

@@ -1,9 +1,20 @@
-"""The state that a trajectory file keeps of a repeat that has not ended: all that its next iteration needs."""
+"""The state that a trajectory file keeps of a repeat: all that its next iteration needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import h5py
+import numpy as np
+
 from mpisign.arrays import Floats
+from mpisign.storage.trajectory import COLUMNS
+
+_ARRAYS = ("workers", "x", "memory", "shared")
+"""The arrays of a state that is kept; its other numbers are attributes."""
+_AT_THE_END = ("sha256", "columns_sha256", "compiled")
+"""Attributes that a repeat has once it has ended."""
+_COPIED = 2**25
+"""Bytes that are copied at a time."""
 
 
 class Counters(NamedTuple):
@@ -40,3 +51,41 @@ class Checkpoint(NamedTuple):
     x: Floats
     memory: Floats
     shared: Floats
+
+
+def write_state(group: h5py.Group, kept: Checkpoint) -> None:
+    """Replace the state from which a repeat can go on."""
+    state = group.require_group("state")
+    state.attrs.update({"k": kept.k} | kept.counters._asdict())
+    for name in _ARRAYS:
+        values = np.asarray(getattr(kept, name))
+        state.require_dataset(name, values.shape, values.dtype)[...] = values
+
+
+def read_state(state: h5py.Group) -> Checkpoint:
+    """Return the state from which a repeat can go on."""
+    counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
+    return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+
+
+def take_over(fresh: h5py.Group, group: h5py.Group, records: int) -> None:
+    """Move a repeat into a group with datasets of another length: it is running, with so many records and its state.
+
+    Args:
+        fresh: the new group, whose first k are those of the old one.
+        group: the old one.
+        records: how many records are copied.
+    """
+    for name in (*COLUMNS, "x") if "x" in group else COLUMNS:
+        for part in _parts(group[name], records):
+            fresh[name][part] = group[name][part]
+    fresh.attrs.update({name: value for name, value in group.attrs.items() if name not in _AT_THE_END})
+    fresh.attrs.update({"status": "running", "records": records})
+    group.file.move(f"{group.name}/state", f"{fresh.name}/state")
+
+
+def _parts(dataset: h5py.Dataset, records: int) -> Iterator[slice]:
+    """Yield slices of the first rows of a dataset, none larger than `_COPIED` bytes where a row is not."""
+    rows = max(1, _COPIED // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))))
+    for start in range(0, records, rows):
+        yield slice(start, min(start + rows, records))

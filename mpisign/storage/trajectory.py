@@ -1,7 +1,8 @@
 """The trajectory file (HDF5): its schema and its reader; the writer is in `mpisign.storage.writer`.
 
 Each repeat's datasets are laid out in full when it starts and filled in blocks; `records` counts those that
-are valid, and what is not reached yet is NaN or -1. A running repeat has a group `state`, from which it can go on.
+are valid, and what is not reached yet is NaN or -1. A running repeat has a group `state`, from which it can go on, and
+so has a complete one, where it is small: from it a longer run goes on.
 """
 
 import hashlib
@@ -130,6 +131,7 @@ class RepeatRecord:
         sha256: of its last x; "" while it runs.
         diverged_at: the k at which x_k or a gradient there was no longer finite, or None.
         compiled: how many iterations ran in compiled code since the repeat was begun or resumed.
+        has_state: whether the state is there from which it can go on.
         workers_from: rows [k, M], how many workers were left from which k on, where some were lost.
         columns: by the names in COLUMNS, each of shape (records,), up to the last valid record; "x", of shape
             (records, d), where iterates are kept and asked for.
@@ -145,6 +147,7 @@ class RepeatRecord:
         self.sha256 = typed(attributes, "sha256", str, "")
         self.diverged_at = typed(attributes, "diverged_at", int) if "diverged_at" in attributes else None
         self.compiled = typed(attributes, "compiled", int) if "compiled" in attributes else 0
+        self.has_state = "state" in group
         self.workers_from = _workers_from(attributes)
         if self.status not in STATUSES:
             *others, last = STATUSES

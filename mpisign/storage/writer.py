@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Checkpoint, Counters
+from mpisign.storage.checkpoint import Checkpoint, read_state, take_over, write_state
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
@@ -29,8 +29,6 @@ _SHARE = 0.02
 """Share of the time that saving and committing may take; they come more seldom where they would take more."""
 _MOST_TAKEN = 2**25
 """Bytes of records that may wait to be written."""
-_ARRAYS = ("workers", "x", "memory", "shared")
-"""The arrays of a state that is kept; its other numbers are attributes."""
 
 
 class RepeatWriter:
@@ -68,11 +66,7 @@ class RepeatWriter:
     def keep(self, kept: Checkpoint) -> None:
         """Replace the state from which the repeat can go on, for the next commit."""
         self._write()
-        state = self._group.require_group("state")
-        state.attrs.update({"k": kept.k} | kept.counters._asdict())
-        for name in _ARRAYS:
-            values = np.asarray(getattr(kept, name))
-            state.require_dataset(name, values.shape, values.dtype)[...] = values
+        write_state(self._group, kept)
 
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
@@ -82,8 +76,15 @@ class RepeatWriter:
         if not len(earlier) or earlier[-1, 1] != workers:
             self._group.attrs["workers_from"] = np.vstack([earlier, [[k, workers]]]).astype(np.int64)
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Mark the repeat as complete, or diverged at that k, with the sha256 of its last x and what was compiled."""
+    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0, last: Checkpoint | None = None) -> None:
+        """Mark the repeat as complete, or diverged at that k.
+
+        Args:
+            x: the last one, whose sha256 is written.
+            diverged_at: k, or None.
+            compiled: how many iterations ran in compiled code.
+            last: the state from which a longer run can go on, where it is kept.
+        """
         self._write()
         attrs = self._group.attrs
         attrs["sha256"] = sha256(x)
@@ -93,7 +94,9 @@ class RepeatWriter:
         if diverged_at is not None:
             attrs["diverged_at"] = diverged_at
         attrs["status"] = "complete" if diverged_at is None else "diverged"
-        if "state" in self._group:
+        if last is not None and self._file.keeps_states:
+            write_state(self._group, last)
+        elif "state" in self._group:
             del self._group["state"]
         if self._file.commit_due():
             self._file.commit()
@@ -103,7 +106,12 @@ class TrajectoryWriter:
     """The file at `output` and the one that is worked on, on rank 0; it takes up `output` where `resume` says so.
 
     The caller holds the lock of `output` (`mpisign.storage.output_file.lock_output`).
+
+    Attributes:
+        keeps_states: whether a complete repeat keeps its state, so that another job can go on with it.
     """
+
+    keeps_states = True
 
     def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
         self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
@@ -115,7 +123,7 @@ class TrajectoryWriter:
         self._file = h5py.File(self._disk, "r+" if resume else "w")
         self.check: Callable[[], None] = self._disk.check
         if resume:
-            self._resumed(attributes["provenance"])
+            self._resumed(attributes)
         else:
             self._begin(attributes)
 
@@ -124,10 +132,11 @@ class TrajectoryWriter:
         self._file.create_group("runs", track_order=True)  # in the order of the job file
         self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
 
-    def _resumed(self, provenance: str) -> None:
-        """Add where the rest comes from, beside where the file does."""
+    def _resumed(self, attributes: Mapping[str, Any]) -> None:
+        """Add where the rest comes from, beside where the file does; the experiment may have grown."""
         earlier = json.loads(self._file.attrs.get("resumed", "[]"))
-        self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(provenance)], indent=1)
+        self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(attributes["provenance"])], indent=1)
+        self._file.attrs.update({name: attributes[name] for name in ("experiment", "overrides", "repeats")})
 
     def run(self, label: str, attributes: Mapping[str, Any]) -> None:
         """Create the group of a run, if it is not there, with its settings and constants."""
@@ -138,6 +147,21 @@ class TrajectoryWriter:
         group.attrs.update(attributes)
         if "f_star" in attributes:  # for readers without attributes, such as Octave's
             group.require_dataset("f_star", (), np.float64)[()] = attributes["f_star"]
+
+    def lengthen(self, label: str, ks: Indices) -> None:
+        """Lay the repeats of a run out for these k, where they are not: those that can go on are running again."""
+        for group in list(self._file[f"runs/{label}/repeats"].values()):
+            if "state" in group and not np.array_equal(group["k"], ks):
+                self._lay_out(group, ks, int(group["state"].attrs["records"]))
+
+    def _lay_out(self, group: h5py.Group, ks: Indices, records: int) -> None:
+        """Replace a repeat's group by one for these k, which runs, with its first `records` records and its state."""
+        iterates, name = "x" in group, group.name
+        fresh = self._file.create_group(f"{name}.new")
+        create_datasets(fresh, ks, group["x"].shape[1] if iterates else 0, iterates)
+        take_over(fresh, group, records)
+        del self._file[name]
+        self._file.move(fresh.name, name)
 
     def finished(self, label: str, number: int) -> bool:
         """Return whether that repeat is there and has ended."""
@@ -154,8 +178,7 @@ class TrajectoryWriter:
         state = self._file.get(f"{_path(label, number)}/state")
         if state is None:
             return None
-        counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-        return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+        return read_state(state)
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
         """Return the group of a repeat: a new one, or that of its state, whose later records are forgotten."""
@@ -180,6 +203,8 @@ class TrajectoryWriter:
                 create_datasets(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
                 for name in (*COLUMNS, "x") if iterates else COLUMNS:
                     group[name][...] = theirs[name][()]
+                if "state" in theirs:  # a view has none: it cannot go on
+                    file.copy(theirs["state"], group, "state")
             group.attrs.update(theirs.attrs)
 
     def commit_due(self) -> bool:

@@ -64,10 +64,10 @@ class RemoteRepeat:
         """Send that so many workers are left from iteration k on."""
         self._send("shrunk", (k, workers))
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Send that the repeat has ended, at x."""
+    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0, last: Checkpoint | None = None) -> None:
+        """Send that the repeat has ended, at x, and the state from which a longer run can go on."""
         self._flush()
-        self._send("finish", (x, diverged_at, compiled))
+        self._send("finish", (x, diverged_at, compiled, last))
 
 
 class RemoteWriter:

@@ -7,9 +7,10 @@ import numpy as np
 
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import one_line
-from mpisign.engine.planning import Plan, PlannedRun, run_settings
-from mpisign.engine.recorder import schedule
+from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, run_settings, state_bytes
+from mpisign.engine.recorder import schedule_of
 from mpisign.storage import checksum
+from mpisign.storage.checkpoint import Checkpoint, Counters, write_state
 from mpisign.storage.provenance import provenance, sites
 from mpisign.storage.trajectory import COLUMNS, sha256
 from mpisign.storage.writer import create_datasets
@@ -34,9 +35,7 @@ def size(plan: Plan, repeats: int) -> int:
 
 def state(plan: Plan) -> int:
     """Return the bytes of the largest state a repeat resumes from: x, and what the method keeps for all workers."""
-    d = plan.problem.dimension
-    kept = (8 * d + run.workers * run.method.memory(d).nbytes + run.method.shared(d).nbytes for run in plan.runs)
-    return max(kept)
+    return max(state_bytes(run, plan.problem.dimension) for run in plan.runs)
 
 
 def _written(plan: Plan, repeats: int) -> int:
@@ -59,7 +58,7 @@ def _written(plan: Plan, repeats: int) -> int:
 def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
     """Write a short repeat; return how many bytes of numbers were left out."""
     log, dimension = plan.experiment.log, plan.problem.dimension
-    ks = schedule(log, run.settings.iterations)
+    ks = schedule_of(log, run.settings)
     short, narrow = ks[:_RECORDS], min(dimension, _COORDINATES)
     create_datasets(group, short, narrow, log.iterates)
     for name in COLUMNS:
@@ -71,6 +70,10 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
     numbers = (len(ks) - len(short)) * len(COLUMNS)
     if log.iterates:  # x, and the numbers of its coordinates
         numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow
+    if (kept := state_bytes(run, dimension)) <= MOST_STATE:
+        few = np.zeros(min(kept // 8, _COORDINATES))
+        write_state(group, Checkpoint(run.settings.iterations, Counters(), range(run.workers), few, few[:0], few[:0]))
+        numbers += kept // 8 - len(few)
     return 8 * numbers
 
 

@@ -48,6 +48,7 @@ class Run:
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         oracle: its stochastic gradients, by default the experiment's.
         iterations: by default the experiment's.
+        stop: where a repeat ends early, such as {"gap": 1e-3}.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class Run:
         workers: int | None = None,
         oracle: Oracle | Table | None = None,
         iterations: int | None = None,
+        stop: Table | None = None,
     ):
         self.method, self.step, self.oracle = method, step, oracle
-        self._more = {"label": label, "workers": workers, "iterations": iterations}
+        self._more = {"label": label, "workers": workers, "iterations": iterations, "stop": stop}
 
     def table(self, key: str) -> dict[str, Any]:
         """Return the run as a table of a job file; key: its place in the experiment, for complaints."""

@@ -135,6 +135,8 @@ def _setting(name: str) -> str:
         LookupError: It looks like a setting, and no kind has it.
     """
     prefix, dot, key = name.partition(".")
+    if prefix == "stop" and dot:
+        return "stop.KEY"
     if dot:
         if key != "kind" and key not in {each for kind in _KINDS[prefix] for each, _, _ in asked(_KINDS[prefix], kind)}:
             raise LookupError(f"{name}: no kind has this setting")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PlainValidator
 
 from mpisign.config.document import Table, document_of
-from mpisign.config.validation import Count, InputError, make, refuse_unknown, settings, shown
+from mpisign.config.validation import Count, InputError, Positive, make, refuse_unknown, settings, shown
 
 
 def _group_name(label: str) -> str:
@@ -47,6 +47,25 @@ class Log:
 
 
 @settings
+class Stop:
+    """Rules by which a repeat ends before K: at the first record, before K, at which one of them holds.
+
+    Attributes:
+        gap: f(x_k) - f* is at most this.
+        gradient: The l1 norm of the exact gradient at x_k is at most this.
+        bits: What all workers together have sent and were sent, `bits_up` + `bits_down`, is at least this.
+    """
+
+    gap: Positive | None = None
+    gradient: Positive | None = None
+    bits: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if self.gap is self.gradient is self.bits is None:
+            raise InputError("", "expected one or more of gap, gradient and bits")
+
+
+@settings
 class Run:
     """One curve: a method with its settings.
 
@@ -58,6 +77,8 @@ class Run:
             all runs that have none of their own.
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         iterations: K; at the top of the job, for all runs that have none of their own.
+        stop: Where a repeat ends before K: a table, see `stop`; at the top of the job, for all runs that have none of
+            their own.
         earlier: K of the shorter runs that this one went on from, whose log-spaced records it has, too: --resume writes
             it.
     """
@@ -68,6 +89,7 @@ class Run:
     oracle: Table
     workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
     iterations: Count
+    stop: Stop | None = None
     earlier: Annotated[list[Count], Field(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
@@ -106,13 +128,13 @@ class Experiment:
     overrides: list[str]
 
 
-RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "earlier")
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "stop", "earlier")
 """The keys of a run that are not its method's."""
 
 _MOST_BYTES = 2**24
 """Of a job file: its size."""
 
-TOP_KEYS = ("name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs")
+TOP_KEYS = ("name", "seed", "repeats", "iterations", "stop", "exchange", "problem", "oracle", "start", "log", "runs")
 """The keys at the top of a job file."""
 
 _KINDS = {"oracle": {"kind": "full"}, "start": {"kind": "normal"}}
@@ -210,6 +232,15 @@ def _log(table: Table) -> Log:
     return make(Log, table, "log")
 
 
+def _stop(table: Table, path: str) -> Stop:
+    """Return the rules that a table has as `stop`; path: its key in the job."""
+    rules = table["stop"]
+    if not isinstance(rules, dict):
+        raise InputError(path, f"expected a table, got {shown(rules)}")
+    refuse_unknown(rules, [field.name for field in fields(Stop)], path)
+    return make(Stop, rules, path)
+
+
 def _runs(document: Table, oracle: Table) -> list[Run]:
     tables = document.get("runs")
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
@@ -217,6 +248,8 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
     shared = {"oracle": oracle or DEFAULTS["oracle"]}
     if "iterations" in document:
         shared["iterations"] = document["iterations"]
+    if "stop" in document:
+        shared["stop"] = _stop(document, "stop")
     runs = [_run(table, shared, f"runs.{index}") for index, table in enumerate(tables)]
     labels = [run.label for run in runs]
     for index, label in enumerate(labels):
@@ -234,6 +267,8 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     arguments.setdefault(
         "label", table["method"] if isinstance(table.get("method"), str) else path
     )  # a missing one is refused by the registry
+    if "stop" in table:
+        arguments["stop"] = _stop(table, f"{path}.stop")
     if "iterations" not in arguments:
         raise InputError(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
     return make(Run, arguments, path)

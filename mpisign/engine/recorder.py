@@ -5,7 +5,7 @@ root adds the parts in their order. The clock does not run meanwhile, nor while 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,13 +16,11 @@ from mpisign.aggregation.server import Server
 from mpisign.arrays import Floats, Indices, Signs
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.config.experiment import Log, Run
+from mpisign.engine.records.goal import Goal
+from mpisign.engine.records.schedule import BLOCK
 from mpisign.engine.state import State, collect
 from mpisign.problems import Problem
 from mpisign.storage.checkpoint import Checkpoint, Counters
-
-_BLOCK = 64
-"""Records that are evaluated together; fewer where that many points would take more than 32 MiB."""
 
 
 class Sink(Protocol):
@@ -35,46 +33,22 @@ class Sink(Protocol):
         """Replace the state from which the repeat can go on."""
 
 
-def schedule(log: Log, iterations: int, earlier: Sequence[int] | None = None) -> Indices:
-    """Return the recorded k, int64, increasing, with 0 and K = `iterations` among them.
-
-    Args:
-        log: what is recorded.
-        iterations: K.
-        earlier: K of the shorter runs that this one went on from: where k are log-spaced, those up to there are theirs.
-    """
-    if log.every is not None:
-        return np.unique([*range(0, iterations + 1, log.every), iterations]).astype(np.int64)
-    found: Indices = np.zeros(1, dtype=np.int64)
-    for last in (*(earlier or ()), iterations):
-        points = np.round(np.geomspace(1, last, log.points - 1)).astype(np.int64)
-        found = np.concatenate([found, np.unique([*points[points > found[-1]], last])])
-    return found
-
-
-def schedule_of(log: Log, run: Run) -> Indices:
-    """Return the recorded k of a run."""
-    return schedule(log, run.iterations, run.earlier)
-
-
-def block_of(log: Log) -> int:
-    """Return about how many records a block is to have.
-
-    K does not count: a run that goes on has the blocks, and so the bits, of one that was as long from the start.
-    """
-    return log.points if log.every is None else _BLOCK
-
-
 class Recording(Protocol):
-    """What the loop asks of a recorder; due: the next k to record, or -1."""
+    """What the loop asks of a recorder.
+
+    Attributes:
+        due: the next k to record, or -1.
+        ended: the rule by which the repeat has ended before K, or "".
+    """
 
     due: int
+    ended: str
 
     def start(self) -> None:
         """Start the clock."""
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
-        """Keep x_k and what was known at k."""
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
+        """Keep x_k and what was known at k; return whether the repeat ends there."""
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Record the last iterate; return k if it is not finite or lies before K."""
@@ -90,12 +64,14 @@ class NullRecorder:
     """A recorder that records nothing: what is left is the iteration alone."""
 
     due = -1
+    ended = ""
 
     def start(self) -> None:
         """Do nothing."""
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
-        """Do nothing."""
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
+        """Return False."""
+        return False
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Return k."""
@@ -120,12 +96,23 @@ class Recorder:
         ks: the recorded k.
         sink: where blocks go; None except on the root.
         iterates: whether the iterates themselves are written, too.
+        goal: the rules by which the repeat ends before K, where there are some; blocks then have one record.
 
     Attributes:
         due: the next k to record; -1 after the last.
+        ended: the rule by which the repeat has ended before K, or "".
     """
 
-    def __init__(self, evaluation: "Evaluation", server: Server, ks: Indices, sink: Sink | None, iterates: bool):
+    def __init__(
+        self,
+        evaluation: "Evaluation",
+        server: Server,
+        ks: Indices,
+        sink: Sink | None,
+        iterates: bool,
+        goal: Goal | None = None,
+    ):
+        self._goal, self.ended = goal, ""
         self._evaluation, self._server = evaluation, server
         self._ks, self._sink, self._iterates = ks, sink, iterates
         self._signs: Signs = np.zeros(evaluation.points.shape, dtype=np.int8)
@@ -144,8 +131,11 @@ class Recorder:
         """Start the clock."""
         self._clock = time.perf_counter()
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
         """Keep x_k and what was known at k; evaluate and write when the block is full.
+
+        Returns:
+            Whether the repeat ends there, the same on every rank.
 
         Args:
             k: the iteration.
@@ -158,6 +148,9 @@ class Recorder:
         self._keep(x, k=k, scale=reply.number, step=alpha, ties=reply.ties)
         if self._place == 0:
             self._flush()
+        if self._goal is not None:
+            self.ended = self._goal.met()
+        return bool(self.ended)
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Record the last iterate; return k if it is not finite or lies before K: the repeat diverged; else None."""
@@ -180,12 +173,13 @@ class Recorder:
             if self._sink is not None:
                 self._sink.save(kept)
 
-    def last(self, state: State) -> Checkpoint:
+    def last(self, state: State) -> Checkpoint | None:
         """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it.
 
-        It counts all records but the last one: at K no step was made, and a longer run makes that record again.
+        None where a rule has ended the repeat: it would end a longer one there, too. All records count but the last
+        one: at K no step was made, and a longer run makes that record again.
         """
-        return collect(state, self._counters(self._written - 1), self._server)
+        return None if self.ended else collect(state, self._counters(self._written - 1), self._server)
 
     def _counters(self, records: int) -> Counters:
         """Return what is counted, with so many records."""
@@ -223,7 +217,10 @@ class Recorder:
         # All ranks take part, also those that write nothing.
         results = self._evaluation.run()
         if self._sink is not None:
-            self._sink.append(self._block(results))
+            block = self._block(results)
+            self._sink.append(block)
+            if self._goal is not None:
+                self._goal.look(block)
         self._written += len(self._rows)
         self._rows.clear()
 
@@ -264,7 +261,7 @@ class Evaluation:
 
     def __init__(self, problem: Problem, ranks: Communicator, records: int):
         self._problem = problem
-        most = max(1, min(_BLOCK, 2**25 // (8 * problem.dimension)))
+        most = max(1, min(BLOCK, 2**25 // (8 * problem.dimension)))
         count = -(-records // -(-records // most))  # the fewest blocks, and those as equal as can be
         self.points: Floats = np.zeros((count, problem.dimension))
         self._results = Segments(problem.segments, ranks, count * (1 + problem.dimension))

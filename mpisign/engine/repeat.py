@@ -7,15 +7,17 @@ from typing import NamedTuple, Protocol
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
 from mpisign.algorithms.compiled_loop import Arrays, ahead_of
-from mpisign.arrays import Floats, Indices
+from mpisign.arrays import Indices
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, state_bytes
-from mpisign.engine.recorder import Evaluation, Recorder, Sink, block_of, schedule_of
+from mpisign.engine.recorder import Evaluation, Recorder, Sink
+from mpisign.engine.records.goal import Goal
+from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.rng import RandomStreams
-from mpisign.storage.checkpoint import Checkpoint
+from mpisign.storage.checkpoint import Checkpoint, End
 
 
 class RepeatSink(Sink, Protocol):
@@ -24,15 +26,8 @@ class RepeatSink(Sink, Protocol):
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on."""
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0, last: Checkpoint | None = None) -> None:
-        """Mark the repeat as complete, or diverged at that k.
-
-        Args:
-            x: the last one.
-            diverged_at: k, or None.
-            compiled: how many iterations ran in compiled code.
-            last: the state from which a longer run can go on, where it is kept.
-        """
+    def finish(self, end: End) -> None:
+        """Mark the repeat as complete, or diverged."""
 
 
 class Writer(Protocol):
@@ -76,7 +71,7 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
         goes_on = diverged_at is None and state_bytes(run, dimension) <= MOST_STATE
         last = repeat.recorder.last(begin._replace(k=repeat.iterations)) if goes_on else None
         if sink is not None:
-            sink.finish(begin.x, diverged_at, repeat.ahead.done, last)
+            sink.finish(End(begin.x, diverged_at, repeat.ahead.done, last, repeat.recorder.ended))
 
 
 def _sink(
@@ -107,8 +102,10 @@ def _wired(
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
     x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
-    evaluation = Evaluation(problem, site.ranks, block_of(log))
-    recorder = Recorder(evaluation, server, schedule_of(log, run.settings), sink, log.iterates)
+    stop = run.settings.stop
+    goal = None if stop is None else Goal(stop, planned.f_star, site.ranks)
+    evaluation = Evaluation(problem, site.ranks, block_of(log, stop))
+    recorder = Recorder(evaluation, server, schedule_of(log, run.settings), sink, log.iterates, goal)
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))

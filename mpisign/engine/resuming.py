@@ -148,7 +148,7 @@ def _longer(trajectory: Trajectory, before: Experiment, now: Experiment) -> Expe
 def _refuse_without_state(trajectory: Trajectory, number: int, before: int, now: int) -> None:
     """Raise InputError if a complete repeat of a run has no state from which it could go on."""
     run = trajectory.runs[number]
-    lost = [repeat.number for repeat in run.finished() if not repeat.has_state]
+    lost = [repeat.number for repeat in run.finished() if not (repeat.has_state or repeat.ended)]
     if lost:
         apart = f"in it runs.{number}.iterations is {before}, not {now} as in the job now"
         why = f"no state of {run.label!r}, repeat {lost[0]}, was kept at its end"

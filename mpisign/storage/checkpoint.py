@@ -13,6 +13,8 @@ _ARRAYS = ("workers", "x", "memory", "shared")
 """The arrays of a state that is kept; its other numbers are attributes."""
 _AT_THE_END = ("sha256", "columns_sha256", "compiled")
 """Attributes that a repeat has once it has ended."""
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
+"""The name by which netCDF, and xarray, knows an axis without numbers."""
 _COPIED = 2**25
 """Bytes that are copied at a time."""
 
@@ -53,6 +55,24 @@ class Checkpoint(NamedTuple):
     shared: Floats
 
 
+class End(NamedTuple):
+    """How a repeat has ended.
+
+    Attributes:
+        x: the last one.
+        diverged_at: the k at which it diverged, or None.
+        compiled: how many iterations ran in compiled code.
+        last: the state from which a longer run can go on, where it is kept.
+        ended: the rule of `stop` that holds there, where it has ended before K.
+    """
+
+    x: Floats
+    diverged_at: int | None = None
+    compiled: int = 0
+    last: Checkpoint | None = None
+    ended: str = ""
+
+
 def write_state(group: h5py.Group, kept: Checkpoint) -> None:
     """Replace the state from which a repeat can go on."""
     state = group.require_group("state")
@@ -60,6 +80,18 @@ def write_state(group: h5py.Group, kept: Checkpoint) -> None:
     for name in _ARRAYS:
         values = np.asarray(getattr(kept, name))
         state.require_dataset(name, values.shape, values.dtype)[...] = values
+    if "entry" not in state:
+        _name_axes(state)
+
+
+def _name_axes(state: h5py.Group) -> None:
+    """Make the arrays of a state scales of their axes, and give `memory` its two: so xarray reads the whole file."""
+    for name in ("workers", "x", "shared"):
+        state[name].make_scale(name)
+    memory = state["memory"]
+    state.create_dataset("entry", shape=memory.shape[1:], dtype=np.float32).make_scale(_NO_VARIABLE)
+    memory.dims[0].attach_scale(state["workers"])
+    memory.dims[1].attach_scale(state["entry"])
 
 
 def read_state(state: h5py.Group) -> Checkpoint:
@@ -81,7 +113,8 @@ def take_over(fresh: h5py.Group, group: h5py.Group, records: int) -> None:
             fresh[name][part] = group[name][part]
     fresh.attrs.update({name: value for name, value in group.attrs.items() if name not in _AT_THE_END})
     fresh.attrs.update({"status": "running", "records": records})
-    group.file.move(f"{group.name}/state", f"{fresh.name}/state")
+    if "state" in group:
+        group.file.move(f"{group.name}/state", f"{fresh.name}/state")
 
 
 def _parts(dataset: h5py.Dataset, records: int) -> Iterator[slice]:

@@ -16,19 +16,21 @@ class RunResult:
     """One run: its columns as arrays of shape (repeats, records).
 
     Each column of the file is an attribute: `value`, `gradient_l1`, `scale`, `step`, `agreement`, `ties`, `seconds`,
-    `bits_up`, `bits_down`, and `x`, shape (repeats, records, d), where iterates are kept. A repeat that ended early, or
-    is still running, is filled up with NaN; a column of whole numbers is then one of float64.
+    `bits_up`, `bits_down`, and `x`, shape (repeats, records, d), where iterates are kept. A repeat that ended early,
+    also by a rule of `stop`, or is still running, is filled up with NaN; a column of whole numbers is then of float64.
 
     Attributes:
         label: the run's name.
         attributes: its settings, flat, with dots, such as "step.alpha"; f_star, f_star_error, and the constants.
         repeats: the numbers of its repeats.
         status: of each repeat: "complete", "diverged" or "running".
+        ended: of each repeat: the rule of `stop` by which it has ended before K, such as "gap", or "".
         partial: how far the run is, such as "k = 1200 of 20000" or "2 of 5 repeats"; "" once all repeats have ended.
     """
 
     def __init__(self, record: RunRecord, planned: range):
         self.label, self.attributes, self._record = record.label, record.attributes, record
+        self.ended = [repeat.ended for repeat in record.repeats]
         self.partial = progress(record, planned)
         self.repeats = [repeat.number for repeat in record.repeats]
         self.status = [repeat.status for repeat in record.repeats]

@@ -62,18 +62,22 @@ def _row(run: RunRecord) -> tuple[str, ...]:
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])
     if not shown:
         return (*name, repeats, "-", "-", "-", "-", "-")
-    at = min(len(r.columns["k"]) for r in shown) - 1
-    last = {column: np.array([r.columns[column][at] for r in shown]) for column in ("k", "bits_up", "bits_down")}
-    gap = float(np.median([run.gap(repeat)[at] for repeat in shown]))
+    # Rules of `stop` end repeats at different k: each counts at its own end.
+    ends = [-1 if ended else min(len(r.columns["k"]) for r in shown) - 1] * len(shown)
+    last = {
+        column: np.array([r.columns[column][at] for r, at in zip(shown, ends, strict=True)])
+        for column in ("k", "bits_up", "bits_down", "seconds")
+    }
+    gap = float(np.median([run.gap(repeat)[at] for repeat, at in zip(shown, ends, strict=True)]))
     megabits = float(np.median(last["bits_up"] + last["bits_down"])) / 1e6
-    seconds = float(np.median([repeat.columns["seconds"][at] for repeat in shown]))
-    k, compiled = f"{last['k'][0]} of {run.attributes['iterations']}", "-"
-    if ended:
-        k, compiled = (
-            str(last["k"][0]),
-            f"{float(np.median([r.compiled for r in ended])) / max(int(last['k'][0]), 1):.0%}",
-        )
-    return (*name, repeats, k, f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}", compiled)
+    k = _span(last["k"]) if ended else f"{last['k'][0]} of {run.attributes['iterations']}"
+    share = f"{np.median([r.compiled for r in ended] / np.maximum(last['k'], 1)):.0%}" if ended else "-"
+    return (*name, repeats, k, f"{gap:.3e}", f"{megabits:.3f}", f"{np.median(last['seconds']):.3f}", share)
+
+
+def _span(k: np.ndarray) -> str:
+    """Return the last k of repeats, such as "200", or "120 to 200" where a rule has ended them at different k."""
+    return str(k[0]) if k.min() == k.max() else f"{k.min()} to {k.max()}"
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

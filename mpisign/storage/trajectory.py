@@ -131,6 +131,7 @@ class RepeatRecord:
         sha256: of its last x; "" while it runs.
         diverged_at: the k at which x_k or a gradient there was no longer finite, or None.
         compiled: how many iterations ran in compiled code since the repeat was begun or resumed.
+        ended: the rule of `stop` by which it has ended before K, or "".
         has_state: whether the state is there from which it can go on.
         workers_from: rows [k, M], how many workers were left from which k on, where some were lost.
         columns: by the names in COLUMNS, each of shape (records,), up to the last valid record; "x", of shape
@@ -147,7 +148,7 @@ class RepeatRecord:
         self.sha256 = typed(attributes, "sha256", str, "")
         self.diverged_at = typed(attributes, "diverged_at", int) if "diverged_at" in attributes else None
         self.compiled = typed(attributes, "compiled", int) if "compiled" in attributes else 0
-        self.has_state = "state" in group
+        self.ended, self.has_state = typed(attributes, "ended", str, ""), "state" in group
         self.workers_from = _workers_from(attributes)
         if self.status not in STATUSES:
             *others, last = STATUSES
@@ -209,7 +210,7 @@ class RunRecord:
         return gap
 
     def finished(self) -> list[RepeatRecord]:
-        """Return the repeats that reached their last iteration."""
+        """Return the repeats that reached their last iteration, or a record at which a rule of `stop` holds."""
         return [repeat for repeat in self.repeats if repeat.status == "complete"]
 
     def to_show(self) -> list[RepeatRecord]:

@@ -16,8 +16,8 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Checkpoint, read_state, take_over, write_state
+from mpisign.arrays import Indices
+from mpisign.storage.checkpoint import Checkpoint, End, read_state, take_over, write_state
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
@@ -76,26 +76,22 @@ class RepeatWriter:
         if not len(earlier) or earlier[-1, 1] != workers:
             self._group.attrs["workers_from"] = np.vstack([earlier, [[k, workers]]]).astype(np.int64)
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0, last: Checkpoint | None = None) -> None:
-        """Mark the repeat as complete, or diverged at that k.
-
-        Args:
-            x: the last one, whose sha256 is written.
-            diverged_at: k, or None.
-            compiled: how many iterations ran in compiled code.
-            last: the state from which a longer run can go on, where it is kept.
-        """
+    def finish(self, end: End) -> None:
+        """Mark the repeat as complete, or diverged, with the sha256 of its last x and what was compiled."""
         self._write()
+        if end.ended:
+            self._group = self._file.cut(self._group)
+            self._group.attrs["ended"] = end.ended
         attrs = self._group.attrs
-        attrs["sha256"] = sha256(x)
+        attrs["sha256"] = sha256(end.x)
         columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}
         attrs["columns_sha256"] = columns_sha256(columns)
-        attrs["compiled"] = compiled
-        if diverged_at is not None:
-            attrs["diverged_at"] = diverged_at
-        attrs["status"] = "complete" if diverged_at is None else "diverged"
-        if last is not None and self._file.keeps_states:
-            write_state(self._group, last)
+        attrs["compiled"] = end.compiled
+        if end.diverged_at is not None:
+            attrs["diverged_at"] = end.diverged_at
+        attrs["status"] = "complete" if end.diverged_at is None else "diverged"
+        if end.last is not None and self._file.keeps_states:
+            write_state(self._group, end.last)
         elif "state" in self._group:
             del self._group["state"]
         if self._file.commit_due():
@@ -154,7 +150,12 @@ class TrajectoryWriter:
             if "state" in group and not np.array_equal(group["k"], ks):
                 self._lay_out(group, ks, int(group["state"].attrs["records"]))
 
-    def _lay_out(self, group: h5py.Group, ks: Indices, records: int) -> None:
+    def cut(self, group: h5py.Group) -> h5py.Group:
+        """Replace a repeat's group by one with the records that it has, and return it."""
+        records = int(group.attrs["records"])
+        return self._lay_out(group, group["k"][:records], records)
+
+    def _lay_out(self, group: h5py.Group, ks: Indices, records: int) -> h5py.Group:
         """Replace a repeat's group by one for these k, which runs, with its first `records` records and its state."""
         iterates, name = "x" in group, group.name
         fresh = self._file.create_group(f"{name}.new")
@@ -162,6 +163,7 @@ class TrajectoryWriter:
         take_over(fresh, group, records)
         del self._file[name]
         self._file.move(fresh.name, name)
+        return self._file[name]
 
     def finished(self, label: str, number: int) -> bool:
         """Return whether that repeat is there and has ended."""
@@ -204,7 +206,7 @@ class TrajectoryWriter:
                 for name in (*COLUMNS, "x") if iterates else COLUMNS:
                     group[name][...] = theirs[name][()]
                 if "state" in theirs:  # a view has none: it cannot go on
-                    file.copy(theirs["state"], group, "state")
+                    write_state(group, read_state(theirs["state"]))
             group.attrs.update(theirs.attrs)
 
     def commit_due(self) -> bool:

@@ -11,7 +11,7 @@ from mpisign.algorithms.methods import METHODS
 from mpisign.cli.main import main
 from mpisign.config.experiment import Log
 from mpisign.engine import planning, repeat
-from mpisign.engine.recorder import schedule
+from mpisign.engine.records.schedule import schedule
 from mpisign.storage.trajectory import COLUMNS, Trajectory
 
 STEPS = {"sign_adagrad_norm": 0.05, "adagrad_norm": 0.05, "sign_adagrad_count": 0.05}

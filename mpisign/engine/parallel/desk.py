@@ -7,7 +7,7 @@ from typing import Any
 from mpisign.config.experiment import Run
 from mpisign.engine.parallel.remote import Task
 from mpisign.engine.planning import Plan
-from mpisign.engine.recorder import schedule_of
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.progress import Progress
 from mpisign.storage.checkpoint import Checkpoint
 from mpisign.storage.writer import RepeatWriter, TrajectoryWriter

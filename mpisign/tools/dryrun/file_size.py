@@ -8,7 +8,7 @@ import numpy as np
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import one_line
 from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, run_settings, state_bytes
-from mpisign.engine.recorder import schedule_of
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.storage import checksum
 from mpisign.storage.checkpoint import Checkpoint, Counters, write_state
 from mpisign.storage.provenance import provenance, sites
@@ -71,8 +71,8 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
     if log.iterates:  # x, and the numbers of its coordinates
         numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow
     if (kept := state_bytes(run, dimension)) <= MOST_STATE:
-        few = np.zeros(min(kept // 8, _COORDINATES))
-        write_state(group, Checkpoint(run.settings.iterations, Counters(), range(run.workers), few, few[:0], few[:0]))
+        few, none = np.zeros(min(kept // 8, _COORDINATES)), np.zeros((run.workers, 0))
+        write_state(group, Checkpoint(run.settings.iterations, Counters(), range(run.workers), few, none, none[0]))
         numbers += kept // 8 - len(few)
     return 8 * numbers
 

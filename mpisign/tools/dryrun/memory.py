@@ -13,7 +13,8 @@ import numpy as np
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS, Server, plan_server
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, block_of, schedule_of
+from mpisign.engine.recorder import Evaluation, Recorder
+from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.problems import Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.logistic import has_whole_hessian

@@ -66,6 +66,7 @@ TRAJECTORY = {
         "x": "x_k",
         "memory": "what the method remembers of each worker: p numbers",
         "shared": "what it remembers besides: q numbers",
+        "clocks": "the seconds of each part on rank 0, and of the slowest worker; with `log.clocks`",
         "entry": "the second axis of `memory`",
     },
 }

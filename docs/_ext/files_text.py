@@ -41,6 +41,11 @@ Bits are those of Algorithm 3's messages, the same by every exchange; {{doc}}`me
 has the bits that were spent to reach x_k. `seconds` is rank 0's clock, without evaluation and logging: the one column
 that two runs do not share.
 
+With `log.clocks` the columns `clock_PART` say how many seconds rank 0 has spent on a part, and `slowest_PART` the most
+that a rank with workers has. A part lasts from the end of the one before it to its own end: gradient, encode, exchange
+and step add up to `seconds`, and the exchange has the waiting. Evaluation and writing come on top; a record has those
+of its block, and of what was written before it. No iteration is compiled then, as compiled ones cannot be split.
+
 ### Axes
 
 `k` is the scale of the first axis of every dataset, `coordinate` that of the second axis of `x`; HDF5 keeps that in

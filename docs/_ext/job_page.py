@@ -26,6 +26,7 @@ seed = 1
 repeats = 3
 iterations = 200
 exchange = "server"
+stop = { bits = 1e9 }
 
 [problem]
 kind = "logistic"

@@ -39,11 +39,13 @@ class Log:
         points: About how many k are recorded, log-spaced; it counts only where `every` is not given.
         every: Record each multiple of this number instead.
         iterates: Whether x_k is kept with each record.
+        clocks: Whether the seconds of each part of an iteration are recorded; every iteration is then interpreted.
     """
 
     points: Annotated[int, Field(ge=2, le=10**6)] = 200
     every: Count | None = None
     iterates: bool = False
+    clocks: bool = False
 
 
 @settings

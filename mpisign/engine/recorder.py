@@ -16,6 +16,7 @@ from mpisign.aggregation.server import Server
 from mpisign.arrays import Floats, Indices, Signs
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
+from mpisign.engine.records.clocks import EVALUATION, OFF, STEP, WRITING, NoClocks
 from mpisign.engine.records.goal import Goal
 from mpisign.engine.records.schedule import BLOCK
 from mpisign.engine.state import State, collect
@@ -97,6 +98,7 @@ class Recorder:
         sink: where blocks go; None except on the root.
         iterates: whether the iterates themselves are written, too.
         goal: the rules by which the repeat ends before K, where there are some; blocks then have one record.
+        clocks: the seconds of each part of an iteration, where they are taken.
 
     Attributes:
         due: the next k to record; -1 after the last.
@@ -111,7 +113,9 @@ class Recorder:
         sink: Sink | None,
         iterates: bool,
         goal: Goal | None = None,
+        clocks: NoClocks = OFF,
     ):
+        self._clocks = clocks
         self._goal, self.ended = goal, ""
         self._evaluation, self._server = evaluation, server
         self._ks, self._sink, self._iterates = ks, sink, iterates
@@ -130,6 +134,7 @@ class Recorder:
     def start(self) -> None:
         """Start the clock."""
         self._clock = time.perf_counter()
+        self._clocks.start()
 
     def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
         """Keep x_k and what was known at k; evaluate and write when the block is full.
@@ -169,7 +174,7 @@ class Recorder:
         """Write what has been kept, and the state after it; every rank calls it, between two iterations."""
         with self._clock_stopped():
             self._write()
-            kept = collect(state, self._counters(self._written), self._server)
+            kept = self._collected(state, self._written)
             if self._sink is not None:
                 self._sink.save(kept)
 
@@ -179,17 +184,20 @@ class Recorder:
         None where a rule has ended the repeat: it would end a longer one there, too. All records count but the last
         one: at K no step was made, and a longer run makes that record again.
         """
-        return None if self.ended else collect(state, self._counters(self._written - 1), self._server)
+        return None if self.ended else self._collected(state, self._written - 1)
 
-    def _counters(self, records: int) -> Counters:
-        """Return what is counted, with so many records."""
-        return Counters(records, self._server.bits_up, self._server.bits_down, self._seconds)
+    def _collected(self, state: State, records: int) -> Checkpoint:
+        """Return what is to be kept of a state with so many records; every rank calls it."""
+        counters = Counters(records, self._server.bits_up, self._server.bits_down, self._seconds)
+        return collect(state, counters, self._server)._replace(clocks=self._clocks.totals())
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
         """Stop the clock inside the context."""
         self._seconds += time.perf_counter() - self._clock
+        self._clocks.lap(STEP)
         yield
+        self._clocks.lap(WRITING)
         self._clock = time.perf_counter()
 
     @property
@@ -206,8 +214,9 @@ class Recorder:
         """Keep the point and what is known of it in the block, and move on to the next recorded k."""
         self._evaluation.points[self._place] = x
         elapsed = time.perf_counter() - self._clock
+        self._clocks.lap(STEP)
         bits = {"bits_up": self._server.bits_up_at_k, "bits_down": self._server.bits_down_at_k}
-        self._rows.append(known | bits | {"seconds": self._seconds + elapsed})
+        self._rows.append(known | bits | {"seconds": self._seconds + elapsed} | self._clocks.own())
         self.due = self._next_due()
 
     def _write(self) -> None:
@@ -216,8 +225,10 @@ class Recorder:
             return
         # All ranks take part, also those that write nothing.
         results = self._evaluation.run()
+        self._clocks.lap(EVALUATION)
+        clocks = self._clocks.columns(np.array([[row[name] for name in self._clocks.own()] for row in self._rows]))
         if self._sink is not None:
-            block = self._block(results)
+            block = self._block(results) | clocks
             self._sink.append(block)
             if self._goal is not None:
                 self._goal.look(block)

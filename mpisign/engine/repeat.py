@@ -6,14 +6,16 @@ from typing import NamedTuple, Protocol
 
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
-from mpisign.algorithms.compiled_loop import Arrays, ahead_of
+from mpisign.algorithms.compiled_loop import INTERPRETED, Arrays, ahead_of
 from mpisign.arrays import Indices
 from mpisign.comm.communicator import Communicator
+from mpisign.config.experiment import Log
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, state_bytes
 from mpisign.engine.recorder import Evaluation, Recorder, Sink
+from mpisign.engine.records.clocks import OFF, Clocks, NoClocks
 from mpisign.engine.records.goal import Goal
 from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.rng import RandomStreams
@@ -105,14 +107,26 @@ def _wired(
     stop = run.settings.stop
     goal = None if stop is None else Goal(stop, planned.f_star, site.ranks)
     evaluation = Evaluation(problem, site.ranks, block_of(log, stop))
-    recorder = Recorder(evaluation, server, schedule_of(log, run.settings), sink, log.iterates, goal)
+    clocks = _clocks(log, server, site.ranks, len(evaluation.points), kept)
+    recorder = Recorder(evaluation, server, schedule_of(log, run.settings), sink, log.iterates, goal, clocks)
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
     arrays = Arrays(begin.x, begin.memory, begin.shared)
     ahead = ahead_of(run.method, crew.source, run.step, server, crew.streams, arrays)
-    parts = run.method, crew.source, run.step, iterations, server, crew.streams, recorder, site.checkpoints, ahead
+    method, source, server_ = run.method, crew.source, server
+    if isinstance(clocks, Clocks):
+        method, source, server_ = clocks.timed(method, source, server)
+        ahead = INTERPRETED  # a stretch of compiled iterations cannot be split
+    parts = method, source, run.step, iterations, server_, crew.streams, recorder, site.checkpoints, ahead
     return loop.Repeat(*parts), begin
+
+
+def _clocks(log: Log, server: Server, ranks: Communicator, records: int, kept: Checkpoint | None) -> NoClocks:
+    """Return the clocks of a repeat, which go on from those of its state."""
+    if not log.clocks:
+        return OFF
+    return Clocks(ranks, len(server.hosted) > 0, records, None if kept is None else kept.clocks)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.storage.trajectory import COLUMNS
+from mpisign.storage.trajectory import CLOCKS, columns_of
 
 _ARRAYS = ("workers", "x", "memory", "shared")
 """The arrays of a state that is kept; its other numbers are attributes."""
@@ -45,6 +45,7 @@ class Checkpoint(NamedTuple):
         x: float64, shape (d,).
         memory: what the method remembers of each worker: a row for each of `workers`, shape (M, size of one).
         shared: what it remembers besides.
+        clocks: the seconds of each phase, on rank 0 and of the slowest, with `log.clocks`; else none.
     """
 
     k: int
@@ -53,6 +54,7 @@ class Checkpoint(NamedTuple):
     x: Floats
     memory: Floats
     shared: Floats
+    clocks: Floats = np.zeros(0)
 
 
 class End(NamedTuple):
@@ -82,6 +84,8 @@ def write_state(group: h5py.Group, kept: Checkpoint) -> None:
         state.require_dataset(name, values.shape, values.dtype)[...] = values
     if "entry" not in state:
         _name_axes(state)
+    if len(kept.clocks):
+        state.attrs["clocks"] = kept.clocks
 
 
 def _name_axes(state: h5py.Group) -> None:
@@ -97,7 +101,8 @@ def _name_axes(state: h5py.Group) -> None:
 def read_state(state: h5py.Group) -> Checkpoint:
     """Return the state from which a repeat can go on."""
     counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-    return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+    arrays = (state[name][()] for name in _ARRAYS)
+    return Checkpoint(int(state.attrs["k"]), counters, *arrays)._replace(clocks=state.attrs.get("clocks", np.zeros(0)))
 
 
 def take_over(fresh: h5py.Group, group: h5py.Group, records: int) -> None:
@@ -108,13 +113,23 @@ def take_over(fresh: h5py.Group, group: h5py.Group, records: int) -> None:
         group: the old one.
         records: how many records are copied.
     """
-    for name in (*COLUMNS, "x") if "x" in group else COLUMNS:
+    for name in columns_of(group):
+        if name in CLOCKS:
+            add_column(fresh, name)
         for part in _parts(group[name], records):
             fresh[name][part] = group[name][part]
     fresh.attrs.update({name: value for name, value in group.attrs.items() if name not in _AT_THE_END})
     fresh.attrs.update({"status": "running", "records": records})
     if "state" in group:
         group.file.move(f"{group.name}/state", f"{fresh.name}/state")
+
+
+def add_column(group: h5py.Group, name: str) -> None:
+    """Create the dataset of a column that a repeat has with `log.clocks`."""
+    dtype, unit, description = CLOCKS[name]
+    dataset = group.create_dataset(name, shape=group["k"].shape, dtype=dtype, fillvalue=np.nan)
+    dataset.attrs.update({"units": unit, "description": description})
+    dataset.dims[0].attach_scale(group["k"])
 
 
 def _parts(dataset: h5py.Dataset, records: int) -> Iterator[slice]:

@@ -16,6 +16,7 @@ _FIRST, _GROWTH = 100, 10.0
 def remarks(trajectory: Trajectory) -> Iterator[str]:
     """Yield what to say of the file's values, a line each, of which a file without surprises has none."""
     yield from unfinished(trajectory)
+    yield from clocked(trajectory)
     yield from uncertain_gaps(trajectory)
     yield from negative_gaps(trajectory)
     for run in trajectory:
@@ -48,6 +49,12 @@ def unfinished(trajectory: Trajectory) -> Iterator[str]:
     if partial:
         parts = "; ".join(f"{run.label!r}: {progress(run, trajectory.repeats)}" for run in partial)
         yield f"partial, some repeats have not ended: {parts}"
+
+
+def clocked(trajectory: Trajectory) -> Iterator[str]:
+    """Yield a line where clocks were on."""
+    if any("clock_step" in repeat.columns for run in trajectory for repeat in run.repeats):
+        yield "clocks were on: every iteration was interpreted, and seconds are more than without them"
 
 
 def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:

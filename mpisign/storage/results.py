@@ -9,7 +9,7 @@ import numpy as np
 from mpisign.arrays import Floats
 from mpisign.config.validation import InputError, closest, shown
 from mpisign.storage.remarks import progress
-from mpisign.storage.trajectory import COLUMNS, RunRecord, Trajectory
+from mpisign.storage.trajectory import CLOCKS, COLUMNS, RunRecord, Trajectory
 
 
 class RunResult:
@@ -53,7 +53,7 @@ class RunResult:
         return gap
 
     def __getattr__(self, name: str) -> np.ndarray:
-        if name in COLUMNS or name == "x":
+        if name in COLUMNS or name in CLOCKS or name == "x":
             return self._column(name)
         raise AttributeError(f"a run has no {shown(name)}; it has {', '.join([*COLUMNS, 'gap', 'x'])}")
 
@@ -61,7 +61,8 @@ class RunResult:
         """Return a column, shape (repeats, records, ...); raise AttributeError if the file keeps none."""
         columns = [repeat.columns.get(name) for repeat in self._record.repeats]
         if any(column is None for column in columns):
-            raise AttributeError(f"{self.label!r} keeps no {name}: log.iterates = true keeps it")
+            key = "clocks" if name in CLOCKS else "iterates"
+            raise AttributeError(f"{self.label!r} keeps no {name}: log.{key} = true keeps it")
         return _stacked([column for column in columns if column is not None])
 
     def to_dataframe(self) -> Any:
@@ -80,9 +81,11 @@ class RunResult:
     def to_xarray(self) -> Any:
         """Return an xarray.Dataset with the dimensions repeat and k, and coordinate where iterates are kept."""
         xarray = _imported("xarray", "to_xarray")
-        names = [name for name in COLUMNS if name != "k"]
+        repeats = self._record.repeats
+        clocked = bool(repeats) and all("clock_step" in repeat.columns for repeat in repeats)
+        units = {name: unit for name, (_, unit, _) in (COLUMNS | CLOCKS if clocked else COLUMNS).items() if name != "k"}
         data: dict[str, Any] = {
-            name: (("repeat", "k"), self._column(name), {"units": COLUMNS[name][1]}) for name in names
+            name: (("repeat", "k"), self._column(name), {"units": unit}) for name, unit in units.items()
         }
         data["gap"] = (("repeat", "k"), self.gap, {"units": "1"})
         if self._record.repeats and all("x" in repeat.columns for repeat in self._record.repeats):

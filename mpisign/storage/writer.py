@@ -17,11 +17,11 @@ import h5py
 import numpy as np
 
 from mpisign.arrays import Indices
-from mpisign.storage.checkpoint import Checkpoint, End, read_state, take_over, write_state
+from mpisign.storage.checkpoint import Checkpoint, End, add_column, read_state, take_over, write_state
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
-from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
+from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_of, columns_sha256, sha256
 
 _SECONDS = 2.0
 """Seconds between two commits, at least: what a killed run can lose."""
@@ -51,6 +51,8 @@ class RepeatWriter:
         start = int(self._group.attrs["records"])
         stop = start + sum(len(block["k"]) for block in self._blocks)
         for name in self._blocks[0] if self._blocks else ():
+            if name not in self._group:
+                add_column(self._group, name)
             self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
         self._blocks.clear()
         self._taken = 0
@@ -203,7 +205,9 @@ class TrajectoryWriter:
             else:
                 iterates = "x" in theirs
                 create_datasets(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
-                for name in (*COLUMNS, "x") if iterates else COLUMNS:
+                for name in columns_of(theirs):
+                    if name not in group:
+                        add_column(group, name)
                     group[name][...] = theirs[name][()]
                 if "state" in theirs:  # a view has none: it cannot go on
                     write_state(group, read_state(theirs["state"]))
@@ -266,7 +270,7 @@ def create_datasets(group: h5py.Group, ks: Indices, dimension: int, iterates: bo
 
 def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
     """Create the datasets of `theirs` as views into the file `source`, whose name is seen from this one's folder."""
-    for name in (*COLUMNS, "x", "coordinate") if "x" in theirs else COLUMNS:
+    for name in (*columns_of(theirs), "coordinate") if "x" in theirs else columns_of(theirs):
         dataset = theirs[name]
         layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
         layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape)

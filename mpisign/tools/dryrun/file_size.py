@@ -10,9 +10,9 @@ from mpisign.config.validation import one_line
 from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, run_settings, state_bytes
 from mpisign.engine.records.schedule import schedule_of
 from mpisign.storage import checksum
-from mpisign.storage.checkpoint import Checkpoint, Counters, write_state
+from mpisign.storage.checkpoint import Checkpoint, Counters, add_column, write_state
 from mpisign.storage.provenance import provenance, sites
-from mpisign.storage.trajectory import COLUMNS, sha256
+from mpisign.storage.trajectory import CLOCKS, COLUMNS, sha256
 from mpisign.storage.writer import create_datasets
 
 _RECORDS, _COORDINATES = 64, 8
@@ -67,7 +67,10 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
         group["x"][...] = 0.0
     group.attrs.update({"status": "complete", "records": len(short), "sha256": sha256(np.zeros(narrow))})
     group.attrs["columns_sha256"] = group.attrs["sha256"]  # as long
-    numbers = (len(ks) - len(short)) * len(COLUMNS)
+    for name in CLOCKS if log.clocks else ():
+        add_column(group, name)
+        group[name][...] = 0.0
+    numbers = (len(ks) - len(short)) * (len(COLUMNS) + len(CLOCKS) * log.clocks)
     if log.iterates:  # x, and the numbers of its coordinates
         numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow
     if (kept := state_bytes(run, dimension)) <= MOST_STATE:

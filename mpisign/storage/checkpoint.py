@@ -1,7 +1,7 @@
 """The state that a trajectory file keeps of a repeat: all that its next iteration needs."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -76,32 +76,35 @@ class End(NamedTuple):
 
 
 def write_state(group: h5py.Group, kept: Checkpoint) -> None:
-    """Replace the state from which a repeat can go on."""
+    """Replace the state from which a repeat can go on; an array of no numbers, as most methods have, is left out."""
     state = group.require_group("state")
     state.attrs.update({"k": kept.k} | kept.counters._asdict())
     for name in _ARRAYS:
         values = np.asarray(getattr(kept, name))
-        state.require_dataset(name, values.shape, values.dtype)[...] = values
-    if "entry" not in state:
-        _name_axes(state)
+        if name in state:
+            state[name][...] = values
+        elif values.size:
+            _add_array(state, name, values)
     if len(kept.clocks):
         state.attrs["clocks"] = kept.clocks
 
 
-def _name_axes(state: h5py.Group) -> None:
-    """Make the arrays of a state scales of their axes, and give `memory` its two: so xarray reads the whole file."""
-    for name in ("workers", "x", "shared"):
-        state[name].make_scale(name)
-    memory = state["memory"]
-    state.create_dataset("entry", shape=memory.shape[1:], dtype=np.float32).make_scale(_NO_VARIABLE)
-    memory.dims[0].attach_scale(state["workers"])
-    memory.dims[1].attach_scale(state["entry"])
+def _add_array(state: h5py.Group, name: str, values: np.ndarray) -> None:
+    """Create an array of a state with the scales of its axes, by which xarray reads the whole file."""
+    array = state.create_dataset(name, data=values)
+    if name == "memory":
+        state.create_dataset("entry", shape=values.shape[1:], dtype=np.float32).make_scale(_NO_VARIABLE)
+        for axis, scale in enumerate(("workers", "entry")):
+            array.dims[axis].attach_scale(state[scale])
+    else:
+        array.make_scale(name)
 
 
 def read_state(state: h5py.Group) -> Checkpoint:
     """Return the state from which a repeat can go on."""
     counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-    arrays = (state[name][()] for name in _ARRAYS)
+    none = {"memory": np.zeros((len(state["workers"]), 0)), "shared": np.zeros(0)}
+    arrays: list[Any] = [state[name][()] if name in state else none[name] for name in _ARRAYS]
     return Checkpoint(int(state.attrs["k"]), counters, *arrays)._replace(clocks=state.attrs.get("clocks", np.zeros(0)))
 
 

@@ -1,5 +1,7 @@
 """A finished run goes on to more iterations and repeats: to the file of one that was as long from the start."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import mpisign
 import stopping
 from digests import digests
 from launch import HELPERS, mpirun
+from launch import mpisign as command
 from mpisign.algorithms.methods import METHODS
 from mpisign.cli.main import main
 from mpisign.config.experiment import Log
@@ -74,6 +77,19 @@ def test_what_is_recorded_every_n_is_the_file_of_one_long_run(folder):
     longer = ["--set", "runs.1.iterations=64"]
     assert run("long.h5", *longer) == run("out.h5") == run("out.h5", "--resume", *longer) == 0
     assert Trajectory("out.h5").runs[1].repeats[0].columns["k"].tolist() == [*range(0, 64, 7), 64]
+    assert digests("out.h5") == digests("long.h5")
+
+
+def test_a_job_that_is_killed_while_it_goes_on(folder):
+    """SIGKILL in the second run: its file is that of the first commit, in which both are to go on."""
+    (folder / "job.toml").write_text(TWO)
+    longer = ["--set", "iterations=64"]
+    assert run("long.h5", *longer) == run("out.h5") == 0
+    ending = {"STOPPING": "kill", "STOPPING_AFTER": "50", "STOPPING_WORKER": "1", "PYTHONPATH": HELPERS}
+    done = command("run", "job.toml", "-o", "out.h5", "--resume", *longer, cwd=folder, **ending)
+    assert done.returncode == -signal.SIGKILL
+    assert [each.repeats[0].status for each in Trajectory("out.h5")] == ["running", "running"]
+    assert run("out.h5", "--resume", *longer) == 0
     assert digests("out.h5") == digests("long.h5")
 
 

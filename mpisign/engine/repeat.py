@@ -9,7 +9,6 @@ from mpisign.aggregation.server import Server, plan_server
 from mpisign.algorithms.compiled_loop import INTERPRETED, Arrays, ahead_of
 from mpisign.arrays import Indices
 from mpisign.comm.communicator import Communicator
-from mpisign.config.experiment import Log
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
@@ -100,33 +99,56 @@ def _wired(
     site: Site,
 ) -> tuple[loop.Repeat, state.State]:
     """Return all that the loop needs, and the state in which it begins: the first one, or the one that was kept."""
-    problem, log, iterations = planned.problem, planned.experiment.log, run.settings.iterations
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
-    x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
+    x = planned.start.point(planned.problem.dimension, RandomStreams(planned.experiment.seed, number))
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
-    stop = run.settings.stop
-    goal = None if stop is None else Goal(stop, planned.f_star, site.ranks)
-    evaluation = Evaluation(problem, site.ranks, block_of(log, stop))
-    clocks = _clocks(log, server, site.ranks, len(evaluation.points), kept)
-    recorder = Recorder(evaluation, server, schedule_of(log, run.settings), sink, log.iterates, goal, clocks)
+    recorder, clocks = _recorder(planned, run, kept, sink, server, site.ranks)
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
     arrays = Arrays(begin.x, begin.memory, begin.shared)
     ahead = ahead_of(run.method, crew.source, run.step, server, crew.streams, arrays)
-    method, source, server_ = run.method, crew.source, server
-    if isinstance(clocks, Clocks):
-        method, source, server_ = clocks.timed(method, source, server)
-        ahead = INTERPRETED  # a stretch of compiled iterations cannot be split
-    parts = method, source, run.step, iterations, server_, crew.streams, recorder, site.checkpoints, ahead
-    return loop.Repeat(*parts), begin
+    repeat = loop.Repeat(
+        run.method,
+        crew.source,
+        run.step,
+        run.settings.iterations,
+        server,
+        crew.streams,
+        recorder,
+        site.checkpoints,
+        ahead,
+    )
+    return _clocked(repeat, clocks), begin
 
 
-def _clocks(log: Log, server: Server, ranks: Communicator, records: int, kept: Checkpoint | None) -> NoClocks:
-    """Return the clocks of a repeat, which go on from those of its state."""
-    if not log.clocks:
-        return OFF
-    return Clocks(ranks, len(server.hosted) > 0, records, None if kept is None else kept.clocks)
+def _recorder(
+    planned: Plan,
+    run: PlannedRun,
+    kept: Checkpoint | None,
+    sink: RepeatSink | None,
+    server: Server,
+    ranks: Communicator,
+) -> tuple[Recorder, NoClocks]:
+    """Return the recorder of a repeat, and its clocks, which go on from those of its state."""
+    log, stop = planned.experiment.log, run.settings.stop
+    goal = None if stop is None else Goal(stop, planned.f_star, ranks)
+    evaluation = Evaluation(planned.problem, ranks, block_of(log, stop))
+    clocks: NoClocks = OFF
+    earlier = None if kept is None else kept.clocks
+    if log.clocks:
+        clocks = Clocks(ranks, len(server.hosted) > 0, len(evaluation.points), earlier)
+    ks = schedule_of(log, run.settings)
+    return Recorder(evaluation, server, ks, sink, log.iterates, goal, clocks), clocks
+
+
+def _clocked(repeat: loop.Repeat, clocks: NoClocks) -> loop.Repeat:
+    """Return the repeat with parts that are clocked, where clocks are on."""
+    if not isinstance(clocks, Clocks):
+        return repeat
+    method, source, server = clocks.timed(repeat.method, repeat.source, repeat.server)
+    # A stretch of compiled iterations cannot be split.
+    return repeat._replace(method=method, source=source, server=server, ahead=INTERPRETED)
 
 
 @contextmanager

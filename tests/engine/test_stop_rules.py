@@ -9,6 +9,7 @@ from digests import digests
 from launch import HELPERS, mpirun
 from mpisign.audit.bounds.measurements import measured
 from mpisign.audit.claims.cut_short import shortfall
+from mpisign.audit.figures.figure import whole as whole_files
 from mpisign.cli.main import main
 from mpisign.storage import summary
 from mpisign.storage.trajectory import Trajectory
@@ -79,6 +80,8 @@ def test_the_first_rule_that_holds_is_named_and_what_reads_the_file_copes(tmp_pa
     assert measured(trajectory, trajectory.runs[0]).k[-1] == min(ends)
     assert np.isfinite(measured(trajectory, trajectory.runs[0]).gaps).all()
     assert mpisign.check(results)
+    with pytest.raises(mpisign.InputError, match="last iteration; repeat 0 of 'a' ended by its rule on the gap"):
+        whole_files([trajectory])
     assert shortfall(trajectory) == "'a' ends by a rule of stop that the job does not have"
 
 

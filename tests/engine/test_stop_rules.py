@@ -106,9 +106,9 @@ def test_what_ended_by_a_rule_stays_so_and_the_others_go_on(tmp_path, monkeypatc
 
 
 def test_compiled_runs_end_at_the_same_record(tmp_path, monkeypatch):
-    """One run, of plain gradients: of what can be compiled it takes the least time."""
+    """One run, of a kind that tests/engine/test_compiled_loop.py compiles too: what is on the disk is loaded."""
     job = JOB.partition("[[runs]]")[0] + "[[runs]]" + JOB.rpartition("[[runs]]")[2]
-    job = job.replace("bits = 1e5", "gap = 0.1").replace('"minibatch", batch = 4', '"full"')
+    job = job.replace("bits = 1e5", "gap = 0.1")
     monkeypatch.setenv("MPISIGN_COMPILE", "never")
     one = digests(run_alone(tmp_path, job))
     monkeypatch.setenv("MPISIGN_COMPILE", "always")

@@ -66,7 +66,8 @@ def trajectories(folder: Path) -> list[Example]:
         for name, problem in _problems().items():
             mpisign.run(_experiment(problem), folder / name, progress=False)
         mpisign.run(_wide(), folder / "wide.h5", progress=False)
-    files = [Example(path, _SIZES | {_WIDE: "d"}) for path in sorted(folder.glob("*.h5"))]
+        mpisign.run(_clocked(), folder / "clocked.h5", progress=False)
+    files = [Example(path, _SIZES | {_WIDE: "d", 6: "records"}) for path in sorted(folder.glob("*.h5"))]
     return [*files, Example(_running(), {**_SIZES, 1: "losses", 5: "p", 7: "q"})]
 
 
@@ -95,6 +96,18 @@ def _experiment(problem: Any) -> mpisign.Experiment:
         mpisign.Run(label="diverges", method=mpisign.GD(), step=mpisign.Constant(alpha=1e200), workers=_WORKERS),
     ]
     return mpisign.Experiment(problem=problem, oracle=oracle, iterations=_RECORDS - 1, runs=runs, log=_LOG)
+
+
+def _clocked() -> mpisign.Experiment:
+    """Return steps whose parts are clocked, and others that end at k = 5 by a rule."""
+    method, step = mpisign.ScaledSign(), _STEP
+    each = 6 * (64 + 64)  # bits of three workers' messages and replies: a float64 and a word of signs
+    runs = [
+        mpisign.Run(label="steps", method=method, step=step, workers=_WORKERS),
+        mpisign.Run(label="ends", method=method, step=step, workers=_WORKERS, stop={"bits": float(5 * each)}),
+    ]
+    problem = mpisign.Separable(eigenvalues=[1.0] * _D)
+    return mpisign.Experiment(problem=problem, iterations=_RECORDS - 1, runs=runs, log=_LOG | {"clocks": True})
 
 
 def _merged(folder: Path) -> None:

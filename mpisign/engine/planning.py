@@ -25,6 +25,10 @@ _MOST_RECORDS = 10**7
 """Records of a repeat at most: with more of them, nobody can read the file."""
 
 
+MOST_STATE = 2**24
+"""Bytes of a state, at most, that is kept of a repeat that is complete, so that it can go on to more iterations."""
+
+
 class PlannedRun(NamedTuple):
     """A run whose kinds are made.
 
@@ -52,12 +56,21 @@ _LITTLE_USED = 0.7
 
 
 class Plan(NamedTuple):
-    """An experiment whose kinds are made."""
+    """An experiment whose kinds are made.
+
+    Attributes:
+        experiment: the experiment.
+        problem: the problem.
+        start: the rule for x_0.
+        runs: the runs.
+        f_star: f*, once it is known, where a rule of a run's `stop` needs it.
+    """
 
     experiment: Experiment
     problem: Problem
     start: InitialPoint
     runs: list[PlannedRun]
+    f_star: float = np.nan
 
 
 def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = None) -> Plan:
@@ -99,7 +112,17 @@ def remarks(planned: Plan, ranks: int = 1) -> Iterator[str]:
     if not planned.problem.says_minimum:
         what = "defines neither minimum_value nor minimum"
         yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
+    for run in planned.runs:
+        if (size := state_bytes(run, planned.problem.dimension)) > MOST_STATE:
+            what = (
+                f"the state of a complete repeat, {size >> 20} MiB, is not kept, as it is more than {MOST_STATE >> 20}"
+            )
+            yield f"{run.settings.label!r}: {what}; it cannot go on to more iterations"
+    yield from _idle(planned, ranks)
 
+
+def _idle(planned: Plan, ranks: int) -> Iterator[str]:
+    """Yield a line where ranks are idle while others have two workers or more, with what would keep all at work."""
     several = [run.workers for run in planned.runs if _each(run.workers, ranks) > 1]
     workers = min(several, key=lambda count: _use(count, ranks), default=0)
     if workers and _use(workers, ranks) < _LITTLE_USED:
@@ -108,6 +131,39 @@ def remarks(planned: Plan, ranks: int = 1) -> Iterator[str]:
         uneven = f"M = {workers} on {ranks} ranks: {busy} of them host {each} workers each, {ranks - 1 - busy} none"
         better = f"M = {fewer * (ranks - 1)} or {1 - (-workers // fewer)} ranks"
         yield f"{uneven}, and rank 0 is the server; {better} would leave no rank idle, with {fewer} a rank"
+
+
+def state_bytes(run: PlannedRun, dimension: int) -> int:
+    """Return the size of the state that a repeat goes on from: x, and what the method keeps for all workers."""
+    return 8 * dimension + run.workers * run.method.memory(dimension).nbytes + run.method.shared(dimension).nbytes
+
+
+def with_f_star(planned: Plan, known: CertifiedOptimum | None, ranks: Communicator) -> Plan:
+    """Return the plan with f*, where a rule of a run's `stop` needs it; every rank calls it.
+
+    Args:
+        planned: the plan.
+        known: what is certain of the problem, on the root; None elsewhere.
+        ranks: the ranks.
+
+    Raises:
+        InputError: f* is not known as precisely as a gap is to be.
+    """
+    gaps = [(i, run.settings.stop.gap) for i, run in enumerate(planned.runs) if run.settings.stop is not None]
+    asked = [(i, gap) for i, gap in gaps if gap is not None]
+    if not asked:
+        return planned
+    ranks.raise_collectively(lambda: None if known is None else _refuse_uncertain(asked, known.minimum.error))
+    f_star = np.array([0.0 if known is None else known.minimum.value])
+    ranks.broadcast(f_star.view(np.uint64))
+    return planned._replace(f_star=float(f_star[0]))
+
+
+def _refuse_uncertain(asked: list[tuple[int, float]], error: float) -> None:
+    """Raise InputError if the error of f* is more than a tenth of a gap that is asked for, by the number of a run."""
+    for number, gap in asked:
+        if 10 * error > gap:
+            raise InputError(f"runs.{number}.stop.gap", f"f* is known to +- {error:.1g} only: expected ten times that")
 
 
 def _each(workers: int, ranks: int) -> int:
@@ -153,6 +209,8 @@ def _check_dimension(problem: Problem) -> None:
 def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
     """Make the kinds of one run; `path` is its key in the job, such as "runs.0"."""
     workers = run.workers or default_workers
+    if run.stop is not None and run.stop.gap is not None and not problem.says_minimum:
+        raise InputError(f"{path}.stop.gap", "expected a problem that says its minimum: this one says none")
     method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
     step = STEPS.make(run.step, f"{path}.step")
     oracle = ORACLES.make(run.oracle, f"{path}.oracle")
@@ -197,6 +255,7 @@ def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
     }
     flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
     flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
+    flat |= {f"stop.{name}": limit for name, limit in vars(asked.stop or object).items() if isinstance(limit, float)}
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     return flat
 

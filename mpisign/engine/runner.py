@@ -22,7 +22,8 @@ from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.parallel import processes, teams
 from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.parallel.pool import Pool
-from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
+from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes, with_f_star
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
 from mpisign.problems.reference_solution import CertifiedOptimum, optimum
@@ -81,6 +82,7 @@ def run(
         _warn([*warnings(where), *remarks(planned, (team or ranks).size)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals, quiet)
+        planned = with_f_star(planned, known, ranks)
         PLANNING.over()  # from here on there is a file to write
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=quiet or not ranks.root))
         writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
@@ -159,6 +161,7 @@ def _describe(planned: Plan, known: CertifiedOptimum, exchanges: list[str], writ
     """Write and commit every run's settings and constants, before the first repeat."""
     for run, exchange in zip(planned.runs, exchanges, strict=True):
         writer.run(run.settings.label, run_attributes(planned, run, known) | {"exchange": exchange})
+        writer.lengthen(run.settings.label, schedule_of(planned.experiment.log, run.settings))
     writer.commit()
 
 

@@ -18,6 +18,8 @@ class MemoryWriter(TrajectoryWriter):
         attributes: those of the file.
     """
 
+    keeps_states = False
+
     def __init__(self, buffer: BytesIO, attributes: Mapping[str, Any]):
         self._file = h5py.File(buffer, "w")
         self.check = lambda: None

@@ -10,7 +10,7 @@ import numpy as np
 from h5py import h5a, h5d, h5ds, h5p, h5s, h5t
 
 from mpisign.arrays import Indices
-from mpisign.storage.trajectory import COLUMNS
+from mpisign.storage.trajectory import COLUMNS, columns_of
 
 _ITERATES = ("x", np.dtype(np.float64))
 
@@ -66,7 +66,7 @@ def name_axes(group: h5py.Group) -> None:
     """Make k, and for the iterates `coordinate`, the scales of the datasets' axes: so xarray reads them."""
     datasets = RepeatDatasets(group)
     h5ds.set_scale(datasets["k"], b"k")
-    for name in (*COLUMNS, "x") if "x" in group else COLUMNS:
+    for name in columns_of(group):
         if name != "k":
             h5ds.attach_scale(datasets[name], datasets["k"], 0)
     if "x" in group:

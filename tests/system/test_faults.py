@@ -197,7 +197,8 @@ def test_data_that_disappeared_or_changed(folder, stopped):
         (["--set", "seed=2"], "run.h5: cannot go on with this file: in it seed is 1, not 2 as in the job now"),
         (["--set", "runs.0.step.alpha=2"], "in it runs.0.step.alpha is 0.001, not 2 as in the job now"),
         (["--set", "runs.0.zeros=coin"], "in it runs.0.method.zeros is exact, not coin as in the job now"),
-        (["--set", "repeats=3", "--repeats", "0:2"], "in it repeats is 1, not 3 as in the job now"),
+        (["--set", "repeats=3", "--repeats", "1:2"], "--repeats: run.h5 has the repeats 0:1; leave it out to go on"),
+        (["--set", "iterations=3"], "in it runs.0.iterations is "),
         (["--overwrite"], "argument --overwrite: not allowed with argument --resume"),
     ],
 )

@@ -185,12 +185,15 @@ def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
     A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
 
     Raises:
-        InputError: If a file has no repeat, or one that has not ended.
+        InputError: If a file has no repeat, or one that has not ended, or that a rule of `stop` has ended before K.
     """
     for trajectory in trajectories:
         if not trajectory.runs or not trajectory.repeats:
             raise InputError(str(trajectory.path), "expected a run with a repeat; there is none")
         for run in trajectory:
+            for repeat in (each for each in run.repeats if each.ended):
+                what = f"repeat {repeat.number} of {run.label!r} ended by its rule on the {repeat.ended}"
+                raise InputError(str(trajectory.path), f"expected repeats that reached the last iteration; {what}")
             missing = set(trajectory.repeats) - {each.number for each in run.repeats if each.status != "running"}
             if missing:
                 raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 from mpisign.config.experiment import Run
 from mpisign.engine.parallel.remote import Task
 from mpisign.engine.planning import Plan
-from mpisign.engine.recorder import schedule
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.progress import Progress
 from mpisign.storage.checkpoint import Checkpoint
 from mpisign.storage.writer import RepeatWriter, TrajectoryWriter
@@ -52,7 +52,7 @@ class Desk:
         """Make the group of a repeat that somebody begins; return the state in which it was saved, or None."""
         run, log = self._run(task), self._planned.experiment.log
         kept = self.kept(task)
-        ks, dimension = schedule(log, run.iterations), self._planned.problem.dimension
+        ks, dimension = schedule_of(log, run), self._planned.problem.dimension
         self._open[task] = self._writer.repeat(run.label, task.number, ks, dimension, log.iterates)
         self._at[task] = 0 if kept is None else kept.k
         self._progress.at(f"{run.label}, repeat {task.number}")

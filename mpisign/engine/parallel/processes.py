@@ -30,11 +30,13 @@ class Setup(NamedTuple):
         experiment: the experiment, with every M settled.
         exchanges: the exchange of each run.
         lent: data that are in memory already; their descriptors follow.
+        f_star: f*, where a rule of a run's `stop` needs it.
     """
 
     experiment: Experiment
     exchanges: Sequence[str]
     lent: Sequence[Lent]
+    f_star: float
 
 
 def check_jobs(jobs: int, experiment: Experiment, made: Problem | None) -> None:
@@ -57,7 +59,7 @@ def run_repeats(
     """
     experiment = with_workers(planned.experiment, [run.workers for run in planned.runs])
     try:
-        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent), signals)
+        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent, planned.f_star), signals)
     except (Exception, KeyboardInterrupt) as error:
         if not hasattr(error, "__notes__"):
             error.add_note(f"by {len(pool.helpers)} processes")  # as a repeat of one process says where it was

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Checkpoint
+from mpisign.arrays import Indices
+from mpisign.storage.checkpoint import Checkpoint, End
 
 _SECONDS = 2.0
 """Seconds between two states that are sent, at least, as between two commits of the file."""
@@ -64,10 +64,10 @@ class RemoteRepeat:
         """Send that so many workers are left from iteration k on."""
         self._send("shrunk", (k, workers))
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Send that the repeat has ended, at x."""
+    def finish(self, end: End) -> None:
+        """Send how the repeat has ended, with its state whole."""
         self._flush()
-        self._send("finish", (x, diverged_at, compiled))
+        self._send("finish", (end._replace(last=end.last and end.last.whole()),))
 
 
 class RemoteWriter:

@@ -13,7 +13,8 @@ import numpy as np
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS, Server, plan_server
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.engine.recorder import Evaluation, Recorder
+from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.problems import Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.logistic import has_whole_hessian
@@ -147,10 +148,10 @@ def _server(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunica
 
 def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     """Return the bytes of a block of points, of f and gradients there, and of one part's evaluation meanwhile."""
-    ks, problem = schedule(plan.experiment.log, run.settings.iterations), plan.problem
+    log, problem = plan.experiment.log, plan.problem
     server = SERVERS["dense"](exchange_factory("server", MockCommunicator(0, 1)), 1, 1, "plus", RandomStreams(0, 0))
-    block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
-    signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
+    block, evaluation = allocated(lambda: Evaluation(problem, ranks, block_of(log)))
+    signs, _ = allocated(lambda: Recorder(evaluation, server, schedule_of(log, run.settings), None, log.iterates))
     points = len(evaluation.points)
     one = 8 * points * (1 + problem.dimension)
     # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file.

@@ -1,0 +1,1 @@
+"""What is recorded of a repeat, when, and where that ends it."""

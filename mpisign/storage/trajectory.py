@@ -1,7 +1,7 @@
 """The trajectory file (HDF5): its schema and its reader; the writer is in `mpisign.storage.writer`.
 
-Each repeat's datasets are laid out in full when it starts and filled in blocks; `records` counts those that
-are valid, and what is not reached yet is NaN or -1. From the group `state` a repeat goes on, or is made longer.
+Each repeat's datasets are laid out in full when it starts and filled in blocks; `records` counts those that are valid,
+the rest is NaN or -1. From the group `state` a repeat goes on, or is made longer.
 """
 
 import hashlib
@@ -132,11 +132,11 @@ def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
     return range(int(bounds[0]), int(bounds[1]))
 
 
-def _column(source: Source, group: h5py.Group, name: str, records: int, planned: tuple[int, ...]) -> np.ndarray:
-    """Return the first `records` of a column of shape `planned`; raise ValueError if it is not what the schema says."""
+def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.ndarray:
+    """Return the first `records` of a column; raise ValueError if its dtype or shape is not that of the schema."""
     dataset = source.dataset(group, name)
     dtype, axes = (np.float64, 2) if name == "x" else ((COLUMNS | CLOCKS)[name][0], 1)
-    if dataset.dtype != dtype or dataset.ndim != axes or dataset.shape[:1] != planned:
+    if (dataset.dtype, dataset.ndim, dataset.shape[:1]) != (dtype, axes, group["k"].shape[:1]):
         raise ValueError(f"expected {name} to be {np.dtype(dtype)}, as long as k")
     return source.read(dataset, records)
 
@@ -174,9 +174,8 @@ class RepeatRecord:
             raise ValueError(f"expected the status {', '.join(others)} or {last}, found {shown(self.status)}")
         records = typed(attributes, "records", int)
         names = [name for name in columns_of(group) if iterates or name != "x"]
-        planned = source.dataset(group, "k").shape[:1]
-        self.columns = {name: _column(source, group, name, records, planned) for name in names}
-        self._check_records(planned[0])
+        self.columns = {name: _column(source, group, name, records) for name in names}
+        self._check_records(source.dataset(group, "k").shape[0])
         self._check_columns(attributes.get("columns_sha256"))
 
     def _check_records(self, planned: int) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mpisign.aggregation.exchange import hosted_by
+from mpisign.algorithms.methods import Sign
 from mpisign.engine.planning import remarks
 
 SAID = r"M = (\d+) on (\d+) ranks: (\d+) of them host (\d+) workers each, (\d+) none, and rank 0 is the server; "
@@ -14,8 +15,8 @@ SAID += r"M = (\d+) or (\d+) ranks would leave no rank idle, with (\d+) a rank"
 
 def said(ranks, *workers):
     """The lines on runs of so many workers."""
-    runs = [SimpleNamespace(workers=count) for count in workers]
-    return list(remarks(SimpleNamespace(problem=SimpleNamespace(says_minimum=True), runs=runs), ranks))
+    runs = [SimpleNamespace(workers=count, method=Sign()) for count in workers]
+    return list(remarks(SimpleNamespace(problem=SimpleNamespace(says_minimum=True, dimension=2), runs=runs), ranks))
 
 
 def loads(workers, ranks):

@@ -23,6 +23,9 @@ from mpisign.storage.checkpoint import Checkpoint, Counters, Memories
 from mpisign.storage.writer import TrajectoryWriter
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
+RESUMED = {"provenance": "{}", "experiment": "", "overrides": "[]", "repeats": (0, 1)}
+"""What a job writes of itself into the file that it goes on with."""
+
 
 @pytest.mark.parametrize(("left", "stops"), [(2.5, True), (40.0, False), (None, False)])
 def test_a_run_stops_while_there_is_time_for_what_a_save_takes(left, stops, monkeypatch):
@@ -87,7 +90,7 @@ def test_memories_go_from_their_ranks_to_the_file_and_back(size, tmp_path):
     assert collect(begin, Counters(), server).whole().memory.rows.tobytes() == rows.tobytes()  # as teams send it
     whole = Memories(rows.shape, rows)
     assert made == written("alone.h5", Checkpoint(0, Counters(), range(5), begin.x, whole, begin.shared))
-    with TrajectoryWriter(tmp_path / "ranks.h5", {"provenance": "{}"}, resume=True) as writer:
+    with TrajectoryWriter(tmp_path / "ranks.h5", RESUMED, resume=True) as writer:
         begin, server = at(0, 0 * rows)
         restore(writer.kept("run", 0), begin, server, server._exchange.ranks)
         found = [begin.memory.copy()]

@@ -57,6 +57,7 @@ def record(values, status="diverged"):
         "iterations": 90,
     }
     repeat = RepeatRecord.__new__(RepeatRecord)
+    repeat.ended = ""
     repeat.status, repeat.diverged_at = status, None
     repeat.columns = {"k": np.arange(len(values)), "value": np.array(values, dtype=float)}
     run.repeats = [repeat]

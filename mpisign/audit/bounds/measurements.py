@@ -9,7 +9,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.audit.probing import Probe, probe
 from mpisign.comm.shared_arrays import unshared
 from mpisign.config import experiment
-from mpisign.engine.records.schedule import schedule_of
+from mpisign.engine.records.schedule import schedule
 from mpisign.problems import PROBLEMS
 from mpisign.rng import RandomStreams
 from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
@@ -50,7 +50,8 @@ class Measurements(NamedTuple):
 def measured(trajectory: Trajectory, run: RunRecord) -> Measurements:
     """Return the measurements of every repeat that came to an end."""
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
-    k = schedule_of(job.log, next(settings for settings in job.runs if settings.label == run.label))
+    earlier = next((settings.earlier for settings in job.runs if settings.label == run.label), None)
+    k = schedule(job.log, int(run.attributes["iterations"]), earlier)
     ended = [repeat for repeat in run.repeats if repeat.status != "running"]
     # A rule ends repeats whose gaps are small: beyond the first such end the others' mean would be too large.
     k = k[k <= min((int(repeat.columns["k"][-1]) for repeat in ended if repeat.ended), default=k[-1])]

@@ -58,13 +58,22 @@ def blocking(mpi: Any, communicator: Any, name: str, arguments: tuple[Any, ...])
 
 
 def persistent(mpi: Any, request: Any) -> Indices:
-    """Return the start of a persistent request, and looks until it is finished.
+    """Return the start of a persistent request, and looks until it is finished."""
+    return _words([_row(mpi, "MPI_Start", mpi._addressof(request)), _looks(mpi, request)])
+
+
+def waiting(mpi: Any, request: Any) -> Indices:
+    """Return looks until a request is finished."""
+    return _words([_looks(mpi, request)])
+
+
+def _looks(mpi: Any, request: Any) -> list[int]:
+    """Return the call that looks at a request until it is finished.
 
     MPI's own wait would keep the core of a rank that works, or give away its own too late.
     """
-    address, flag = mpi._addressof(request), _FLAG.ctypes.data
-    test = _row(mpi, "MPI_Test", address, flag, _STATUS.ctypes.data, flag=flag)
-    return _words([_row(mpi, "MPI_Start", address), test])
+    flag = _FLAG.ctypes.data
+    return _row(mpi, "MPI_Test", mpi._addressof(request), flag, _STATUS.ctypes.data, flag=flag)
 
 
 run = kernel("int64(int64[:,::1])")(make_calls)

@@ -15,6 +15,7 @@ from mpisign.algorithms.step_sizes import STEPS
 from mpisign.comm.communicator import Communicator
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
 from mpisign.config.validation import InputError, in_utf8
+from mpisign.engine.records.rough_evaluation import ERRORS
 from mpisign.problems import PROBLEMS, Problem
 from mpisign.problems.reference_solution import CertifiedOptimum
 from mpisign.rng import RandomStreams
@@ -159,6 +160,7 @@ def run_attributes(planned: Plan, run: PlannedRun, known: CertifiedOptimum) -> d
         run_settings(planned, run)
         | dict(_noise(run.oracle.assumption4(planned.problem)))
         | dict(_known(known, not planned.problem.says_minimum))
+        | (ERRORS if planned.problem.has_rough_part else {})
     )
 
 

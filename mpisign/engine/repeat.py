@@ -13,7 +13,9 @@ from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, Sink, schedule
+from mpisign.engine.recorder import Recorder, Sink, schedule
+from mpisign.engine.records.rough_evaluation import evaluation_of
+from mpisign.problems import Minimum
 from mpisign.rng import RandomStreams
 from mpisign.storage.checkpoint import Checkpoint
 
@@ -45,11 +47,13 @@ class Site(NamedTuple):
         ranks: the ranks.
         checkpoints: where the ranks pause.
         writer: the trajectory file's writer; None except on the root.
+        minimum: f* with its error, the same on every rank; None where it is not known.
     """
 
     ranks: Communicator
     checkpoints: Checkpoints
     writer: Writer | None
+    minimum: Minimum | None = None
 
 
 def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: ExchangeFactory, site: Site) -> None:
@@ -99,7 +103,7 @@ def _wired(
     x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
     ks = schedule(log, iterations)
-    recorder = Recorder(Evaluation(problem, site.ranks, len(ks)), server, ks, sink, log.iterates)
+    recorder = Recorder(evaluation_of(problem, site.ranks, len(ks), site.minimum), server, ks, sink, log.iterates)
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))

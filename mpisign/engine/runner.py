@@ -25,7 +25,7 @@ from mpisign.engine.parallel.pool import Pool
 from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
-from mpisign.problems.reference_solution import CertifiedOptimum, optimum
+from mpisign.problems.reference_solution import CertifiedOptimum, on_every_rank, optimum
 from mpisign.progress import Progress
 from mpisign.rng import RandomStreams
 from mpisign.stop_signals import PLANNING, StopSignals
@@ -81,6 +81,7 @@ def run(
         _warn([*warnings(where), *remarks(planned)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals, quiet)
+        minimum = on_every_rank(known, ranks)
         PLANNING.over()  # from here on there is a file to write
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=quiet or not ranks.root))
         writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
@@ -91,15 +92,15 @@ def run(
             watch.at(k)
 
         due = writer.commit_due if writer is not None else lambda: False
-        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer)
+        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer, minimum)
         exchanges = [_choice(planned, run, team or ranks, ranks.root).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)
         desk = None if writer is None else Desk(planned, repeats, writer, progress)
         if team is not None:
-            teams.run_repeats(planned, exchanges, repeats, desk, team, signals, watch)
+            teams.run_repeats(planned, exchanges, repeats, desk, team, signals, watch, minimum)
         elif desk is not None and pool is not None and pool.helpers and len(desk.left) > 1:
-            processes.run_repeats(planned, exchanges, desk, signals, pool, ranks.lent)
+            processes.run_repeats(planned, exchanges, desk, signals, pool, ranks.lent, minimum)
         else:
             _run_repeats(planned, exchanges, repeats, site, writer, progress, watch)
         return {} if writer is None else _diverged(planned, repeats, writer)

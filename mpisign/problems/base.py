@@ -86,6 +86,18 @@ class Problem(ABC):
             row[0] = self.value(point)
             self.gradient(point, row[1:])
 
+    @property
+    def has_rough_part(self) -> bool:
+        """Return whether `rough_part` is there, and takes much less time than `part`."""
+        return False
+
+    def rough_part(self, points: Floats, segment: int, out: Floats) -> None:
+        """Write `part` by quicker arithmetic to out[:, :-2], and limits of its errors to out[:, -2:]; shape (r, 3 + d).
+
+        The limits are those of f, and of the l1 norm of the gradient's error.
+        """
+        raise NotImplementedError
+
     def data_sha256(self) -> str:
         """Return the sha256 of the data as it is used, or "" where there is none."""
         return ""

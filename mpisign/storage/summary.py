@@ -47,6 +47,8 @@ def constants(run: RunRecord) -> str:
     names = [name for name in known if f"{name}_known" in known and not name.startswith(("p_min", "sigma2"))]
     values = [f"{name} = {known[name]:.6g} ({known[f'{name}_known']})" for name in names]
     error = "assumed" if known.get("f_star_assumed") else f"+- {known['f_star_error']:.1g}"
+    if "value_error" in known:
+        values.insert(0, f"values +- {known['value_error']:.0%} of f - f*")
     return ", ".join([f"f* = {known['f_star']:.6g} {error}", *values])
 
 

@@ -15,8 +15,11 @@ from mpisign.comm.mpi import MPICommunicator
 from mpisign.comm.startup import connect
 from mpisign.config.experiment import parse
 from mpisign.config.validation import InputError, settings
+from mpisign.data.linear_rows import DenseRows
 from mpisign.engine import planning, runner
-from mpisign.problems import Problem
+from mpisign.engine.records.rough_evaluation import evaluation_of
+from mpisign.problems import Minimum, Problem
+from mpisign.problems.logistic import Logistic
 from mpisign.rng import RandomStreams
 from mpisign.storage.trajectory import Trajectory
 
@@ -304,3 +307,18 @@ def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
         objective.finish()
         alone, own = Logistic(problem.rows), Objective(problem, SerialCommunicator())
         assert found == (alone.minimum(own), alone.constants(own))
+
+
+def test_records_by_float32_products_are_those_of_one_process(ranks, monkeypatch):
+    """The root alone judges which of them need float64."""
+    monkeypatch.setattr(Logistic, "large", 0)
+    rng = np.random.default_rng(1)
+    problem = Logistic(DenseRows({"rows": rng.standard_normal((300, 40), np.float32)}))
+    points, found = rng.standard_normal((5, 40)) * np.array([[3], [1], [0.3], [0.1], [0.01]]), []
+    for who in (SerialCommunicator(), ranks):
+        known = Minimum(np.log(2) - 1e-5 if who.root else -1.0, 0.0)
+        evaluation = evaluation_of(problem, who, len(points), known)
+        evaluation.points[:] = points
+        found.append(evaluation.run())
+    if ranks.root:
+        assert (found[0] == found[1]).all()

@@ -13,8 +13,9 @@ import numpy as np
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS, Server, plan_server
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder, schedule
-from mpisign.problems import Problem
+from mpisign.engine.recorder import Recorder, schedule
+from mpisign.engine.records.rough_evaluation import evaluation_of
+from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.logistic import has_whole_hessian
 from mpisign.problems.logistic_sums import BLOCK
@@ -150,10 +151,11 @@ def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     """Return the bytes of a block of points, of f and gradients there, and of one part's evaluation meanwhile."""
     ks, problem = schedule(plan.experiment.log, run.settings.iterations), plan.problem
     server = SERVERS["dense"](exchange_factory("server", MockCommunicator(0, 1)), 1, 1, "plus", RandomStreams(0, 0))
-    block, evaluation = allocated(lambda: Evaluation(problem, ranks, len(ks)))
+    block, evaluation = allocated(lambda: evaluation_of(problem, ranks, len(ks), Minimum(0.0, 0.0)))
     signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
     points = len(evaluation.points)
     copies = 3 if ranks.root else 1  # the sum, its sizes, and a copy of x for the file
+    copies += 2 * problem.has_rough_part  # the sums in both precisions, and the one that is taken
     return block + signs + copies * 8 * points * (1 + problem.dimension) + _block(problem, points)
 
 

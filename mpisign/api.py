@@ -44,6 +44,7 @@ class Run:
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         oracle: its stochastic gradients, by default the experiment's.
         iterations: by default the experiment's.
+        precision: "float64", the default, or "float32": what x, gradients and messages consist of.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class Run:
         workers: int | None = None,
         oracle: Oracle | Table | None = None,
         iterations: int | None = None,
+        precision: str | None = None,
     ):
         self.method, self.step, self.oracle = method, step, oracle
-        self._more = {"label": label, "workers": workers, "iterations": iterations}
+        self._more = {"label": label, "workers": workers, "iterations": iterations, "precision": precision}
 
     def table(self, key: str) -> dict[str, Any]:
         """Return the run as a table of a job file; key: its place in the experiment, for complaints."""
@@ -109,10 +111,8 @@ class Experiment:
         document["problem"] = (
             {"kind": _path_of(type(problem))} if self._made is not None else table_of(problem, PROBLEMS, "problem")
         )
-        if oracle is not None:
-            document["oracle"] = table_of(oracle, ORACLES, "oracle")
-        if start is not None:
-            document["start"] = table_of(start, STARTS, "start")
+        document |= {} if oracle is None else {"oracle": table_of(oracle, ORACLES, "oracle")}
+        document |= {} if start is None else {"start": table_of(start, STARTS, "start")}
         if log is not None:
             document["log"] = dict(log)
         document["runs"] = [_run_table(run, f"runs.{i}") for i, run in enumerate(runs)]

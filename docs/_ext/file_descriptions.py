@@ -23,6 +23,7 @@ TRAJECTORY = {
         "seed": "the seed",
         "dimension": "d, the length of x",
         "samples": "n, the data points; 0 where the problem has none",
+        "precision": "`float64` or `float32`: what x, gradients and messages consisted of; in old files it is not said",
         "exchange": "how messages travelled; slices that are merged may differ in it",
         "f_star": "f* to within `f_star_error`; also a dataset, for readers without attributes",
         "f_star_error": "a limit for its error: by the gap's bound ||g||^2 / (2 mu), and a limit for rounding; with "

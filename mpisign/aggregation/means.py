@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.jit import kernel, part_of_kernels
+from mpisign.jit import for_both, kernel, part_of_kernels
 
 
-@kernel("void(float64[:, ::1], float64[::1])")
+@kernel(*for_both("void(float64[:, ::1], float64[::1])"))
 def mean_row(rows: Floats, out: Floats) -> None:
     """Write (rows[0] + rows[1] + ...) / M to `out`, added in the order of the workers.
 

@@ -89,8 +89,8 @@ class Node(Exchange):
         """Keep a long x once a node: a step of every rank on its own would wait for memory."""
         if len(x) < SHARED_X_FROM:
             return x, reply
-        memory, self._give_x_back = self.ranks.memory(len(x))
-        kept = memory.view(np.float64)
+        memory, self._give_x_back = self.ranks.memory(-(-x.nbytes // 8))
+        kept: Floats = memory.view(x.dtype)[: len(x)]
         if self._node.root:
             # x is the same on every rank: one copy a node is enough.
             kept[:] = x

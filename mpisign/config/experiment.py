@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
@@ -19,7 +19,7 @@ Table = dict[str, Any]
 
 
 def _group_name(label: str) -> str:
-    """Return a label that can name a group of the trajectory file; raise ValueError for another one."""
+    """Return a label that can name a group of the file; raise ValueError for another one."""
     if not label.strip(". ") or not label.isprintable() or "/" in label:
         raise ValueError("a printable label, more than dots and without /")
     return label
@@ -61,6 +61,7 @@ class Run:
             all runs that have none of their own.
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         iterations: K; at the top of the job, for all runs that have none of their own.
+        precision: What x, gradients and messages consist of; records are in float64, and bounds are checked there only.
     """
 
     label: Label
@@ -69,6 +70,7 @@ class Run:
     oracle: Table
     workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
     iterations: Count
+    precision: Literal["float64", "float32"] = "float64"
 
 
 @settings
@@ -101,7 +103,7 @@ class Experiment:
     overrides: list[str]
 
 
-RUN_KEYS = ("label", "step", "oracle", "workers", "iterations")
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "precision")
 """The keys of a run that are not its method's."""
 
 _MOST_BYTES, _DEEPEST = 2**24, 32
@@ -212,9 +214,7 @@ def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
 def _check_values(document: Table) -> None:
     """Check every key, tables and lists included, without recursion.
 
-    Raises InputError for what TOML's readers do not share.
-
-    An integer has 64 bits (TOML 1.0), and so it has in the trajectory file.
+    Raises InputError for what TOML's readers do not share: an integer has 64 bits (TOML 1.0), as in the file.
     """
     left: list[tuple[str, Any, int]] = [("", document, 0)]
     while left:
@@ -261,9 +261,8 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     """Return what a run's table says of the run itself; its other keys are its method's."""
     arguments = shared | {key: value for key, value in table.items() if key in RUN_KEYS}
     arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
-    arguments.setdefault(
-        "label", table["method"] if isinstance(table.get("method"), str) else path
-    )  # a missing one is refused by the registry
+    # a missing method is refused by the registry
+    arguments.setdefault("label", table["method"] if isinstance(table.get("method"), str) else path)
     if "iterations" not in arguments:
         raise InputError(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
     return make(Run, arguments, path)

@@ -12,6 +12,7 @@ from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle, Source
 from mpisign.algorithms.step_sizes import STEPS
+from mpisign.arrays import Real
 from mpisign.comm.communicator import Communicator
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
 from mpisign.config.validation import InputError, in_utf8
@@ -36,6 +37,7 @@ class PlannedRun(NamedTuple):
         step: alpha_k, by k.
         workers: M.
         numbers: those of its workers, 0 to M - 1 (fewer once some were lost, see `mpisign.engine.elastic`).
+        problem: the problem whose gradients are taken, in the run's precision.
     """
 
     settings: Run
@@ -45,6 +47,12 @@ class PlannedRun(NamedTuple):
     step: Callable[[int], float]
     workers: int
     numbers: tuple[int, ...]
+    problem: Problem
+
+    @property
+    def real(self) -> Real:
+        """Return what x, gradients and messages consist of."""
+        return self.problem.real
 
 
 class Plan(NamedTuple):
@@ -133,11 +141,13 @@ def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> Pl
     method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
     step = STEPS.make(run.step, f"{path}.step")
     oracle = ORACLES.make(run.oracle, f"{path}.oracle")
+    with _naming(path):
+        taken = problem if run.precision == "float64" else problem.in_float32
     with _naming(f"{path}.oracle"):
-        source = oracle.plan(problem, workers)
+        source = oracle.plan(taken, workers)
     with _naming(f"{path}.step"):
         alpha = step.plan(problem.samples)
-    return PlannedRun(run, method, oracle, source, alpha, workers, tuple(range(workers)))
+    return PlannedRun(run, method, oracle, source, alpha, workers, tuple(range(workers)), taken)
 
 
 class _naming:
@@ -175,6 +185,7 @@ def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
     }
     flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
     flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
+    flat |= {"precision": asked.precision}
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     return flat
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
 from mpisign.algorithms.compiled_loop import Arrays, ahead_of
@@ -66,12 +68,12 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
     kept = site.writer.kept(label, number) if site.writer else None
     crew = crew_of(run, kept, planned.experiment.seed, number, site.ranks)
     sink = _sink(planned, run, number, crew, kept, site)
-    planned_server = plan_server(run.method, len(crew.numbers), dimension, exchange_factory, crew.streams)
+    planned_server = plan_server(run.method, len(crew.numbers), dimension, exchange_factory, crew.streams, run.real)
     with planned_server as server, _saying_where(label, number, server):
         repeat, begin = _wired(planned, run, number, crew, kept, sink, server, site)
         diverged_at = loop.iterate(repeat, begin)
         if sink is not None:
-            sink.finish(begin.x, diverged_at, repeat.ahead.done)
+            sink.finish(begin.x.astype(np.float64), diverged_at, repeat.ahead.done)
 
 
 def _sink(
@@ -100,7 +102,7 @@ def _wired(
     """Return all that the loop needs, and the state in which it begins: the first one, or the one that was kept."""
     problem, log, iterations = planned.problem, planned.experiment.log, run.settings.iterations
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
-    x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number))
+    x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number)).astype(run.real)
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
     ks = schedule(log, iterations)
     recorder = Recorder(evaluation_of(problem, site.ranks, len(ks), site.minimum), server, ks, sink, log.iterates)

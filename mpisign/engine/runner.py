@@ -178,7 +178,7 @@ def _choice(planned: Plan, run: PlannedRun, ranks: Communicator, speaks: bool) -
     """Return the run's exchange; where it was chosen, who speaks for all says why."""
     asked = planned.experiment.exchange
     workers, d = len(run.numbers), planned.problem.dimension
-    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0)))
+    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0), run.real))
     if asked == "auto" and speaks:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
     return choice

@@ -22,7 +22,7 @@ class State(NamedTuple):
     Attributes:
         k: the iteration that comes next.
         workers: the numbers of all workers.
-        x: float64, shape (d,), the same on every rank.
+        x: shape (d,), the same on every rank; float64, or float32 in a run of that precision.
         memory: what the method remembers of each worker that is hosted here, a row each.
         shared: what it remembers besides, the same on every rank.
     """
@@ -51,7 +51,8 @@ def place_iterate(method: Method, x: Floats, server: Server) -> Floats:
 def collect(state: State, counters: Counters, server: Server) -> Checkpoint:
     """Return what is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
     memory = server.of_all_workers(_rows(state)).view(np.float64)
-    return Checkpoint(state.k, counters, state.workers, state.x, memory, state.shared)
+    x = state.x.astype(np.float64)  # exact, and the same in the file in either precision
+    return Checkpoint(state.k, counters, state.workers, x, memory, state.shared)
 
 
 def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> tuple[State, Counters]:
@@ -69,15 +70,16 @@ def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Commun
         The state before iteration `kept.k` and the counters, on every rank; `state` as it is where nothing was kept.
     """
     # Messages are words: the seconds travel as the bits of their float64.
-    head = np.zeros(6, dtype=np.uint64)
+    head, x = np.zeros(6, dtype=np.uint64), state.x.astype(np.float64)
     if kept is not None:
         head[:] = (True, kept.k, *kept.counters[:3], np.float64(kept.counters.seconds).view(np.uint64))
-        state.x[:], state.shared[:] = kept.x, kept.shared
+        x[:], state.shared[:] = kept.x, kept.shared
     ranks.broadcast(head)
     if not head[0]:
         return state, Counters()
-    for words in (state.x.view(np.uint64), state.shared.view(np.uint64)):
+    for words in (x.view(np.uint64), state.shared.view(np.uint64)):
         ranks.broadcast(words)
+    state.x[:] = x
     _hand_out_memory(kept, state, server, ranks)
     k, records, up, down = (int(number) for number in head[1:5])
     return state._replace(k=k), Counters(records, up, down, float(head[5:].view(np.float64)[0]))

@@ -14,7 +14,7 @@ from mpisign.compiled.text import Part
 from mpisign.config.validation import InputError, Positive, checked
 from mpisign.data.linear_rows import Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
-from mpisign.problems.base import Minimum, Problem
+from mpisign.problems.base import Minimum, Problem, to_float32
 from mpisign.problems.certificate import Certificate
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
@@ -99,6 +99,11 @@ class Logistic(Problem):
             out[:, -2] = _EPSILON * (self.dimension + 64) * out[:, 0]
             out[:, -1] = _EPSILON * 64 * np.abs(gradients).sum(axis=1)
         self._sums.add_rough_losses(points, segment, out)
+
+    @override
+    def rounded(self) -> "Logistic":
+        numbers = {name: to_float32(each) for name, each in self.rows.arrays.items() if each.dtype == np.float64}
+        return Logistic(stored(self.rows.arrays | numbers), self.regulariser)
 
     @override
     def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:

@@ -57,7 +57,8 @@ def _row(run: RunRecord) -> tuple[str, ...]:
 
     The last one is the share of the iterations that ran in compiled code.
     """
-    name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
+    single = ", float32" if run.precision == "float32" else ""
+    name = (run.label, f"{run.attributes['method']}{single}", str(run.attributes["workers"]))
     ended = run.finished()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])

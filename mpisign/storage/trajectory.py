@@ -200,6 +200,11 @@ class RunRecord:
             with within(f"repeat {name}"):
                 self.repeats.append(RepeatRecord(number, source, source.group(repeats, name), iterates))
 
+    @property
+    def precision(self) -> str:
+        """Return what x, gradients and messages consisted of, "float64" or "float32"; old files do not say it."""
+        return str(self.attributes.get("precision", "float64"))
+
     def gap(self, repeat: RepeatRecord) -> Floats:
         """Return f(x_k) - f*, float64, shape (records,)."""
         gap: Floats = repeat.columns["value"] - self.attributes["f_star"]

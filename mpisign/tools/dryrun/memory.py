@@ -109,7 +109,7 @@ def held(plan: Plan, rank: int, size: int, base: Base) -> MemoryEstimate:
 
 def _own(plan: Plan) -> int:
     """Return the bytes that the problem and all runs' oracles keep for themselves."""
-    oracles = sum(allocated(partial(run.oracle.plan, plan.problem, run.workers))[0] for run in plan.runs)
+    oracles = sum(allocated(partial(run.oracle.plan, run.problem, run.workers))[0] for run in plan.runs)
     return oracles + sum(array.nbytes for array in vars(plan.problem).values() if isinstance(array, np.ndarray))
 
 
@@ -119,13 +119,14 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
     hosted, messages = _messages(run, exchange, d, ranks)
     common = ranks.in_common
     memory = method.memory(d).nbytes
-    vectors = 2 * 8 * d + hosted * memory + method.shared(d).nbytes
+    size = np.dtype(run.real).itemsize
+    vectors = 2 * size * d + hosted * memory + method.shared(d).nbytes
     each = run.workers if ranks.size == 1 else -(-run.workers // (ranks.size - 1))
     state = each * memory * (ranks.size if ranks.root else 1)
     if exchange == "node" and ranks.size > 1:
         from mpisign.aggregation.node_exchange import SHARED_X_FROM
 
-        common += 8 * d if d >= SHARED_X_FROM and method.only_subtracts else 0  # x, once a node
+        common += size * d if d >= SHARED_X_FROM and method.only_subtracts else 0  # x, once a node
     return vectors, messages - ranks.in_common, _records(plan, run, ranks), state, common
 
 
@@ -144,7 +145,8 @@ def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommuni
 
 def _server(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> Server:
     """Plan the run's server by one exchange."""
-    return plan_server(run.method, run.workers, dimension, exchange_factory(exchange, ranks), RandomStreams(0, 0))
+    factory = exchange_factory(exchange, ranks)
+    return plan_server(run.method, run.workers, dimension, factory, RandomStreams(0, 0), run.real)
 
 
 def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:

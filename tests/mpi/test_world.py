@@ -135,16 +135,17 @@ def same_rounds(ranks, exchange, message, workers, zeros, with_zeros, real):
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 @pytest.mark.parametrize("message", SERVERS)
-def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchange, message):
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchange, message, real):
     """Two workers, so that votes tie; x is one for a whole node where there is one."""
-    d = 2**17 + 100
-    rows = np.random.default_rng(3).integers(-2, 3, (2, d)).astype(float)
+    d = 2**17 + 101
+    rows = np.random.default_rng(3).integers(-2, 3, (2, d)).astype(real)
     alone, here = (
-        SERVERS[message](exchange_factory(exchange, who), 2, d, "exact", RandomStreams(1, 0))
+        SERVERS[message](exchange_factory(exchange, who), 2, d, "exact", RandomStreams(1, 0), real)
         for who in (SerialCommunicator(), ranks)
     )
     with alone, here:
-        start = np.arange(d, dtype=float)
+        start = np.arange(d, dtype=real)
         expected, x = alone.keep(start.copy()), here.keep(start.copy())
         for k in range(4):
             for server in (alone, here):
@@ -164,7 +165,7 @@ def test_a_long_x_is_shared_out_as_the_leader_says(ranks, monkeypatch):
         monkeypatch.setattr(
             "mpisign.aggregation.node_exchange.cores", lambda odd=odd: 1 if ranks.rank % 2 == odd else 64
         )
-        test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, "node", "signs")
+        test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, "node", "signs", np.float64)
 
 
 @settings

@@ -22,9 +22,9 @@ from mpisign.tools.bench.timing import Effort, Time
 DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 """Dense collectives that are timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
-WHOLE, TIED, BARE = "round", "round with ties", "collectives"
+WHOLE, TIED, BARE, SINGLE = "round", "round with ties", "collectives", "round in float32"
 """The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
-ties and the reply a second plane; and what of the round is messages."""
+ties and the reply a second plane; what of the round is messages; the first one with a gradient and x in float32."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
 """The computing in a round, by those ranks that do it."""
@@ -46,11 +46,13 @@ def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
 def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
     """Return the calls to be timed, by what they do and their exchange."""
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
+    single: Floats = gradient.astype(np.float32)
     calls = {}
     for name in EXCHANGES:
         # of equal signs: no ties, one plane each way
         calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x, stack)
         calls[TIED, name] = _whole(ranks, name, gradient, x, stack)
+        calls[SINGLE, name] = _whole(ranks, name, np.abs(single), np.zeros_like(single), stack)
         calls[BARE, name] = _bare(ranks, name, dimension, stack)
     calls |= {(what, ""): call for what, call in _shares(ranks, gradient, x).items()}
     return calls | {(what, ""): call for what, call in _dense(dimension).items()}

@@ -27,8 +27,8 @@ environment() {
         say "$python: expected Python 3.11 or later; name another one with PYTHON=/path/to/python3"
         return 2
     fi
-    if [ "$mpi" = system ] && ! command -v mpiexec >/dev/null; then
-        say "MPI=system: expected an mpiexec on PATH (load your site's MPI module first)"
+    if [ "$mpi" = system ] && ! command -v mpiexec >/dev/null && ! command -v srun >/dev/null; then
+        say "MPI=system: expected an mpiexec or srun on PATH (load your site's MPI module first)"
         return 2
     fi
     say "installing mpisign with its dependencies into $folder (about a minute)"

@@ -43,13 +43,14 @@ for batch in ${BATCHES:-1 64 1024}; do
     python analysis/figure2.py "results/figure2-batch$batch.h5" -o figures
 done
 python analysis/example5.py results/figure2-batch*.h5 results/figure3.h5 -o figures
-for name in workers ties ce-b-drift flipped flipped-logistic bits; do
+for name in workers ties ce-b-drift flipped flipped-logistic bits digits-one-hot; do
     run "$name" "jobs/$name.toml"
 done
 [ -e results/epsilon-wide.h5 ] || mpisign data synth --like epsilon results/epsilon-wide.h5 --n 2000 --d 2000
 run bits-wide jobs/bits-wide.toml
 python analysis/workers.py results/workers.h5 results/ties.h5 results/ce-b-drift.h5 -o figures
 python analysis/flipped.py results/flipped.h5 results/flipped-logistic.h5 -o figures
+python analysis/gaps.py results/digits-one-hot.h5 -o figures
 python analysis/bits.py results/bits.h5 results/bits-wide.h5 -o figures
 python analysis/bandwidth.py results/bits.h5 results/bits-wide.h5 -o figures
 python analysis/report.py results -o report

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
@@ -20,6 +20,7 @@ from mpisign.algorithms.step_sizes import STEPS, StepSize
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.startup import connected, for_jobs
 from mpisign.config import experiment as job
+from mpisign.config.document import document_of
 from mpisign.config.objects import Described, known_settings, table_of, toml
 from mpisign.config.validation import InputError
 from mpisign.engine import planning, resuming, runner
@@ -30,6 +31,9 @@ from mpisign.problems import PROBLEMS, Problem
 from mpisign.storage.output_file import check_output
 from mpisign.storage.results import Results, counted
 from mpisign.storage.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from mpisign.audit.bounds.verdicts import Verdicts
 
 Table = Mapping[str, Any]
 
@@ -45,6 +49,7 @@ class Run:
         oracle: its stochastic gradients, by default the experiment's.
         iterations: by default the experiment's.
         precision: "float64", the default, or "float32": what x, gradients and messages consist of.
+        stop: where a repeat ends early, such as {"gap": 1e-3}.
     """
 
     def __init__(
@@ -57,13 +62,15 @@ class Run:
         oracle: Oracle | Table | None = None,
         iterations: int | None = None,
         precision: str | None = None,
+        stop: Table | None = None,
     ):
         self.method, self.step, self.oracle = method, step, oracle
-        self._more = {"label": label, "workers": workers, "iterations": iterations, "precision": precision}
+        self._more: dict[str, Any] = {"label": label, "workers": workers, "iterations": iterations}
+        self._more |= {"precision": precision, "stop": stop}
 
     def table(self, key: str) -> dict[str, Any]:
         """Return the run as a table of a job file; key: its place in the experiment, for complaints."""
-        own: dict[str, Any] = {name: value for name, value in self._more.items() if value is not None}
+        own = {name: value for name, value in self._more.items() if value is not None}
         own |= table_of(self.method, METHODS, f"{key}.method", kind="method")
         own["step"] = table_of(self.step, STEPS, f"{key}.step")
         if self.oracle is not None:
@@ -144,7 +151,7 @@ class Experiment:
             table_of(self._made, PROBLEMS, "problem")  # it says what is missing
         if not self._settings.overrides:
             return self._settings.text
-        return toml(job.document_of(self._settings.text, self._settings.overrides))
+        return toml(document_of(self._settings.text, self._settings.overrides))
 
     def __repr__(self) -> str:
         found = self._settings
@@ -287,14 +294,6 @@ def check(results: Results, level: float = 0.05, **constants: float) -> "Verdict
         InputError: no bound speaks of a run, or a constant is impossible.
     """
     from mpisign.audit import bounds  # slow to import
+    from mpisign.audit.bounds.verdicts import Verdicts
 
     return Verdicts(bounds.check(results.trajectory, constants, level))
-
-
-class Verdicts(list[Any]):
-    """The bounds that were checked; its text is a line each."""
-
-    def __repr__(self) -> str:
-        from mpisign.audit.bounds.command import table
-
-        return "\n".join(table(self))

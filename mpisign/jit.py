@@ -15,7 +15,7 @@ from numba.extending import intrinsic, register_jitable
 
 from mpisign import caches
 from mpisign.messages import say
-from mpisign.process_rank import first_process
+from mpisign.process_rank import first_process, launched
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -84,12 +84,26 @@ class _Places(caching.CompileResultCacheImpl):
     _locator_classes = [caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, _Own, _Private]  # noqa: RUF012
 
 
+_TURN = caches.Turn(patience=120.0)
+"""Of a machine's ranks one compiles a kernel, and the others find it: all at once would take each other's cores."""
+
+
 class _Cache(caching.FunctionCache):
     """Numba's cache, except that no file of it stops a command: one that cannot be read is made again."""
 
     _impl_class = _Places
 
     def load_overload(self, signature: Any, target: Any) -> Any:
+        found = self._found(signature, target)
+        if found is None and launched():
+            _TURN.take()  # until it is saved
+            found = self._found(signature, target)  # another rank may have made it meanwhile
+            if found is not None:
+                _TURN.give()
+        return found
+
+    def _found(self, signature: Any, target: Any) -> Any:
+        """Return what is kept; None where nothing is, or nothing that can be read."""
         try:
             return super().load_overload(signature, target)  # type: ignore[no-untyped-call]
         except Exception:  # a cut or empty file: whatever pickle says of it
@@ -99,6 +113,7 @@ class _Cache(caching.FunctionCache):
     def save_overload(self, signature: Any, data: Any) -> None:
         save: Callable[..., object] = super().save_overload
         self._quietly(lambda: save(signature, data))
+        _TURN.give()
 
     def _quietly(self, write: Callable[[], object]) -> None:
         """Write to the cache; where that fails, say it once and go on."""
@@ -210,21 +225,35 @@ def _semaphore(name: str) -> Callable[[Any, int], int]:
     return cast(Callable[[Any, int], int], intrinsic(call))
 
 
-def _yield_core(typing_context: Any) -> Any:
-    """Return what numba's compiler puts where a kernel calls `yield_core`."""
+def _system(name: str, *arguments: Any) -> Any:
+    """Return POSIX's function of that name, of numbers of 32 bits, for kernels; what it returns is not looked at."""
+    kinds = [ir.IntType(32)] * len(arguments)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        """Generate the call of sched_yield."""
-        kind_of_call = ir.FunctionType(ir.IntType(32), [])
-        function = cgutils.get_or_insert_function(builder.module, kind_of_call, "sched_yield")  # type: ignore[no-untyped-call]
-        builder.call(function, [])
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        """Generate the call."""
+        kind_of_call = ir.FunctionType(ir.IntType(32), kinds)
+        function = cgutils.get_or_insert_function(builder.module, kind_of_call, name)  # type: ignore[no-untyped-call]
+        builder.call(function, [builder.trunc(value, kind) for value, kind in zip(given, kinds, strict=True)])
         return context.get_dummy_value()
 
-    return numba.void(), generate
+    return numba.void(*arguments), generate
+
+
+def _yield_core(typing_context: Any) -> Any:
+    """Return what numba's compiler puts where a kernel calls `yield_core`."""
+    return _system("sched_yield")
+
+
+def _sleep_briefly(typing_context: Any, microseconds: Any) -> Any:
+    """Return what numba's compiler puts where a kernel calls `sleep_briefly`."""
+    return _system("usleep", numba.int64)
 
 
 yield_core = cast(Callable[[], None], intrinsic(_yield_core))
 """yield_core(), in a kernel: another process that is ready may have this core now (POSIX sched_yield)."""
+
+sleep_briefly = cast(Callable[[int], None], intrinsic(_sleep_briefly))
+"""sleep_briefly(microseconds), in a kernel: other processes have this core for so long, or a little longer."""
 
 sem_post, sem_wait, sem_trywait = (_semaphore(name) for name in ("sem_post", "sem_wait", "sem_trywait"))
 """sem_post(words, index), ...: 0, or -1: a signal came, or with sem_trywait there is nothing to take."""

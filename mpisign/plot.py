@@ -18,7 +18,7 @@ def gaps(results: Results, ax: Axes | None = None, x: str = "iterations") -> Axe
         The axes.
 
     Raises:
-        InputError: no run has a complete repeat, or there is no such axis.
+        InputError: no run has a complete repeat or one that is running, or there is no such axis.
     """
     import matplotlib.pyplot as plt
 

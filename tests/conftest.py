@@ -26,8 +26,35 @@ LONG = {"test_compiled_loop", "test_pages", "test_bound_checks", "test_file_syst
 """Files that take long: they come first, so that of two processes none waits for the other at the end."""
 
 
+SLOW = LONG | {
+    "test_api",
+    "test_audit_commands",
+    "test_caches",
+    "test_certificates",
+    "test_certify",
+    "test_command_line",
+    "test_elsewhere",
+    "test_examples",
+    "test_faults",
+    "test_fetch",
+    "test_fuzz",
+    "test_gaps",
+    "test_hostile_files",
+    "test_ill_conditioned",
+    "test_names",
+    "test_remarks",
+    "test_resume",
+    "test_run_comparison",
+    "test_scripts",
+}
+"""Files that `tests/run.sh --fast` leaves out: they start commands, draw, compile or prove, which takes seconds."""
+
+
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONG)
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item):

@@ -3,6 +3,7 @@
 # environments on the first run. Arguments go to pytest:
 #
 #   bash tests/run.sh
+#   bash tests/run.sh --fast        under a minute, for the working day: no ranks, and not the files in conftest.py's SLOW
 #   bash tests/run.sh tests/aggregation/test_bitplanes.py -k vote
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +17,11 @@ phase() {
     case $status in 0) ;; 5) none=$((none + 1)) ;; *) failed=$status ;; esac
 }
 
+if [ "${1:-}" = --fast ]; then
+    shift
+    phase "not ranks and not slow" -n 2 --dist load "$@"
+    exit "$failed"
+fi
 # MPI is slow when other work has its cores: what starts ranks comes second, one at a time.
 phase "not ranks" -n 2 --dist loadfile --no-loadscope-reorder "$@"
 phase ranks "$@"

@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +151,50 @@ def test_an_install_that_another_user_cannot_write(tmp_path):
     done = subprocess.run(code, env=environment, capture_output=True, text=True, cwd="/")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"42 {own / 'mpisign-54321' / 'kernels'}")
+
+
+def test_one_process_of_a_machine_compiles_at_a_time(tmp_path, monkeypatch):
+    """The others wait, and not for ever: who has waited long enough goes on without a turn, and waits no more."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first, second, third = caches.Turn(60.0), caches.Turn(0.1), caches.Turn(60.0)
+    first.take()
+    begun = time.monotonic()
+    second.take()
+    assert time.monotonic() - begun > 0.09
+    second.give()
+    second.take()  # at once
+    waits = threading.Thread(target=third.take)
+    waits.start()
+    waits.join(0.1)
+    assert waits.is_alive()
+    first.give()
+    waits.join(30)
+    assert not waits.is_alive()
+    third.give()
+    third.give()
+
+
+def test_ranks_load_what_another_has_compiled_while_they_waited(module, monkeypatch):
+    """Two ranks find no kernel; the second has its turn when the first has saved it, and compiles nothing."""
+    taken, given = [], []
+
+    def other_rank_compiles():
+        taken.append(len(taken))
+        if len(taken) == 1:
+            load()
+
+    found, really = [], jit._Cache._found
+
+    def look(cache, *arguments):
+        found.append(really(cache, *arguments))
+        return found[-1]
+
+    monkeypatch.setattr(jit, "launched", lambda: True)
+    monkeypatch.setattr(jit._Cache, "_found", look)
+    monkeypatch.setattr(jit._TURN, "take", other_rank_compiles)
+    monkeypatch.setattr(jit._TURN, "give", lambda: given.append(1))
+    load = module
+    assert module()(14) == 42
+    # This rank finds nothing; nor does the other one, before and in its turn, which compiles; then this one finds it.
+    assert [kernel is not None for kernel in found] == [False, False, False, True]
+    assert (len(taken), len(given)) == (2, 2)

@@ -19,7 +19,7 @@ from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.synthetic.generate import Recipe, synthesise
 from mpisign.engine.merging import merge
-from mpisign.storage.checkpoint import Checkpoint, Counters
+from mpisign.storage.checkpoint import Checkpoint, Counters, Memories
 from mpisign.storage.memory import MemoryWriter
 from mpisign.storage.provenance import provenance, sites
 from mpisign.storage.trajectory import Trajectory
@@ -77,7 +77,8 @@ def trajectories(folder: Path) -> list[Example]:
         for name, problem in _problems().items():
             mpisign.run(_experiment(problem), folder / name, progress=False)
         mpisign.run(_wide(), folder / "wide.h5", progress=False)
-    files = [Example(path, _SIZES | {_WIDE: "d"}) for path in sorted(folder.glob("*.h5"))]
+        mpisign.run(_clocked(), folder / "clocked.h5", progress=False)
+    files = [Example(path, _SIZES | {_WIDE: "d", 6: "records"}) for path in sorted(folder.glob("*.h5"))]
     return [*files, Example(_running(), {**_SIZES, 1: "losses", 5: "p", 7: "q"})]
 
 
@@ -109,6 +110,18 @@ def _experiment(problem: Any) -> mpisign.Experiment:
     return mpisign.Experiment(problem=problem, oracle=oracle, iterations=_RECORDS - 1, runs=runs, log=_LOG)
 
 
+def _clocked() -> mpisign.Experiment:
+    """Return steps whose parts are clocked, and others that end at k = 5 by a rule."""
+    method, step = mpisign.ScaledSign(), _STEP
+    each = 6 * (64 + 64)  # bits of three workers' messages and replies: a float64 and a word of signs
+    runs = [
+        mpisign.Run(label="steps", method=method, step=step, workers=_WORKERS),
+        mpisign.Run(label="ends", method=method, step=step, workers=_WORKERS, stop={"bits": float(5 * each)}),
+    ]
+    problem = mpisign.Separable(eigenvalues=[1.0] * _D)
+    return mpisign.Experiment(problem=problem, iterations=_RECORDS - 1, runs=runs, log=_LOG | {"clocks": True})
+
+
 def _merged(folder: Path) -> None:
     """Write a job's two repeats as slices, one of them in two goes, and merge them."""
     problem, oracle = mpisign.Logistic(data="wine"), mpisign.Minibatch(batch=4)
@@ -130,7 +143,7 @@ def _running() -> BytesIO:
         writer.run("steps", {})
         repeat = writer.repeat("steps", 0, np.arange(_RECORDS), _D, iterates=True)
         repeat.shrunk(4, _WORKERS)
-        memory, shared = np.zeros((_WORKERS, 5)), np.zeros(7)
+        memory, shared = Memories((_WORKERS, 5), np.zeros((_WORKERS, 5))), np.zeros(7)
         repeat.save(Checkpoint(4, Counters(), range(_WORKERS), np.zeros(_D), memory, shared))
     return buffer
 

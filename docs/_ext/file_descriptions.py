@@ -19,6 +19,7 @@ TRAJECTORY = {
         "oracle.KEY": "a setting of the oracle",
         "step.KEY": "a setting of the step size",
         "iterations": "K",
+        "stop.KEY": "a rule by which a repeat ends before K",
         "workers": "M",
         "seed": "the seed",
         "dimension": "d, the length of x",
@@ -48,6 +49,7 @@ TRAJECTORY = {
         "sha256": "the sha256 of the last x, float64, in the machine's order; once it has ended",
         "columns_sha256": "the sha256 of the columns' names, dtypes, shapes and bytes; once it has ended",
         "compiled": "iterations that ran in compiled code since the repeat was begun or resumed",
+        "ended": "the rule of `stop` by which it has ended before K: `gap`, `gradient` or `bits`",
         "diverged_at": "the k at which x_k or a gradient there was no longer finite",
         "workers_from": "rows (k, M): how many workers were left from which k on, where some were lost",
         "x": "x_k, with `iterates = true`",
@@ -67,6 +69,8 @@ TRAJECTORY = {
         "x": "x_k",
         "memory": "what the method remembers of each worker: p numbers",
         "shared": "what it remembers besides: q numbers",
+        "clocks": "the seconds of each part on rank 0, and of the slowest worker; with `log.clocks`",
+        "entry": "the second axis of `memory`",
     },
 }
 """Attributes, and the datasets that do not describe themselves, by their group. COLUMN stands for each column."""

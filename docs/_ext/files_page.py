@@ -21,7 +21,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.list_kinds import asked
 from mpisign.problems import PROBLEMS
-from mpisign.storage.trajectory import COLUMNS
+from mpisign.storage.trajectory import CLOCKS, COLUMNS
 
 Described = Mapping[str, Mapping[str, str]]
 
@@ -104,7 +104,7 @@ def _of_item(path: str, item: Any, sizes: Mapping[int, str]) -> Iterator[Entry]:
         unit = str(item.attrs.get("units", ""))
         description = str(item.attrs.get("description", ""))
         yield Entry(place or "/", name, "dataset", str(item.dtype), _shape(item.shape, sizes), unit, description)
-        own = f"{place}/COLUMN" if name in COLUMNS and "repeats" in place else own
+        own = f"{place}/COLUMN" if name in COLUMNS | CLOCKS and "repeats" in place else own
     for name, value in item.attrs.items():
         if name not in _OF_HDF5:
             yield Entry(own, *_attribute(own, name, value, sizes), "", "")
@@ -135,6 +135,8 @@ def _setting(name: str) -> str:
         LookupError: It looks like a setting, and no kind has it.
     """
     prefix, dot, key = name.partition(".")
+    if prefix == "stop" and dot:
+        return "stop.KEY"
     if dot:
         if key != "kind" and key not in {each for kind in _KINDS[prefix] for each, _, _ in asked(_KINDS[prefix], kind)}:
             raise LookupError(f"{name}: no kind has this setting")
@@ -166,7 +168,7 @@ def described_columns(found: list[Entry], described: Described) -> list[Entry]:
     others = [each for each in found if not each.description and not _twice(each)]
     names = {(each.place, each.name) for each in others}
     refuse_unlike((" ".join(name) for name in names), (" ".join(name) for name in places), "names")
-    order, given = list(places), list(COLUMNS)
+    order, given = list(places), list(COLUMNS | CLOCKS)
     columns.sort(key=lambda each: given.index(each.name))
     others.sort(key=lambda each: (order.index((each.place, each.name)), each.what))
     return [*(each._replace(description=places[each.place, each.name]) for each in others), *columns]

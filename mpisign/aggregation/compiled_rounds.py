@@ -24,7 +24,7 @@ from mpisign.aggregation.compiled_messages import (
     call_step_signs,
 )
 from mpisign.aggregation.compiled_travel import Travel, broadcast, gather
-from mpisign.aggregation.means import mean_number, mean_row
+from mpisign.aggregation.means import mean_number, mean_row, mean_signs
 from mpisign.aggregation.server_base import SEND_WEAK, Combination, Server
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled import draws
@@ -161,12 +161,7 @@ def _vote(k: int, mean: float, ballots: Words, rows: Rows, answer: Floats) -> No
 @part_of_kernels
 def _add_scaled(mean: float, arrived: Floats, rows: Rows, answer: Floats) -> None:
     """Write the mean of the signs times their numbers, and of the numbers, into the reply's row."""
-    row, vector, workers = rows.message, rows.reply.vector, arrived.shape[0]
-    vector[:] = 0.0
-    for worker in range(workers):
-        row.positive, row.nonnegative = rows.arrived[worker, 1:], rows.nonnegative[worker]
-        row.ternary = 1 if np.signbit(arrived[worker, 0]) else 0
-        row.subtract_from(vector, -abs(arrived[worker, 0]) / workers)
+    mean_signs(arrived[:, 0], rows.arrived, rows.nonnegative, rows.reply.vector)
     answer[0] = mean
 
 

@@ -7,6 +7,7 @@ ballots, the same vote, so that the reply is the same bit for bit.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
 from mpisign.aggregation.messages import Message
 from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
+from mpisign.config.validation import InputError
 
 
 class Format(NamedTuple):
@@ -29,6 +31,7 @@ class Format(NamedTuple):
         reply_words_per_word: the words of the reply that belong to one word of a row: 64, where signs come in and
             coordinates go out.
         ballots: whether the rows are ballots, of which nothing but their `vote` will be asked.
+        tables: how many tables of such rows will be planned together.
     """
 
     header: int
@@ -36,6 +39,7 @@ class Format(NamedTuple):
     down: int
     reply_words_per_word: int = 1
     ballots: bool = False
+    tables: int = 1
 
 
 def hosted_by(rank: int, size: int, workers: int) -> range:
@@ -89,13 +93,41 @@ class Exchange(ABC):
         first = 0 if self.ranks.size == 1 else self.per_rank
         return table[first : first + self.workers]
 
-    def of_all_workers(self, rows: Words) -> Words:
-        """Return the rows of all workers, in their order, on the root; every rank calls it with those that it hosts."""
-        table = self.ranks.table(self.per_rank, rows.shape[1])
-        table[: len(rows)] = rows
-        if table.size:
-            self.ranks.gather(table)
-        return self.arrived(table)
+    def of_all_workers(self, rows: Words) -> Iterable[Words]:
+        """Return the rows of all workers, in their order, on the root; every rank calls it with those that it hosts.
+
+        The root receives a row when it is asked for, and has to ask for all of them; a row holds until the next one.
+        """
+        if self.ranks.size == 1 or not rows.shape[1]:
+            return rows if self.ranks.size == 1 else np.zeros((self.workers, 0), dtype=rows.dtype)
+        for row in rows if not self.ranks.root else ():
+            self.ranks.send(row, 0)
+        return self._rows_received(np.empty(rows.shape[1], dtype=rows.dtype)) if self.ranks.root else rows[:0]
+
+    def _rows_received(self, row: Words) -> Iterator[Words]:
+        """Receive every worker's row on the root, each into the same one."""
+        for worker in range(self.workers):
+            self.ranks.receive(row, self._host(worker))
+            yield row
+
+    def to_hosts(self, all_rows: Iterable[Words], rows: Words) -> None:
+        """Bring the rows that the root has of all workers, in their order, to the ranks that host them, into `rows`.
+
+        Every rank calls it; no rank but a worker's own has its row.
+        """
+        if self.ranks.root:
+            for worker, row in enumerate(all_rows):
+                if self.ranks.size == 1:
+                    rows[worker] = row
+                else:
+                    self.ranks.send(row, self._host(worker))
+        else:
+            for row in rows:
+                self.ranks.receive(row, 0)
+
+    def _host(self, worker: int) -> int:
+        """Return the rank that hosts a worker, of several ranks."""
+        return 1 + worker // self.per_rank
 
     @abstractmethod
     def gather(self) -> None:
@@ -142,12 +174,22 @@ class Central(Exchange):
 
     def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
+        ranks.raise_collectively(self._refuse_what_has_no_room)
         self.table = ranks.table(self.per_rank, form.header + form.up)
         self.reply = self.reduced_slice = np.zeros(form.header + form.down, dtype=np.uint64)
         self.is_reducer, self.slice_start = ranks.root, 0
         self.rows = self.arrived(self.table) if ranks.root else self.table[:0]
         self.numbers = numbers_of(self.rows)
         self._gather, self._broadcast = ranks.gather_of(self.table), ranks.broadcast_of(self.reply)
+
+    def _refuse_what_has_no_room(self) -> None:
+        """Raise InputError on the root if its machine cannot hold the rows of all workers, which it would find late."""
+        form, rows, installed = self.form, self.per_rank * self.ranks.size, self.ranks.installed
+        need = 8 * form.tables * rows * (form.header + form.up)
+        if self.ranks.root and need > installed:
+            held = f"rank 0 would hold {need / 1e9:.3g} GB of messages of {self.workers} workers"
+            to_do = "take exchange sharded, by which every rank holds about two rows, on many ranks, or fewer workers"
+            raise InputError("exchange", f"{held}, and its machine has {installed / 1e9:.3g} GB; {to_do}")
 
     @override
     def gather(self) -> None:

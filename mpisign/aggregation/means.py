@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 
-from mpisign.arrays import Floats
+from mpisign.aggregation.bitplanes import subtract, subtract_nonnegative
+from mpisign.arrays import Floats, Words
 from mpisign.jit import for_both, kernel, part_of_kernels
+
+_BLOCK = 32
+"""Words of a plane, 2048 coordinates, that are added up together."""
 
 
 @kernel(*for_both("void(float64[:, ::1], float64[::1])"))
@@ -30,6 +34,33 @@ def mean_row(rows: Floats, out: Floats) -> None:
             out[i] = 0.0
             for m in range(len(rows)):
                 out[i] += rows[m, i] / len(rows)
+
+
+@kernel(
+    "void(float64[:], uint64[:, ::1], uint64[:, ::1], float64[::1])",
+    "void(float64[:], uint64[:, ::1], uint64[:, ::1], float32[::1])",
+)
+def mean_signs(numbers: Floats, rows: Words, nonnegative: Words, out: Floats) -> None:
+    """Write (1/M) sum_m |numbers[m]| sign_m to `out`, added in the order of the workers at each coordinate.
+
+    Args:
+        numbers: shape (M,); with its sign bit set where a worker's signs have zeros.
+        rows: shape (M, 1 + W'), W' >= W: a word that is left out, then the positive plane.
+        nonnegative: shape (M, W') or more, the nonnegative planes; read only for workers with zeros.
+        out: shape (d,), d <= 64 W, overwritten.
+    """
+    width = (out.size + 63) // 64
+    out[:] = 0.0
+    # Some coordinates of all workers, and then the next: they stay in the first-level cache.
+    for first in range(0, width, _BLOCK):
+        stop = min(first + _BLOCK, width)
+        part = out[64 * first : 64 * stop]
+        for m in range(rows.shape[0]):
+            c, positive = -abs(numbers[m]) / rows.shape[0], rows[m, 1 + first : 1 + stop]
+            if np.signbit(numbers[m]):
+                subtract_nonnegative(part, c, positive, nonnegative[m, first:stop])
+            else:
+                subtract(part, c, positive)
 
 
 @part_of_kernels

@@ -20,7 +20,6 @@ from mpisign.aggregation.exchange import Central, Exchange, Format, hosted_by, n
 from mpisign.aggregation.messages import Message, Shared
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.launcher import cores
 from mpisign.compiled.native import NO_CALLS
 from mpisign.jit import kernel, sem_post
 
@@ -42,20 +41,28 @@ class Node(Exchange):
         self._node, width = ranks.node, form.header + form.up
         lines, rows = LINE * (self._node.size + 1), self._node.size * self.per_rank
         self._give_x_back: Callable[[], object] = lambda: None
-        memory, self._give_back = ranks.memory(lines + rows * width + form.header + form.down)
+        count = lines + rows * width + form.header + form.down
+        memory, self._give_back = ranks.memory(count, self._touched(lines, width, count))
         self._signals = memory[:lines]
         if self._node.root:
             _make(self._signals, self._node.size)
         self._node.sync_errors(None)  # not a post before they are made
         # While a worker waits, the others may want its core; the leader, while it waits, must not take one of theirs.
         wanted = self._node.size - (not self._node.root)
-        self._spins = _SPINS if wanted <= cores() else _SPINS_ON_SHARED_CORES
+        self._spins = _SPINS if wanted <= ranks.cores else _SPINS_ON_SHARED_CORES
         self._shared = memory[lines : lines + rows * width].reshape(rows, width)
         self.table = self._shared[self._node.rank * self.per_rank : (self._node.rank + 1) * self.per_rank]
         self.reply = self.reduced_slice = memory[lines + rows * width :]
         self.is_reducer, self.slice_start = ranks.root, 0
         self.rows = self.arrived(self._shared) if ranks.root else self._shared[:0]
         self.numbers = numbers_of(self.rows)
+
+    def _touched(self, lines: int, width: int, count: int) -> list[slice]:
+        """Return the words that this rank touches first: its rows; the leader also the semaphores and the reply."""
+        first, stop = (lines + rank * self.per_rank * width for rank in (self._node.rank, self._node.rank + 1))
+        if not self._node.root:
+            return [slice(first, stop)]
+        return [slice(0, stop), slice(lines + self._node.size * self.per_rank * width, count)]
 
     @override
     def gather(self) -> None:
@@ -89,20 +96,20 @@ class Node(Exchange):
         """Keep a long x once a node: a step of every rank on its own would wait for memory."""
         if len(x) < SHARED_X_FROM:
             return x, reply
-        memory, self._give_x_back = self.ranks.memory(-(-x.nbytes // 8))
+        share, a_word = self._share(words(len(x))), 64 * x.itemsize // 8  # words of x, of a word of its plane
+        count = -(-x.nbytes // 8)
+        own = slice(*(min(a_word * word, count) for word in share))
+        memory, self._give_x_back = self.ranks.memory(count, [own])
         kept: Floats = memory.view(x.dtype)[: len(x)]
         if self._node.root:
             # x is the same on every rank: one copy a node is enough.
             kept[:] = x
         self._meet()
-        return kept, Shared(reply, self._share(words(len(x))), self._meet)
+        return kept, Shared(reply, share, self._meet)
 
     def _share(self, width: int) -> tuple[int, int]:
-        """Return this rank's words of `width`; a leader without a core of its own has none.
-
-        Every rank of the node calls it: they may be bound to sets of cores of different size, and must agree.
-        """
-        idle = int(self._node.broadcast_bool(self._node.size > cores()))
+        """Return this rank's words of `width`; where the node has more ranks than cores, the leader has none."""
+        idle = int(self._node.size > self.ranks.cores)
         each = -(-width // (self._node.size - idle))
         first = (self._node.rank - idle) * each
         return max(first, 0), max(first + each, 0)

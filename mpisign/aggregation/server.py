@@ -13,9 +13,9 @@ from typing_extensions import override
 from mpisign.aggregation import bitplanes
 from mpisign.aggregation.exchange import Exchange, Format
 from mpisign.aggregation.exchange_registry import ExchangeFactory
-from mpisign.aggregation.means import mean_number, mean_row
+from mpisign.aggregation.means import mean_number, mean_row, mean_signs
 from mpisign.aggregation.messages import DenseMessage, SignMessage, Zeros, words_of
-from mpisign.aggregation.server_base import SEND_WEAK, Combination
+from mpisign.aggregation.server_base import SEND_WEAK, Combination, Unsent
 from mpisign.aggregation.server_base import Server as Server
 from mpisign.arrays import Real, Words
 from mpisign.rng import RandomStreams, Stream
@@ -66,9 +66,14 @@ class SignServer(Server):
         form: Format,
         nonnegative_form: Format,
     ):
-        super().__init__(exchange_factory(workers, form))
+        sent = zeros == "exact"
+        super().__init__(exchange_factory(workers, form._replace(tables=1 + sent)))
         # Planned at once, although no zero may ever come: all ranks have to plan a collective together.
-        self._nonnegative_exchange = exchange_factory(workers, nonnegative_form)
+        self._nonnegative_exchange = (
+            exchange_factory(workers, nonnegative_form._replace(tables=0))
+            if sent
+            else Unsent(self._exchange, nonnegative_form)
+        )
         self._dimension, self._zeros, self._streams = dimension, zeros, streams
         own = zip(self._exchange.table, self._nonnegative_exchange.table, self.hosted, strict=False)
         self._messages: list[SignMessage] = [
@@ -82,13 +87,16 @@ class SignServer(Server):
         """Return a message on these words; start: where its planes begin in the whole ones."""
         stop = start + len(row) - 1
         return SignMessage(
-            self._dimension, row, nonnegative, self._zeros, lambda: self._coin(purpose, worker, stop)[start:stop]
+            self._dimension, row, nonnegative, self._zeros, lambda: self._coin(purpose, worker, start, stop)
         )
 
-    def _coin(self, purpose: Stream, worker: int, width: int) -> Words:
-        """Return the first `width` words of the coin at this iteration."""
+    def _coin(self, purpose: Stream, worker: int, start: int, stop: int) -> Words:
+        """Return the words start, ..., stop - 1 of the coin at this iteration."""
         generator = self._streams.generator(purpose, worker, self.k)
-        return generator.integers(0, 2**64, size=width, dtype=np.uint64)
+        # A block of Philox is four words: it goes past whole ones without drawing them.
+        before = start % 4
+        generator.bit_generator.advance(start // 4)  # type: ignore[attr-defined]
+        return generator.integers(0, 2**64, size=before + stop - start, dtype=np.uint64)[before:]
 
     def _aggregate(self) -> None:
         exchange, ties = self._exchange, 0
@@ -204,14 +212,10 @@ class ScaledSignServer(SignServer):
         slice_ = self._exchange.reduced_slice
         self.reply = DenseMessage(self._exchange.reply, dimension, real)
         self._part = DenseMessage(slice_, (len(slice_) - 1) * 64 // of_64, real)
-        arrived = zip(self._exchange.rows, self._nonnegative_exchange.rows, range(workers), strict=False)
-        self._arrived = [self._sign_message(row, plane, Stream.ZERO_SIGN, worker) for row, plane, worker in arrived]
 
     def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
-        vector = self._part.vector
-        vector[:] = 0.0
-        for message in self._arrived:
-            message.subtract_from(vector, -message.number / self.workers)
+        exchange, planes = self._exchange, self._nonnegative_exchange.rows
+        mean_signs(exchange.numbers, exchange.rows, planes, self._part.vector)
         self._part.number = mean
         return 0
 

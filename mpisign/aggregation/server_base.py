@@ -1,12 +1,17 @@
 """What all parameter servers have in common: a round of messages, and the bits that are counted for it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal, Protocol, Self
 
-from mpisign.aggregation.exchange import Exchange
+import numpy as np
+from typing_extensions import override
+
+from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
+from mpisign.aggregation.exchange import Exchange, Format
 from mpisign.aggregation.messages import Message, Zeros
 from mpisign.arrays import Floats, Words
+from mpisign.compiled.native import NO_CALLS
 
 SEND_WEAK = 2**64 - 1
 """The number of a reply (a NaN that no arithmetic makes) that holds no vote: it asks for the nonnegative planes."""
@@ -21,6 +26,42 @@ class Combination(Protocol):
     @property
     def zeros(self) -> Zeros:
         """Return what a zero sign and a tied vote become."""
+
+
+class Unsent(Exchange):
+    """What stands for the exchange of nonnegative planes where none travels: each rank has those of its own workers.
+
+    Zeros are decided before a row is sent, and ties before a reply is, by whoever has the planes.
+
+    Args:
+        exchange: that of the rows.
+        form: that of the planes.
+    """
+
+    def __init__(self, exchange: Exchange, form: Format):
+        super().__init__(exchange.ranks, exchange.workers, form)
+        self.table = np.zeros((self.per_rank, form.up), dtype=np.uint64)
+        self.reply = np.zeros(form.down, dtype=np.uint64)
+        self.reduced_slice = np.zeros(len(exchange.reduced_slice) - 1 if form.down else 0, dtype=np.uint64)
+        # A plane for each worker's message to have, which has none: nobody reads it.
+        self.rows, self.numbers = exchange.rows, exchange.numbers
+        self.is_reducer, self.slice_start = exchange.is_reducer, exchange.slice_start
+
+    @override
+    def gather(self) -> None:
+        raise NotImplementedError
+
+    @override
+    def broadcast_reply(self, ties: int) -> int:
+        raise NotImplementedError
+
+    @override
+    def travel(self) -> Travel | None:
+        return Travel(NO_CALLS, NO_CALLS, NO_SIGNALS)
+
+    @override
+    def close(self) -> None:
+        pass
 
 
 class Server(ABC):
@@ -61,9 +102,13 @@ class Server(ABC):
         """Return the outgoing message of a worker hosted here."""
         return self._messages[worker - self.hosted.start]
 
-    def of_all_workers(self, rows: Words) -> Words:
+    def of_all_workers(self, rows: Words) -> Iterable[Words]:
         """Return the rows of all workers, on the root; see `mpisign.aggregation.exchange.Exchange.of_all_workers`."""
         return self._exchange.of_all_workers(rows)
+
+    def to_hosts(self, all_rows: Iterable[Words], rows: Words) -> None:
+        """Bring rows to the workers' ranks; see `mpisign.aggregation.exchange.Exchange.to_hosts`."""
+        self._exchange.to_hosts(all_rows, rows)
 
     def _gather(self, exchange: Exchange) -> None:
         """Gather the exchange's rows, and count their bits."""

@@ -116,14 +116,17 @@ def _figures() -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
-    """Draw the gaps of a file."""
+    """Draw the gaps of a file, and where its time went, if it was clocked."""
     _figures()
+    from mpisign.audit.figures.beyond import clocks
     from mpisign.audit.figures.beyond.gaps import draw
     from mpisign.audit.figures.figure import noted, save
     from mpisign.storage.trajectory import Trajectory
 
     trajectory = Trajectory(options.file)
     save(noted(draw(trajectory), [trajectory]), options.output / f"{options.file.stem}-gaps")
+    if clocks.has_clocks(trajectory):
+        save(clocks.draw(trajectory), options.output / f"{options.file.stem}-clocks")
 
 
 def _check(options: argparse.Namespace) -> None:

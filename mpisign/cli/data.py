@@ -1,4 +1,4 @@
-"""Add the commands of `mpisign data`: convert, synth, info."""
+"""Add the commands of `mpisign data`: convert, synth, fetch, info."""
 
 import argparse
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpisign.cli.arguments import command
 from mpisign.config.validation import InputError
+from mpisign.data.remote import published
 from mpisign.storage.output_file import output_path
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ _EXAMPLES = """examples:
   mpisign data synth --like rcv1 rcv1.h5 --n 2000 --d 5000 --seed 2
   mpisign data info epsilon.h5 --verify
   mpisign data convert epsilon_normalized.bz2 epsilon.h5 --dtype float32
+  mpisign data fetch --list
+  mpisign data fetch rcv1
+  mpisign data fetch https://example.org/my.svm.xz -o my.h5
   mpirun -n 4 python -m mpi4py -m mpisign data convert rcv1_train.binary.bz2 rcv1.h5
 """
 
@@ -28,6 +32,7 @@ def add(commands: Any) -> None:
     data.set_defaults(command=lambda options: data.print_help())
     _add_convert(command(subcommands, "convert", "LIBSVM text, plain or .bz2, .xz, .gz, to a data file", _EXAMPLES))
     _add_synth(command(subcommands, "synth", "a data file with the shape of a published one, from a seed", _EXAMPLES))
+    _add_fetch(command(subcommands, "fetch", "a published data set from the network, to a data file", _EXAMPLES))
     info = command(subcommands, "info", "what a data file holds", _EXAMPLES)
     info.add_argument("file", type=Path, metavar="FILE.h5", help="a data file")
     info.add_argument("--verify", action="store_true", help="hash the content again and compare")
@@ -38,13 +43,32 @@ def _add_convert(convert: argparse.ArgumentParser) -> None:
     """Add the options of `convert`."""
     convert.add_argument("source", type=Path, metavar="SRC", help="the text")
     _add_output(convert, "float64")
+    _add_form(convert)
+    convert.set_defaults(command=_convert)
+
+
+def _add_fetch(fetch: argparse.ArgumentParser) -> None:
+    """Add the options of `fetch`."""
+    names = ", ".join(published.PUBLISHED)
+    source = f"{names}; or the address of LIBSVM text, http or https, plain or compressed"
+    fetch.add_argument("source", nargs="?", metavar="NAME|URL", help=source)
+    fetch.add_argument(
+        "-o", dest="output", type=output_path, metavar="FILE.h5", help="the data file to write (default: NAME.h5)"
+    )
+    fetch.add_argument("--list", action="store_true", help="list the names, each with its n, d and entries")
+    _add_writing(fetch, "float64")
+    _add_form(fetch)
+    fetch.set_defaults(command=_fetch)
+
+
+def _add_form(convert: argparse.ArgumentParser) -> None:
+    """Add the options that say what LIBSVM text becomes."""
     form = convert.add_mutually_exclusive_group()
     form.add_argument("--dense", dest="sparse", action="store_false", default=None, help="an array, zeros and all")
     form.add_argument("--sparse", dest="sparse", action="store_true", help="CSR (default: up to a density of 0.25)")
     convert.add_argument(
         "--dimension", type=_count, metavar="D", help="the number of features (default: the highest index)"
     )
-    convert.set_defaults(command=_convert)
 
 
 def _add_synth(synth: argparse.ArgumentParser) -> None:
@@ -60,6 +84,11 @@ def _add_synth(synth: argparse.ArgumentParser) -> None:
 def _add_output(parser: argparse.ArgumentParser, dtype: str) -> None:
     """Add the options of a command that writes a data file."""
     parser.add_argument("output", type=output_path, metavar="DST.h5", help="the data file to write")
+    _add_writing(parser, dtype)
+
+
+def _add_writing(parser: argparse.ArgumentParser, dtype: str) -> None:
+    """Add the options that say how a data file is written."""
     form = f"of the features (default: {dtype})"
     parser.add_argument("--dtype", choices=["float32", "float64"], default=dtype, help=form)
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
@@ -85,6 +114,26 @@ def _convert(options: argparse.Namespace) -> None:
 
     wanted = Wanted(options.dtype, options.sparse, options.dimension, options.overwrite)
     _make(options.output, lambda ranks: convert(options.source, options.output, wanted, ranks))
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    """Fetch a published data set, or list their names.
+
+    Raises:
+        InputError: there is neither a name nor an address, or what `fetch` raises.
+    """
+    if options.list:
+        print(published.table())
+        return
+    if options.source is None:
+        raise InputError("fetch", "expected the name of a data set or an address; --list has the names")
+    from mpisign.data.convert import Wanted
+    from mpisign.data.remote.fetch import fetch, output_of, source
+
+    wanted = source(options.source)
+    output = options.output or output_path(str(output_of(wanted)))
+    form = Wanted(options.dtype, options.sparse, options.dimension, options.overwrite)
+    _make(output, lambda ranks: fetch(wanted, output, form, ranks))
 
 
 def _synth(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.problems import PROBLEMS
 
 _WIDTH = 100

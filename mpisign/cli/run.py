@@ -120,7 +120,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
             from mpisign.tools.dryrun import report  # slow to import
 
             return report.show(report.DryRunRequest(plan, repeats, _given(parser, options)), ranks)
-        whole = resume and ranks.root and resuming.is_complete(options.output)
+        whole = resume and ranks.root and resuming.is_complete(options.output, plan.experiment, repeats)
         run = elastic.run if options.on_failure == "continue" else partial(runner.run, pool=pool, team=team)
         with _saying_what_to_do():
             diverged = run(plan, ranks, options.output, repeats, _mode(options, resume))

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mpisign.config.experiment import RUN_KEYS, TOP_KEYS, Experiment, document_of
+from mpisign.config.document import document_of
+from mpisign.config.experiment import RUN_KEYS, TOP_KEYS, Experiment
 from mpisign.config.validation import shown
 
 _BOTH = set(TOP_KEYS) & set(RUN_KEYS)

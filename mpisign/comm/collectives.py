@@ -125,6 +125,14 @@ class Collectives(ABC):
         """Return the collective that brings every rank's `own` to all ranks, in order: shape (size, *own.shape)."""
 
     @abstractmethod
+    def send(self, words: Words, rank: int) -> None:
+        """Send the words to another rank, which receives them from this one."""
+
+    @abstractmethod
+    def receive(self, words: Words, rank: int) -> None:
+        """Overwrite `words` with those that another rank sends to this one."""
+
+    @abstractmethod
     def texts(self, own: str) -> list[str]:
         """Return the text that each rank gives, in their order; every rank calls it."""
 

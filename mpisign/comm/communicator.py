@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from mpisign.arrays import Words
 from mpisign.comm.collectives import Collective, Collectives, do_nothing
+from mpisign.comm.launcher import cores
 from mpisign.comm.nodes import Nodes
 from mpisign.comm.shared_arrays import Arrays, Lent, Opened, borrow, lend, unshared
 from mpisign.comm.survival import Survival
@@ -66,6 +67,14 @@ class SerialCommunicator(Communicator):
         return Collective(lambda: np.copyto(all_of_them, own))
 
     @override
+    def send(self, words: Words, rank: int) -> None:
+        pass
+
+    @override
+    def receive(self, words: Words, rank: int) -> None:
+        pass
+
+    @override
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         return unshared(opening)
 
@@ -82,8 +91,13 @@ class SerialCommunicator(Communicator):
     members: Sequence[int] = (0,)
     largest = 1
 
+    @property
     @override
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    def cores(self) -> int:  # type: ignore[override]
+        return cores()
+
+    @override
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         return np.zeros(count, dtype=np.uint64), do_nothing
 
     @override

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mpisign.arrays import Floats, Words
+from mpisign.arrays import Floats
 from mpisign.comm.collectives import Collectives
 
 
@@ -13,16 +13,17 @@ class Segments:
 
     Args:
         count: how many segments there are.
-        ranks: the ranks that compute them, a block of them each.
+        ranks: the ranks that compute them, a block of them each; of more ranks than segments those that lie apart, on
+            as many machines as can be.
         columns: how many numbers the quantity has.
     """
 
     def __init__(self, count: int, ranks: Collectives, columns: int):
-        self._ranks, self._count = ranks, count
-        per_rank = -(-count // ranks.size)
-        first = min(ranks.rank * per_rank, count)
-        self._mine = range(first, min(first + per_rank, count))
-        self._table: Words = ranks.table(per_rank, columns)
+        self._ranks = ranks
+        self._owners = [segment * ranks.size // count for segment in range(count)]
+        self._mine = [segment for segment, owner in enumerate(self._owners) if owner == ranks.rank]
+        # The root adds each row as it comes: it needs room for one, however many ranks and segments there are.
+        self._rows: Floats = np.zeros((1 if ranks.root else len(self._mine), columns))
 
     def sum(self, compute: Callable[[int, Floats], None]) -> Floats:
         """Return the sum of what compute(segment, out) writes for each segment; every rank calls it at the same time.
@@ -30,12 +31,24 @@ class Segments:
         Returns:
             float64, shape (columns,), added in the order of the segments; on the root, elsewhere void.
         """
-        rows = self._table.view(np.float64)
-        for row, segment in zip(rows, self._mine, strict=False):
+        if self._ranks.root:
+            return self._added(compute)
+        # First all of them, and then the messages: the root may be at its own segments until then.
+        for row, segment in zip(self._rows, self._mine, strict=True):
             compute(segment, row)
-        self._ranks.gather(self._table)
-        total: Floats = np.zeros(rows.shape[1])
+        for row in self._rows:
+            self._ranks.send(row.view(np.uint64), 0)
+        return np.zeros(self._rows.shape[1])
+
+    def _added(self, compute: Callable[[int, Floats], None]) -> Floats:
+        """Return the sum on the root, of its own rows and of those that it receives."""
+        (row,) = self._rows
+        total: Floats = np.zeros(len(row))
         # By segments, not by ranks: a reduction of MPI would round in an order that depends on the number of ranks.
-        for row in rows[: self._count]:
+        for segment, owner in enumerate(self._owners):
+            if owner == self._ranks.rank:
+                compute(segment, row)
+            else:
+                self._ranks.receive(row.view(np.uint64), owner)
             total += row
         return total

@@ -1,25 +1,23 @@
 """MPI's ranks; of what a run uses, only this module and `mpisign.comm.startup` import mpi4py."""
 
 import os
-import signal
-import sys
-import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from threading import Timer
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 from typing_extensions import override
 
-from mpisign.arrays import Words
+from mpisign.arrays import Indices, Words
 from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.launcher import own_cores
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
+from mpisign.comm.survival import say_why
 from mpisign.compiled import mpi_calls
-from mpisign.config.validation import InputError, advised, described
+from mpisign.config.validation import InputError
 from mpisign.messages import say
 
 if TYPE_CHECKING:
@@ -30,12 +28,6 @@ _AGREEING = 60.0
 
 ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
 """Whether `mpirun --with-ft ulfm` of Open MPI was used, which sets this variable."""
-
-_HEARD = 0.1
-"""Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
-
-_IN_TURN = 10
-"""Ranks that have a turn of their own to speak, when all have the same to say; the others share one."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
@@ -81,15 +73,20 @@ class MPICommunicator(Communicator):
     def largest(self) -> int:  # type: ignore[override]
         return int(self._communicator.allreduce(self.node.size, self._mpi.MAX))
 
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    @cached_property
+    @override
+    def cores(self) -> int:  # type: ignore[override]
+        return len(set().union(*self.node._communicator.allgather(own_cores())))
+
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         """Return words of an idle window, or of a new one, which takes some milliseconds."""
         fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
         i = next(fitting, None)
         lent = self._window(count) if i is None else self._idle.pop(i)
-        self.node._communicator.Barrier()  # nobody reads any more what it held
-        if self.node.root:
-            lent[:count] = 0
-        self.node._communicator.Barrier()
+        self.node._least(0)  # nobody reads any more what it held
+        for part in own:
+            lent[part] = 0
+        self.node._least(0)
         return lent[:count], lambda: self._idle.append(lent)
 
     def _window(self, count: int) -> Words:
@@ -106,7 +103,13 @@ class MPICommunicator(Communicator):
         """Return whether each node has room for so many words, as its first rank sees it before the window is made."""
         free = room() if self.node.root else None
         fits = free is None or 8 * count + MARGIN <= free
-        return bool(self._communicator.allreduce(fits, self._mpi.LAND))
+        return bool(self._least(int(fits)))
+
+    def _least(self, own: int) -> int:
+        """Return the smallest number, 0 or more, that any rank gives; every rank calls it, and waits for the others."""
+        numbers: Words = np.empty(self.size, dtype=np.uint64)
+        self._once(self.allgather_of(np.array([own], dtype=np.uint64), numbers))
+        return int(numbers.min())
 
     @override
     def gather_of(self, table: Words) -> Collective:
@@ -124,6 +127,21 @@ class MPICommunicator(Communicator):
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
         return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
 
+    @override
+    def send(self, words: Words, rank: int) -> None:
+        self._finish(self._communicator.Isend(self._buffer(words), rank))
+
+    @override
+    def receive(self, words: Words, rank: int) -> None:
+        self._finish(self._communicator.Irecv(self._buffer(words), rank))
+
+    def _finish(self, request: "MPI.Request") -> None:
+        """Wait for a request without keeping the core of a rank that works; with ULFM as MPI does, which sees a loss."""
+        if ULFM:
+            request.Wait()
+        else:
+            self._run(mpi_calls.waiting(self._mpi, request))
+
     def _to_root(self, table: Words) -> tuple[object, ...]:
         """Return the buffers of a gather to the root, whose own rows stay in place."""
         return (self._mpi.IN_PLACE, self._buffer(table), 0) if self.root else (self._buffer(table), None, 0)
@@ -133,7 +151,10 @@ class MPICommunicator(Communicator):
         return self._mpi.buffer(words.view(np.uint8)), self._mpi.UINT64_T
 
     def _prepared(self, name: str, *arguments: object) -> Collective:
-        """Return a collective call of the communicator, in the way that was found to be faster."""
+        """Return a collective call of the communicator: a persistent one where MPI has them, else a blocking one.
+
+        A rank that waits for a persistent one offers its core to others, and sleeps after a while.
+        """
         return self._persistent(name, *arguments) if self.persistent else self._blocking(name, *arguments)
 
     def _blocking(self, name: str, *arguments: object) -> Collective:
@@ -145,13 +166,19 @@ class MPICommunicator(Communicator):
         """Return a collective call as a persistent one, planned once and started each time."""
         request = getattr(self._communicator, f"{name}_init")(*arguments)
         calls = mpi_calls.persistent(self._mpi, request)
-        return Collective(lambda: (request.Start(), request.Wait()), request.Free, calls)
+        return Collective(partial(self._run, calls), request.Free, calls)
+
+    def _run(self, calls: Indices) -> None:
+        """Make calls of MPI's functions; raise MPI's exception for an error code."""
+        code = mpi_calls.run(calls)
+        if code:
+            raise self._mpi.Exception(code)
 
     @cached_property
     def persistent(self) -> bool:
-        """Return whether MPI has persistent collectives that are faster here, for small rows by the root's clock.
+        """Return whether MPI has persistent collectives; Open MPI 5 has them and says MPI 3.1.
 
-        With ULFM none are used: a request cannot be freed when a rank is lost. Open MPI 5 has them and says MPI 3.1.
+        With ULFM none are used: a request cannot be freed when a rank is lost.
         """
         if ULFM:
             return False
@@ -159,24 +186,7 @@ class MPICommunicator(Communicator):
             self._persistent("Bcast", self._buffer(np.zeros(1, dtype=np.uint64)), 0).free()
         except (NotImplementedError, self._mpi.Exception):
             return False
-        # Clocks differ: the root decides, or some ranks would start what others never enter.
-        faster = np.array([self._trial(self._persistent) < self._trial(self._blocking)], dtype=np.uint64)
-        self._blocking("Bcast", self._buffer(faster), 0).run()
-        return bool(faster[0])
-
-    def _trial(self, prepare: Callable[..., Collective]) -> float:
-        """Return the seconds of 20 rounds of 256 bytes, the fastest of three times."""
-        table, row = self.table(1, 32), np.zeros(32, dtype=np.uint64)
-        collectives = prepare("Gather", *self._to_root(table)), prepare("Bcast", self._buffer(row), 0)
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            for collective in 20 * collectives:
-                collective.run()
-            times.append(time.perf_counter() - start)
-        for collective in collectives:
-            collective.free()
-        return min(times)
+        return True
 
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """Return one window of memory a node, filled by its first rank.
@@ -236,7 +246,7 @@ class MPICommunicator(Communicator):
     @override
     def sync_errors(self, complaint: InputError | None) -> None:
         # The lowest rank with a complaint, or `size` if none has one; it alone broadcasts.
-        failing = self._communicator.allreduce(self.size if complaint is None else self.rank, self._mpi.MIN)
+        failing = self._least(self.size if complaint is None else self.rank)
         if failing < self.size:
             parts = None if complaint is None else (complaint.key, complaint.complaint)
             raise InputError(*self._communicator.bcast(parts, root=failing))
@@ -278,22 +288,9 @@ class MPICommunicator(Communicator):
     ) -> None:
         """End all ranks at once for an error that not every rank has (anything but InputError); free the windows."""
         if error is not None and not isinstance(error, InputError | SystemExit):
-            self._abort(error)
+            # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
+            say_why(self.rank, error)
+            self._communicator.Abort(1)
+            raise error
         for window in self._windows:
             window.Free()
-
-    def _abort(self, error: BaseException) -> NoReturn:
-        """Say why, and end all ranks."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher may pass on what the terminal has sent already
-        sys.stdout.flush()
-        line = f"rank {self.rank} failed, {described(error)}; ending all ranks"
-        # Every rank may have it. The first that is not inside of a call of MPI says it, and ends the others.
-        time.sleep(2 * _HEARD * min(self.rank, _IN_TURN))
-        if isinstance(error, KeyboardInterrupt):
-            line = "interrupted"
-        elif not isinstance(error, OSError):  # a full disk is not a mistake of the program
-            traceback.print_exception(error)
-        say(f"{line}{advised(error)}")
-        time.sleep(_HEARD)
-        self._communicator.Abort(1)
-        raise error

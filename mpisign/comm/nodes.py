@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mpisign.arrays import Words
-from mpisign.comm.shared_arrays import Arrays, Opened
+from mpisign.comm.shared_arrays import Arrays, Opened, installed
 
 if TYPE_CHECKING:
     from mpisign.comm.communicator import Communicator
@@ -17,10 +17,17 @@ class Nodes(ABC):
     Attributes:
         members: the ranks of this one's node, its leader first.
         largest: the size of the largest node.
+        cores: how many cores the ranks of this one's node may use together: each may be bound to one of its own.
     """
 
     members: Sequence[int]
     largest: int
+    cores: int
+
+    @property
+    def installed(self) -> float:
+        """Return the bytes of this machine's memory, or of those that its batch system or container allows."""
+        return installed()
 
     @abstractmethod
     def share(self, opening: Callable[[], Opened]) -> Arrays:
@@ -37,8 +44,13 @@ class Nodes(ABC):
         """Return the first ranks of all nodes; None on the other ranks."""
 
     @abstractmethod
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         """Return memory that a node's ranks share; every rank calls it, and what gives it back.
+
+        Args:
+            count: how many words.
+            own: those that this rank touches first, so that they lie in memory that is near to it; all ranks' together
+                are all words.
 
         Returns:
             `count` words, at first 0, and the function that gives them back.

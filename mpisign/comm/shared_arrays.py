@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -103,6 +104,22 @@ def room() -> int | None:
     except OSError:
         return None
     return found.f_bavail * found.f_frsize
+
+
+_GROUPS = Path("/sys/fs/cgroup")
+"""Where Linux has the limits of groups of processes, such as a container's or a SLURM job's."""
+
+
+def installed() -> int:
+    """Return how many bytes of memory the machine has, or its container or batch job may take where that is less."""
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):
+        own = Path("/proc/self/cgroup").read_text().rpartition("0::/")[2].splitlines()[0]
+        for folder in (_GROUPS / own, *(_GROUPS / own).parents):
+            limit = folder / "memory.max"
+            if limit.is_file() and (text := limit.read_text().strip()) != "max":
+                found = min(found, int(text))
+    return found
 
 
 TO_DO = "give it more (docker run --shm-size=..., or mount -o remount,size=... /dev/shm)"

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from mpisign.arrays import Indices
-from mpisign.compiled.native import WORDS
+from mpisign.compiled.native import WORDS, make_calls
+from mpisign.jit import kernel
 
 _STATUS: Indices = np.zeros(32, dtype=np.int64)
 """Room for a status, which nobody reads."""
+_FLAG: Indices = np.zeros(1, dtype=np.int64)
+"""Where MPI says whether what is waited for has come: one thread makes the calls, one after the other."""
 
 
 @cache
@@ -23,10 +26,10 @@ def _function(library: str, name: str) -> int:
     return ctypes.cast(found, ctypes.c_void_p).value or 0
 
 
-def _row(mpi: Any, name: str, *arguments: int) -> list[int]:
-    """Return a call of a function of MPI."""
+def _row(mpi: Any, name: str, *arguments: int, flag: int = 0) -> list[int]:
+    """Return a call of a function of MPI; flag: of an int, until which is not 0 it is made again; 0 for once."""
     padded = [_function(mpi.__file__, name), *arguments] + [0] * WORDS
-    return padded[:WORDS]
+    return [*padded[: WORDS - 1], flag]
 
 
 def _words(calls: list[list[int]]) -> Indices:
@@ -55,7 +58,23 @@ def blocking(mpi: Any, communicator: Any, name: str, arguments: tuple[Any, ...])
 
 
 def persistent(mpi: Any, request: Any) -> Indices:
-    """Return the start of a persistent request and the wait for it."""
-    address = mpi._addressof(request)
-    calls = [_row(mpi, "MPI_Start", address), _row(mpi, "MPI_Wait", address, _STATUS.ctypes.data)]
-    return _words(calls)
+    """Return the start of a persistent request, and looks until it is finished."""
+    return _words([_row(mpi, "MPI_Start", mpi._addressof(request)), _looks(mpi, request)])
+
+
+def waiting(mpi: Any, request: Any) -> Indices:
+    """Return looks until a request is finished."""
+    return _words([_looks(mpi, request)])
+
+
+def _looks(mpi: Any, request: Any) -> list[int]:
+    """Return the call that looks at a request until it is finished.
+
+    MPI's own wait would keep the core of a rank that works, or give away its own too late.
+    """
+    flag = _FLAG.ctypes.data
+    return _row(mpi, "MPI_Test", mpi._addressof(request), flag, _STATUS.ctypes.data, flag=flag)
+
+
+run = kernel("int64(int64[:,::1])")(make_calls)
+"""Make calls from the interpreter; return the first code that is not 0, or 0."""

@@ -4,18 +4,15 @@ Unknown keys, wrong types and impossible values are refused with the key's path,
 What a kind of problem, oracle, start, method or step takes besides is checked where that kind is defined.
 """
 
-import re
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from mpisign.config.validation import Count, InputError, make, refuse_unknown, settings, shown
-
-Table = dict[str, Any]
+from mpisign.config.document import Table, document_of
+from mpisign.config.validation import Count, InputError, Positive, make, refuse_unknown, settings, shown
 
 
 def _group_name(label: str) -> str:
@@ -42,11 +39,32 @@ class Log:
         points: About how many k are recorded, log-spaced; it counts only where `every` is not given.
         every: Record each multiple of this number instead.
         iterates: Whether x_k is kept with each record.
+        clocks: Whether the seconds of each part of an iteration are recorded; every iteration is then interpreted.
     """
 
     points: Annotated[int, Field(ge=2, le=10**6)] = 200
     every: Count | None = None
     iterates: bool = False
+    clocks: bool = False
+
+
+@settings
+class Stop:
+    """Rules by which a repeat ends before K: at the first record, before K, at which one of them holds.
+
+    Attributes:
+        gap: f(x_k) - f* is at most this.
+        gradient: The l1 norm of the exact gradient at x_k is at most this.
+        bits: What all workers together have sent and were sent, `bits_up` + `bits_down`, is at least this.
+    """
+
+    gap: Positive | None = None
+    gradient: Positive | None = None
+    bits: Positive | None = None
+
+    def __post_init__(self) -> None:
+        if self.gap is self.gradient is self.bits is None:
+            raise InputError("", "expected one or more of gap, gradient and bits")
 
 
 @settings
@@ -62,6 +80,10 @@ class Run:
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         iterations: K; at the top of the job, for all runs that have none of their own.
         precision: What x, gradients and messages consist of; records are in float64, and bounds are checked there only.
+        stop: Where a repeat ends before K: a table, see `stop`; at the top of the job, for all runs that have none of
+            their own.
+        earlier: K of the shorter runs that this one went on from, whose log-spaced records it has, too: --resume writes
+            it.
     """
 
     label: Label
@@ -71,6 +93,13 @@ class Run:
     workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
     iterations: Count
     precision: Literal["float64", "float32"] = "float64"
+    stop: Stop | None = None
+    earlier: Annotated[list[Count], Field(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.earlier is not None and sorted({*self.earlier, self.iterations}) != [*self.earlier, self.iterations]:
+            what = f"expected increasing numbers below iterations = {self.iterations}, got {shown(self.earlier)}"
+            raise InputError("earlier", what)
 
 
 @settings
@@ -103,13 +132,13 @@ class Experiment:
     overrides: list[str]
 
 
-RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "precision")
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "precision", "stop", "earlier")
 """The keys of a run that are not its method's."""
 
-_MOST_BYTES, _DEEPEST = 2**24, 32
-"""Of a job file: its size, and how many tables and lists may lie within one another."""
+_MOST_BYTES = 2**24
+"""Of a job file: its size."""
 
-TOP_KEYS = ("name", "seed", "repeats", "iterations", "exchange", "problem", "oracle", "start", "log", "runs")
+TOP_KEYS = ("name", "seed", "repeats", "iterations", "stop", "exchange", "problem", "oracle", "start", "log", "runs")
 """The keys at the top of a job file."""
 
 _KINDS = {"oracle": {"kind": "full"}, "start": {"kind": "normal"}}
@@ -163,26 +192,10 @@ def parse(text: str, overrides: list[str], name: str = "unnamed") -> Experiment:
     )
 
 
-def document_of(text: str, overrides: list[str], real: Callable[[str], Any] = float) -> Table:
-    """Return a job file's text, changed by `overrides`, as tables and plain values; raise InputError.
-
-    real: makes a value of what the text has for a real number.
-    """
-    try:
-        document = tomllib.loads(text, parse_float=real)
-    except (ValueError, RecursionError) as error:
-        readable = isinstance(error, tomllib.TOMLDecodeError | RecursionError)
-        raise InputError("", f"not valid TOML: {error if readable else 'an integer of more than 64 bits'}") from None
-    for override in overrides:
-        _override(document, override, real)
-    _check_values(document)
-    return document
-
-
 def difference(one: Experiment, other: Experiment) -> str | None:
     """Return the first key in which two experiments differ, with both values; None for the same trajectories."""
-    these, those = dict(_flat(_deciding(one))), dict(_flat(_deciding(other)))
     missing = object()
+    these, those = ({key: value for key, value in _flat(_deciding(each)) if value is not None} for each in (one, other))
     for key in these | those:
         here, there = these.get(key, missing), those.get(key, missing)
         if here != there:
@@ -211,23 +224,6 @@ def with_workers(experiment: Experiment, workers: Sequence[int]) -> Experiment:
     return replace(experiment, runs=[replace(run, workers=m) for run, m in zip(experiment.runs, workers, strict=True)])
 
 
-def _check_values(document: Table) -> None:
-    """Check every key, tables and lists included, without recursion.
-
-    Raises InputError for what TOML's readers do not share: an integer has 64 bits (TOML 1.0), as in the file.
-    """
-    left: list[tuple[str, Any, int]] = [("", document, 0)]
-    while left:
-        path, value, depth = left.pop()
-        if depth > _DEEPEST:
-            raise InputError(path, f"expected at most {_DEEPEST} tables and lists within one another")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise InputError(path, f"expected an integer of at least -2^63 and less than 2^63, got {shown(value)}")
-        if isinstance(value, dict | list):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            left += [(f"{path}.{key}" if path else str(key) or '""', inner, depth + 1) for key, inner in items]
-
-
 def _table(document: Table, key: str) -> Table:
     table = document.get(key, {})
     if not isinstance(table, dict):
@@ -240,6 +236,15 @@ def _log(table: Table) -> Log:
     return make(Log, table, "log")
 
 
+def _stop(table: Table, path: str) -> Stop:
+    """Return the rules that a table has as `stop`; path: its key in the job."""
+    rules = table["stop"]
+    if not isinstance(rules, dict):
+        raise InputError(path, f"expected a table, got {shown(rules)}")
+    refuse_unknown(rules, [field.name for field in fields(Stop)], path)
+    return make(Stop, rules, path)
+
+
 def _runs(document: Table, oracle: Table) -> list[Run]:
     tables = document.get("runs")
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
@@ -247,6 +252,8 @@ def _runs(document: Table, oracle: Table) -> list[Run]:
     shared = {"oracle": oracle or DEFAULTS["oracle"]}
     if "iterations" in document:
         shared["iterations"] = document["iterations"]
+    if "stop" in document:
+        shared["stop"] = _stop(document, "stop")
     runs = [_run(table, shared, f"runs.{index}") for index, table in enumerate(tables)]
     labels = [run.label for run in runs]
     for index, label in enumerate(labels):
@@ -263,37 +270,8 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
     # a missing method is refused by the registry
     arguments.setdefault("label", table["method"] if isinstance(table.get("method"), str) else path)
+    if "stop" in table:
+        arguments["stop"] = _stop(table, f"{path}.stop")
     if "iterations" not in arguments:
         raise InputError(f"{path}.iterations", "missing; give iterations once at the top of the job, or to each run")
     return make(Run, arguments, path)
-
-
-def _override(document: Table, override: str, real: Callable[[str], Any]) -> None:
-    """Put the value of KEY.PATH=VALUE, read as TOML or else as a string, into the document."""
-    path, equals, value = override.partition("=")
-    if not equals or not path.strip():
-        raise InputError("--set", f"expected KEY=VALUE such as runs.0.step.alpha=0.1, got {shown(override)}")
-    node: Any = document
-    *parents, last = path.strip().split(".")
-    for part in parents:
-        node = _child(node, part, override)
-    _child(node, last, override)
-    node[int(last) if isinstance(node, list) else last] = _value(value, real)
-
-
-def _value(text: str, real: Callable[[str], Any]) -> Any:
-    """Return a single value in TOML, or else the text itself."""
-    try:
-        document = tomllib.loads(f"value = {text}", parse_float=real)
-    except (ValueError, RecursionError):
-        document = {}
-    return document["value"] if list(document) == ["value"] else text.strip()
-
-
-def _child(node: Any, part: str, override: str) -> Any:
-    if isinstance(node, dict):
-        return node.setdefault(part, {})
-    if isinstance(node, list) and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(node):
-        return node[int(part)]
-    why = f"that list has {len(node)}, numbered from 0" if isinstance(node, list) else "what is there is no table"
-    raise InputError("--set", f"{shown(override)} leads nowhere at {shown(part)}: {why}")

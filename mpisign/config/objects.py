@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from mpisign.config.experiment import Table
+from mpisign.config.document import Table
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError, refuse_unknown
 

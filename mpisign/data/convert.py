@@ -5,6 +5,7 @@ rank 0, into the folder of the work. Cut off, it is taken up again at the chunks
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,16 +24,28 @@ from mpisign.progress import Progress
 from mpisign.storage.output_file import check_output
 
 
-class Wanted(NamedTuple):
-    """dtype: float32 or float64. sparse: None for what the density says. dimension: None for the highest index.
+def _anything(layout: Layout) -> None:
+    """Accept any data set."""
 
-    overwrite: whether the output may be there already; it is replaced.
+
+class Wanted(NamedTuple):
+    """What a text is converted to.
+
+    Attributes:
+        dtype: float32 or float64.
+        sparse: None for what the density says.
+        dimension: the number of features; None for the highest index.
+        overwrite: whether the output may be there already; it is replaced.
+        origin: what the data file says it was made from; "" for the source's name.
+        accept: called with what the file will hold, before anything is replaced; raises InputError, key the source.
     """
 
     dtype: str = "float64"
     sparse: bool | None = None
     dimension: int | None = None
     overwrite: bool = False
+    origin: str = ""
+    accept: Callable[[Layout], None] = _anything
 
 
 def convert(source: Path, output: Path, wanted: Wanted, ranks: Communicator) -> None:
@@ -63,7 +76,9 @@ def _convert(source: Path, work: ChunkStore, wanted: Wanted, ranks: Communicator
 
     def assemble() -> None:
         tally.advance()
-        _assemble(work, text, tally, tally.layout(wanted.sparse, wanted.dtype), origin)
+        layout = tally.layout(wanted.sparse, wanted.dtype)
+        wanted.accept(layout)
+        _assemble(work, text, tally, layout, origin)
 
     with Progress(text.chunks, quiet=not ranks.root, unit="chunks") as progress:
         progress.at(f"reading {source.name}")
@@ -90,7 +105,7 @@ def _prepare(source: Path, work: ChunkStore, wanted: Wanted) -> dict[str, str]:
         with Progress(source.stat().st_size >> 20, quiet=False, unit="MB") as progress:
             progress.at(f"decompressing {source.name}")
             compression.decompress(source, text, progress)
-    return {"source": in_utf8(source.name), "source_sha256": sha256}
+    return {"source": in_utf8(wanted.origin or source.name), "source_sha256": sha256}
 
 
 def _parse(text: Text, work: ChunkStore, chunk: int) -> None:

@@ -32,7 +32,7 @@ from mpisign.config.validation import InputError, shown
 from mpisign.data.csr import Matrix, Values
 from mpisign.storage.checksum import BYTES as SEAL_BYTES
 from mpisign.storage.checksum import seal
-from mpisign.storage.disk_space import find_room, reserve
+from mpisign.storage.disk_file import find_room, reserve
 from mpisign.storage.hdf5 import Attributes, Source, reading, typed
 
 _OURS, SCHEMA = "mpisign-data/", "mpisign-data/1"

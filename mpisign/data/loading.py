@@ -1,8 +1,7 @@
-"""Data sets: the real ones that scikit-learn carries, and files."""
+"""Data sets: the bundled ones, and files."""
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -12,6 +11,7 @@ import scipy.sparse
 from mpisign.arrays import Floats
 from mpisign.comm.shared_arrays import Arrays, Opened, copied
 from mpisign.config.validation import InputError, closest, shown
+from mpisign.data.bundled import BUNDLED, SPARSE
 from mpisign.data.compression import BOM, content
 from mpisign.data.csr import Csr
 from mpisign.data.file import VERIFIED_BYTES, DataFile, OtherFile
@@ -30,49 +30,22 @@ Scaling: TypeAlias = Literal["raw", "standardised", "unit-rows"]
 row of length 1, as epsilon has it."""
 
 
-def _bundled(
-    what: str, name: str, header: int, positive: Callable[[Floats], Floats]
-) -> Callable[[], tuple[Floats, Floats]]:
-    """Return what reads scikit-learn's file; its docstring is `what`.
-
-    To import scikit-learn's loaders takes longer than most runs on these data.
-    """
-
-    def load() -> tuple[Floats, Floats]:
-        package = find_spec("sklearn")
-        assert package is not None
-        assert package.origin is not None
-        path = Path(package.origin).parent / "datasets" / "data" / name
-        table = np.loadtxt(path, delimiter=",", skiprows=header)
-        return np.ascontiguousarray(table[:, :-1]), np.where(positive(table[:, -1]), 1.0, -1.0)
-
-    load.__doc__ = what
-    return load
-
-
-BUNDLED: dict[str, Callable[[], tuple[Floats, Floats]]] = {
-    "breast-cancer": _bundled(
-        "Benign tumours (+1) against malignant ones (-1).", "breast_cancer.csv", 1, lambda target: target == 1
-    ),
-    "digits": _bundled("Even digits (+1) against odd ones (-1).", "digits.csv.gz", 0, lambda target: target % 2 == 0),
-    "wine": _bundled("Wines of class 0 (+1) against the rest (-1).", "wine_data.csv", 1, lambda target: target == 0),
-}
-"""name -> features (n, d) and labels (n,)."""
-
-
 def usual_scaling(name: str) -> Scaling:
     """Of a data set whose job names none."""
-    return "unit-rows" if name in BUNDLED else "raw"
+    return "unit-rows" if name in BUNDLED and name not in SPARSE else "raw"
 
 
 def opened(name: str, scaling: Scaling | None = None) -> Opened:
     """Return the rows b_i a_i of a data set, to be shared (`mpisign.data.linear_rows`); see `load` for the arguments.
 
-    A data file as it is, scaling "raw", keeps its dtype and stays sparse, and LIBSVM text becomes the arrays of the
-    data file that `mpisign data convert` would make of it; everything else becomes dense float64.
+    As they are, scaling "raw", a data file keeps its dtype and stays sparse, so does a sparse bundled set, and LIBSVM
+    text becomes the arrays of the data file that `mpisign data convert` would make of it; everything else becomes dense
+    float64.
     """
     file = None if name in BUNDLED else _data_file(Path(name))
     raw = (scaling or usual_scaling(name)) == "raw"
+    if raw and name in SPARSE:
+        return copied(_signed_csr(*BUNDLED[name]()))
     if file is None:
         text = raw and name not in BUNDLED and _is_file(Path(name)) and not is_hdf5(Path(name))
         return copied(_named(name, partial(_text_rows, name)) if text else signed(*load(name, scaling)).arrays)
@@ -92,7 +65,8 @@ def load(name: str, scaling: Scaling | None = None) -> tuple[Floats, Floats]:
     """
     if name in BUNDLED:
         features, labels = BUNDLED[name]()
-        return _scaled(features, scaling or usual_scaling(name)), labels
+        dense = features.toarray() if name in SPARSE else features
+        return _scaled(dense, scaling or usual_scaling(name)), labels
     path = Path(name)
     if not _is_file(path):
         raise InputError("data", f"no file and no bundled data set {shown(name)}; {closest(name, list(BUNDLED))}")
@@ -185,9 +159,14 @@ def _text_rows(name: str) -> Arrays:
     signs, (n, d) = _as_signs(labels, name), features.shape
     if features.nnz > DENSE * n * d:
         return signed(_dense(path, features), signs).arrays
+    return _signed_csr(features, signs)
+
+
+def _signed_csr(features: "scipy.sparse.csr_array[Any]", signs: Floats) -> Arrays:
+    """Return the rows b_i a_i in CSR, as `mpisign.data.linear_rows.SparseRows` has them."""
     data = features.data * np.repeat(signs, np.diff(features.indptr))
     indices, indptr = features.indices.astype(np.int32), features.indptr.astype(np.int64)
-    return {"data": data, "indices": indices, "indptr": indptr, "dimension": np.array([d], dtype=np.int64)}
+    return {"data": data, "indices": indices, "indptr": indptr, "dimension": np.array([features.shape[1]])}
 
 
 def _dense(path: Path, features: "scipy.sparse.csr_array[Any]") -> Floats:

@@ -1,10 +1,14 @@
-"""Where the ranks pause between two iterations: to save a state, or because a signal asks them to end.
+"""Where the ranks pause between two iterations: to save a state, or because a signal or a time limit asks them to end.
 
 They agree on it a tenth of a second apart by the root's clock, so that all of them stop before the same k.
 """
 
+import math
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +20,15 @@ from mpisign.stop_signals import NO_SIGNALS, StopRequested, StopSignals
 
 _APART = 0.1
 """About how many seconds lie between two agreements."""
+_SAVES = 3
+"""Saves for which there must be time left in a job of SLURM, which kills what is not over at its end."""
+
+
+def time_left() -> float:
+    """Return the seconds until SLURM ends this job, as its batch script knows them; infinity elsewhere."""
+    with suppress(ValueError, KeyError):
+        return float(os.environ["SLURM_JOB_END_TIME"]) - time.time()
+    return math.inf
 
 
 class Checkpoints:
@@ -26,6 +39,7 @@ class Checkpoints:
         signals: the signals that ask for an end.
         count: called with k after every stride.
         due: whether it is time to save a state; asked on the root alone.
+        longest_save: how many seconds a save has taken; asked on the root alone.
     """
 
     def __init__(
@@ -34,8 +48,10 @@ class Checkpoints:
         signals: StopSignals = NO_SIGNALS,
         count: Callable[[int], object] = lambda k: None,
         due: Callable[[], bool] = lambda: False,
+        longest_save: Callable[[], float] = lambda: 0.0,
     ):
         self._ranks, self._signals, self._count, self._due = ranks, signals, count, due
+        self._longest_save = longest_save
         self._own: Words = np.zeros(3, dtype=np.uint64)
         self._all: Words = np.zeros((ranks.size, 3), dtype=np.uint64)
         self._meet = ranks.allgather_of(self._own, self._all)
@@ -47,7 +63,7 @@ class Checkpoints:
         an iteration is.
 
         Raises:
-            StopRequested: a rank was sent a signal; the state has been saved.
+            StopRequested: a rank was sent a signal, or time is nearly up; the state has been saved.
         """
         k, stride, looked = first, 1, time.monotonic()
         if iterations - first == 1 and (asked := self._agreed(stride, 0.0)[0]):  # there is no time between two of them
@@ -69,14 +85,23 @@ class Checkpoints:
         """Return what all ranks agree on after `stride` iterations, which took so many `seconds`.
 
         Returns:
-            A signal that a rank was sent, or 0; whether saving is due; the next stride. The same on every rank.
+            A signal that a rank was sent, SIGUSR1 where time is nearly up, or 0; whether saving is due; the next
+            stride. The same on every rank.
         """
         faster = min(_APART / max(seconds, 1e-9), 2.0)
         # Every rank proposes a stride, but only the root's row is read: clocks differ, and a stride has to be common.
-        self._own[:] = self._signals.number, self._ranks.root and self._due(), max(1, int(stride * faster))
+        asked = self._signals.number or (signal.SIGUSR1 if self._late(seconds) else 0)
+        self._own[:] = asked, self._ranks.root and self._due(), max(1, int(stride * faster))
         self._meet.run()
         # A signal may reach one rank alone; the largest number stops them all.
         return int(self._all[:, 0].max()), int(self._all[0, 1]), int(self._all[0, 2])
+
+    def _late(self, seconds: float) -> bool:
+        """Return on the root whether little more time is left than saves take, and iterations of so many `seconds`.
+
+        A signal comes at a fixed time before the end, and a save of many workers' memories may take longer than that.
+        """
+        return self._ranks.root and time_left() < _SAVES * (self._longest_save() or -math.inf) + seconds
 
     def __enter__(self) -> Self:
         return self

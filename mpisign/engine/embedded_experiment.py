@@ -7,7 +7,8 @@ from mpisign.algorithms.initial_points import STARTS
 from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
-from mpisign.config.experiment import Experiment, Table, parse
+from mpisign.config.document import Table
+from mpisign.config.experiment import Experiment, parse
 from mpisign.config.registry import Registry
 from mpisign.config.validation import InputError
 from mpisign.problems import PROBLEMS

@@ -72,8 +72,8 @@ def iterate(repeat: Repeat, state: State) -> int | None:
             # All ranks have the same reply, so all of them leave the loop here without a collective.
             if not math.isfinite(reply.number):
                 return recorder.stop(k, x)
-            if k == recorder.due:
-                recorder.record(k, x, alpha, reply)
+            if k == recorder.due and recorder.record(k, x, alpha, reply):
+                return None  # a rule of the run's `stop` holds
             method.step(x, alpha, reply, shared)
         if ahead.diverged_at is not None:
             return recorder.stop(ahead.diverged_at, x)

@@ -1,12 +1,12 @@
 """Make and check an experiment's kinds, so that little can be refused once it runs."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mpisign.aggregation.exchange import hosted_by
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
@@ -14,16 +14,21 @@ from mpisign.algorithms.oracles import ORACLES, Oracle, Source
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.arrays import Real
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.shared_arrays import installed
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
 from mpisign.config.validation import InputError, in_utf8
 from mpisign.engine.records.rough_evaluation import ERRORS
-from mpisign.problems import PROBLEMS, Problem
-from mpisign.problems.reference_solution import CertifiedOptimum
+from mpisign.problems import PROBLEMS, Minimum, Problem
+from mpisign.problems.reference_solution import CertifiedOptimum, on_every_rank
 from mpisign.rng import RandomStreams
 from mpisign.theory.noise import Noise
 
 _MOST_RECORDS = 10**7
 """Records of a repeat at most: with more of them, nobody can read the file."""
+
+
+MOST_STATE = 2**24
+"""Bytes of a state, at most, that is kept of a repeat that is complete, so that it can go on to more iterations."""
 
 
 class PlannedRun(NamedTuple):
@@ -55,13 +60,26 @@ class PlannedRun(NamedTuple):
         return self.problem.real
 
 
+_LITTLE_USED = 0.7
+"""Below this share of the ranks' time that is used, it is said how more of it would be."""
+
+
 class Plan(NamedTuple):
-    """An experiment whose kinds are made."""
+    """An experiment whose kinds are made.
+
+    Attributes:
+        experiment: the experiment.
+        problem: the problem.
+        start: the rule for x_0.
+        runs: the runs.
+        minimum: f* with its error, once it is known, on every rank.
+    """
 
     experiment: Experiment
     problem: Problem
     start: InitialPoint
     runs: list[PlannedRun]
+    minimum: Minimum | None = None
 
 
 def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = None) -> Plan:
@@ -98,11 +116,70 @@ def data_sha256(problem: Problem) -> str:
     return digest.hexdigest()
 
 
-def remarks(planned: Plan) -> Iterator[str]:
-    """Yield what to say of a plan before it runs, a line each."""
+def remarks(planned: Plan, ranks: int = 1) -> Iterator[str]:
+    """Yield what to say of a plan before it runs on so many ranks, a line each."""
     if not planned.problem.says_minimum:
         what = "defines neither minimum_value nor minimum"
         yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
+    for run in planned.runs:
+        if (size := state_bytes(run, planned.problem.dimension)) > MOST_STATE:
+            what = (
+                f"the state of a complete repeat, {size >> 20} MiB, is not kept, as it is more than {MOST_STATE >> 20}"
+            )
+            yield f"{run.settings.label!r}: {what}; it cannot go on to more iterations"
+    yield from _idle(planned, ranks)
+
+
+def _idle(planned: Plan, ranks: int) -> Iterator[str]:
+    """Yield a line where ranks are idle while others have two workers or more, with what would keep all at work."""
+    several = [run.workers for run in planned.runs if _each(run.workers, ranks) > 1]
+    workers = min(several, key=lambda count: _use(count, ranks), default=0)
+    if workers and _use(workers, ranks) < _LITTLE_USED:
+        each = _each(workers, ranks)
+        busy, fewer = -(-workers // each), each - 1
+        uneven = f"M = {workers} on {ranks} ranks: {busy} of them host {each} workers each, {ranks - 1 - busy} none"
+        better = f"M = {fewer * (ranks - 1)} or {1 - (-workers // fewer)} ranks"
+        yield f"{uneven}, and rank 0 is the server; {better} would leave no rank idle, with {fewer} a rank"
+
+
+def state_bytes(run: PlannedRun, dimension: int) -> int:
+    """Return the size of the state that a repeat goes on from: x, and what the method keeps for all workers."""
+    return 8 * dimension + run.workers * run.method.memory(dimension).nbytes + run.method.shared(dimension).nbytes
+
+
+def with_minimum(planned: Plan, known: CertifiedOptimum | None, ranks: Communicator) -> Plan:
+    """Return the plan with f* and its error; every rank calls it.
+
+    Args:
+        planned: the plan.
+        known: what is certain of the problem, on the root; None elsewhere.
+        ranks: the ranks.
+
+    Raises:
+        InputError: f* is not known as precisely as a gap is to be.
+    """
+    gaps = [(i, run.settings.stop.gap) for i, run in enumerate(planned.runs) if run.settings.stop is not None]
+    asked = [(i, gap) for i, gap in gaps if gap is not None]
+    if asked:
+        ranks.raise_collectively(lambda: None if known is None else _refuse_uncertain(asked, known.minimum.error))
+    return planned._replace(minimum=on_every_rank(known, ranks))
+
+
+def _refuse_uncertain(asked: list[tuple[int, float]], error: float) -> None:
+    """Raise InputError if the error of f* is more than a tenth of a gap that is asked for, by the number of a run."""
+    for number, gap in asked:
+        if 10 * error > gap:
+            raise InputError(f"runs.{number}.stop.gap", f"f* is known to +- {error:.1g} only: expected ten times that")
+
+
+def _each(workers: int, ranks: int) -> int:
+    """Return how many workers a rank hosts at most."""
+    return len(hosted_by(min(1, ranks - 1), ranks, workers))
+
+
+def _use(workers: int, ranks: int) -> float:
+    """Return the share of the ranks' time, but for rank 0's, that goes into gradients, as all wait for the slowest."""
+    return workers / (_each(workers, ranks) * max(1, ranks - 1))
 
 
 def _check_records(experiment: Experiment) -> None:
@@ -129,7 +206,7 @@ def _check_dimension(problem: Problem) -> None:
 
     A small file can name a large index; x, a gradient, a message and a record are needed at the least.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = installed()
     if 4 * 8 * problem.dimension > memory:
         what = f"with d = {problem.dimension} it needs more than the {memory >> 30} GB of memory of this machine"
         raise InputError("problem", what)
@@ -138,6 +215,8 @@ def _check_dimension(problem: Problem) -> None:
 def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> PlannedRun:
     """Make the kinds of one run; `path` is its key in the job, such as "runs.0"."""
     workers = run.workers or default_workers
+    if run.stop is not None and run.stop.gap is not None and not problem.says_minimum:
+        raise InputError(f"{path}.stop.gap", "expected a problem that says its minimum: this one says none")
     method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
     step = STEPS.make(run.step, f"{path}.step")
     oracle = ORACLES.make(run.oracle, f"{path}.oracle")
@@ -186,6 +265,7 @@ def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
     flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
     flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
     flat |= {"precision": asked.precision}
+    flat |= {f"stop.{name}": limit for name, limit in vars(asked.stop or object).items() if isinstance(limit, float)}
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     return flat
 

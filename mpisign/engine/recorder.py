@@ -16,13 +16,12 @@ from mpisign.aggregation.server import Server
 from mpisign.arrays import Floats, Indices, Signs
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.config.experiment import Log
+from mpisign.engine.records.clocks import EVALUATION, OFF, STEP, WRITING, NoClocks
+from mpisign.engine.records.goal import Goal
+from mpisign.engine.records.schedule import BLOCK
 from mpisign.engine.state import State, collect
 from mpisign.problems import Problem
 from mpisign.storage.checkpoint import Checkpoint, Counters
-
-_BLOCK = 64
-"""Records that are evaluated together; fewer where that many points would take more than 32 MiB."""
 
 
 class Sink(Protocol):
@@ -35,25 +34,22 @@ class Sink(Protocol):
         """Replace the state from which the repeat can go on."""
 
 
-def schedule(log: Log, iterations: int) -> Indices:
-    """Return the recorded k, int64, increasing, with 0 and K = `iterations` among them."""
-    if log.every is not None:
-        points = np.arange(0, iterations + 1, log.every)
-    else:
-        points = np.round(np.geomspace(1, iterations, log.points - 1)).astype(np.int64)
-    return np.unique(np.concatenate([[0], points, [iterations]])).astype(np.int64)
-
-
 class Recording(Protocol):
-    """What the loop asks of a recorder; due: the next k to record, or -1."""
+    """What the loop asks of a recorder.
+
+    Attributes:
+        due: the next k to record, or -1.
+        ended: the rule by which the repeat has ended before K, or "".
+    """
 
     due: int
+    ended: str
 
     def start(self) -> None:
         """Start the clock."""
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
-        """Keep x_k and what was known at k."""
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
+        """Keep x_k and what was known at k; return whether the repeat ends there."""
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Record the last iterate; return k if it is not finite or lies before K."""
@@ -61,17 +57,22 @@ class Recording(Protocol):
     def save(self, state: State) -> None:
         """Write what has been kept, and the state after it."""
 
+    def last(self, state: State) -> Checkpoint | None:
+        """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it."""
+
 
 class NullRecorder:
     """A recorder that records nothing: what is left is the iteration alone."""
 
     due = -1
+    ended = ""
 
     def start(self) -> None:
         """Do nothing."""
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
-        """Do nothing."""
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
+        """Return False."""
+        return False
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Return k."""
@@ -79,6 +80,9 @@ class NullRecorder:
 
     def save(self, state: State) -> None:
         """Do nothing."""
+
+    def last(self, state: State) -> None:
+        """Return None."""
 
 
 class Recorder:
@@ -93,12 +97,26 @@ class Recorder:
         ks: the recorded k.
         sink: where blocks go; None except on the root.
         iterates: whether the iterates themselves are written, too.
+        goal: the rules by which the repeat ends before K, where there are some; blocks then have one record.
+        clocks: the seconds of each part of an iteration, where they are taken.
 
     Attributes:
         due: the next k to record; -1 after the last.
+        ended: the rule by which the repeat has ended before K, or "".
     """
 
-    def __init__(self, evaluation: "Evaluation", server: Server, ks: Indices, sink: Sink | None, iterates: bool):
+    def __init__(
+        self,
+        evaluation: "Evaluation",
+        server: Server,
+        ks: Indices,
+        sink: Sink | None,
+        iterates: bool,
+        goal: Goal | None = None,
+        clocks: NoClocks = OFF,
+    ):
+        self._clocks = clocks
+        self._goal, self.ended = goal, ""
         self._evaluation, self._server = evaluation, server
         self._ks, self._sink, self._iterates = ks, sink, iterates
         self._signs: Signs = np.zeros(evaluation.points.shape, dtype=np.int8)
@@ -116,9 +134,13 @@ class Recorder:
     def start(self) -> None:
         """Start the clock."""
         self._clock = time.perf_counter()
+        self._clocks.start()
 
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> None:
+    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
         """Keep x_k and what was known at k; evaluate and write when the block is full.
+
+        Returns:
+            Whether the repeat ends there, the same on every rank.
 
         Args:
             k: the iteration.
@@ -131,6 +153,9 @@ class Recorder:
         self._keep(x, k=k, scale=reply.number, step=alpha, ties=reply.ties)
         if self._place == 0:
             self._flush()
+        if self._goal is not None:
+            self.ended = self._goal.met()
+        return bool(self.ended)
 
     def stop(self, k: int, x: Floats) -> int | None:
         """Record the last iterate; return k if it is not finite or lies before K: the repeat diverged; else None."""
@@ -149,17 +174,30 @@ class Recorder:
         """Write what has been kept, and the state after it; every rank calls it, between two iterations."""
         with self._clock_stopped():
             self._write()
-            server = self._server
-            counters = Counters(self._written, server.bits_up, server.bits_down, self._seconds)
-            kept = collect(state, counters, server)
+            kept = self._collected(state, self._written)
             if self._sink is not None:
                 self._sink.save(kept)
+
+    def last(self, state: State) -> Checkpoint | None:
+        """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it.
+
+        None where a rule has ended the repeat: it would end a longer one there, too. All records count but the last
+        one: at K no step was made, and a longer run makes that record again.
+        """
+        return None if self.ended else self._collected(state, self._written - 1)
+
+    def _collected(self, state: State, records: int) -> Checkpoint:
+        """Return what is to be kept of a state with so many records; every rank calls it."""
+        counters = Counters(records, self._server.bits_up, self._server.bits_down, self._seconds)
+        return collect(state, counters, self._server)._replace(clocks=self._clocks.totals())
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:
         """Stop the clock inside the context."""
         self._seconds += time.perf_counter() - self._clock
+        self._clocks.lap(STEP)
         yield
+        self._clocks.lap(WRITING)
         self._clock = time.perf_counter()
 
     @property
@@ -176,8 +214,9 @@ class Recorder:
         """Keep the point and what is known of it in the block, and move on to the next recorded k."""
         self._evaluation.points[self._place] = x
         elapsed = time.perf_counter() - self._clock
+        self._clocks.lap(STEP)
         bits = {"bits_up": self._server.bits_up_at_k, "bits_down": self._server.bits_down_at_k}
-        self._rows.append(known | bits | {"seconds": self._seconds + elapsed})
+        self._rows.append(known | bits | {"seconds": self._seconds + elapsed} | self._clocks.own())
         self.due = self._next_due()
 
     def _write(self) -> None:
@@ -186,8 +225,13 @@ class Recorder:
             return
         # All ranks take part, also those that write nothing.
         results = self._evaluation.run()
+        self._clocks.lap(EVALUATION)
+        clocks = self._clocks.columns(np.array([[row[name] for name in self._clocks.own()] for row in self._rows]))
         if self._sink is not None:
-            self._sink.append(self._block(results))
+            block = self._block(results) | clocks
+            self._sink.append(block)
+            if self._goal is not None:
+                self._goal.look(block)
         self._written += len(self._rows)
         self._rows.clear()
 
@@ -220,7 +264,7 @@ class Evaluation:
     Args:
         problem: the problem whose f it is.
         ranks: the ranks that share the work.
-        records: how many records there will be.
+        records: about how many records a block is to have; it has fewer where it must, or where all are then equal.
 
     Attributes:
         points: float64, shape (r, d), the same on every rank.
@@ -228,7 +272,7 @@ class Evaluation:
 
     def __init__(self, problem: Problem, ranks: Communicator, records: int):
         self._problem = problem
-        most = max(1, min(_BLOCK, 2**25 // (8 * problem.dimension)))
+        most = max(1, min(BLOCK, 2**25 // (8 * problem.dimension)))
         count = -(-records // -(-records // most))  # the fewest blocks, and those as equal as can be
         self.points: Floats = np.zeros((count, problem.dimension))
         self._results = Segments(problem.segments, ranks, count * (1 + problem.dimension))

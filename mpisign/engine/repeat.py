@@ -8,18 +8,20 @@ import numpy as np
 
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
-from mpisign.algorithms.compiled_loop import Arrays, ahead_of
-from mpisign.arrays import Floats, Indices
+from mpisign.algorithms.compiled_loop import INTERPRETED, Arrays, ahead_of
+from mpisign.arrays import Indices
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
-from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Recorder, Sink, schedule
+from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, state_bytes
+from mpisign.engine.recorder import Recorder, Sink
+from mpisign.engine.records.clocks import OFF, Clocks, NoClocks
+from mpisign.engine.records.goal import Goal
 from mpisign.engine.records.rough_evaluation import evaluation_of
-from mpisign.problems import Minimum
+from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.rng import RandomStreams
-from mpisign.storage.checkpoint import Checkpoint
+from mpisign.storage.checkpoint import Checkpoint, End
 
 
 class RepeatSink(Sink, Protocol):
@@ -28,8 +30,8 @@ class RepeatSink(Sink, Protocol):
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on."""
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Mark the repeat as complete, or diverged at that k, so many iterations having run in compiled code."""
+    def finish(self, end: End) -> None:
+        """Mark the repeat as complete, or diverged."""
 
 
 class Writer(Protocol):
@@ -49,13 +51,11 @@ class Site(NamedTuple):
         ranks: the ranks.
         checkpoints: where the ranks pause.
         writer: the trajectory file's writer; None except on the root.
-        minimum: f* with its error, the same on every rank; None where it is not known.
     """
 
     ranks: Communicator
     checkpoints: Checkpoints
     writer: Writer | None
-    minimum: Minimum | None = None
 
 
 def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: ExchangeFactory, site: Site) -> None:
@@ -72,8 +72,11 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
     with planned_server as server, _saying_where(label, number, server):
         repeat, begin = _wired(planned, run, number, crew, kept, sink, server, site)
         diverged_at = loop.iterate(repeat, begin)
+        goes_on = diverged_at is None and state_bytes(run, dimension) <= MOST_STATE
+        last = repeat.recorder.last(begin._replace(k=repeat.iterations)) if goes_on else None
         if sink is not None:
-            sink.finish(begin.x.astype(np.float64), diverged_at, repeat.ahead.done)
+            x = begin.x.astype(np.float64, copy=False)
+            sink.finish(End(x, diverged_at, repeat.ahead.done, last, repeat.recorder.ended))
 
 
 def _sink(
@@ -82,7 +85,7 @@ def _sink(
     """Return where the root writes the records of a repeat; None elsewhere."""
     if site.writer is None:
         return None
-    log, ks = planned.experiment.log, schedule(planned.experiment.log, run.settings.iterations)
+    log, ks = planned.experiment.log, schedule_of(planned.experiment.log, run.settings)
     sink = site.writer.repeat(run.settings.label, number, ks, planned.problem.dimension, log.iterates)
     if len(crew.numbers) < run.workers:
         sink.shrunk(kept.k if kept else 0, len(crew.numbers))
@@ -100,19 +103,56 @@ def _wired(
     site: Site,
 ) -> tuple[loop.Repeat, state.State]:
     """Return all that the loop needs, and the state in which it begins: the first one, or the one that was kept."""
-    problem, log, iterations = planned.problem, planned.experiment.log, run.settings.iterations
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
-    x = planned.start.point(problem.dimension, RandomStreams(planned.experiment.seed, number)).astype(run.real)
+    x = planned.start.point(planned.problem.dimension, RandomStreams(planned.experiment.seed, number)).astype(run.real)
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
-    ks = schedule(log, iterations)
-    recorder = Recorder(evaluation_of(problem, site.ranks, len(ks), site.minimum), server, ks, sink, log.iterates)
+    recorder, clocks = _recorder(planned, run, kept, sink, server, site.ranks)
     recorder.resume(counters)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
     arrays = Arrays(begin.x, begin.memory, begin.shared)
     ahead = ahead_of(run.method, crew.source, run.step, server, crew.streams, arrays)
-    parts = run.method, crew.source, run.step, iterations, server, crew.streams, recorder, site.checkpoints, ahead
-    return loop.Repeat(*parts), begin
+    repeat = loop.Repeat(
+        run.method,
+        crew.source,
+        run.step,
+        run.settings.iterations,
+        server,
+        crew.streams,
+        recorder,
+        site.checkpoints,
+        ahead,
+    )
+    return _clocked(repeat, clocks), begin
+
+
+def _recorder(
+    planned: Plan,
+    run: PlannedRun,
+    kept: Checkpoint | None,
+    sink: RepeatSink | None,
+    server: Server,
+    ranks: Communicator,
+) -> tuple[Recorder, NoClocks]:
+    """Return the recorder of a repeat, and its clocks, which go on from those of its state."""
+    log, stop = planned.experiment.log, run.settings.stop
+    goal = None if stop is None else Goal(stop, planned.minimum, ranks)
+    evaluation = evaluation_of(planned.problem, ranks, block_of(log, stop), planned.minimum)
+    clocks: NoClocks = OFF
+    earlier = None if kept is None else kept.clocks
+    if log.clocks:
+        clocks = Clocks(ranks, len(server.hosted) > 0, len(evaluation.points), earlier)
+    ks = schedule_of(log, run.settings)
+    return Recorder(evaluation, server, ks, sink, log.iterates, goal, clocks), clocks
+
+
+def _clocked(repeat: loop.Repeat, clocks: NoClocks) -> loop.Repeat:
+    """Return the repeat with parts that are clocked, where clocks are on."""
+    if not isinstance(clocks, Clocks):
+        return repeat
+    method, source, server = clocks.timed(repeat.method, repeat.source, repeat.server)
+    # A stretch of compiled iterations cannot be split.
+    return repeat._replace(method=method, source=source, server=server, ahead=INTERPRETED)
 
 
 @contextmanager

@@ -22,10 +22,11 @@ from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.parallel import processes, teams
 from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.parallel.pool import Pool
-from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes
+from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes, with_minimum
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
-from mpisign.problems.reference_solution import CertifiedOptimum, on_every_rank, optimum
+from mpisign.problems.reference_solution import CertifiedOptimum, optimum
 from mpisign.progress import Progress
 from mpisign.rng import RandomStreams
 from mpisign.stop_signals import PLANNING, StopSignals
@@ -78,10 +79,10 @@ def run(
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         PLANNING.dismiss = watch.dismiss
         where = sites(ranks)
-        _warn([*warnings(where), *remarks(planned)], ranks)
+        _warn([*warnings(where), *remarks(planned, (team or ranks).size)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals, quiet)
-        minimum = on_every_rank(known, ranks)
+        planned = with_minimum(planned, known, ranks)
         PLANNING.over()  # from here on there is a file to write
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=quiet or not ranks.root))
         writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
@@ -92,15 +93,16 @@ def run(
             watch.at(k)
 
         due = writer.commit_due if writer is not None else lambda: False
-        site = Site(ranks, stack.enter_context(Checkpoints(ranks, signals, count, due)), writer, minimum)
+        pauses = Checkpoints(ranks, signals, count, due, lambda: 0.0 if writer is None else writer.longest_save)
+        site = Site(ranks, stack.enter_context(pauses), writer)
         exchanges = [_choice(planned, run, team or ranks, ranks.root).exchange for run in planned.runs]
         if writer is not None and known is not None:
             _describe(planned, known, exchanges, writer)
         desk = None if writer is None else Desk(planned, repeats, writer, progress)
         if team is not None:
-            teams.run_repeats(planned, exchanges, repeats, desk, team, signals, watch, minimum)
+            teams.run_repeats(planned, exchanges, repeats, desk, team, signals, watch)
         elif desk is not None and pool is not None and pool.helpers and len(desk.left) > 1:
-            processes.run_repeats(planned, exchanges, desk, signals, pool, ranks.lent, minimum)
+            processes.run_repeats(planned, exchanges, desk, signals, pool, ranks.lent)
         else:
             _run_repeats(planned, exchanges, repeats, site, writer, progress, watch)
         return {} if writer is None else _diverged(planned, repeats, writer)
@@ -159,6 +161,7 @@ def _describe(planned: Plan, known: CertifiedOptimum, exchanges: list[str], writ
     """Write and commit every run's settings and constants, before the first repeat."""
     for run, exchange in zip(planned.runs, exchanges, strict=True):
         writer.run(run.settings.label, run_attributes(planned, run, known) | {"exchange": exchange})
+        writer.lengthen(run.settings.label, schedule_of(planned.experiment.log, run.settings))
     writer.commit()
 
 

@@ -4,7 +4,7 @@ Randomness is a function of (seed, repeat, worker, k) (`mpisign.rng`): x, what t
 counters are everything. What is kept does not depend on how many ranks there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from mpisign.aggregation.server import Server
 from mpisign.algorithms.methods import Method
 from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
-from mpisign.storage.checkpoint import Checkpoint, Counters
+from mpisign.storage.checkpoint import Checkpoint, Counters, Memories
 
 
 class State(NamedTuple):
@@ -49,16 +49,23 @@ def place_iterate(method: Method, x: Floats, server: Server) -> Floats:
 
 
 def collect(state: State, counters: Counters, server: Server) -> Checkpoint:
-    """Return what is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it."""
-    memory = server.of_all_workers(_rows(state)).view(np.float64)
-    x = state.x.astype(np.float64)  # exact, and the same in the file in either precision
+    """Return what is to be kept of a state, on the root; elsewhere its memory has no meaning. Every rank calls it.
+
+    The root receives the memories one by one while it writes them, and has to write them all.
+    """
+    rows = _rows(state)
+    found = server.of_all_workers(rows)
+    # Where they are all here, they are written at once.
+    memories = found.view(np.float64) if isinstance(found, np.ndarray) else (row.view(np.float64) for row in found)
+    memory = Memories((server.workers, rows.shape[1]), memories)
+    x = state.x.astype(np.float64, copy=False)  # exact, and the same in the file in either precision
     return Checkpoint(state.k, counters, state.workers, x, memory, state.shared)
 
 
 def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> tuple[State, Counters]:
     """Put what the root has kept into the arrays of `state`, on every rank; every rank calls it.
 
-    The workers' memories go out one by one: no rank needs room for all of them.
+    The workers' memories go out one by one, each to the rank that hosts it: no rank needs room for all of them.
 
     Args:
         kept: the checkpoint; None except on the root, and there where nothing was kept.
@@ -70,7 +77,7 @@ def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Commun
         The state before iteration `kept.k` and the counters, on every rank; `state` as it is where nothing was kept.
     """
     # Messages are words: the seconds travel as the bits of their float64.
-    head, x = np.zeros(6, dtype=np.uint64), state.x.astype(np.float64)
+    head, x = np.zeros(6, dtype=np.uint64), state.x.astype(np.float64, copy=False)
     if kept is not None:
         head[:] = (True, kept.k, *kept.counters[:3], np.float64(kept.counters.seconds).view(np.uint64))
         x[:], state.shared[:] = kept.x, kept.shared
@@ -80,23 +87,19 @@ def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Commun
     for words in (x.view(np.uint64), state.shared.view(np.uint64)):
         ranks.broadcast(words)
     state.x[:] = x
-    _hand_out_memory(kept, state, server, ranks)
+    rows = _rows(state)
+    if rows.shape[1]:
+        server.to_hosts(() if kept is None else _memories(kept, state.workers), rows)
     k, records, up, down = (int(number) for number in head[1:5])
     return state._replace(k=k), Counters(records, up, down, float(head[5:].view(np.float64)[0]))
 
 
-def _hand_out_memory(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> None:
-    """Broadcast every worker's memory; each rank keeps those of the workers that it hosts."""
-    rows = _rows(state)
-    row = np.zeros(rows.shape[1], dtype=np.uint64)
-    # Workers may have been lost since: a checkpoint's row is found by the worker's number, not by its place.
-    places = {} if kept is None else {int(worker): place for place, worker in enumerate(kept.workers)}
-    for place, worker in enumerate(state.workers if row.size else ()):
-        if kept is not None:
-            row.view(np.float64)[:] = kept.memory[places[worker]]
-        ranks.broadcast(row)
-        if place in server.hosted:
-            rows[place - server.hosted.start] = row
+def _memories(kept: Checkpoint, workers: Sequence[int]) -> Iterator[Words]:
+    """Yield the memory of each of these workers, of whom some may have been lost since the checkpoint."""
+    left = set(workers)
+    for worker, row in zip(kept.workers, kept.memory.rows, strict=True):
+        if int(worker) in left:
+            yield row.view(np.uint64)
 
 
 def _rows(state: State) -> Words:

@@ -273,7 +273,8 @@ def logistic(
         data: The rows a_i and labels b_i: a bundled set, or a file, relative to where you are: made by `mpisign data`,
             LIBSVM text, or HDF5 with `features` (n, d) and `labels` (n,) of two values.
         scaling: "raw": as it is. "standardised": each feature of mean 0 and variance 1. "unit-rows": standardised,
-            then rows of length 1, as epsilon has it. By default unit-rows for a bundled set, raw for a file.
+            then rows of length 1, as epsilon has it. By default unit-rows for a dense bundled set, raw for a sparse one
+            and for a file.
         regulariser: r. "l2": ||x||^2 / (2n). "nonconvex": weight sum x_i^2 / (1 + x_i^2); f is then smooth, no more.
         weight: That of the nonconvex regulariser, and only with it; by default 0.1.
         share: How the rows are shared by the ranks of a machine.

@@ -108,15 +108,8 @@ def _path(problem: Problem, folder: Path) -> Path:
 
 
 def _folder() -> Path | None:
-    """Return the first of two folders that can be written; None where neither can.
-
-    They are XDG_CACHE_HOME/mpisign/minima, by default in ~/.cache, and a private folder below TMPDIR.
-    """
-    for place in (caches.own, caches.private):
-        cache = place()
-        if cache is not None and caches.can_be_written(cache / _MINIMA.name):
-            return cache / _MINIMA.name
-    return None
+    """Return the folder of what is kept; None where none can be written."""
+    return caches.folder(_MINIMA.name)
 
 
 def _read(path: Path) -> CertifiedOptimum | None:

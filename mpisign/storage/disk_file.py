@@ -1,5 +1,8 @@
-"""A file on the disk as HDF5 writes it: an error of the system is kept until it is asked for."""
+"""A file on the disk as HDF5 writes it: with room for it, and errors of the system kept until they are asked for."""
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -49,3 +52,26 @@ class DiskFile(FileIO):
         """Raise the first error that there was."""
         if self.error is not None:
             raise self.error
+
+
+def find_room(path: Path, size: int) -> None:
+    """Make sure of `size` bytes of room on the disk before HDF5 writes, which may crash where it meets a full one.
+
+    Raises:
+        OSError: there is no such room. Nothing is left then: a reservation that fails keeps what it got, which would be
+            all that was left.
+    """
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with path.open("wb") as file:
+        try:
+            reserve(file.fileno(), size)
+        except OSError:
+            path.unlink()
+            raise
+
+
+def reserve(handle: int, size: int) -> None:
+    """Take `size` bytes of room where the system has a call for it; macOS has none, and there it is only looked for."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)

@@ -18,9 +18,12 @@ class MemoryWriter(TrajectoryWriter):
         attributes: those of the file.
     """
 
+    keeps_states = False
+
     def __init__(self, buffer: BytesIO, attributes: Mapping[str, Any]):
         self._file = h5py.File(buffer, "w")
         self.check = lambda: None
+        self.longest_save = 0.0
         self._begin(attributes)
 
     def commit_due(self) -> bool:

@@ -15,10 +15,46 @@ _FIRST, _GROWTH = 100, 10.0
 
 def remarks(trajectory: Trajectory) -> Iterator[str]:
     """Yield what to say of the file's values, a line each, of which a file without surprises has none."""
+    yield from unfinished(trajectory)
+    yield from clocked(trajectory)
     yield from uncertain_gaps(trajectory)
     yield from negative_gaps(trajectory)
     for run in trajectory:
         yield from blown_up(run)
+
+
+def progress(run: RunRecord, planned: range) -> str:
+    """Return how far a run is that has not ended, such as "k = 1200 of 20000"; "" if all repeats have ended.
+
+    Args:
+        run: the run.
+        planned: the numbers of its repeats.
+    """
+    ended = sum(repeat.status != "running" for repeat in run.repeats)
+    if ended == len(planned):
+        return ""
+    if run.finished() or not run.to_show():
+        return f"{ended} of {len(planned)} repeats"
+    return f"k = {_reached(run.to_show())} of {run.attributes['iterations']}"
+
+
+def _reached(repeats: list[RepeatRecord]) -> int:
+    """Return the last k that all of the repeats have recorded."""
+    return min(int(repeat.columns["k"][-1]) for repeat in repeats)
+
+
+def unfinished(trajectory: Trajectory) -> Iterator[str]:
+    """Yield a line where repeats have not ended: what the table and the figures then show."""
+    partial = [run for run in trajectory if progress(run, trajectory.repeats)]
+    if partial:
+        parts = "; ".join(f"{run.label!r}: {progress(run, trajectory.repeats)}" for run in partial)
+        yield f"partial, some repeats have not ended: {parts}"
+
+
+def clocked(trajectory: Trajectory) -> Iterator[str]:
+    """Yield a line where clocks were on."""
+    if any("clock_step" in repeat.columns for run in trajectory for repeat in run.repeats):
+        yield "clocks were on: every iteration was interpreted, and seconds are more than without them"
 
 
 def uncertain_gaps(trajectory: Trajectory) -> Iterator[str]:

@@ -8,25 +8,30 @@ import numpy as np
 
 from mpisign.arrays import Floats
 from mpisign.config.validation import InputError, closest, shown
-from mpisign.storage.trajectory import COLUMNS, RunRecord, Trajectory
+from mpisign.storage.remarks import progress
+from mpisign.storage.trajectory import CLOCKS, COLUMNS, RunRecord, Trajectory
 
 
 class RunResult:
     """One run: its columns as arrays of shape (repeats, records).
 
     Each column of the file is an attribute: `value`, `gradient_l1`, `scale`, `step`, `agreement`, `ties`, `seconds`,
-    `bits_up`, `bits_down`, and `x`, shape (repeats, records, d), where iterates are kept. A repeat that ended early is
-    filled up with NaN; a column of whole numbers is then one of float64.
+    `bits_up`, `bits_down`, and `x`, shape (repeats, records, d), where iterates are kept. A repeat that ended early,
+    also by a rule of `stop`, or is still running, is filled up with NaN; a column of whole numbers is then of float64.
 
     Attributes:
         label: the run's name.
         attributes: its settings, flat, with dots, such as "step.alpha"; f_star, f_star_error, and the constants.
         repeats: the numbers of its repeats.
         status: of each repeat: "complete", "diverged" or "running".
+        ended: of each repeat: the rule of `stop` by which it has ended before K, such as "gap", or "".
+        partial: how far the run is, such as "k = 1200 of 20000" or "2 of 5 repeats"; "" once all repeats have ended.
     """
 
-    def __init__(self, record: RunRecord):
+    def __init__(self, record: RunRecord, planned: range):
         self.label, self.attributes, self._record = record.label, record.attributes, record
+        self.ended = [repeat.ended for repeat in record.repeats]
+        self.partial = progress(record, planned)
         self.repeats = [repeat.number for repeat in record.repeats]
         self.status = [repeat.status for repeat in record.repeats]
 
@@ -48,7 +53,7 @@ class RunResult:
         return gap
 
     def __getattr__(self, name: str) -> np.ndarray:
-        if name in COLUMNS or name == "x":
+        if name in COLUMNS or name in CLOCKS or name == "x":
             return self._column(name)
         raise AttributeError(f"a run has no {shown(name)}; it has {', '.join([*COLUMNS, 'gap', 'x'])}")
 
@@ -56,7 +61,8 @@ class RunResult:
         """Return a column, shape (repeats, records, ...); raise AttributeError if the file keeps none."""
         columns = [repeat.columns.get(name) for repeat in self._record.repeats]
         if any(column is None for column in columns):
-            raise AttributeError(f"{self.label!r} keeps no {name}: log.iterates = true keeps it")
+            key = "clocks" if name in CLOCKS else "iterates"
+            raise AttributeError(f"{self.label!r} keeps no {name}: log.{key} = true keeps it")
         return _stacked([column for column in columns if column is not None])
 
     def to_dataframe(self) -> Any:
@@ -75,9 +81,11 @@ class RunResult:
     def to_xarray(self) -> Any:
         """Return an xarray.Dataset with the dimensions repeat and k, and coordinate where iterates are kept."""
         xarray = _imported("xarray", "to_xarray")
-        names = [name for name in COLUMNS if name != "k"]
+        repeats = self._record.repeats
+        clocked = bool(repeats) and all("clock_step" in repeat.columns for repeat in repeats)
+        units = {name: unit for name, (_, unit, _) in (COLUMNS | CLOCKS if clocked else COLUMNS).items() if name != "k"}
         data: dict[str, Any] = {
-            name: (("repeat", "k"), self._column(name), {"units": COLUMNS[name][1]}) for name in names
+            name: (("repeat", "k"), self._column(name), {"units": unit}) for name, unit in units.items()
         }
         data["gap"] = (("repeat", "k"), self.gap, {"units": "1"})
         if self._record.repeats and all("x" in repeat.columns for repeat in self._record.repeats):
@@ -89,9 +97,10 @@ class RunResult:
         what = f"<run {self.label!r}: {method}, M = {workers}, {counted(len(self.repeats), 'repeat')}"
         ended = [each for each in self._record.finished() if len(each.columns["k"])]
         if not ended:
-            return f"{what}, none complete>"
+            return f"{what}, {f'partial: {self.partial}' if self.partial else 'none complete'}>"
         last = float(np.median([self._record.gap(repeat)[-1] for repeat in ended]))
-        return f"{what}, {len(self.k)} records up to k = {self.k[-1]}, median last gap {last:.3g}>"
+        partial = f", partial: {self.partial}" if self.partial else ""
+        return f"{what}, {len(self.k)} records up to k = {self.k[-1]}, median last gap {last:.3g}{partial}>"
 
 
 class Results:
@@ -99,11 +108,13 @@ class Results:
 
     Attributes:
         trajectory: the trajectory as it was read.
+        partial: whether a repeat has not ended: the file of a job that is still running, or was stopped.
     """
 
     def __init__(self, trajectory: Trajectory):
         self.trajectory = trajectory
-        self._runs = {record.label: RunResult(record) for record in trajectory}
+        self._runs = {record.label: RunResult(record, trajectory.repeats) for record in trajectory}
+        self.partial = any(run.partial for run in self)
 
     def __getitem__(self, label: str) -> RunResult:
         """Return the run of this label; raise KeyError, which names those there are, where there is none."""

@@ -55,21 +55,32 @@ def constants(run: RunRecord) -> str:
 def _row(run: RunRecord) -> tuple[str, ...]:
     """Return a run's cells of the table: medians over the repeats that reached their last iteration.
 
-    The last one is the share of the iterations that ran in compiled code.
+    Where none has, over those that are running, at the last record that all of them have. The last cell is the share of
+    the iterations that ran in compiled code.
     """
     single = ", float32" if run.precision == "float32" else ""
     name = (run.label, f"{run.attributes['method']}{single}", str(run.attributes["workers"]))
-    ended = run.finished()
+    ended, shown = run.finished(), run.to_show()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])
-    if not ended:
+    if not shown:
         return (*name, repeats, "-", "-", "-", "-", "-")
-    last = {column: np.array([r.columns[column][-1] for r in ended]) for column in ended[0].columns if column != "x"}
-    gap = float(np.median([run.gap(repeat)[-1] for repeat in ended]))
+    # Rules of `stop` end repeats at different k: each counts at its own end.
+    ends = [-1 if ended else min(len(r.columns["k"]) for r in shown) - 1] * len(shown)
+    last = {
+        column: np.array([r.columns[column][at] for r, at in zip(shown, ends, strict=True)])
+        for column in ("k", "bits_up", "bits_down", "seconds")
+    }
+    gap = float(np.median([run.gap(repeat)[at] for repeat, at in zip(shown, ends, strict=True)]))
     megabits = float(np.median(last["bits_up"] + last["bits_down"])) / 1e6
-    seconds = float(np.median(last["seconds"]))
-    compiled = float(np.median([r.compiled for r in ended])) / max(int(last["k"][0]), 1)
-    return (*name, repeats, str(last["k"][0]), f"{gap:.3e}", f"{megabits:.3f}", f"{seconds:.3f}", f"{compiled:.0%}")
+    k = _span(last["k"]) if ended else f"{last['k'][0]} of {run.attributes['iterations']}"
+    share = f"{np.median([r.compiled for r in ended] / np.maximum(last['k'], 1)):.0%}" if ended else "-"
+    return (*name, repeats, k, f"{gap:.3e}", f"{megabits:.3f}", f"{np.median(last['seconds']):.3f}", share)
+
+
+def _span(k: np.ndarray) -> str:
+    """Return the last k of repeats, such as "200", or "120 to 200" where a rule has ended them at different k."""
+    return str(k[0]) if k.min() == k.max() else f"{k.min()} to {k.max()}"
 
 
 def aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -1,7 +1,7 @@
 """The trajectory file (HDF5): its schema and its reader; the writer is in `mpisign.storage.writer`.
 
-Each repeat's datasets are laid out in full when it starts and filled in blocks; `records` counts those that
-are valid, and what is not reached yet is NaN or -1. A running repeat has a group `state`, from which it can go on.
+Each repeat's datasets are laid out in full when it starts and filled in blocks; `records` counts those that are valid,
+the rest is NaN or -1. From the group `state` a repeat goes on, or is made longer.
 """
 
 import hashlib
@@ -34,12 +34,32 @@ COLUMNS: dict[str, tuple[type, str, str]] = {
 }
 """A repeat's columns: dtype, unit ("1": a number without one) and description."""
 
+PHASES = {
+    "gradient": "the stochastic gradients, and what comes before them in an iteration",
+    "encode": "encoding the messages, and the workers' memory",
+    "exchange": "the exchange, the vote, and waiting for the others",
+    "step": "the step, and keeping records",
+    "evaluation": "evaluating f and its gradient at records",
+    "writing": "writing records and states",
+}
+"""The parts of a run that `log.clocks` times; the first four add up to `seconds`, which leaves out the others."""
+
+_WHOSE = {"clock": "on rank 0", "slowest": "the most of a rank with workers"}
+CLOCKS: dict[str, tuple[type, str, str]] = {
+    f"{of}_{name}": (np.float64, "s", f"{part}: {_WHOSE[of]}") for of in _WHOSE for name, part in PHASES.items()
+}
+"""The columns that a repeat has, too, with `log.clocks`."""
 
 STATUSES = ("running", "complete", "diverged")
 """What a repeat's status can be."""
 
 _ATTRIBUTES = {"method": str, "workers": int, "iterations": int, "f_star": float, "f_star_error": float}
 """The attributes without which nobody can read a run, each with its type."""
+
+
+def columns_of(group: h5py.Group) -> list[str]:
+    """Return the names of a repeat's columns, and `x`."""
+    return [*COLUMNS, *(name for name in (*CLOCKS, "x") if name in group)]
 
 
 def sha256(x: Floats) -> str:
@@ -115,8 +135,8 @@ def _range(attributes: Attributes, runs: "list[RunRecord]") -> range:
 def _column(source: Source, group: h5py.Group, name: str, records: int) -> np.ndarray:
     """Return the first `records` of a column; raise ValueError if its dtype or shape is not that of the schema."""
     dataset = source.dataset(group, name)
-    dtype, axes = (np.float64, 2) if name == "x" else (COLUMNS[name][0], 1)
-    if dataset.dtype != dtype or dataset.ndim != axes or dataset.shape[0] != group["k"].shape[0]:
+    dtype, axes = (np.float64, 2) if name == "x" else ((COLUMNS | CLOCKS)[name][0], 1)
+    if (dataset.dtype, dataset.ndim, dataset.shape[:1]) != (dtype, axes, group["k"].shape[:1]):
         raise ValueError(f"expected {name} to be {np.dtype(dtype)}, as long as k")
     return source.read(dataset, records)
 
@@ -130,9 +150,11 @@ class RepeatRecord:
         sha256: of its last x; "" while it runs.
         diverged_at: the k at which x_k or a gradient there was no longer finite, or None.
         compiled: how many iterations ran in compiled code since the repeat was begun or resumed.
+        ended: the rule of `stop` by which it has ended before K, or "".
+        has_state: whether it can go on.
         workers_from: rows [k, M], how many workers were left from which k on, where some were lost.
-        columns: by the names in COLUMNS, each of shape (records,), up to the last valid record; "x", of shape
-            (records, d), where iterates are kept and asked for.
+        columns: by the names in COLUMNS, and CLOCKS, each of shape (records,), up to the last valid record; "x", of
+            shape (records, d), where iterates are kept and asked for.
 
     Raises:
         ValueError: the group is not what a run writes.
@@ -145,12 +167,13 @@ class RepeatRecord:
         self.sha256 = typed(attributes, "sha256", str, "")
         self.diverged_at = typed(attributes, "diverged_at", int) if "diverged_at" in attributes else None
         self.compiled = typed(attributes, "compiled", int) if "compiled" in attributes else 0
+        self.ended, self.has_state = typed(attributes, "ended", str, ""), "state" in group
         self.workers_from = _workers_from(attributes)
         if self.status not in STATUSES:
-            *others, last = STATUSES
-            raise ValueError(f"expected the status {', '.join(others)} or {last}, found {shown(self.status)}")
+            expected = f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"
+            raise ValueError(f"expected the status {expected}, found {shown(self.status)}")
         records = typed(attributes, "records", int)
-        names = [*COLUMNS, "x"] if iterates and "x" in group else [*COLUMNS]
+        names = [name for name in columns_of(group) if iterates or name != "x"]
         self.columns = {name: _column(source, group, name, records) for name in names}
         self._check_records(source.dataset(group, "k").shape[0])
         self._check_columns(attributes.get("columns_sha256"))
@@ -178,6 +201,7 @@ class RunRecord:
         label: its name.
         attributes: its settings, flat, with dots, such as "step.alpha"; f_star and f_star_error; the constants, such as
             L, each with how it is known as L_known.
+        precision: what x, gradients and messages consisted of, "float64" or "float32".
         repeats: those that are there, by their numbers.
 
     Raises:
@@ -188,6 +212,7 @@ class RunRecord:
         if not label.isprintable():
             raise ValueError("expected a printable label")
         self.label, self.attributes = label, source.attributes(group)
+        self.precision = typed(self.attributes, "precision", str, "float64")  # old files do not say it
         for name, kind in _ATTRIBUTES.items():
             typed(self.attributes, name, kind)
         for name in self.attributes:
@@ -200,25 +225,23 @@ class RunRecord:
             with within(f"repeat {name}"):
                 self.repeats.append(RepeatRecord(number, source, source.group(repeats, name), iterates))
 
-    @property
-    def precision(self) -> str:
-        """Return what x, gradients and messages consisted of, "float64" or "float32"; old files do not say it."""
-        return str(self.attributes.get("precision", "float64"))
-
     def gap(self, repeat: RepeatRecord) -> Floats:
         """Return f(x_k) - f*, float64, shape (records,)."""
         gap: Floats = repeat.columns["value"] - self.attributes["f_star"]
         return gap
 
     def finished(self) -> list[RepeatRecord]:
-        """Return the repeats that reached their last iteration."""
+        """Return the repeats that reached their last iteration, or a record at which a rule of `stop` holds."""
         return [repeat for repeat in self.repeats if repeat.status == "complete"]
+
+    def to_show(self) -> list[RepeatRecord]:
+        """Return the complete repeats; where there is none, those that are running and have a record."""
+        running = (each for each in self.repeats if each.status == "running" and len(each.columns["k"]))
+        return self.finished() or list(running)
 
 
 class Trajectory:
-    """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
-
-    Iterating over it gives its runs.
+    """A trajectory file, read whole, whose runs it iterates over; x_k, where they are kept, only when asked for.
 
     Attributes:
         path: where it is.

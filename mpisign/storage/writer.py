@@ -16,12 +16,13 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Checkpoint, Counters
+from mpisign.arrays import Indices
+from mpisign.storage.checkpoint import Checkpoint, End, add_column, read_state, take_over, write_state
 from mpisign.storage.checksum import seal, unseal
 from mpisign.storage.disk_file import DiskFile
 from mpisign.storage.output_file import naming, part_of, replace_durably
-from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_sha256, sha256
+from mpisign.storage.repeat_datasets import RepeatDatasets, create_datasets, name_axes
+from mpisign.storage.trajectory import COLUMNS, SCHEMA, columns_of, columns_sha256, sha256
 
 _SECONDS = 2.0
 """Seconds between two commits, at least: what a killed run can lose."""
@@ -29,15 +30,13 @@ _SHARE = 0.02
 """Share of the time that saving and committing may take; they come more seldom where they would take more."""
 _MOST_TAKEN = 2**25
 """Bytes of records that may wait to be written."""
-_ARRAYS = ("workers", "x", "memory", "shared")
-"""The arrays of a state that is kept; its other numbers are attributes."""
 
 
 class RepeatWriter:
     """One repeat's group, while it runs: datasets of full size from the start, of which `records` are valid."""
 
     def __init__(self, group: h5py.Group, file: "TrajectoryWriter"):
-        self._group, self._file = group, file
+        self._group, self._file, self._datasets = group, file, RepeatDatasets(group)
         self._blocks: list[dict[str, np.ndarray]] = []
         self._taken = 0
 
@@ -53,7 +52,9 @@ class RepeatWriter:
         start = int(self._group.attrs["records"])
         stop = start + sum(len(block["k"]) for block in self._blocks)
         for name in self._blocks[0] if self._blocks else ():
-            self._group[name][start:stop] = np.concatenate([block[name] for block in self._blocks])
+            if name not in self._group:
+                add_column(self._group, name)
+            self._datasets.write(name, start, np.concatenate([block[name] for block in self._blocks]))
         self._blocks.clear()
         self._taken = 0
         self._group.attrs["records"] = stop  # last: readers take no more than these for valid
@@ -68,11 +69,7 @@ class RepeatWriter:
     def keep(self, kept: Checkpoint) -> None:
         """Replace the state from which the repeat can go on, for the next commit."""
         self._write()
-        state = self._group.require_group("state")
-        state.attrs.update({"k": kept.k} | kept.counters._asdict())
-        for name in _ARRAYS:
-            values = np.asarray(getattr(kept, name))
-            state.require_dataset(name, values.shape, values.dtype)[...] = values
+        write_state(self._group, kept)
 
     def shrunk(self, k: int, workers: int) -> None:
         """Note that so many workers are left from iteration k on: a row (k, M) of the attribute `workers_from`."""
@@ -82,19 +79,27 @@ class RepeatWriter:
         if not len(earlier) or earlier[-1, 1] != workers:
             self._group.attrs["workers_from"] = np.vstack([earlier, [[k, workers]]]).astype(np.int64)
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Mark the repeat as complete, or diverged at that k, with the sha256 of its last x and what was compiled."""
+    def finish(self, end: End) -> None:
+        """Mark the repeat as complete, or diverged, with the sha256 of its last x and what was compiled."""
         self._write()
+        if end.ended:
+            self._group = self._file.cut(self._group)
+            self._datasets = RepeatDatasets(self._group)
+            self._group.attrs["ended"] = end.ended
         attrs = self._group.attrs
-        attrs["sha256"] = sha256(x)
-        columns = {name: self._group[name][: attrs["records"]] for name in COLUMNS}
-        attrs["columns_sha256"] = columns_sha256(columns)
-        attrs["compiled"] = compiled
-        if diverged_at is not None:
-            attrs["diverged_at"] = diverged_at
-        attrs["status"] = "complete" if diverged_at is None else "diverged"
-        if "state" in self._group:
+        attrs["sha256"] = sha256(end.x)
+        records = int(attrs["records"])
+        attrs["columns_sha256"] = columns_sha256({name: self._datasets.read(name, records) for name in COLUMNS})
+        attrs["compiled"] = end.compiled
+        if end.diverged_at is not None:
+            attrs["diverged_at"] = end.diverged_at
+        attrs["status"] = "complete" if end.diverged_at is None else "diverged"
+        if end.last is not None and self._file.keeps_states:
+            write_state(self._group, end.last)
+        elif "state" in self._group:
             del self._group["state"]
+        if end.last is not None and not self._file.keeps_states:
+            end.last.whole()  # other ranks send their parts of it
         if self._file.commit_due():
             self._file.commit()
 
@@ -103,10 +108,17 @@ class TrajectoryWriter:
     """The file at `output` and the one that is worked on, on rank 0; it takes up `output` where `resume` says so.
 
     The caller holds the lock of `output` (`mpisign.storage.output_file.lock_output`).
+
+    Attributes:
+        longest_save: seconds that the longest commit has taken, the state before it included.
+        keeps_states: whether a complete repeat keeps its state, so that another job can go on with it.
     """
+
+    keeps_states = True
 
     def __init__(self, output: Path, attributes: Mapping[str, Any], resume: bool = False):
         self._output, self._part, self._cost, self._committed = output, part_of(output), 0.0, 0.0
+        self.longest_save = 0.0
         if resume:
             with naming(self._part, "copy"):
                 shutil.copyfile(output, self._part)
@@ -115,7 +127,7 @@ class TrajectoryWriter:
         self._file = h5py.File(self._disk, "r+" if resume else "w")
         self.check: Callable[[], None] = self._disk.check
         if resume:
-            self._resumed(attributes["provenance"])
+            self._resumed(attributes)
         else:
             self._begin(attributes)
 
@@ -124,10 +136,11 @@ class TrajectoryWriter:
         self._file.create_group("runs", track_order=True)  # in the order of the job file
         self._file.attrs.update({"schema": SCHEMA} | dict(attributes))
 
-    def _resumed(self, provenance: str) -> None:
-        """Add where the rest comes from, beside where the file does."""
+    def _resumed(self, attributes: Mapping[str, Any]) -> None:
+        """Add where the rest comes from, beside where the file does; the experiment may have grown."""
         earlier = json.loads(self._file.attrs.get("resumed", "[]"))
-        self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(provenance)], indent=1)
+        self._file.attrs["resumed"] = json.dumps([*earlier, json.loads(attributes["provenance"])], indent=1)
+        self._file.attrs.update({name: attributes[name] for name in ("experiment", "overrides", "repeats")})
 
     def run(self, label: str, attributes: Mapping[str, Any]) -> None:
         """Create the group of a run, if it is not there, with its settings and constants."""
@@ -138,6 +151,27 @@ class TrajectoryWriter:
         group.attrs.update(attributes)
         if "f_star" in attributes:  # for readers without attributes, such as Octave's
             group.require_dataset("f_star", (), np.float64)[()] = attributes["f_star"]
+
+    def lengthen(self, label: str, ks: Indices) -> None:
+        """Lay the repeats of a run out for these k, where they are not: those that can go on are running again."""
+        for group in list(self._file[f"runs/{label}/repeats"].values()):
+            if "state" in group and not np.array_equal(group["k"], ks):
+                self._lay_out(group, ks, int(group["state"].attrs["records"]))
+
+    def cut(self, group: h5py.Group) -> h5py.Group:
+        """Replace a repeat's group by one with the records that it has, and return it."""
+        records = int(group.attrs["records"])
+        return self._lay_out(group, group["k"][:records], records)
+
+    def _lay_out(self, group: h5py.Group, ks: Indices, records: int) -> h5py.Group:
+        """Replace a repeat's group by one for these k, which runs, with its first `records` records and its state."""
+        iterates, name = "x" in group, group.name
+        fresh = self._file.create_group(f"{name}.new")
+        create_datasets(fresh, ks, group["x"].shape[1] if iterates else 0, iterates)
+        take_over(fresh, group, records)
+        del self._file[name]
+        self._file.move(fresh.name, name)
+        return self._file[name]
 
     def finished(self, label: str, number: int) -> bool:
         """Return whether that repeat is there and has ended."""
@@ -154,8 +188,7 @@ class TrajectoryWriter:
         state = self._file.get(f"{_path(label, number)}/state")
         if state is None:
             return None
-        counters = Counters(*(kind(state.attrs[name]) for name, kind in Counters.__annotations__.items()))
-        return Checkpoint(int(state.attrs["k"]), counters, *(state[name][()] for name in _ARRAYS))
+        return read_state(state)
 
     def repeat(self, label: str, number: int, ks: Indices, dimension: int, iterates: bool) -> RepeatWriter:
         """Return the group of a repeat: a new one, or that of its state, whose later records are forgotten."""
@@ -178,8 +211,13 @@ class TrajectoryWriter:
             else:
                 iterates = "x" in theirs
                 create_datasets(group, theirs["k"][()], theirs["x"].shape[1] if iterates else 0, iterates)
-                for name in (*COLUMNS, "x") if iterates else COLUMNS:
-                    group[name][...] = theirs[name][()]
+                copies = RepeatDatasets(group)
+                for name in columns_of(theirs):
+                    if name not in group:
+                        add_column(group, name)
+                    copies.write(name, 0, theirs[name][()])
+                if "state" in theirs:  # a view has none: it cannot go on
+                    write_state(group, read_state(theirs["state"]))
             group.attrs.update(theirs.attrs)
 
     def commit_due(self) -> bool:
@@ -202,6 +240,7 @@ class TrajectoryWriter:
             raise
         self._committed = time.monotonic()
         self._cost = self._committed - began
+        self.longest_save = max(self.longest_save, self._cost)
 
     def __enter__(self) -> Self:
         return self
@@ -223,23 +262,9 @@ def _path(label: str, number: int) -> str:
     return f"runs/{label}/repeats/{number:04d}"
 
 
-def create_datasets(group: h5py.Group, ks: Indices, dimension: int, iterates: bool) -> None:
-    """Create the datasets of a repeat, in full, and write what is true of it before its first record."""
-    group.attrs["status"], group.attrs["records"] = "running", 0
-    for name, (dtype, unit, description) in COLUMNS.items():
-        fill = np.nan if dtype is np.float64 else -1
-        dataset = group.create_dataset(name, shape=ks.shape, dtype=dtype, fillvalue=fill)
-        dataset.attrs.update({"units": unit, "description": description})
-    group["k"][:] = ks
-    if iterates:
-        group.create_dataset("x", shape=(len(ks), dimension), dtype=np.float64, fillvalue=np.nan)
-        group["coordinate"] = np.arange(dimension)
-    _name_axes(group)
-
-
 def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
     """Create the datasets of `theirs` as views into the file `source`, whose name is seen from this one's folder."""
-    for name in (*COLUMNS, "x", "coordinate") if "x" in theirs else COLUMNS:
+    for name in (*columns_of(theirs), "coordinate") if "x" in theirs else columns_of(theirs):
         dataset = theirs[name]
         layout = h5py.VirtualLayout(dataset.shape, dataset.dtype)
         layout[...] = h5py.VirtualSource(source, dataset.name, dataset.shape)
@@ -247,15 +272,4 @@ def _view(group: h5py.Group, theirs: h5py.Group, source: str) -> None:
         group[name].attrs.update(
             {text: dataset.attrs[text] for text in ("units", "description") if text in dataset.attrs}
         )
-    _name_axes(group)
-
-
-def _name_axes(group: h5py.Group) -> None:
-    """Make k, and for the iterates `coordinate`, the scales of the datasets' axes: so xarray reads them."""
-    group["k"].make_scale("k")
-    for name in group:
-        if name not in ("k", "coordinate"):
-            group[name].dims[0].attach_scale(group["k"])
-    if "x" in group:
-        group["coordinate"].make_scale("coordinate")
-        group["x"].dims[1].attach_scale(group["coordinate"])
+    name_axes(group)

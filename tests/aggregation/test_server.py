@@ -1,5 +1,8 @@
 """The server's reply against a plain count, for every method's messages, every zeros policy, odd and even M."""
 
+import tracemalloc
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +15,8 @@ from mpisign.algorithms.methods import METHODS
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import InputError
 from mpisign.rng import RandomStreams, Stream
+from mpisign.tools.dryrun.memory import allocated
+from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 ZEROS = ("exact", "coin", "plus")
 WORKERS = (1, 2, 3, 4, 7, 16)
@@ -180,3 +185,45 @@ def test_an_exchange_that_lacks_an_attribute_is_refused_by_name(monkeypatch):
     two = SimpleNamespace(rank=1, size=2)
     with pytest.raises(InputError, match="expected Forgetful to have slice_start once it is made"):
         exchange_factory("forgetful", two)(1, Format(1, 1, 1))
+
+
+class Many(MockCommunicator):
+    """Rank 0 of many, on a machine with 24 GB."""
+
+    installed = 24e9
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "zeros", "workers", "gb"),
+    [
+        ("server", "signs", "exact", 4000, "1e+03"),  # two planes of 125 MB a worker
+        ("server", "signs", "coin", 4000, "500"),
+        ("server", "scaled-signs", "plus", 4000, "500"),
+        ("server", "dense", "plus", 10, "88"),  # of 8 GB, and rank 0 has rows, too
+        ("sharded", "signs", "exact", 4000, ""),
+    ],
+)
+def test_messages_that_rank_0_has_no_room_for_are_refused_before(name, message, zeros, workers, gb):
+    """At d = 10^9, in one line and without taking the room; the limit counts second planes only where they travel."""
+    d, ranks = 10**9 if gb else 10**6, Many(0, 1 + workers)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="take exchange sharded") if gb else nullcontext() as caught:
+        SERVERS[message](exchange_factory(name, ranks), workers, d, zeros, RandomStreams(1, 0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    if gb:
+        assert peak < 2**20
+        assert str(caught.value).startswith(f"exchange: rank 0 would hold {gb} GB of messages of {workers} workers")
+
+
+@pytest.mark.parametrize(("message", "d"), [("signs", 6400), ("scaled-signs", 6400)])
+def test_second_planes_have_room_only_where_they_travel(message, d):
+    """With 500 workers, a table of theirs; with zeros = "coin" or "plus" a rank has those of its own workers."""
+    held = {}
+    for zeros in ("exact", "coin", "plus"):
+        factory = exchange_factory("server", MockCommunicator(0, 501))
+        make = partial(SERVERS[message], factory, 500, d, zeros, RandomStreams(1, 0))
+        held[zeros], _ = allocated(make)
+    table = 501 * d // 8
+    assert held["coin"] == pytest.approx(held["plus"], rel=1e-2)
+    assert held["exact"] - held["coin"] == pytest.approx(table, rel=0.05)

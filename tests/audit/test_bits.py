@@ -19,6 +19,7 @@ class Made(RunRecord):
     @staticmethod
     def made(gaps, bits, pace):
         repeat = RepeatRecord.__new__(RepeatRecord)
+        repeat.ended = ""
         repeat.status = "complete"
         k = np.arange(len(gaps))
         columns = {"k": k, "value": 0.5 + gaps, "seconds": pace * k, "bits_up": bits * k, "bits_down": bits * k}

@@ -187,6 +187,7 @@ def made(label, workers, gaps):
     run, run_repeats = RunRecord.__new__(RunRecord), []
     for number, gap in enumerate(gaps):
         repeat = RepeatRecord.__new__(RepeatRecord)
+        repeat.ended = ""
         repeat.number, repeat.status = number, "complete"
         repeat.columns = {"k": np.array([0, 100]), "value": np.array([9.0, gap])}
         run_repeats.append(repeat)

@@ -3,11 +3,15 @@
 import re
 import sys
 
+import h5py
+import numpy as np
 import pytest
 from matplotlib import image
 
+import mpisign
 from alone import run_alone
 from launch import ROOT, call
+from mpisign.storage import summary
 from mpisign.storage.trajectory import Trajectory
 
 JOB = """
@@ -44,8 +48,6 @@ def test_draws_what_finished_as_png_and_pdf(tmp_path):
 
 
 def test_curves_are_the_medians_of_the_gaps(tmp_path, monkeypatch):
-    import numpy as np
-
     monkeypatch.syspath_prepend(ROOT / "analysis")
     from mpisign.audit.figures.beyond import gaps as script
 
@@ -63,8 +65,6 @@ def test_curves_are_the_medians_of_the_gaps(tmp_path, monkeypatch):
 
 def test_a_gap_that_cannot_be_drawn_does_not_take_the_curve_with_it(monkeypatch):
     """One of five repeats at 0 leaves the median; three leave none. One of 21 at infinity leaves it and the band."""
-    import numpy as np
-
     monkeypatch.syspath_prepend(ROOT / "analysis")
     from mpisign.audit.figures.figure import median_and_band
 
@@ -106,6 +106,44 @@ def test_nothing_finished_is_said(tmp_path):
     done = gaps(path, "-o", tmp_path / "figures")
     assert (done.returncode, done.stdout) == (2, "")
     assert "complete repeat" in done.stderr
+
+
+def cut(path, label, numbers, records):
+    """Make repeats of a run into what they are while they run, with so many records each."""
+    with h5py.File(path, "r+") as file:
+        for number, count in zip(numbers, records, strict=True):
+            attrs = file[f"runs/{label}/repeats/{number:04d}"].attrs
+            attrs["status"], attrs["records"] = "running", count
+            del attrs["sha256"], attrs["columns_sha256"]
+
+
+@pytest.mark.parametrize("axis", ["iterations", "bits", "seconds"])
+def test_a_run_that_is_not_over_is_drawn_as_far_as_it_is(axis, tmp_path):
+    """All running: up to the last record that all have; some complete: these alone."""
+    path = run_alone(tmp_path, JOB, "runs.0.label=c", "log.every=3")
+    whole = Trajectory(path).runs[0]
+    cut(path, "c", [0, 1, 2], [7, 4, 0])
+    found = mpisign.load(path)
+    (line,) = mpisign.plot.gaps(found, x=axis).get_lines()
+    median = np.median([whole.gap(repeat)[:4] for repeat in whole.repeats[:2]], axis=0)
+    assert np.array_equal(line.get_ydata(), median)
+    assert line.get_label() == "c, k = 9 of 30"
+    assert (found.partial, found["c"].partial, found["c"].k[-1]) == (True, "k = 9 of 30", 18)
+    assert np.isnan(found["c"].gap).sum(axis=1).tolist() == [0, 3, 7]
+    info = summary.text(Trajectory(path)).splitlines()
+    assert re.match(r"c +gd +1 +0, 3 running +9 of 30 +\d", info[4])
+    assert f"{median[-1]:.3e}" in info[4]
+    assert info[-1] == "partial, some repeats have not ended: 'c': k = 9 of 30"
+
+
+def test_complete_repeats_are_drawn_while_others_run(tmp_path):
+    path = run_alone(tmp_path, JOB, "runs.0.label=c")
+    whole = Trajectory(path).runs[0]
+    cut(path, "c", [1], [4])
+    (line,) = mpisign.plot.gaps(mpisign.load(path)).get_lines()
+    assert np.array_equal(line.get_ydata(), np.median([whole.gap(whole.repeats[i]) for i in (0, 2)], axis=0))
+    assert line.get_label() == "c, 2 of 3 repeats"
+    assert summary.text(Trajectory(path)).splitlines()[-1].endswith("not ended: 'c': 2 of 3 repeats")
 
 
 def test_figures_are_ours_whatever_a_user_has_set_of_matplotlib(tmp_path):

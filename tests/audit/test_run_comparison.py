@@ -23,6 +23,7 @@ class Made(RunRecord):
     @staticmethod
     def made(gap):
         repeat = RepeatRecord.__new__(RepeatRecord)
+        repeat.ended = ""
         repeat.status = "diverged" if gap is None else "complete"
         value = 0.25 + np.array([99.0, 99.0, *([0.5 * gap, 1.5 * gap] if gap else [np.nan, np.nan])])
         repeat.columns = {"k": np.array([0, 50, 90, 100]), "value": value}

@@ -25,8 +25,9 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
 from mpisign.cli.main import main
 from mpisign.config import registry
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.engine import planning, resuming
+from mpisign.engine.embedded_experiment import carried
 from mpisign.problems import PROBLEMS
 from mpisign.storage.trajectory import Trajectory
 
@@ -199,7 +200,7 @@ def test_a_file_that_is_complete_is_said_to_be_so(folder, capsys):
     with h5py.File("out.h5", "a") as file:
         del file["runs/second/repeats/0002"]
     trajectory = Trajectory(Path("out.h5"))
-    assert not resuming.is_complete(trajectory.path)
+    assert not resuming.is_complete(trajectory.path, carried(trajectory), trajectory.repeats)
 
 
 def test_a_set_that_runs_of_their_own_value_do_not_take_is_told(folder, capsys):

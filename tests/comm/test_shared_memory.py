@@ -23,8 +23,7 @@ def one(monkeypatch, free):
     monkeypatch.setattr(mpi, "room", lambda: free)
     made = object.__new__(mpi.MPICommunicator)
     made.rank, made.size = 0, 1
-    made._communicator = SimpleNamespace(allreduce=lambda value, how: value)
-    made._mpi = SimpleNamespace(LAND=None, MIN=None)
+    made._least = lambda own: own
     made.__dict__["node"] = SimpleNamespace(root=True, _communicator=SimpleNamespace(bcast=lambda layout: layout))
     monkeypatch.setattr(
         mpi.MPICommunicator, "sync_errors", lambda ranks, complaint: SerialCommunicator().sync_errors(complaint)

@@ -21,8 +21,8 @@ from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.config.validation import InputError
+from mpisign.data.bundled import BUNDLED
 from mpisign.data.file import DataWriter, Layout
-from mpisign.data.loading import BUNDLED
 from mpisign.engine import planning
 from mpisign.problems import PROBLEMS
 

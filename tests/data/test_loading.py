@@ -3,22 +3,35 @@
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 import sklearn.datasets
+import sklearn.preprocessing
 
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import unshared
 from mpisign.config.validation import InputError
+from mpisign.data.bundled import BUNDLED, SPARSE
 from mpisign.data.convert import Wanted, convert
-from mpisign.data.loading import BUNDLED, load, opened
+from mpisign.data.loading import load, opened
 from mpisign.problems import PROBLEMS
+
+
+def one_hot_digits(return_X_y):
+    """By scikit-learn's own encoder, each pixel with all of its 17 levels; rows of length 1."""
+    pixels, target = sklearn.datasets.load_digits(return_X_y=return_X_y)
+    encoder = sklearn.preprocessing.OneHotEncoder(categories=[range(17)] * 64, sparse_output=False)
+    return encoder.fit_transform(pixels) / 8, target
+
 
 # name -> (scikit-learn's loader, n, d, whether the target is the class +1, how many are)
 EXPECTED = {
     "breast-cancer": (sklearn.datasets.load_breast_cancer, 569, 30, lambda target: target == 1, 357),
+    "digits-one-hot": (one_hot_digits, 1797, 1088, lambda target: np.isin(target, [0, 2, 4, 6, 8]), 891),
     "digits": (sklearn.datasets.load_digits, 1797, 64, lambda target: np.isin(target, [0, 2, 4, 6, 8]), 891),
     "wine": (sklearn.datasets.load_wine, 178, 13, lambda target: target == 0, 59),
 }
 every_set = pytest.mark.parametrize("name", list(EXPECTED))
+every_dense_set = pytest.mark.parametrize("name", sorted(set(EXPECTED) - SPARSE))
 
 FEATURES = np.array([[1.0, 0.0, 5.0], [0.0, 2.5, 5.0], [-3.0, 0.0, 5.0], [4.0, 1.0, 5.0]])
 FIRST, SECOND = "first", "second"
@@ -64,7 +77,7 @@ def test_a_bundled_set_is_scikit_learn_s(name):
     assert (labels == 1).sum() == count
 
 
-@every_set
+@every_dense_set
 def test_standardised_features_have_mean_0_and_variance_1(name):
     raw, standardised = load(name, "raw")[0], load(name, "standardised")[0]
     varies = np.ptp(raw, axis=0) > 0
@@ -74,7 +87,7 @@ def test_standardised_features_have_mean_0_and_variance_1(name):
     assert fit == pytest.approx(np.ones(varies.sum()))
 
 
-@every_set
+@every_dense_set
 def test_unit_rows_are_the_standardised_rows_at_length_1(name):
     standardised, rows = load(name, "standardised")[0], load(name, "unit-rows")[0]
     lengths = np.linalg.norm(standardised, axis=1, keepdims=True)
@@ -89,8 +102,22 @@ def test_scaling_leaves_the_labels(name):
     assert (rows == raw).all()
 
 
+def test_a_sparse_set_stays_sparse_unless_it_is_scaled():
+    features, labels = load("digits-one-hot", "raw")
+    arrays = unshared(lambda: opened("digits-one-hot"))
+    n, d = features.shape
+    rows = scipy.sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n, d))
+    assert (rows.nnz, *arrays["dimension"]) == (64 * 1797, 1088)
+    assert (rows.toarray() == labels[:, None] * features).all()
+    assert np.linalg.norm(features, axis=1) == pytest.approx(np.ones(n), rel=1e-15)
+    assert ((features > 0).sum(axis=0) == 0).sum() == 198
+    assert (features > 0).sum(axis=0)[features.any(axis=0)].min() == 1
+    assert unshared(lambda: opened("digits-one-hot", "standardised"))["rows"].shape == (n, d)
+
+
 def test_bundled_sets_have_unit_rows_and_files_are_raw_by_default(tmp_path):
     assert (load("wine")[0] == load("wine", "unit-rows")[0]).all()
+    assert (load("digits-one-hot")[0] == load("digits-one-hot", "raw")[0]).all()
     for path in both_formats(tmp_path, FEATURES, SIGNS):
         assert (load(path)[0] == FEATURES).all()
 

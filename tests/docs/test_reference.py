@@ -12,7 +12,7 @@ from mpisign.cli.list_kinds import asked
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.experiment import RUN_KEYS, TOP_KEYS, parse
 from mpisign.config.validation import settings
-from mpisign.data.loading import BUNDLED
+from mpisign.data.bundled import BUNDLED
 from mpisign.engine.planning import plan
 from mpisign.storage.trajectory import COLUMNS
 
@@ -54,7 +54,8 @@ def section(page, title):
 def test_every_key_of_a_job_is_on_its_page(job):
     assert set(re.findall(r"^\| `(\w+)`", section(job, "## Keys at the top"), re.M)) == set(TOP_KEYS)
     assert set(re.findall(r"^\| `(\w+)`", section(job, "## `[[runs]]`"), re.M)) == {*RUN_KEYS, "method"}
-    assert set(re.findall(r"^\| `(\w+)`", section(job, "## `[log]`"), re.M)) == {"points", "every", "iterates"}
+    log = set(re.findall(r"^\| `(\w+)`", section(job, "## `[log]`"), re.M))
+    assert log == {"points", "every", "iterates", "clocks"}
 
 
 def test_every_kind_has_a_section_with_its_settings(made, job):

@@ -17,7 +17,7 @@ from mpisign.algorithms import compiled_loop
 from mpisign.algorithms.methods import METHODS, ScaledSign
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.cli.main import main
-from mpisign.compiled import native, routines
+from mpisign.compiled import mpi_calls, native, routines
 from mpisign.compiled.draws import draws_of
 from mpisign.config.validation import settings
 from mpisign.problems import PROBLEMS
@@ -313,3 +313,21 @@ def test_the_generator_is_placed_as_numpy_has_it():
     streams.generator(Stream.ORACLE, 11, 12)
     assert draws.counter.tolist() == [0, 12, 11, 2]
     assert draws.key.tolist() == [3, Stream.ORACLE]
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_call_is_made_until_it_says_that_it_is_finished(code):
+    """As a wait for a message is; and an error of MPI ends it."""
+    flag, count = np.zeros(1, dtype=np.int64), []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_long)
+    def look(argument):
+        count.append(argument)
+        flag[0] = len(count) == 40 and not code
+        return code * (len(count) == 20)
+
+    calls = np.zeros((2, native.WORDS), dtype=np.int64)
+    calls[0, [0, 1, -1]] = ctypes.cast(look, ctypes.c_void_p).value, 11, flag.ctypes.data
+    calls[1, :2] = calls[0, 0], 12  # made once, where it is made
+    assert mpi_calls.run(calls) == code
+    assert count == ([11] * 20 if code else [11] * 40 + [12])

@@ -16,11 +16,13 @@ def policies(method):
     return ZEROS if "zeros" in METHODS[method].__dataclass_fields__ else ("exact",)
 
 
-def digests(path):
-    """Every dataset except `seconds`, and every sha256, by their place in the file."""
+def digests(path, states=True):
+    """Every dataset except `seconds`, and every sha256, by their place in the file; states: theirs too."""
     found = {}
 
     def visit(name, item):
+        if "/state/" in name and not states:
+            return
         if isinstance(item, h5py.Dataset) and not name.endswith("/seconds"):
             found[name] = hashlib.sha256(np.ascontiguousarray(item[()]).tobytes()).hexdigest()
         elif "sha256" in item.attrs:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import forked
 from mpisign.comm.launcher import ONE_MACHINE, PREFIXES
 
 ROOT = Path(__file__).parents[2]
@@ -54,9 +55,11 @@ def call(command, *, timeout=240, cwd=ROOT, **extra):
     )
 
 
-def mpisign(*arguments, **options):
-    """`mpisign ARGUMENTS` in one process."""
-    return call([sys.executable, "-m", "mpisign", *arguments], **options)
+def mpisign(*arguments, timeout=240, cwd=ROOT, **extra):
+    """`mpisign ARGUMENTS` in one process; with variables of its own it starts from nothing, else it is forked."""
+    if extra:
+        return call([sys.executable, "-m", "mpisign", *arguments], timeout=timeout, cwd=cwd, **extra)
+    return forked.run([str(part) for part in arguments], cwd, environment(), timeout)
 
 
 def mpirun(mpi, ranks, *arguments, options=(), **more):

@@ -159,13 +159,23 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
             assert (x == expected).all()
 
 
-def test_a_long_x_is_shared_out_as_the_leader_says(ranks, monkeypatch):
-    """Ranks of a node may be bound to more cores or fewer."""
-    for odd in (0, 1):
-        monkeypatch.setattr(
-            "mpisign.aggregation.node_exchange.cores", lambda odd=odd: 1 if ranks.rank % 2 == odd else 64
-        )
-        test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, "node", "signs", np.float64)
+@pytest.mark.parametrize("bound", ["each to its own", "all to one"])
+def test_a_node_has_the_cores_of_all_its_ranks(bound, monkeypatch):
+    """As srun binds them, each to a core of its own: none of them is in another's way, and the leader has a share."""
+    from mpi4py import MPI
+
+    monkeypatch.setattr("mpisign.comm.mpi.own_cores", lambda: {MPI.COMM_WORLD.rank if "each" in bound else 3})
+    with MPICommunicator(MPI.COMM_WORLD) as here:
+        assert here.cores == (here.size if "each" in bound else 1)
+        for real in (np.float64, np.float32):
+            test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(here, "node", "signs", real)
+        if here.size == 1:
+            return
+        exchange = EXCHANGES["node"](here, 2, Format(1, 3, 3))
+        crowded = here.size - (not here.root) > here.cores
+        assert exchange._spins == (500 if crowded else 20000)
+        assert (exchange._share(8)[1] == 0) == (here.root and here.size > here.cores)
+        exchange.close()
 
 
 @settings

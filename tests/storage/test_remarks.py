@@ -39,11 +39,25 @@ def test_what_is_said_after_a_run_and_by_info(tmp_path, problem, alpha, said):
         assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))
 
 
-def record(values, status="running"):
+class File(list):
+    """The runs of a file of one repeat."""
+
+    repeats = range(1)
+
+
+def record(values, status="diverged"):
     run = RunRecord.__new__(RunRecord)
     run.label = "gd"
-    run.attributes = {"f_star": 0.0, "f_star_error": 0.0, "problem.scaling": "raw", "L": 9.0, "dimension": 2}
+    run.attributes = {
+        "f_star": 0.0,
+        "f_star_error": 0.0,
+        "problem.scaling": "raw",
+        "L": 9.0,
+        "dimension": 2,
+        "iterations": 90,
+    }
     repeat = RepeatRecord.__new__(RepeatRecord)
+    repeat.ended = ""
     repeat.status, repeat.diverged_at = status, None
     repeat.columns = {"k": np.arange(len(values)), "value": np.array(values, dtype=float)}
     run.repeats = [repeat]
@@ -56,4 +70,26 @@ def record(values, status="running"):
 )
 def test_a_repeat_that_has_just_begun_or_is_no_number_is_no_error(values, said):
     """`info` reads a file while it is written; a NaN is growth, not an f below f*."""
-    assert len(list(remarks.remarks([record(values)]))) == said
+    assert len(list(remarks.remarks(File([record(values)])))) == said
+    assert len(list(remarks.remarks(File([record(values, "running")])))) == said + 1
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        (["complete", "diverged"], ""),
+        (["complete", "running"], "1 of 2 repeats"),
+        (["running", "running"], "k = 4 of 90"),
+        (["diverged", "running"], "k = 4 of 90"),
+        (["running"], "k = 4 of 90"),
+        ([], "0 of 2 repeats"),
+        (["diverged"], "1 of 2 repeats"),
+    ],
+)
+def test_how_far_a_run_is(statuses, said):
+    runs = [record([1.0] * (5 + number), status) for number, status in enumerate(statuses)]
+    run = record([])
+    run.repeats = [each.repeats[0] for each in runs]
+    if len({"diverged", "running"} & set(statuses)) == 2:
+        run.repeats[0].columns, run.repeats[1].columns = run.repeats[1].columns, run.repeats[0].columns
+    assert remarks.progress(run, range(2)) == said

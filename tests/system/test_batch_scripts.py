@@ -29,7 +29,8 @@ echo "$*" > launched
 while :; do sleep 0.02; done
 """
 SCONTROL = """#!/bin/sh
-echo "$*" > requeued
+[ "$1" != requeue ] || echo "$*" > requeued
+echo "   StartTime=$SUBMITTED EndTime=${ENDS:-Unknown} Deadline=N/A"
 """
 
 
@@ -165,6 +166,48 @@ def test_only_what_time_was_up_for_is_requeued_and_not_for_ever(name, status, re
     assert ("restarted 4 times already (RESTARTS); the same sbatch goes on\n" in said) == (restarts == "4")
     if again:
         assert (checkout / "requeued").read_text() == "requeue 17\n"
+
+
+@pytest.mark.parametrize(
+    ("ends", "known"), [("2026-01-02T03:04:05", "1767323045"), ("Unknown", "none"), ("2026-01-02T03:04:05", "17")]
+)
+def test_a_run_knows_when_its_job_ends_and_may_stop_by_itself(ends, known, checkout):
+    """By SLURM's own variable, or by what scontrol says; in the local time, which is UTC here. It ends with 75 then."""
+    told = 'echo "${SLURM_JOB_END_TIME:-none}" > told\nexit 75\n'
+    (checkout / ".venv" / "bin" / "mpiexec").write_text(f"#!/bin/bash\n{told}")
+    given = {"SLURM_JOB_END_TIME": known} if known == "17" else {}
+    with experiment(checkout, 75, ENDS=ends, TZ="UTC", **given) as job:
+        assert job.wait(30) == 75
+    assert (checkout / "told").read_text() == f"{known}\n"
+    assert (checkout / "requeued").read_text() == "requeue 17\n"
+
+
+SRUN = """#!/bin/sh
+echo "$*; $SRUN_CPUS_PER_TASK $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS $MKL_NUM_THREADS" > launched
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "launcher"), [("", True, "-n 4 "), ("", False, "--kill"), ("pmi2", True, "--mpi=pmi2 ")]
+)
+def test_srun_starts_the_ranks_where_there_is_no_mpiexec(asked, there, launcher, checkout):
+    """A task has the cores that the job gave it, and one thread for linear algebra, before Python starts."""
+    bin, tools = checkout / ".venv" / "bin", checkout / "tools"
+    tools.mkdir()
+    for name in ("bash", "dirname", "sed", "date", "id", "nproc", "env"):
+        (tools / name).symlink_to(shutil.which(name))
+    for name in {"srun", "mpiexec"} if there else {"srun"}:
+        (bin / name).write_text(SRUN)
+        (bin / name).chmod(0o755)
+    if not there:
+        (bin / "mpiexec").unlink()
+    slurm = {"SLURM_JOB_ID": "17", "SLURM_NTASKS": "4", "SLURM_CPUS_PER_TASK": "3", "LAUNCH": asked}
+    command = [tools / "bash", "jobs/slurm/experiment.sbatch", "job.toml", "out.h5"]
+    done = call(command, cwd=checkout, **slurm, PATH=f"{bin}{os.pathsep}{tools}")
+    assert (done.returncode, done.stderr) == (0, "")
+    said, given = (checkout / "launched").read_text().split("; ")
+    assert said.startswith(launcher)
+    assert given.split() == ["3", "1", "1", "1"]
 
 
 def wait_for(written: Path):

@@ -20,7 +20,7 @@ from digests import digests
 from launch import HELPERS, call, environment, mpirun, mpisign
 from mpisign.aggregation import autotune
 from mpisign.cli.main import main
-from mpisign.comm import mpi, watchdog_process
+from mpisign.comm import mpi, survival, watchdog_process
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.startup import connect
 from mpisign.comm.watchdog import Watch
@@ -134,13 +134,13 @@ def test_what_goes_on_is_said_in_the_same_line(error, status, expected, folder, 
 def test_an_error_of_all_ranks_is_said_by_the_first_that_can(error, said, rank, monkeypatch, capsys):
     """Without a traceback of each: who speaks has ended the others before their turn. No second interrupt is heard."""
     slept, statuses, ignored = [], [], []
-    monkeypatch.setattr(mpi.time, "sleep", slept.append)
-    monkeypatch.setattr(mpi.signal, "signal", lambda *what: ignored.append(what))
+    monkeypatch.setattr(survival.time, "sleep", slept.append)
+    monkeypatch.setattr(survival.signal, "signal", lambda *what: ignored.append(what))
     failed = object.__new__(mpi.MPICommunicator)
     failed.rank, failed._communicator = rank, SimpleNamespace(Abort=statuses.append)
     with pytest.raises(type(error)):
         failed.__exit__(type(error), error, None)
-    assert (slept, statuses) == ([2 * rank * mpi._HEARD, mpi._HEARD], [1])
+    assert (slept, statuses) == ([2 * rank * survival._HEARD, survival._HEARD], [1])
     assert ignored == [(signal.SIGINT, signal.SIG_IGN)]
     printed = capsys.readouterr().err
     assert printed.endswith(said)
@@ -197,7 +197,8 @@ def test_data_that_disappeared_or_changed(folder, stopped):
         (["--set", "seed=2"], "run.h5: cannot go on with this file: in it seed is 1, not 2 as in the job now"),
         (["--set", "runs.0.step.alpha=2"], "in it runs.0.step.alpha is 0.001, not 2 as in the job now"),
         (["--set", "runs.0.zeros=coin"], "in it runs.0.method.zeros is exact, not coin as in the job now"),
-        (["--set", "repeats=3", "--repeats", "0:2"], "in it repeats is 1, not 3 as in the job now"),
+        (["--set", "repeats=3", "--repeats", "1:2"], "--repeats: run.h5 has the repeats 0:1; leave it out to go on"),
+        (["--set", "iterations=3"], "in it runs.0.iterations is "),
         (["--overwrite"], "argument --overwrite: not allowed with argument --resume"),
     ],
 )

@@ -29,6 +29,8 @@ BUNDLED = {
     "jinja2": ("Python-bundle-PyPI", "3.1.6"),
     "threadpoolctl": ("Python-bundle-PyPI", "3.6.0"),
     "tomli-w": ("Python-bundle-PyPI", "1.2.0"),
+    "pooch": ("Python-bundle-PyPI", "1.8.2"),
+    "requests": ("Python-bundle-PyPI", "2.32.4"),
 }
 """What comes to EasyBuild in a bundle, of the version 2025.07 of both: which bundle, and which version it has of it."""
 

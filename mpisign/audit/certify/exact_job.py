@@ -9,7 +9,8 @@ from mpisign.algorithms.initial_points import STARTS
 from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
 from mpisign.algorithms.step_sizes import STEPS
-from mpisign.config.experiment import Experiment, Run, Table, document_of
+from mpisign.config.document import Table, document_of
+from mpisign.config.experiment import Experiment, Run
 from mpisign.config.numbers import exactly, fraction
 from mpisign.config.validation import InputError, shown
 from mpisign.problems import PROBLEMS

@@ -38,6 +38,8 @@ def shortfall(file: Trajectory) -> str:
     for mine, full in zip(run.runs, asked.runs, strict=False):
         if mine.iterations < full.iterations:
             return ", ".join([*parts, f"{mine.iterations} of {full.iterations} iterations"])
+        if mine.stop != full.stop:
+            return ", ".join([*parts, f"{mine.label!r} ends by a rule of stop that the job does not have"])
     return ", ".join(parts)
 
 

@@ -19,6 +19,8 @@ from mpisign.storage.remarks import uncertain_gaps
 from mpisign.storage.trajectory import RunRecord, Trajectory
 
 STYLE = Path(__file__).with_name("mpisign.mplstyle")
+FORMATS = ("png", "pdf")
+"""As what a figure is written."""
 
 
 def nothing(trajectory: Trajectory) -> list[str]:
@@ -183,12 +185,15 @@ def whole(trajectories: list[Trajectory]) -> list[Trajectory]:
     A file can be read while it is written, and after a job was stopped: its runs are there before their repeats are.
 
     Raises:
-        InputError: If a file has no repeat, or one that has not ended.
+        InputError: If a file has no repeat, or one that has not ended, or that a rule of `stop` has ended before K.
     """
     for trajectory in trajectories:
         if not trajectory.runs or not trajectory.repeats:
             raise InputError(str(trajectory.path), "expected a run with a repeat; there is none")
         for run in trajectory:
+            for repeat in (each for each in run.repeats if each.ended):
+                what = f"repeat {repeat.number} of {run.label!r} ended by its rule on the {repeat.ended}"
+                raise InputError(str(trajectory.path), f"expected repeats that reached the last iteration; {what}")
             missing = set(trajectory.repeats) - {each.number for each in run.repeats if each.status != "running"}
             if missing:
                 raise InputError(
@@ -222,15 +227,16 @@ def plain(label: str) -> str:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write `figure` as stem.png and stem.pdf, and say so.
+    """Write `figure` as stem.png and stem.pdf, with the same layout, and say so.
 
     Raises:
         InputError: If a file cannot be written.
     """
-    for path in (stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf")):
+    for path in (stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path)
+            figure.set_layout_engine("none")  # to find it takes as long as to draw
         except OSError as error:
             raise InputError("--output", f"cannot write {path}: {error.strerror or error}") from None
         print(f"drew {path}")

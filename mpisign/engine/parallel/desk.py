@@ -7,7 +7,7 @@ from typing import Any
 from mpisign.config.experiment import Run
 from mpisign.engine.parallel.remote import Task
 from mpisign.engine.planning import Plan
-from mpisign.engine.recorder import schedule
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.progress import Progress
 from mpisign.storage.checkpoint import Checkpoint
 from mpisign.storage.writer import RepeatWriter, TrajectoryWriter
@@ -44,14 +44,15 @@ class Desk:
         return not (self.left or self._open)
 
     def kept(self, task: Task) -> Checkpoint | None:
-        """Return the state in which a repeat was saved, or None."""
-        return self._writer.kept(self._run(task).label, task.number)
+        """Return the state in which a repeat was saved, whole, so that it can be sent; or None."""
+        kept = self._writer.kept(self._run(task).label, task.number)
+        return kept and kept.whole()
 
     def open(self, task: Task) -> Checkpoint | None:
         """Make the group of a repeat that somebody begins; return the state in which it was saved, or None."""
         run, log = self._run(task), self._planned.experiment.log
         kept = self.kept(task)
-        ks, dimension = schedule(log, run.iterations), self._planned.problem.dimension
+        ks, dimension = schedule_of(log, run), self._planned.problem.dimension
         self._open[task] = self._writer.repeat(run.label, task.number, ks, dimension, log.iterates)
         self._at[task] = 0 if kept is None else kept.k
         self._progress.at(f"{run.label}, repeat {task.number}")

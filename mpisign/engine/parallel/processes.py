@@ -36,7 +36,7 @@ class Setup(NamedTuple):
     experiment: Experiment
     exchanges: Sequence[str]
     lent: Sequence[Lent]
-    minimum: Minimum
+    minimum: Minimum | None
 
 
 def check_jobs(jobs: int, experiment: Experiment, made: Problem | None) -> None:
@@ -49,13 +49,7 @@ def check_jobs(jobs: int, experiment: Experiment, made: Problem | None) -> None:
 
 
 def run_repeats(
-    planned: Plan,
-    exchanges: Sequence[str],
-    desk: Desk,
-    signals: StopSignals,
-    pool: Pool,
-    lent: Sequence[Lent],
-    minimum: Minimum,
+    planned: Plan, exchanges: Sequence[str], desk: Desk, signals: StopSignals, pool: Pool, lent: Sequence[Lent]
 ) -> None:
     """Run the repeats that are left by the processes of a pool.
 
@@ -65,7 +59,7 @@ def run_repeats(
     """
     experiment = with_workers(planned.experiment, [run.workers for run in planned.runs])
     try:
-        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent, minimum), signals)
+        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent, planned.minimum), signals)
     except (Exception, KeyboardInterrupt) as error:
         if not hasattr(error, "__notes__"):
             error.add_note(f"by {len(pool.helpers)} processes")  # as a repeat of one process says where it was

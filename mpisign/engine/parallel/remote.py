@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from mpisign.arrays import Floats, Indices
-from mpisign.storage.checkpoint import Checkpoint
+from mpisign.arrays import Indices
+from mpisign.storage.checkpoint import Checkpoint, End
 
 _SECONDS = 2.0
 """Seconds between two states that are sent, at least, as between two commits of the file."""
@@ -56,18 +56,18 @@ class RemoteRepeat:
         self._taken = 0
 
     def save(self, kept: Checkpoint) -> None:
-        """Send the state from which the repeat can go on."""
+        """Send the state from which the repeat can go on, whole: a commit must not come between two parts of it."""
         self._flush()
-        self._send("keep", (kept,))
+        self._send("keep", (kept.whole(),))
 
     def shrunk(self, k: int, workers: int) -> None:
         """Send that so many workers are left from iteration k on."""
         self._send("shrunk", (k, workers))
 
-    def finish(self, x: Floats, diverged_at: int | None, compiled: int = 0) -> None:
-        """Send that the repeat has ended, at x."""
+    def finish(self, end: End) -> None:
+        """Send how the repeat has ended, with its state whole."""
         self._flush()
-        self._send("finish", (x, diverged_at, compiled))
+        self._send("finish", (end._replace(last=end.last and end.last.whole()),))
 
 
 class RemoteWriter:

@@ -19,7 +19,6 @@ from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.parallel.remote import RemoteWriter, Task
 from mpisign.engine.planning import Plan
 from mpisign.engine.repeat import Site, run_repeat
-from mpisign.problems import Minimum
 from mpisign.stop_signals import StopRequested, StopSignals
 from mpisign.storage.checkpoint import Checkpoint
 
@@ -37,7 +36,6 @@ def run_repeats(
     team: Team,
     signals: StopSignals,
     watch: Watch,
-    minimum: Minimum,
 ) -> None:
     """Run the repeats that the file lacks; every rank calls it.
 
@@ -49,7 +47,6 @@ def run_repeats(
         team: this rank's team.
         signals: those that ask for a stop.
         watch: the watchdog of all ranks.
-        minimum: f* with its error.
 
     Raises:
         StopRequested: a rank was sent a signal; all teams have saved their states.
@@ -59,7 +56,7 @@ def run_repeats(
     tasks = office.deal([Task(*pair) for pair in product(range(len(planned.runs)), repeats)])
     try:
         with Checkpoints(team, signals, lambda k: office.count(k, watch), office.due) as checkpoints:
-            site = Site(team, checkpoints, office.writer, minimum)
+            site = Site(team, checkpoints, office.writer)
             for task in tasks:
                 office.begin(task)
                 run = planned.runs[task.run]

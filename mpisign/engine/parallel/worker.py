@@ -58,9 +58,8 @@ def _serve(pipe: "Connection[Any, Any]", send: Callable[[str, tuple[Any, ...]], 
     ranks, writer = BorrowingCommunicator(lent), RemoteWriter(send)
     # As in `mpisign.engine.runner.run`.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        planned = plan(experiment, ranks)
-        checkpoints = Checkpoints(ranks, signals, lambda k: send("at", (k,)), writer.commit_due)
-        site = Site(ranks, checkpoints, writer, minimum)
+        planned = plan(experiment, ranks)._replace(minimum=minimum)
+        site = Site(ranks, Checkpoints(ranks, signals, lambda k: send("at", (k,)), writer.commit_due), writer)
         while True:
             task, kept = pipe.recv()
             writer.begin(kept)

@@ -1,1 +1,1 @@
-"""What becomes of the iterates that are recorded."""
+"""What is recorded of a repeat, when and how exactly, and where that ends it."""

@@ -12,7 +12,8 @@ from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.experiment import Log
 from mpisign.engine import loop
 from mpisign.engine.checkpointing import Checkpoints
-from mpisign.engine.recorder import Evaluation, Recorder, schedule
+from mpisign.engine.recorder import Evaluation, Recorder
+from mpisign.engine.records.schedule import schedule
 from mpisign.engine.state import at_start
 from mpisign.problems import Problem
 from mpisign.rng import RandomStreams

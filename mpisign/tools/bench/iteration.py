@@ -1,6 +1,5 @@
 """Time the framework's own cost: an iteration without its gradient, records, evaluations."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -19,6 +18,7 @@ from mpisign.problems.quadratic import Separable
 from mpisign.storage.trajectory import Trajectory
 from mpisign.storage.writer import TrajectoryWriter
 from mpisign.tools.bench.bare import loop_of
+from mpisign.tools.bench.compiled import always_compiled
 from mpisign.tools.bench.timing import Effort, Ratio, Stopwatch, seconds, summary
 
 _JOB = """
@@ -87,16 +87,11 @@ def compiled(effort: Effort) -> Iterator[Ratio]:
 
 def _seconds(job: str, compile_when: str, effort: Effort) -> float:
     """Return the seconds that the iterations of a job took, by the clock of its records."""
-    before = os.environ.get("MPISIGN_COMPILE")
-    os.environ["MPISIGN_COMPILE"] = compile_when
-    try:
+    with always_compiled(compile_when):
         overrides = [f"iterations={effort.iterations}", "log={points=3}"]
         planned = planning.plan(experiment.parse(dedent(job), overrides), SerialCommunicator())
         memory = BytesIO()
         runner.run(planned, SerialCommunicator(), memory, range(1), quiet=True)
-    finally:
-        os.environ.pop("MPISIGN_COMPILE")
-        os.environ.update({} if before is None else {"MPISIGN_COMPILE": before})
     return float(Trajectory.of_buffer(memory, "bench").runs[0].repeats[0].columns["seconds"][-1])
 
 

@@ -9,7 +9,7 @@ from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import launch
 from mpisign.tools.bench import kernels, results_file
-from mpisign.tools.bench.rounds import BARE, SHARES, SINGLE, WHOLE, on_ranks
+from mpisign.tools.bench.rounds import BARE, COMPILED, SHARES, SINGLE, WHOLE, on_ranks
 from mpisign.tools.bench.timing import FAILURES, Effort, Ratio, Time, Unmeasured, reason, succeeded, summary
 
 _LAUNCH_SECONDS = 1800.0
@@ -64,6 +64,14 @@ _GOALS = {
 }
 """For some d and ranks: what the round by the server or by the node should reach, and packing, voting, applying."""
 
+_COMPILED_GOALS = {
+    (2000, 2, "server"): ">= 1.5",
+    (2000, 2, "node"): ">= 3",
+    (2000, 3, "server"): ">= 2",
+    (2000, 3, "node"): ">= 2",
+}
+"""The same for the round in compiled code."""
+
 
 def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
     """Yield the ratios for each number of ranks, slice by slice."""
@@ -73,7 +81,13 @@ def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
     for (dimension, ranks), found in by.items():
         if dimension in _SHOWN:
             goals = _GOALS.get((dimension, ranks), ("", "", ""))
-            yield from _ratios(found, f"d = {dimension}, {ranks} ranks", *goals)
+            where = f"d = {dimension}, {ranks} ranks"
+            yield from _ratios(found, where, *goals)
+            for (what, name), seconds in found.items():
+                if what == COMPILED:
+                    goal = _COMPILED_GOALS.get((dimension, ranks, name), "")
+                    row = f"Allreduce of float32 / the round in compiled code, {name}, {where}"
+                    yield _over(row, found["allreduce float32", ""], seconds, goal)
 
 
 def _ratios(

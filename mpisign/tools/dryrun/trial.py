@@ -14,7 +14,8 @@ from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, NullRecorder, schedule
+from mpisign.engine.recorder import Evaluation, NullRecorder
+from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.engine.state import at_start, place_iterate
 from mpisign.rng import RandomStreams
 
@@ -107,8 +108,8 @@ class Trial:
 
 def evaluations(plan: Plan, run: PlannedRun, ranks: Communicator) -> tuple[int, float]:
     """Return how many times a block of records is evaluated in a repeat, and the seconds of one of its parts, here."""
-    records = len(schedule(plan.experiment.log, run.settings.iterations))
-    points = Evaluation(plan.problem, ranks, records).points
+    records = len(schedule_of(plan.experiment.log, run.settings))
+    points = Evaluation(plan.problem, ranks, block_of(plan.experiment.log)).points
     out = np.empty((len(points), 1 + plan.problem.dimension))
     seconds = math.inf
     for _ in range(_SLICES):

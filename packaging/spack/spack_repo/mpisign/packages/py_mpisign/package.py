@@ -43,6 +43,8 @@ class PyMpisign(PythonPackage):
         depends_on("py-shtab@1.7:")
         depends_on("py-jinja2@3.1:")
         depends_on("py-pillow@10:")
+        depends_on("py-pooch@1.8:")
+        depends_on("py-requests@2.31:")
         depends_on("py-mpi4py@4.0:", when="+mpi")
         depends_on("py-h5py~mpi", when="~mpi")  # of itself Spack's h5py brings an MPI
         depends_on("py-pandas@2.2:", when="+frames")

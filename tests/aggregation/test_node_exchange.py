@@ -1,0 +1,58 @@
+"""The exchange by way of the node: which rank's memory what lies in, and which ranks have a core."""
+
+import numpy as np
+import pytest
+
+from mpisign.aggregation.exchange import Format
+from mpisign.aggregation.messages import DenseMessage
+from mpisign.aggregation.node_exchange import SHARED_X_FROM, Node
+from mpisign.tools.dryrun.mock_communicator import MockCommunicator
+
+
+class Noting(MockCommunicator):
+    """A rank of a node with so many cores, which notes the words that it touches first."""
+
+    def __init__(self, rank, size, cores):
+        super().__init__(rank, size)
+        self.available, self.asked = cores, []
+
+    @property
+    def cores(self):
+        return self.available
+
+    def memory(self, count, own):
+        self.asked.append((count, own))
+        return super().memory(count, own)
+
+
+@pytest.mark.parametrize(("size", "workers", "cores"), [(2, 1, 2), (5, 4, 64), (5, 4, 2), (4, 7, 4)])
+def test_every_word_is_touched_first_by_the_rank_that_writes_it(size, workers, cores):
+    """A page lies where it was first touched: a worker's row by its core, a share of x by that of whoever steps it."""
+    form, d = Format(1, 10, 10), SHARED_X_FROM + 100
+    touched = {}
+    for rank in range(size):
+        ranks = Noting(rank, size, cores)
+        exchange = Node(ranks, workers, form)
+        exchange._wait = lambda *arguments: None  # nobody else is there
+        reply = DenseMessage(np.zeros(1 + d))
+        _x, shared = exchange.keep(np.zeros(d), reply) if rank else (None, None)
+        (count, own), *of_x = ranks.asked
+        base = exchange._signals.ctypes.data
+        row = (exchange.table.ctypes.data - base) // 8
+        assert any(part.start <= row and row + exchange.table.size <= part.stop for part in own)
+        for part in own:
+            touched.setdefault("rows", []).extend(range(part.start, part.stop))
+        if rank:
+            ((count_x, (part,)),) = of_x
+            assert count_x == d
+            assert part == slice(*(min(64 * word, d) for word in shared._share))
+            touched.setdefault("x", []).extend(range(part.start, part.stop))
+    assert sorted(touched["rows"]) == list(range(count))
+    first = 0 if size > cores else -(-(d // 64 + 1) // size) * 64  # the leader's, unless it has no core of its own
+    assert sorted(touched["x"]) == list(range(first, d))
+
+
+@pytest.mark.parametrize(("rank", "size", "cores", "looks"), [(0, 5, 5, 20000), (0, 5, 4, 500), (1, 5, 4, 20000)])
+def test_ranks_that_have_a_core_look_longer_before_they_sleep(rank, size, cores, looks):
+    exchange = Node(Noting(rank, size, cores), size - 1, Format(1, 3, 3))
+    assert exchange._spins == looks

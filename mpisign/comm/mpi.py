@@ -136,7 +136,7 @@ class MPICommunicator(Communicator):
         self._finish(self._communicator.Irecv(self._buffer(words), rank))
 
     def _finish(self, request: "MPI.Request") -> None:
-        """Wait for a request without keeping the core of a rank that works; with ULFM as MPI does, which sees a loss."""
+        """Wait for a request without keeping the core of a rank that works; with ULFM by MPI, which sees a loss."""
         if ULFM:
             request.Wait()
         else:

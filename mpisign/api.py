@@ -48,6 +48,7 @@ class Run:
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         oracle: its stochastic gradients, by default the experiment's.
         iterations: by default the experiment's.
+        precision: "float64", the default, or "float32": what x, gradients and messages consist of.
         stop: where a repeat ends early, such as {"gap": 1e-3}.
     """
 
@@ -60,14 +61,16 @@ class Run:
         workers: int | None = None,
         oracle: Oracle | Table | None = None,
         iterations: int | None = None,
+        precision: str | None = None,
         stop: Table | None = None,
     ):
         self.method, self.step, self.oracle = method, step, oracle
-        self._more = {"label": label, "workers": workers, "iterations": iterations, "stop": stop}
+        self._more: dict[str, Any] = {"label": label, "workers": workers, "iterations": iterations}
+        self._more |= {"precision": precision, "stop": stop}
 
     def table(self, key: str) -> dict[str, Any]:
         """Return the run as a table of a job file; key: its place in the experiment, for complaints."""
-        own: dict[str, Any] = {name: value for name, value in self._more.items() if value is not None}
+        own = {name: value for name, value in self._more.items() if value is not None}
         own |= table_of(self.method, METHODS, f"{key}.method", kind="method")
         own["step"] = table_of(self.step, STEPS, f"{key}.step")
         if self.oracle is not None:
@@ -115,10 +118,8 @@ class Experiment:
         document["problem"] = (
             {"kind": _path_of(type(problem))} if self._made is not None else table_of(problem, PROBLEMS, "problem")
         )
-        if oracle is not None:
-            document["oracle"] = table_of(oracle, ORACLES, "oracle")
-        if start is not None:
-            document["start"] = table_of(start, STARTS, "start")
+        document |= {} if oracle is None else {"oracle": table_of(oracle, ORACLES, "oracle")}
+        document |= {} if start is None else {"start": table_of(start, STARTS, "start")}
         if log is not None:
             document["log"] = dict(log)
         document["runs"] = [_run_table(run, f"runs.{i}") for i, run in enumerate(runs)]

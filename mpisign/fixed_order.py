@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.jit import kernel, part_of_kernels
+from mpisign.jit import for_both, kernel, part_of_kernels
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LEAST = -745.2
@@ -62,11 +62,11 @@ def _sine_of_reduced(r: float, quarter: int) -> float:
     return -value if quarter % 4 >= 2 else value
 
 
-@kernel("void(float64[::1], float64[::1])")
+@kernel(*for_both("void(float64[::1], float64[::1])"))
 def sine(angles: Floats, out: Floats) -> None:
     """Write sin(angles) to `out`, to two ulps up to |angle| = 1e6; shapes (d,)."""
     for i in range(angles.size):
-        angle = angles[i]
+        angle = 1.0 * angles[i]
         if not abs(angle) <= _FAR:
             out[i] = math.sin(angle)
             continue
@@ -83,7 +83,7 @@ def _added(lanes: Floats) -> float:
     return float((lanes[0] + lanes[2]) + (lanes[1] + lanes[3]))
 
 
-@kernel("float64(float64[::1])")
+@kernel(*for_both("float64(float64[::1])"))
 def l1_norm(vector: Floats) -> float:
     """Return the sum of |v_i|, in 8 lanes."""
     lanes = np.zeros(8)
@@ -92,16 +92,16 @@ def l1_norm(vector: Floats) -> float:
     return _added(lanes)
 
 
-@kernel("float64(float64[::1])")
+@kernel(*for_both("float64(float64[::1])"))
 def peak(vector: Floats) -> float:
     """Return max |v_i|; a NaN counts as nothing."""
     largest = 0.0
     for value in vector:
-        largest = max(largest, abs(value))
+        largest = max(largest, 1.0 * abs(value))
     return largest
 
 
-@kernel("float64(float64[::1], float64)")
+@kernel(*for_both("float64(float64[::1], float64)"))
 def squares(vector: Floats, unit: float) -> float:
     """Return the sum of (v_i / unit)^2, in 8 lanes."""
     lanes = np.zeros(8)
@@ -111,14 +111,14 @@ def squares(vector: Floats, unit: float) -> float:
     return _added(lanes)
 
 
-@kernel("void(float64[::1], float64[::1], float64)")
+@kernel(*for_both("void(float64[::1], float64[::1], float64)"))
 def add_quotient(out: Floats, vector: Floats, divisor: float) -> None:
     """Add vector / divisor to `out` in place; shapes (d,)."""
     for i in range(out.size):
         out[i] += vector[i] / divisor
 
 
-@kernel("void(float64[:, ::1], float64[::1], float64[::1])")
+@kernel(*for_both("void(float64[:, ::1], float64[::1], float64[::1])"))
 def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
     """Write matrix x to `out`, each entry summed in 8 lanes; shapes (n, d), (d,) and (n,)."""
     lanes = np.zeros(8)

@@ -20,15 +20,16 @@ from mpisign.process_rank import first_process, launched
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def kernel(signature: str) -> Callable[[F], F]:
-    """Compile a function for exactly these types, when it is defined, and keep the result on disk."""
+def kernel(*signatures: str) -> Callable[[F], F]:
+    """Compile a function for exactly these types, when it is defined, and keep the results on disk."""
 
     def compiled(function: F) -> F:
         """Return the compiled function."""
         dispatcher: Any = numba.njit(nogil=True)(function)
         if dispatcher is not function:  # which it is with NUMBA_DISABLE_JIT
             dispatcher._cache = cache_of(function)
-            dispatcher.compile(signature)
+            for signature in signatures:
+                dispatcher.compile(signature)
             dispatcher.disable_compile()
         return cast(F, dispatcher)
 
@@ -161,6 +162,11 @@ def part_of_kernels(function: F) -> F:
     Left to the compiler, a kernel that is loaded from disk would call a slower version of it.
     """
     return cast(F, numba.njit(inline="always")(function))
+
+
+def for_both(signature: str) -> tuple[str, str]:
+    """Return a signature of float64 arrays, and the same of float32 arrays; numbers are float64 in both."""
+    return signature, signature.replace("float64[", "float32[")
 
 
 def also_in_kernels(function: F) -> F:

@@ -53,6 +53,17 @@ class Unstated(mpisign.Problem):
         out[:] = 2 * x
 
 
+class Rough(Unstated):
+    """The same, with values that are said to be off by nothing, as those of much float32 data are by something."""
+
+    has_rough_part = True
+
+    def rough_part(self, points: np.ndarray, segment: int, out: np.ndarray) -> None:
+        """Write f, its gradient and the limits of their errors to `out`."""
+        self.part(points, segment, out[:, :-2])
+        out[:, -2:] = 0.0
+
+
 _RECORDS, _D, _WIDE, _WORKERS = 11, 13, 41, 3
 _SIZES = {_RECORDS: "records", _D: "d", _WORKERS: "M"}
 _STEP = mpisign.Constant(alpha=0.01)
@@ -78,6 +89,7 @@ def _problems() -> dict[str, Any]:
         "singular.h5": mpisign.Quadratic(matrix=singular),
         "finite.h5": mpisign.FiniteQuadratic(eigenvalues=[1.0] * _D, atoms=atoms, weights=[0.5, 0.5]),
         "unstated.h5": Unstated(),
+        "rough.h5": Rough(),
         "definite.h5": mpisign.Separable(eigenvalues=[1.0] * _D),
     }
 

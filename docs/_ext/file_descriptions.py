@@ -24,10 +24,13 @@ TRAJECTORY = {
         "seed": "the seed",
         "dimension": "d, the length of x",
         "samples": "n, the data points; 0 where the problem has none",
+        "precision": "`float64` or `float32`: what x, gradients and messages consisted of; in old files it is not said",
         "exchange": "how messages travelled; slices that are merged may differ in it",
         "f_star": "f* to within `f_star_error`; also a dataset, for readers without attributes",
         "f_star_error": "a limit for its error: by the gap's bound ||g||^2 / (2 mu), and a limit for rounding; with "
         "the nonconvex regulariser f_star is a local minimum's value, and the error that value itself",
+        "value_error": "where values come from float32 products: a limit for their error, in parts of value - f_star",
+        "gradient_error": "then also: a limit for the error of gradient_l1, in parts of gradient_l1",
         "f_star_assumed": "true where the problem states no minimum, and f* is taken to be 0",
         "L": "Assumption 3's: ||H||_{inf->1} for the largest Hessian H, exact or an upper limit",
         "L_lower": "a lower limit of L, beside an upper one",

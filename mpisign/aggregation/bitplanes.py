@@ -8,7 +8,7 @@ what its signs are: the *positive* plane [v > 0] and the *nonnegative* plane [v 
 import numpy as np
 
 from mpisign.arrays import Floats, Signs, Words
-from mpisign.jit import kernel, part_of_kernels
+from mpisign.jit import for_both, kernel, part_of_kernels
 
 
 def words(dimension: int) -> int:
@@ -45,7 +45,7 @@ def _pack_few(vector: Floats, positive: Words) -> tuple[float, bool]:
     return even + odd, zeros
 
 
-@kernel("Tuple((float64, boolean))(float64[::1], uint64[::1])")
+@kernel(*for_both("Tuple((float64, boolean))(float64[::1], uint64[::1])"))
 def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     """Write the positive plane of `vector`, shape (d,), into `positive`, shape (W,).
 
@@ -80,7 +80,7 @@ def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     return lanes[0], zeros
 
 
-@kernel("void(float64[::1], uint64[::1])")
+@kernel(*for_both("void(float64[::1], uint64[::1])"))
 def pack_nonnegative(vector: Floats, nonnegative: Words) -> None:
     """Write the nonnegative plane [v >= 0] of `vector`, shape (d,), into `nonnegative`, shape (W,)."""
     for w in range(nonnegative.size):
@@ -91,25 +91,27 @@ def pack_nonnegative(vector: Floats, nonnegative: Words) -> None:
         nonnegative[w] = bits
 
 
-@kernel("void(float64[::1], float64, uint64[::1])")
+@kernel(*for_both("void(float64[::1], float64, uint64[::1])"))
 def subtract(x: Floats, c: float, positive: Words) -> None:
-    """Subtract c from x_i where the bit is 1, add c where it is 0; in place, shape (d,)."""
+    """Subtract c, rounded as x is, from x_i where the bit is 1, add it where it is 0; in place, shape (d,)."""
+    size = x.dtype.type(c)
     for w in range(positive.size):
         word = positive[w]
         chunk = x[64 * w : 64 * w + 64]
         for j in range(chunk.size):
-            chunk[j] -= c if (word >> np.uint64(j)) & np.uint64(1) else -c
+            chunk[j] -= size if (word >> np.uint64(j)) & np.uint64(1) else -size
 
 
-@kernel("void(float64[::1], float64, uint64[::1], uint64[::1])")
+@kernel(*for_both("void(float64[::1], float64, uint64[::1], uint64[::1])"))
 def subtract_nonnegative(x: Floats, c: float, positive: Words, nonnegative: Words) -> None:
-    """Subtract c sign_i from x_i in place, shape (d,); where the planes differ x_i is left as it is."""
+    """Subtract c sign_i, c rounded as x is, from x_i in place, shape (d,); where the planes differ x_i is left."""
+    size = x.dtype.type(c)
     for w in range(positive.size):
         up, moving = positive[w], ~(positive[w] ^ nonnegative[w])
         chunk = x[64 * w : 64 * w + 64]
         for j in range(chunk.size):
             if (moving >> np.uint64(j)) & np.uint64(1):
-                chunk[j] -= c if (up >> np.uint64(j)) & np.uint64(1) else -c
+                chunk[j] -= size if (up >> np.uint64(j)) & np.uint64(1) else -size
 
 
 @kernel("void(uint64[::1], uint64[::1], uint64[::1])")

@@ -6,13 +6,13 @@ import numpy as np
 
 from mpisign.aggregation.bitplanes import subtract, subtract_nonnegative
 from mpisign.arrays import Floats, Words
-from mpisign.jit import kernel, part_of_kernels
+from mpisign.jit import for_both, kernel, part_of_kernels
 
 _BLOCK = 32
 """Words of a plane, 2048 coordinates, that are added up together."""
 
 
-@kernel("void(float64[:, ::1], float64[::1])")
+@kernel(*for_both("void(float64[:, ::1], float64[::1])"))
 def mean_row(rows: Floats, out: Floats) -> None:
     """Write (rows[0] + rows[1] + ...) / M to `out`, added in the order of the workers.
 
@@ -36,7 +36,10 @@ def mean_row(rows: Floats, out: Floats) -> None:
                 out[i] += rows[m, i] / len(rows)
 
 
-@kernel("void(float64[:], uint64[:, ::1], uint64[:, ::1], float64[::1])")
+@kernel(
+    "void(float64[:], uint64[:, ::1], uint64[:, ::1], float64[::1])",
+    "void(float64[:], uint64[:, ::1], uint64[:, ::1], float32[::1])",
+)
 def mean_signs(numbers: Floats, rows: Words, nonnegative: Words, out: Floats) -> None:
     """Write (1/M) sum_m |numbers[m]| sign_m to `out`, added in the order of the workers at each coordinate.
 

@@ -1,7 +1,7 @@
 """What travels: one contiguous row per message, a 64-bit number in front and the payload behind it.
 
-Two forms. `SignMessage`: a sign a coordinate, packed. `DenseMessage`: float64 coordinates. A worker's message and the
-server's reply have one of them, so whoever holds one can do the same things with it.
+Two forms. `SignMessage`: a sign a coordinate, packed. `DenseMessage`: float64 or float32 coordinates. A worker's
+message and the server's reply have one of them, so whoever holds one can do the same things with it.
 """
 
 import math
@@ -13,9 +13,9 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.aggregation import bitplanes
-from mpisign.arrays import Floats, Signs, Words
+from mpisign.arrays import Floats, Real, Signs, Words
 from mpisign.fixed_order import peak, squares
-from mpisign.jit import kernel
+from mpisign.jit import for_both, kernel
 
 Zeros: TypeAlias = Literal["exact", "coin", "plus"]
 """What a zero sign and a tied vote become.
@@ -23,6 +23,11 @@ Zeros: TypeAlias = Literal["exact", "coin", "plus"]
 "exact": zero, as in the paper (a second plane travels when it is needed); "coin": a keyed fair coin decides, which has
 the same expectation; "plus": +1.
 """
+
+
+def words_of(dimension: int, real: Real) -> int:
+    """Return how many words so many coordinates take."""
+    return -(-dimension * np.dtype(real).itemsize // 8)
 
 
 WordRange: TypeAlias = tuple[int, int] | None
@@ -152,28 +157,31 @@ class SignMessage(Message):
 
 
 class DenseMessage(Message):
-    """A message of float64 coordinates.
+    """A message of coordinates.
 
     Args:
-        row: float64, shape (1 + d,): the number, then the vector.
+        row: words of 64 bits: the number, a float64, then the vector.
+        dimension: d; by default as many coordinates as there is room for.
+        real: what the coordinates are.
     """
 
-    def __init__(self, row: Floats):
-        self._row, self.vector = row, row[1:]
+    def __init__(self, row: Words | Floats, dimension: int | None = None, real: Real = np.float64):
+        self._number: Floats = row[:1].view(np.float64)
+        self.vector: Floats = row[1:].view(real)[:dimension]
 
     @property
     @override
     def number(self) -> float:
-        return float(self._row[0])
+        return float(self._number[0])
 
     @number.setter
     def number(self, number: float) -> None:
-        self._row[0] = number
+        self._number[0] = number
 
     @override
     def put(self, vector: Floats, number: float | None = None) -> None:
-        norm = _copy_with_norm(vector, self.vector)
-        self._row[0] = norm if number is None else number
+        norm = _copy_with_norm(vector.astype(self.vector.dtype, copy=False), self.vector)
+        self._number[0] = norm if number is None else number
 
     @override
     def subtract_from(self, x: Floats, c: float, share: WordRange = None) -> None:
@@ -244,7 +252,7 @@ class Shared(Message):
         self._reply.signs(out)
 
 
-@kernel("float64(float64[::1], float64[::1])")
+@kernel(*for_both("float64(float64[::1], float64[::1])"))
 def _copy_with_norm(vector: Floats, out: Floats) -> float:
     """Copy the vector to `out` and return its l1 norm, added in the order of the coordinates."""
     norm = 0.0
@@ -254,8 +262,9 @@ def _copy_with_norm(vector: Floats, out: Floats) -> float:
     return norm
 
 
-@kernel("void(float64[::1], float64, float64[::1])")
+@kernel(*for_both("void(float64[::1], float64, float64[::1])"))
 def _subtract_multiple(x: Floats, c: float, vector: Floats) -> None:
-    """Subtract c times the vector from x in place."""
+    """Subtract c, rounded as x is, times the vector from x in place."""
+    factor = x.dtype.type(c)
     for i in range(len(x)):
-        x[i] -= c * vector[i]
+        x[i] -= factor * vector[i]

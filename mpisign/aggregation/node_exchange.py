@@ -96,10 +96,11 @@ class Node(Exchange):
         """Keep a long x once a node: a step of every rank on its own would wait for memory."""
         if len(x) < SHARED_X_FROM:
             return x, reply
-        share = self._share(words(len(x)))
-        own = slice(*(min(64 * word, len(x)) for word in share))
-        memory, self._give_x_back = self.ranks.memory(len(x), [own])
-        kept = memory.view(np.float64)
+        share, a_word = self._share(words(len(x))), 64 * x.itemsize // 8  # words of x, of a word of its plane
+        count = -(-x.nbytes // 8)
+        own = slice(*(min(a_word * word, count) for word in share))
+        memory, self._give_x_back = self.ranks.memory(count, [own])
+        kept: Floats = memory.view(x.dtype)[: len(x)]
         if self._node.root:
             # x is the same on every rank: one copy a node is enough.
             kept[:] = x

@@ -14,10 +14,10 @@ from mpisign.aggregation import bitplanes
 from mpisign.aggregation.exchange import Exchange, Format
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.means import mean_number, mean_row, mean_signs
-from mpisign.aggregation.messages import DenseMessage, SignMessage, Zeros
+from mpisign.aggregation.messages import DenseMessage, SignMessage, Zeros, words_of
 from mpisign.aggregation.server_base import SEND_WEAK, Combination, Unsent
 from mpisign.aggregation.server_base import Server as Server
-from mpisign.arrays import Words
+from mpisign.arrays import Real, Words
 from mpisign.rng import RandomStreams, Stream
 
 
@@ -25,17 +25,27 @@ class MeanServer(Server):
     """The server of dense gradients: the reply is their mean, and the mean of their numbers."""
 
     def __init__(
-        self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
+        self,
+        exchange_factory: ExchangeFactory,
+        workers: int,
+        dimension: int,
+        zeros: Zeros,
+        streams: RandomStreams,
+        real: Real = np.float64,
     ):
-        super().__init__(exchange_factory(workers, Format(1, dimension, dimension)))
-        rows = self._exchange.table[: len(self.hosted), : 1 + dimension]
-        self._messages = [DenseMessage(row.view(np.float64)) for row in rows]
-        self.reply = DenseMessage(self._exchange.reply.view(np.float64))
+        width = words_of(dimension, real)
+        super().__init__(exchange_factory(workers, Format(1, width, width)))
+        rows = self._exchange.table[: len(self.hosted), : 1 + width]
+        self._messages = [DenseMessage(row, dimension, real) for row in rows]
+        self.reply, self._real = DenseMessage(self._exchange.reply, dimension, real), real
 
     def _aggregate(self) -> None:
         self._gather(self._exchange)
         if self._exchange.is_reducer:
-            mean_row(self._exchange.rows.view(np.float64), self._exchange.reduced_slice.view(np.float64))
+            rows, reply = self._exchange.rows, self._exchange.reduced_slice
+            mean_row(rows.view(self._real), reply.view(self._real))
+            if self._real is not np.float64:  # the header is one
+                mean_row(rows[:, :1].copy().view(np.float64), reply[:1].view(np.float64))
         self._broadcast(self._exchange)
 
 
@@ -151,7 +161,13 @@ class VoteServer(SignServer):
     reply: SignMessage
 
     def __init__(
-        self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
+        self,
+        exchange_factory: ExchangeFactory,
+        workers: int,
+        dimension: int,
+        zeros: Zeros,
+        streams: RandomStreams,
+        real: Real = np.float64,
     ):
         width = bitplanes.words(dimension)
         form, nonnegative_form = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
@@ -182,13 +198,20 @@ class ScaledSignServer(SignServer):
     """
 
     def __init__(
-        self, exchange_factory: ExchangeFactory, workers: int, dimension: int, zeros: Zeros, streams: RandomStreams
+        self,
+        exchange_factory: ExchangeFactory,
+        workers: int,
+        dimension: int,
+        zeros: Zeros,
+        streams: RandomStreams,
+        real: Real = np.float64,
     ):
-        width = bitplanes.words(dimension)
-        form, nonnegative_form = Format(1, width, dimension, reply_words_per_word=64), Format(0, width, 0)
-        super().__init__(exchange_factory, workers, dimension, zeros, streams, form, nonnegative_form)
-        self.reply = DenseMessage(self._exchange.reply.view(np.float64))
-        self._part = DenseMessage(self._exchange.reduced_slice.view(np.float64))
+        width, of_64 = bitplanes.words(dimension), words_of(64, real)
+        form = Format(1, width, words_of(dimension, real), reply_words_per_word=of_64)
+        super().__init__(exchange_factory, workers, dimension, zeros, streams, form, Format(0, width, 0))
+        slice_ = self._exchange.reduced_slice
+        self.reply = DenseMessage(self._exchange.reply, dimension, real)
+        self._part = DenseMessage(slice_, (len(slice_) - 1) * 64 // of_64, real)
 
     def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
         exchange, planes = self._exchange, self._nonnegative_exchange.rows
@@ -206,9 +229,17 @@ SERVERS: dict[str, type[MeanServer] | type[VoteServer] | type[ScaledSignServer]]
 
 
 def plan_server(
-    method: Combination, workers: int, dimension: int, exchange_factory: ExchangeFactory, streams: RandomStreams
+    method: Combination,
+    workers: int,
+    dimension: int,
+    exchange_factory: ExchangeFactory,
+    streams: RandomStreams,
+    real: Real = np.float64,
 ) -> Server:
-    """Return the server of a method's messages of so many workers, for one repeat; every rank calls it."""
-    server = SERVERS[method.message](exchange_factory, workers, dimension, method.zeros, streams)
+    """Return the server of a method's messages of so many workers, for one repeat; every rank calls it.
+
+    real: What dense messages and replies consist of.
+    """
+    server = SERVERS[method.message](exchange_factory, workers, dimension, method.zeros, streams, real)
     server.quadratic = method.quadratic
     return server

@@ -202,6 +202,7 @@ def ahead_of(
         streams: The random numbers.
         arrays: What is iterated.
     """
-    if method.compilable and part_of(source).compilable and travels(server) is not None:
+    whole = arrays.x.dtype == np.float64
+    if whole and method.compilable and part_of(source).compilable and travels(server) is not None:
         return Compiled(method, source, step, server, streams, arrays)
     return INTERPRETED

@@ -44,8 +44,19 @@ class Oracle(ABC):
             raise InputError("flipped", f"expected at most {workers}, the number of workers, got {self.flipped}")
         source = self.source(problem, workers)
         if self.decoupled:
-            source = _decoupled(part_of(source), np.empty(problem.dimension)).function()
-        return _flipped(part_of(source), self.flipped).function() if self.flipped else source
+            source = _decoupled(part_of(source), np.empty(problem.dimension, dtype=problem.real)).function()
+        if self.flipped:
+            source = _flipped(part_of(source), self.flipped).function()
+        return source if problem.real is np.float64 else _in_float32(source)
+
+
+def _in_float32(source: Source) -> Source:
+    """Return a source that takes points in float64, too: a method may ask at one that it remembers."""
+
+    def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        source(x.astype(np.float32, copy=False), worker, generator, out)
+
+    return gradient
 
 
 class _Two(NamedTuple):

@@ -7,7 +7,7 @@ What a kind of problem, oracle, start, method or step takes besides is checked w
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
@@ -16,7 +16,7 @@ from mpisign.config.validation import Count, InputError, Positive, make, refuse_
 
 
 def _group_name(label: str) -> str:
-    """Return a label that can name a group of the trajectory file; raise ValueError for another one."""
+    """Return a label that can name a group of the file; raise ValueError for another one."""
     if not label.strip(". ") or not label.isprintable() or "/" in label:
         raise ValueError("a printable label, more than dots and without /")
     return label
@@ -79,6 +79,7 @@ class Run:
             all runs that have none of their own.
         workers: M; by default as many as there are ranks besides rank 0, or 1 in one process.
         iterations: K; at the top of the job, for all runs that have none of their own.
+        precision: What x, gradients and messages consist of; records are in float64, and bounds are checked there only.
         stop: Where a repeat ends before K: a table, see `stop`; at the top of the job, for all runs that have none of
             their own.
         earlier: K of the shorter runs that this one went on from, whose log-spaced records it has, too: --resume writes
@@ -91,6 +92,7 @@ class Run:
     oracle: Table
     workers: Annotated[int, Field(ge=1, le=10**6)] | None = None
     iterations: Count
+    precision: Literal["float64", "float32"] = "float64"
     stop: Stop | None = None
     earlier: Annotated[list[Count], Field(min_length=1)] | None = None
 
@@ -130,7 +132,7 @@ class Experiment:
     overrides: list[str]
 
 
-RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "stop", "earlier")
+RUN_KEYS = ("label", "step", "oracle", "workers", "iterations", "precision", "stop", "earlier")
 """The keys of a run that are not its method's."""
 
 _MOST_BYTES = 2**24
@@ -266,9 +268,8 @@ def _run(table: Table, shared: Table, path: str) -> Run:
     """Return what a run's table says of the run itself; its other keys are its method's."""
     arguments = shared | {key: value for key, value in table.items() if key in RUN_KEYS}
     arguments["method"] = {key: value for key, value in table.items() if key not in RUN_KEYS}
-    arguments.setdefault(
-        "label", table["method"] if isinstance(table.get("method"), str) else path
-    )  # a missing one is refused by the registry
+    # a missing method is refused by the registry
+    arguments.setdefault("label", table["method"] if isinstance(table.get("method"), str) else path)
     if "stop" in table:
         arguments["stop"] = _stop(table, f"{path}.stop")
     if "iterations" not in arguments:

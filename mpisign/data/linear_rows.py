@@ -190,20 +190,20 @@ def subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats
         for lane in range(width):
             lanes[lane] += lanes[lane + width]
         width //= 2
-    return float(lanes[0])
+    return 1.0 * float(lanes[0])
 
 
 def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:
     """One loop subtracts a row, finds the margin of the next and asks for one further on: memory is never idle."""
-    lanes, last = np.empty(32), samples.size - 1
-    weight = 0.0
+    lanes, last = np.empty(32, dtype=x.dtype), samples.size - 1
+    weight = x.dtype.type(0.0)
     for i in range(-1, samples.size):
         row, following, later = (
             rows[samples[max(i, 0)]],
             rows[samples[min(i + 1, last)]],
             rows[samples[min(i + 4, last)]],
         )
-        weight = _pull(subtract_row(row, weight, out, following, x, lanes, later), samples.size)
+        weight = x.dtype.type(_pull(subtract_row(row, weight, out, following, x, lanes, later), samples.size))
 
 
 def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:
@@ -211,13 +211,20 @@ def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, sample
         margin = 0.0
         for p in range(indptr[i], indptr[i + 1]):
             margin += data[p] * x[indices[p]]
-        weight = _pull(margin, samples.size)
+        weight = x.dtype.type(_pull(margin, samples.size))
         for p in range(indptr[i], indptr[i + 1]):
             out[indices[p]] -= weight * data[p]
 
 
 _VECTORS = "float64[::1], int64[::1], float64[::1])"
-_subtract_dense32 = kernel(f"void(float32[:, ::1], {_VECTORS}")(_subtract_dense)
+
+
+def _both(rows: str) -> tuple[str, str]:
+    """Return the signatures of x and a gradient in float64, and in float32."""
+    return f"void({rows}, {_VECTORS}", f"void({rows}, {_VECTORS.replace('float64', 'float32')}"
+
+
+_subtract_dense32 = kernel(*_both("float32[:, ::1]"))(_subtract_dense)
 _subtract_dense64 = kernel(f"void(float64[:, ::1], {_VECTORS}")(_subtract_dense)
-_subtract_sparse32 = kernel(f"void(float32[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)
+_subtract_sparse32 = kernel(*_both("float32[::1], int32[::1], int64[::1]"))(_subtract_sparse)
 _subtract_sparse64 = kernel(f"void(float64[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)

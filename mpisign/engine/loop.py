@@ -58,7 +58,7 @@ def iterate(repeat: Repeat, state: State) -> int | None:
     method, source, step, iterations, server, streams, recorder, checkpoints, ahead = repeat
     first, _, x, memories, shared = state
     memory = dict(zip(server.hosted, memories, strict=True))
-    gradient = np.empty(len(x))
+    gradient = np.empty_like(x)
     recorder.start()
     for span in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
         for k in ahead.left(span, recorder):

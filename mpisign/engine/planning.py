@@ -12,12 +12,14 @@ from mpisign.algorithms.initial_points import STARTS, InitialPoint
 from mpisign.algorithms.methods import METHODS, Method
 from mpisign.algorithms.oracles import ORACLES, Oracle, Source
 from mpisign.algorithms.step_sizes import STEPS
+from mpisign.arrays import Real
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.shared_arrays import installed
 from mpisign.config.experiment import RUN_KEYS, Experiment, Run
 from mpisign.config.validation import InputError, in_utf8
-from mpisign.problems import PROBLEMS, Problem
-from mpisign.problems.reference_solution import CertifiedOptimum
+from mpisign.engine.records.rough_evaluation import ERRORS
+from mpisign.problems import PROBLEMS, Minimum, Problem
+from mpisign.problems.reference_solution import CertifiedOptimum, on_every_rank
 from mpisign.rng import RandomStreams
 from mpisign.theory.noise import Noise
 
@@ -40,6 +42,7 @@ class PlannedRun(NamedTuple):
         step: alpha_k, by k.
         workers: M.
         numbers: those of its workers, 0 to M - 1 (fewer once some were lost, see `mpisign.engine.elastic`).
+        problem: the problem whose gradients are taken, in the run's precision.
     """
 
     settings: Run
@@ -49,6 +52,12 @@ class PlannedRun(NamedTuple):
     step: Callable[[int], float]
     workers: int
     numbers: tuple[int, ...]
+    problem: Problem
+
+    @property
+    def real(self) -> Real:
+        """Return what x, gradients and messages consist of."""
+        return self.problem.real
 
 
 _LITTLE_USED = 0.7
@@ -63,14 +72,14 @@ class Plan(NamedTuple):
         problem: the problem.
         start: the rule for x_0.
         runs: the runs.
-        f_star: f*, once it is known, where a rule of a run's `stop` needs it.
+        minimum: f* with its error, once it is known, on every rank.
     """
 
     experiment: Experiment
     problem: Problem
     start: InitialPoint
     runs: list[PlannedRun]
-    f_star: float = np.nan
+    minimum: Minimum | None = None
 
 
 def plan(experiment: Experiment, ranks: Communicator, made: Problem | None = None) -> Plan:
@@ -138,8 +147,8 @@ def state_bytes(run: PlannedRun, dimension: int) -> int:
     return 8 * dimension + run.workers * run.method.memory(dimension).nbytes + run.method.shared(dimension).nbytes
 
 
-def with_f_star(planned: Plan, known: CertifiedOptimum | None, ranks: Communicator) -> Plan:
-    """Return the plan with f*, where a rule of a run's `stop` needs it; every rank calls it.
+def with_minimum(planned: Plan, known: CertifiedOptimum | None, ranks: Communicator) -> Plan:
+    """Return the plan with f* and its error; every rank calls it.
 
     Args:
         planned: the plan.
@@ -151,12 +160,9 @@ def with_f_star(planned: Plan, known: CertifiedOptimum | None, ranks: Communicat
     """
     gaps = [(i, run.settings.stop.gap) for i, run in enumerate(planned.runs) if run.settings.stop is not None]
     asked = [(i, gap) for i, gap in gaps if gap is not None]
-    if not asked:
-        return planned
-    ranks.raise_collectively(lambda: None if known is None else _refuse_uncertain(asked, known.minimum.error))
-    f_star = np.array([0.0 if known is None else known.minimum.value])
-    ranks.broadcast(f_star.view(np.uint64))
-    return planned._replace(f_star=float(f_star[0]))
+    if asked:
+        ranks.raise_collectively(lambda: None if known is None else _refuse_uncertain(asked, known.minimum.error))
+    return planned._replace(minimum=on_every_rank(known, ranks))
 
 
 def _refuse_uncertain(asked: list[tuple[int, float]], error: float) -> None:
@@ -214,11 +220,13 @@ def _plan_run(run: Run, problem: Problem, default_workers: int, path: str) -> Pl
     method = METHODS.make(run.method, path, kind="method", also=RUN_KEYS)
     step = STEPS.make(run.step, f"{path}.step")
     oracle = ORACLES.make(run.oracle, f"{path}.oracle")
+    with _naming(path):
+        taken = problem if run.precision == "float64" else problem.in_float32
     with _naming(f"{path}.oracle"):
-        source = oracle.plan(problem, workers)
+        source = oracle.plan(taken, workers)
     with _naming(f"{path}.step"):
         alpha = step.plan(problem.samples)
-    return PlannedRun(run, method, oracle, source, alpha, workers, tuple(range(workers)))
+    return PlannedRun(run, method, oracle, source, alpha, workers, tuple(range(workers)), taken)
 
 
 class _naming:
@@ -241,6 +249,7 @@ def run_attributes(planned: Plan, run: PlannedRun, known: CertifiedOptimum) -> d
         run_settings(planned, run)
         | dict(_noise(run.oracle.assumption4(planned.problem)))
         | dict(_known(known, not planned.problem.says_minimum))
+        | (ERRORS if planned.problem.has_rough_part else {})
     )
 
 
@@ -255,6 +264,7 @@ def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
     }
     flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
     flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
+    flat |= {"precision": asked.precision}
     flat |= {f"stop.{name}": limit for name, limit in vars(asked.stop or object).items() if isinstance(limit, float)}
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     return flat

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
 from mpisign.algorithms.compiled_loop import INTERPRETED, Arrays, ahead_of
@@ -13,9 +15,10 @@ from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, state_bytes
-from mpisign.engine.recorder import Evaluation, Recorder, Sink
+from mpisign.engine.recorder import Recorder, Sink
 from mpisign.engine.records.clocks import OFF, Clocks, NoClocks
 from mpisign.engine.records.goal import Goal
+from mpisign.engine.records.rough_evaluation import evaluation_of
 from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.rng import RandomStreams
 from mpisign.storage.checkpoint import Checkpoint, End
@@ -65,14 +68,15 @@ def run_repeat(planned: Plan, run: PlannedRun, number: int, exchange_factory: Ex
     kept = site.writer.kept(label, number) if site.writer else None
     crew = crew_of(run, kept, planned.experiment.seed, number, site.ranks)
     sink = _sink(planned, run, number, crew, kept, site)
-    planned_server = plan_server(run.method, len(crew.numbers), dimension, exchange_factory, crew.streams)
+    planned_server = plan_server(run.method, len(crew.numbers), dimension, exchange_factory, crew.streams, run.real)
     with planned_server as server, _saying_where(label, number, server):
         repeat, begin = _wired(planned, run, number, crew, kept, sink, server, site)
         diverged_at = loop.iterate(repeat, begin)
         goes_on = diverged_at is None and state_bytes(run, dimension) <= MOST_STATE
         last = repeat.recorder.last(begin._replace(k=repeat.iterations)) if goes_on else None
         if sink is not None:
-            sink.finish(End(begin.x, diverged_at, repeat.ahead.done, last, repeat.recorder.ended))
+            x = begin.x.astype(np.float64, copy=False)
+            sink.finish(End(x, diverged_at, repeat.ahead.done, last, repeat.recorder.ended))
 
 
 def _sink(
@@ -100,7 +104,7 @@ def _wired(
 ) -> tuple[loop.Repeat, state.State]:
     """Return all that the loop needs, and the state in which it begins: the first one, or the one that was kept."""
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
-    x = planned.start.point(planned.problem.dimension, RandomStreams(planned.experiment.seed, number))
+    x = planned.start.point(planned.problem.dimension, RandomStreams(planned.experiment.seed, number)).astype(run.real)
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
     recorder, clocks = _recorder(planned, run, kept, sink, server, site.ranks)
     recorder.resume(counters)
@@ -132,8 +136,8 @@ def _recorder(
 ) -> tuple[Recorder, NoClocks]:
     """Return the recorder of a repeat, and its clocks, which go on from those of its state."""
     log, stop = planned.experiment.log, run.settings.stop
-    goal = None if stop is None else Goal(stop, planned.f_star, ranks)
-    evaluation = Evaluation(planned.problem, ranks, block_of(log, stop))
+    goal = None if stop is None else Goal(stop, planned.minimum, ranks)
+    evaluation = evaluation_of(planned.problem, ranks, block_of(log, stop), planned.minimum)
     clocks: NoClocks = OFF
     earlier = None if kept is None else kept.clocks
     if log.clocks:

@@ -22,7 +22,7 @@ from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.parallel import processes, teams
 from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.parallel.pool import Pool
-from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes, with_f_star
+from mpisign.engine.planning import Plan, PlannedRun, data_sha256, remarks, run_attributes, with_minimum
 from mpisign.engine.records.schedule import schedule_of
 from mpisign.engine.repeat import Site, run_repeat
 from mpisign.messages import say
@@ -82,7 +82,7 @@ def run(
         _warn([*warnings(where), *remarks(planned, (team or ranks).size)], ranks)
         header = _header(planned, ranks, where, repeats) if ranks.root else {}
         known = optimum(planned.problem, ranks, signals, quiet)
-        planned = with_f_star(planned, known, ranks)
+        planned = with_minimum(planned, known, ranks)
         PLANNING.over()  # from here on there is a file to write
         progress = stack.enter_context(Progress(_total(planned, repeats), quiet=quiet or not ranks.root))
         writer = stack.enter_context(_writer(output, header, mode)) if ranks.root else None
@@ -181,7 +181,7 @@ def _choice(planned: Plan, run: PlannedRun, ranks: Communicator, speaks: bool) -
     """Return the run's exchange; where it was chosen, who speaks for all says why."""
     asked = planned.experiment.exchange
     workers, d = len(run.numbers), planned.problem.dimension
-    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0)))
+    choice = choose(asked, ranks, lambda meet: plan_server(run.method, workers, d, meet, RandomStreams(0, 0), run.real))
     if asked == "auto" and speaks:
         print(f"{run.settings.label}: exchange {choice.exchange}; {choice.why}", flush=True)
     return choice

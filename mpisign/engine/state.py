@@ -22,7 +22,7 @@ class State(NamedTuple):
     Attributes:
         k: the iteration that comes next.
         workers: the numbers of all workers.
-        x: float64, shape (d,), the same on every rank.
+        x: shape (d,), the same on every rank; float64, or float32 in a run of that precision.
         memory: what the method remembers of each worker that is hosted here, a row each.
         shared: what it remembers besides, the same on every rank.
     """
@@ -58,7 +58,8 @@ def collect(state: State, counters: Counters, server: Server) -> Checkpoint:
     # Where they are all here, they are written at once.
     memories = found.view(np.float64) if isinstance(found, np.ndarray) else (row.view(np.float64) for row in found)
     memory = Memories((server.workers, rows.shape[1]), memories)
-    return Checkpoint(state.k, counters, state.workers, state.x, memory, state.shared)
+    x = state.x.astype(np.float64, copy=False)  # exact, and the same in the file in either precision
+    return Checkpoint(state.k, counters, state.workers, x, memory, state.shared)
 
 
 def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Communicator) -> tuple[State, Counters]:
@@ -76,15 +77,16 @@ def restore(kept: Checkpoint | None, state: State, server: Server, ranks: Commun
         The state before iteration `kept.k` and the counters, on every rank; `state` as it is where nothing was kept.
     """
     # Messages are words: the seconds travel as the bits of their float64.
-    head = np.zeros(6, dtype=np.uint64)
+    head, x = np.zeros(6, dtype=np.uint64), state.x.astype(np.float64, copy=False)
     if kept is not None:
         head[:] = (True, kept.k, *kept.counters[:3], np.float64(kept.counters.seconds).view(np.uint64))
-        state.x[:], state.shared[:] = kept.x, kept.shared
+        x[:], state.shared[:] = kept.x, kept.shared
     ranks.broadcast(head)
     if not head[0]:
         return state, Counters()
-    for words in (state.x.view(np.uint64), state.shared.view(np.uint64)):
+    for words in (x.view(np.uint64), state.shared.view(np.uint64)):
         ranks.broadcast(words)
+    state.x[:] = x
     rows = _rows(state)
     if rows.shape[1]:
         server.to_hosts(() if kept is None else _memories(kept, state.workers), rows)

@@ -2,16 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from copy import copy
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mpisign.arrays import Floats, Indices
+from mpisign.arrays import Floats, Indices, Real
 from mpisign.compiled.text import Part, part_of
 from mpisign.config.validation import InputError
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise
+
+P = TypeVar("P", bound="Problem")
 
 
 class Minimum(NamedTuple):
@@ -33,7 +37,7 @@ class Problem(ABC):
     is the sum of its parts in their order. variant: what tells f from others of its class on the same data. defaults:
     what its settings are that a job leaves out, where that is no default of an argument; for the trajectory file.
 
-    minimum_value: f*, where it is known exactly.
+    minimum_value: f*, where it is known exactly. real: what x and gradients consist of.
 
     To add one, write `value` and `gradient`, and `minimum_value` or `minimum`; without them f* is taken to be 0, and a
     run says so. All is float64.
@@ -48,12 +52,15 @@ class Problem(ABC):
     variant: str = ""
     defaults: Mapping[str, object] = {}
     minimum_value: float | None = None
+    real: Real = np.float64
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name in ("gradient", "minibatch"):  # one that is written anew is not what the inherited text says
             if name in vars(cls) and f"{name}_part" not in vars(cls):
                 setattr(cls, f"{name}_part", vars(Problem)[f"{name}_part"])
+        if {"gradient", "minibatch"} & vars(cls).keys() and "rounded" not in vars(cls):
+            setattr(cls, "rounded", vars(Problem)["rounded"])  # noqa: B010  what is inherited knows nothing of it
 
     @abstractmethod
     def value(self, x: Floats) -> float:
@@ -76,6 +83,21 @@ class Problem(ABC):
         """Return `minibatch` as a text(parameters, x, samples, out), which may run compiled."""
         return part_of(self.minibatch)
 
+    def rounded(self) -> "Problem":
+        """Return the same problem for x and gradients in float32, which take part in no evaluation of f.
+
+        Its `gradient` and `minibatch`, and their parts, have float32 arguments. Raises InputError, with the key
+        "precision", where there is no such thing.
+        """
+        raise InputError("precision", f'expected "float64": {type(self).__name__} has no gradient in float32')
+
+    @cached_property
+    def in_float32(self) -> "Problem":
+        """Return what `rounded` makes, once for all runs."""
+        made = self.rounded()
+        made.real = np.float32
+        return made
+
     def noise(self, batch: int) -> Noise:
         """Return what is known of the noise of `batch` data points, drawn with replacement."""
         return Noise()
@@ -85,6 +107,18 @@ class Problem(ABC):
         for point, row in zip(points, out, strict=True):
             row[0] = self.value(point)
             self.gradient(point, row[1:])
+
+    @property
+    def has_rough_part(self) -> bool:
+        """Return whether `rough_part` is there, and takes much less time than `part`."""
+        return False
+
+    def rough_part(self, points: Floats, segment: int, out: Floats) -> None:
+        """Write `part` by quicker arithmetic to out[:, :-2], and limits of its errors to out[:, -2:]; shape (r, 3 + d).
+
+        The limits are those of f, and of the l1 norm of the gradient's error.
+        """
+        raise NotImplementedError
 
     def data_sha256(self) -> str:
         """Return the sha256 of the data as it is used, or "" where there is none."""
@@ -137,3 +171,22 @@ def finite_vector(values: object, key: str) -> Floats:
     if not np.isfinite(array).all():
         raise InputError(key, "expected finite numbers, found a NaN or an infinity")
     return array
+
+
+def with_rounded(problem: P, **arrays: Floats) -> P:
+    """Return a copy of a problem with these attributes rounded to float32; InputError where they overflow there."""
+    made = copy(problem)
+    for name, array in arrays.items():
+        setattr(made, name, to_float32(array))
+    return made
+
+
+def to_float32(array: Floats) -> Floats:
+    """Return an array in float32, itself if it is; InputError where a number is beyond float32's largest."""
+    with np.errstate(over="ignore"):
+        found: Floats = array.astype(np.float32, copy=False)
+    if not np.isfinite(found).all():
+        raise InputError(
+            "precision", 'expected "float64": the problem has numbers beyond 3.4e38, the largest of float32'
+        )
+    return found

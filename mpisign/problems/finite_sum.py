@@ -1,6 +1,7 @@
 """Quadratics as finite sums, in which the audit's counterexamples are stated."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from mpisign.arrays import Floats, Indices
 from mpisign.compiled.text import Part, composed
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import add_quotient
-from mpisign.problems.base import Problem, finite_vector
+from mpisign.problems.base import Problem, finite_vector, to_float32
 from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.quadratic import Quadratic, Separable
 from mpisign.theory.constants import Constant
@@ -63,6 +64,14 @@ class FiniteQuadratic(Problem):
         self.weights = checked_weights = _weights(weights, len(atoms))
         self._law = FiniteDistribution(_atoms(atoms, checked_weights, self.dimension), checked_weights)
         self._minibatch = self.minibatch_part().function()
+
+    @override
+    def rounded(self) -> "FiniteQuadratic":
+        made = copy(self)
+        made._quadratic = self._quadratic.rounded()
+        made._law = self._law._replace(atoms=to_float32(self._law.atoms))
+        made._minibatch = made.minibatch_part().function()
+        return made
 
     @override
     def value(self, x: Floats) -> float:

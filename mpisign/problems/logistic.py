@@ -2,7 +2,7 @@
 
 import sys
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -14,7 +14,7 @@ from mpisign.compiled.text import Part
 from mpisign.config.validation import InputError, Positive, checked
 from mpisign.data.linear_rows import Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
-from mpisign.problems.base import Minimum, Problem
+from mpisign.problems.base import Minimum, Problem, to_float32
 from mpisign.problems.certificate import Certificate
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
@@ -38,6 +38,9 @@ def has_whole_hessian(samples: int, dimension: int) -> bool:
 
 class Logistic(Problem):
     """f(x) = (1/n) sum log(1 + exp(-b_i a_i'x)) + r(x), on the rows c_i = b_i a_i; r is ||x||^2 / (2n) by default."""
+
+    large: ClassVar[int] = 2**23
+    """Entries of float32 data from which on many points are evaluated by float32 products first."""
 
     def __init__(self, rows: Rows, regulariser: Regulariser | None = None):
         self.rows, self.regulariser = rows, regulariser or L2(rows.samples)
@@ -80,6 +83,27 @@ class Logistic(Problem):
             out[:, 0] = self.regulariser.values(points)
             self.regulariser.gradient(points, out[:, 1:])
         self._sums.add_losses(points, segment, out)
+
+    @property
+    @override
+    def has_rough_part(self) -> bool:
+        return self._sums.has_gram and self.rows.samples * self.dimension >= self.large
+
+    def rough_part(self, points: Floats, segment: int, out: Floats) -> None:
+        """By float32 products; the regulariser by float64 ones, d of them."""
+        out[:] = 0.0
+        if segment == 0:
+            gradients = out[:, 1:-2]
+            out[:, 0] = self.regulariser.values(points)
+            self.regulariser.gradient(points, gradients)
+            out[:, -2] = _EPSILON * (self.dimension + 64) * out[:, 0]
+            out[:, -1] = _EPSILON * 64 * np.abs(gradients).sum(axis=1)
+        self._sums.add_rough_losses(points, segment, out)
+
+    @override
+    def rounded(self) -> "Logistic":
+        numbers = {name: to_float32(each) for name, each in self.rows.arrays.items() if each.dtype == np.float64}
+        return Logistic(stored(self.rows.arrays | numbers), self.regulariser)
 
     @override
     def curvature_part(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:

@@ -6,6 +6,7 @@ over blocks of rows, so that no copy of all rows is ever made.
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy  # its parts are imported when they are used
@@ -22,6 +23,10 @@ _SHORT = 640
 """Data points whose products are added in float32, where that will do."""
 _UNIT = 2.0**-24
 """The unit roundoff of float32."""
+_TINY = float(np.finfo(np.float32).tiny)
+"""What a product of float32 is off by where it is below float32's normal numbers, at most."""
+_ROUGH_BLOCK, _COLUMNS, _ROWS = 512, 64, 128
+"""Data points that are multiplied at a time in float32; the products of a margin and of a gradient added there."""
 
 
 class LogisticSums:
@@ -35,6 +40,7 @@ class LogisticSums:
         self._rows, self._dense = rows, rows.arrays.get("rows", np.empty(0))
         self._passes: DensePasses | None = PASSES[self._dense.dtype] if "rows" in rows.arrays else None
         self._weights, self._weighed_at = np.empty(n if self._passes else 0), dict[int, Floats]()
+        self._lengths = dict[int, Floats]()
         self._edges = np.linspace(0, n, SEGMENTS + 1).astype(int)
         self.additions = min(BLOCK, n) + n / (SEGMENTS * BLOCK) + SEGMENTS + 8
 
@@ -60,6 +66,46 @@ class LogisticSums:
             out[0] += losses.sum() / n
             out[1:] += gradient
         self._weighed_at[segment] = x
+
+    def add_rough_losses(self, points: Floats, segment: int, out: Floats) -> None:
+        """Add losses to out[:, 0] and gradients to out[:, 1:-2] by float32 products, limits of errors to the rest.
+
+        The products of _COLUMNS coordinates, or of _ROWS data points, are added in float32, their sums in float64.
+        out[:, -2] is for the error of the losses, out[:, -1] for the l1 norm of that of the gradient; shape (r, 3 + d).
+
+        k products that are added in float32, in whatever order, are off by g_k = k u / (1 - k u) of their sizes at most
+        (Higham, Accuracy and Stability, section 3.1). The rounding of x to float32, and sums in float64, are one u
+        more each: the margin of a row c is off by e = g_{k+2} ||c|| ||x|| at most, since |c|'|x| is at most that. The
+        loss has the derivative -pull, and a second one of at most 1/4: it is off by pull e + e^2 / 8, and the pull by
+        e / 4. Each row adds to the gradient a multiple of itself, whose l1 norm is at most sqrt(d) ||c||.
+        """
+        (r, d), n = points.shape, self._rows.samples
+        gradients, sums = np.zeros((r, d)), np.zeros((r, 2))
+        squares = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not certain
+            nearly = points.astype(np.float32)
+            for start, stop in self._ranges(segment, _ROUGH_BLOCK):
+                rows = self._dense[start:stop]
+                losses, pulls = loss_and_pull(_product(nearly, rows.T, _COLUMNS))
+                gradients += _product(pulls.astype(np.float32), rows, _ROWS)
+                lengths = self._lengths_of(segment)[start - self._edges[segment] :][: stop - start]
+                sums += np.stack([losses.sum(axis=1), pulls @ lengths], axis=1)
+                squares += float(lengths @ lengths)
+            out[:, 0] += sums[:, 0] / n
+            out[:, 1:-2] -= gradients / n
+            size = _gamma(_COLUMNS + 2) * np.sqrt(np.square(points).sum(axis=1)) + d**0.5 * _TINY
+            underflow = 4 * d**1.5 * _TINY * (2 * len(self._lengths_of(segment)) + squares)
+            rounding = np.finfo(float).eps * (self.additions + 8) * sums[:, 0]
+            out[:, -2] += 1.001 * (size * sums[:, 1] + size**2 * squares / 4 + rounding + underflow) / n
+            out[:, -1] += 1.001 * d**0.5 * (_gamma(_ROWS + 3) * sums[:, 1] + size * squares / 4 + underflow) / n
+
+    def _lengths_of(self, segment: int) -> Floats:
+        """Return the ||c_i|| of a segment of dense rows, found once."""
+        if segment not in self._lengths:
+            blocks = [self._rows.block(start, stop) for start, stop in self._ranges(segment)]
+            found = [np.sqrt(np.square(block).sum(axis=1)) for block in blocks]
+            self._lengths[segment] = np.concatenate([np.zeros(0), *found])
+        return self._lengths[segment]
 
     def add_curvature(self, x: Floats, direction: Floats, segment: int, out: Floats) -> None:
         """Add the Hessian of a segment at x times `direction` to `out`, shape (d,)."""
@@ -176,3 +222,16 @@ class LogisticSums:
                 block = self._rows.block(start, stop)
                 squares += np.asarray((block * block).sum(axis=0)).ravel()
         return squares / self._rows.samples
+
+
+def _product(left: Any, right: Any, most: int) -> Floats:
+    """Return left @ right of float32 matrices, of which `most` products are added in float32, their sums in float64."""
+    total = np.zeros((left.shape[0], right.shape[1]))
+    for first in range(0, right.shape[0], most):
+        total += left[:, first : first + most] @ right[first : first + most]
+    return total
+
+
+def _gamma(count: int) -> float:
+    """Return what so many roundings to float32 change a number by, relative to its size, at most."""
+    return count * _UNIT / (1 - count * _UNIT)

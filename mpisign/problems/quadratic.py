@@ -9,7 +9,7 @@ from mpisign.arrays import Floats
 from mpisign.compiled.text import Part, Text
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import multiply
-from mpisign.problems.base import Problem, finite_vector
+from mpisign.problems.base import Problem, finite_vector, with_rounded
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.definiteness import rank_of_semidefinite
@@ -65,6 +65,10 @@ class Separable(Problem):
     def gradient_part(self) -> Part:
         return Part(Text.of(_separable_gradient), _Diagonal(self._eigenvalues))
 
+    @override
+    def rounded(self) -> "Separable":
+        return with_rounded(self, _eigenvalues=self._eigenvalues)
+
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L = sum lambda_i; mu = min lambda_i, or mu_PL = min {lambda_i > 0} where one is 0."""
         positive = self._eigenvalues[self._eigenvalues > 0]
@@ -100,6 +104,10 @@ class Quadratic(Problem):
     @override
     def gradient_part(self) -> Part:
         return Part(Text.of(_quadratic_gradient), _Matrix(self._matrix))
+
+    @override
+    def rounded(self) -> "Quadratic":
+        return with_rounded(self, _matrix=self._matrix)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L = ||H||_{inf->1}; mu = 1 / max_i (H^-1)_ii for a definite H, else mu_PL."""

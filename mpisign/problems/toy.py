@@ -9,7 +9,7 @@ from mpisign.arrays import Floats
 from mpisign.compiled.text import Part, Text
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import sine
-from mpisign.problems.base import Problem, finite_vector
+from mpisign.problems.base import Problem, finite_vector, with_rounded
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.polyak_lojasiewicz import pl_constant_of_toy
@@ -56,6 +56,10 @@ class Toy(Problem):
     @override
     def gradient_part(self) -> Part:
         return Part(Text.of(_toy_gradient), _Frequencies(self._frequencies))
+
+    @override
+    def rounded(self) -> "Toy":
+        return with_rounded(self, _frequencies=self._frequencies)
 
     def constants(self, objective: Objective) -> dict[str, Constant]:
         """Return L = sum 2 + 6 omega_i^2, attained at 0, where the Hessian H(0) is largest and no other is below -H(0).

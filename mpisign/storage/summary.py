@@ -47,6 +47,8 @@ def constants(run: RunRecord) -> str:
     names = [name for name in known if f"{name}_known" in known and not name.startswith(("p_min", "sigma2"))]
     values = [f"{name} = {known[name]:.6g} ({known[f'{name}_known']})" for name in names]
     error = "assumed" if known.get("f_star_assumed") else f"+- {known['f_star_error']:.1g}"
+    if "value_error" in known:
+        values.insert(0, f"values +- {known['value_error']:.0%} of f - f*")
     return ", ".join([f"f* = {known['f_star']:.6g} {error}", *values])
 
 
@@ -56,7 +58,8 @@ def _row(run: RunRecord) -> tuple[str, ...]:
     Where none has, over those that are running, at the last record that all of them have. The last cell is the share of
     the iterations that ran in compiled code.
     """
-    name = (run.label, str(run.attributes["method"]), str(run.attributes["workers"]))
+    single = ", float32" if run.precision == "float32" else ""
+    name = (run.label, f"{run.attributes['method']}{single}", str(run.attributes["workers"]))
     ended, shown = run.finished(), run.to_show()
     counts = {status: sum(r.status == status for r in run.repeats) for status in ("diverged", "running")}
     repeats = ", ".join([str(len(ended)), *(f"{n} {status}" for status, n in counts.items() if n)])

@@ -170,8 +170,8 @@ class RepeatRecord:
         self.ended, self.has_state = typed(attributes, "ended", str, ""), "state" in group
         self.workers_from = _workers_from(attributes)
         if self.status not in STATUSES:
-            *others, last = STATUSES
-            raise ValueError(f"expected the status {', '.join(others)} or {last}, found {shown(self.status)}")
+            expected = f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"
+            raise ValueError(f"expected the status {expected}, found {shown(self.status)}")
         records = typed(attributes, "records", int)
         names = [name for name in columns_of(group) if iterates or name != "x"]
         self.columns = {name: _column(source, group, name, records) for name in names}
@@ -201,6 +201,7 @@ class RunRecord:
         label: its name.
         attributes: its settings, flat, with dots, such as "step.alpha"; f_star and f_star_error; the constants, such as
             L, each with how it is known as L_known.
+        precision: what x, gradients and messages consisted of, "float64" or "float32".
         repeats: those that are there, by their numbers.
 
     Raises:
@@ -211,6 +212,7 @@ class RunRecord:
         if not label.isprintable():
             raise ValueError("expected a printable label")
         self.label, self.attributes = label, source.attributes(group)
+        self.precision = typed(self.attributes, "precision", str, "float64")  # old files do not say it
         for name, kind in _ATTRIBUTES.items():
             typed(self.attributes, name, kind)
         for name in self.attributes:
@@ -239,9 +241,7 @@ class RunRecord:
 
 
 class Trajectory:
-    """A trajectory file, read whole; the iterates x_k, where they are kept, only when asked for.
-
-    Iterating over it gives its runs.
+    """A trajectory file, read whole, whose runs it iterates over; x_k, where they are kept, only when asked for.
 
     Attributes:
         path: where it is.

@@ -81,15 +81,15 @@ def judge(
     bounds: Floats,
     *,
     level: float = 0.05,
-    f_star_error: float = 0.0,
+    f_star_error: Floats | float = 0.0,
     largest_gap: Floats | float = math.inf,
 ) -> Judgement:
     """Judge gaps of shape (R, m), each repeat's at each checkpoint, by bounds of shape (R, m) or (m,), positive.
 
     A gap is +inf where the repeat had diverged: which means that no finite mean is claimed for it, so that one such is
-    enough for "violated". f_star_error is the largest error of f*: gaps are lowered by it for `low` and `joint` (not
-    below 0), and raised for `high`. largest_gap, (R, m), (m,) or a number, is what no gap can exceed, and was known
-    before the repeats were; infinite where nothing is known.
+    enough for "violated". f_star_error is the largest error of f*, or of each gap: gaps are lowered by it for `low` and
+    `joint` (not below 0), and raised for `high`. largest_gap, (R, m), (m,) or a number, is what no gap can exceed, and
+    was known before the repeats were; infinite where nothing is known.
 
     violated      where `joint` is above 1, which it is where some `low` is above its bound. The false-alarm rate is at
                   most `level`, whatever the law of the gaps and whatever binds the checkpoints: see `joint_limit`. The
@@ -127,7 +127,7 @@ def _upper_limits(ratios: Floats, most: Floats, level: float) -> tuple[Floats, b
     return (limits if exact else upper_limits(ratios, level / ratios.shape[1])), exact
 
 
-def judge_exact(gaps: Floats, bounds: Floats, *, rounding: float = 0.0) -> Judgement:
+def judge_exact(gaps: Floats, bounds: Floats, *, rounding: Floats | float = 0.0) -> Judgement:
     """Judge gaps without noise, shapes as in `judge`: each is at most bound (1 + 1e-10) + rounding, or they violate it.
 
     rounding: the absolute error of a gap, from rounding and f*. low and high are the least and the largest gap / bound

@@ -15,8 +15,11 @@ from mpisign.comm.mpi import MPICommunicator
 from mpisign.comm.startup import connect
 from mpisign.config.experiment import parse
 from mpisign.config.validation import InputError, settings
+from mpisign.data.linear_rows import DenseRows
 from mpisign.engine import planning, runner
-from mpisign.problems import Problem
+from mpisign.engine.records.rough_evaluation import evaluation_of
+from mpisign.problems import Minimum, Problem
+from mpisign.problems.logistic import Logistic
 from mpisign.rng import RandomStreams
 from mpisign.storage.trajectory import Trajectory
 
@@ -96,12 +99,19 @@ def nodes(ranks):
 
 
 def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
-    """Round after round, those that every server gives in one process."""
-    d = 130
+    """Round after round, those that every server gives in one process; dense messages and replies in float32, too."""
+    same_rounds(ranks, exchange, message, workers, zeros, with_zeros, np.float64)
+    if message != "signs" and zeros == "exact":
+        same_rounds(ranks, exchange, message, workers, zeros, with_zeros, np.float32)
+
+
+def same_rounds(ranks, exchange, message, workers, zeros, with_zeros, real):
+    """Those of one precision, with a d that fills no word of float32."""
+    d = 131
     rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
-    rows = rows if with_zeros else np.where(rows == 0, 0.5, rows)
+    rows = (rows if with_zeros else np.where(rows == 0, 0.5, rows)).astype(real)
     alone, here = (
-        SERVERS[message](exchange_factory(exchange, who), workers, d, zeros, RandomStreams(1, 0))
+        SERVERS[message](exchange_factory(exchange, who), workers, d, zeros, RandomStreams(1, 0), real)
         for who in (SerialCommunicator(), ranks)
     )
     assert list(alone.hosted) == list(range(workers))
@@ -111,7 +121,7 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
             for worker in server.hosted:
                 server.message(worker).put(rows[k, worker])
         expected, reply = alone.aggregate(), here.aggregate()
-        x, y = np.zeros(d), np.zeros(d)
+        x, y = np.zeros((2, d), dtype=real)
         expected.subtract_from(x, 1.0)
         reply.subtract_from(y, 1.0)
         assert (x == y).all()
@@ -125,16 +135,17 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 @pytest.mark.parametrize("message", SERVERS)
-def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchange, message):
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchange, message, real):
     """Two workers, so that votes tie; x is one for a whole node where there is one."""
-    d = 2**17 + 100
-    rows = np.random.default_rng(3).integers(-2, 3, (2, d)).astype(float)
+    d = 2**17 + 101
+    rows = np.random.default_rng(3).integers(-2, 3, (2, d)).astype(real)
     alone, here = (
-        SERVERS[message](exchange_factory(exchange, who), 2, d, "exact", RandomStreams(1, 0))
+        SERVERS[message](exchange_factory(exchange, who), 2, d, "exact", RandomStreams(1, 0), real)
         for who in (SerialCommunicator(), ranks)
     )
     with alone, here:
-        start = np.arange(d, dtype=float)
+        start = np.arange(d, dtype=real)
         expected, x = alone.keep(start.copy()), here.keep(start.copy())
         for k in range(4):
             for server in (alone, here):
@@ -156,7 +167,8 @@ def test_a_node_has_the_cores_of_all_its_ranks(bound, monkeypatch):
     monkeypatch.setattr("mpisign.comm.mpi.own_cores", lambda: {MPI.COMM_WORLD.rank if "each" in bound else 3})
     with MPICommunicator(MPI.COMM_WORLD) as here:
         assert here.cores == (here.size if "each" in bound else 1)
-        test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(here, "node", "signs")
+        for real in (np.float64, np.float32):
+            test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(here, "node", "signs", real)
         if here.size == 1:
             return
         exchange = EXCHANGES["node"](here, 2, Format(1, 3, 3))
@@ -313,3 +325,18 @@ def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
         objective.finish()
         alone, own = Logistic(problem.rows), Objective(problem, SerialCommunicator())
         assert found == (alone.minimum(own), alone.constants(own))
+
+
+def test_records_by_float32_products_are_those_of_one_process(ranks, monkeypatch):
+    """The root alone judges which of them need float64."""
+    monkeypatch.setattr(Logistic, "large", 0)
+    rng = np.random.default_rng(1)
+    problem = Logistic(DenseRows({"rows": rng.standard_normal((300, 40), np.float32)}))
+    points, found = rng.standard_normal((5, 40)) * np.array([[3], [1], [0.3], [0.1], [0.01]]), []
+    for who in (SerialCommunicator(), ranks):
+        known = Minimum(np.log(2) - 1e-5 if who.root else -1.0, 0.0)
+        evaluation = evaluation_of(problem, who, len(points), known)
+        evaluation.points[:] = points
+        found.append(evaluation.run())
+    if ranks.root:
+        assert (found[0] == found[1]).all()

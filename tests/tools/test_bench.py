@@ -48,9 +48,9 @@ def test_every_rival_is_measured_where_it_is_installed(measured):
 @pytest.mark.ranks
 def test_bench_times_every_exchange_at_every_d(measured):
     times = results_file.read(measured).times
-    wanted = {(what, name) for what in ("round", "round with ties", "collectives") for name in EXCHANGES} | {
-        (what, "") for what in DENSE
-    }
+    wanted = {
+        (what, name) for what in ("round", "round with ties", "round in float32", "collectives") for name in EXCHANGES
+    } | {(what, "") for what in DENSE}
     for ranks in QUICK.ranks:
         for d in QUICK.dimensions:
             assert wanted <= {(t.what, t.exchange) for t in times if (t.ranks, t.dimension) == (ranks, d)}

@@ -8,7 +8,7 @@ the file, where mpisign run stores those known exactly or as certified limits, o
 import argparse
 
 from mpisign.audit.bound_names import NAMES
-from mpisign.audit.bounds import BoundCheck, check
+from mpisign.audit.bounds import BoundCheck, check, unchecked
 from mpisign.audit.bounds.plot import draw
 from mpisign.audit.figures.figure import report, save
 from mpisign.audit.json_rows import write_rows
@@ -31,12 +31,13 @@ def hold_against(options: argparse.Namespace) -> None:
     """Check the runs of a file, print what was found, and write and draw it where the options ask for it."""
     given = {name: value for name in ASSUMED if (value := getattr(options, name)) is not None}
     try:
-        found = check(Trajectory(options.file, iterates=True), given, options.level)
+        trajectory = Trajectory(options.file, iterates=True)
+        found = check(trajectory, given, options.level)
     except InputError as error:
         named = error.key in (*ASSUMED, "level")
         raise (InputError(f"--{error.key.replace('_', '-')}", error.complaint) if named else error) from None
     if options.json:
         write_rows(options.json, [row.document() for row in found])
-    report(*table(found))
+    report(*table(found), *unchecked(trajectory))
     if options.output:
         save(draw(found), options.output / f"{options.file.stem}-bounds")

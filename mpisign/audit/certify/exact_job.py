@@ -46,13 +46,15 @@ def exact_run(job: Experiment, run: Run) -> ExactRun:
 
     Raises:
         InputError: If it is not a run of scaled-sign on a quadratic from a point, its stochastic gradient has no finite
-            law, or a number cannot be read exactly; it names the key.
+            law, it is in float32, or a number cannot be read exactly; it names the key.
     """
     document = document_of(job.text, job.overrides, exactly)
     number = job.runs.index(run)
     table, path = document["runs"][number], f"runs.{number}"
     problem = _Table(document["problem"], "problem")
     matrix = _matrix(problem)
+    if run.precision != "float64":
+        raise InputError(f"{path}.precision", f'expected "float64", got {shown(run.precision)}')
     method = METHODS.make(run.method, path, kind="method")
     if run.method["method"] != "scaled-sign":
         raise InputError(f"{path}.method", f'expected "scaled-sign", got {shown(run.method["method"])}')

@@ -46,6 +46,16 @@ def read(folder: Path) -> Results:
     return dict(results)
 
 
+def _without_float32(results: Results) -> tuple[Results, list[str]]:
+    """Return the results that claims are judged on, and a line on each file with a run in float32."""
+    kept, said = {}, []
+    for name, files in results.items():
+        single = [file for file in files if any(run.precision != "float64" for run in file)]
+        kept[name] = [file for file in files if file not in single]
+        said += [f"{file.path}: has a run in float32; no claim is judged on it" for file in single]
+    return {name: files for name, files in kept.items() if files}, said
+
+
 def as_json(entries: dict[str, list[Claim]], drawn: Mapping[str, Sequence[Picture]] = MappingProxyType({})) -> str:
     """Return a JSON list of claims.
 
@@ -102,7 +112,7 @@ def make(folder: Path, output: Path, also: Sequence[str] = (), with_pictures: bo
     Raises:
         InputError: If the folder has no trajectory files, or `output` cannot be made.
     """
-    results = read(folder)
+    results, single = _without_float32(read(folder))
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,4 +125,4 @@ def make(folder: Path, output: Path, also: Sequence[str] = (), with_pictures: bo
     write(data, as_json(entries, drawn))
     written = [output / picture.file for some in drawn.values() for picture in some]
     open_claims = unjudged([entry for part in entries.values() for entry in part], results, folder)
-    return [*lines(entries), *open_claims, *(f"wrote {path}" for path in (html, *written, data))]
+    return [*lines(entries), *single, *open_claims, *(f"wrote {path}" for path in (html, *written, data))]

@@ -16,7 +16,7 @@ from mpisign.config.validation import InputError
 from mpisign.engine.parallel.desk import Desk
 from mpisign.engine.parallel.pool import Helper, Pool
 from mpisign.engine.planning import Plan
-from mpisign.problems import Problem
+from mpisign.problems import Minimum, Problem
 from mpisign.stop_signals import StopRequested, StopSignals
 
 _LOOK = 0.1
@@ -30,13 +30,13 @@ class Setup(NamedTuple):
         experiment: the experiment, with every M settled.
         exchanges: the exchange of each run.
         lent: data that are in memory already; their descriptors follow.
-        f_star: f*, where a rule of a run's `stop` needs it.
+        minimum: f* with its error.
     """
 
     experiment: Experiment
     exchanges: Sequence[str]
     lent: Sequence[Lent]
-    f_star: float
+    minimum: Minimum | None
 
 
 def check_jobs(jobs: int, experiment: Experiment, made: Problem | None) -> None:
@@ -59,7 +59,7 @@ def run_repeats(
     """
     experiment = with_workers(planned.experiment, [run.workers for run in planned.runs])
     try:
-        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent, planned.f_star), signals)
+        _Dealer(desk, pool.helpers).run(Setup(experiment, exchanges, lent, planned.minimum), signals)
     except (Exception, KeyboardInterrupt) as error:
         if not hasattr(error, "__notes__"):
             error.add_note(f"by {len(pool.helpers)} processes")  # as a repeat of one process says where it was

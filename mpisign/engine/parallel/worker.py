@@ -53,12 +53,12 @@ def _serve(pipe: "Connection[Any, Any]", send: Callable[[str, tuple[Any, ...]], 
     from mpisign.engine.planning import plan
     from mpisign.engine.repeat import Site, run_repeat
 
-    experiment, exchanges, there, f_star = pipe.recv()
+    experiment, exchanges, there, minimum = pipe.recv()
     lent = [each._replace(descriptor=recv_handle(pipe)) for each in there]
     ranks, writer = BorrowingCommunicator(lent), RemoteWriter(send)
     # As in `mpisign.engine.runner.run`.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        planned = plan(experiment, ranks)._replace(f_star=f_star)
+        planned = plan(experiment, ranks)._replace(minimum=minimum)
         site = Site(ranks, Checkpoints(ranks, signals, lambda k: send("at", (k,)), writer.commit_due), writer)
         while True:
             task, kept = pipe.recv()

@@ -1,1 +1,1 @@
-"""What is recorded of a repeat, when, and where that ends it."""
+"""What is recorded of a repeat, when and how exactly, and where that ends it."""

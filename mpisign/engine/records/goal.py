@@ -10,6 +10,7 @@ import numpy as np
 
 from mpisign.comm.collectives import Collectives
 from mpisign.config.experiment import Stop
+from mpisign.problems import Minimum
 
 _RULES = ("gap", "gradient", "bits")
 
@@ -19,12 +20,13 @@ class Goal:
 
     Args:
         stop: the rules.
-        f_star: f*, which the rule on the gap needs.
+        minimum: f*, which the rule on the gap needs; nothing is at most a gap where it is None.
         ranks: who is to agree.
     """
 
-    def __init__(self, stop: Stop, f_star: float, ranks: Collectives):
-        self._stop, self._f_star, self._ranks = stop, f_star, ranks
+    def __init__(self, stop: Stop, minimum: Minimum | None, ranks: Collectives):
+        self._stop, self._ranks = stop, ranks
+        self._f_star = np.nan if minimum is None else minimum.value
         self._row = np.zeros(1, dtype=np.uint64)
 
     def look(self, record: Mapping[str, np.ndarray]) -> None:

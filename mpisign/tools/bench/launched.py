@@ -9,7 +9,7 @@ from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import launch
 from mpisign.tools.bench import kernels, results_file
-from mpisign.tools.bench.rounds import BARE, COMPILED, SHARES, WHOLE, on_ranks
+from mpisign.tools.bench.rounds import BARE, COMPILED, SHARES, SINGLE, WHOLE, on_ranks
 from mpisign.tools.bench.timing import FAILURES, Effort, Ratio, Time, Unmeasured, reason, succeeded, summary
 
 _LAUNCH_SECONDS = 1800.0
@@ -99,6 +99,8 @@ def _ratios(
         fast_, lean_ = ("", "") if name == "sharded" else (fast, lean)
         whole, bare = found[WHOLE, name], found[BARE, name]
         yield _over(f"Allreduce of float32 / the round, {name}, {where}", dense, whole, fast_)
+        if (SINGLE, name) in found:  # a file of an earlier version has none
+            yield _over(f"Allreduce of float32 / the round in float32, {name}, {where}", dense, found[SINGLE, name])
         yield _over(f"Allreduce of float32 / its messages alone, {name}, {where}", dense, bare)
         yield _over(f"Allreduce of float64 / the round, {name}, {where}", found["allreduce float64", ""], whole)
         yield _over(f"the round, {name} / Gather and Bcast alone, {where}", whole, messages, lean_)

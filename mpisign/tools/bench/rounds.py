@@ -25,8 +25,10 @@ DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 """Dense collectives that are timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
 WHOLE, TIED, BARE, COMPILED = "round", "round with ties", "collectives", "round, compiled"
+SINGLE = "round in float32"
 """The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
-ties and the reply a second plane; what of the round is messages; and the first one as compiled code does it."""
+ties and the reply a second plane; what of the round is messages; the first one as compiled code does it; and the first
+one with a gradient and x in float32."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
 """The computing in a round, by those ranks that do it."""
@@ -53,11 +55,13 @@ Calls: TypeAlias = dict[tuple[str, str], Callable[[int], object]]
 def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> Calls:
     """Return the calls to be timed."""
     gradient, x = np.random.default_rng(ranks.rank).standard_normal(dimension), np.zeros(dimension)
+    single: Floats = gradient.astype(np.float32)
     calls: Calls = {}
     for name in EXCHANGES:
         # of equal signs: no ties, one plane each way
         calls[WHOLE, name] = _in_a_row(_whole(ranks, name, np.abs(gradient), x, stack))
         calls[TIED, name] = _in_a_row(_whole(ranks, name, gradient, x, stack))
+        calls[SINGLE, name] = _in_a_row(_whole(ranks, name, np.abs(single), np.zeros_like(single), stack))
         calls[BARE, name] = _in_a_row(_bare(ranks, name, dimension, stack))
         compiled = compiled_rounds(ranks, name, np.abs(gradient), stack)
         calls |= {} if compiled is None else {(COMPILED, name): compiled}

@@ -45,5 +45,5 @@ def exchanges(run: PlannedRun, dimension: int) -> list[Exchange]:
         made.append(Central(SerialCommunicator(), workers, form))
         return made[-1]
 
-    plan_server(run.method, 1, dimension, meet, RandomStreams(0, 0))
+    plan_server(run.method, 1, dimension, meet, RandomStreams(0, 0), run.real)
     return made

@@ -13,9 +13,10 @@ import numpy as np
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS, Server, plan_server
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, Recorder
+from mpisign.engine.recorder import Recorder
+from mpisign.engine.records.rough_evaluation import evaluation_of
 from mpisign.engine.records.schedule import block_of, schedule_of
-from mpisign.problems import Problem
+from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.logistic import has_whole_hessian
 from mpisign.problems.logistic_sums import BLOCK
@@ -109,7 +110,7 @@ def held(plan: Plan, rank: int, size: int, base: Base) -> MemoryEstimate:
 
 def _own(plan: Plan) -> int:
     """Return the bytes that the problem and all runs' oracles keep for themselves."""
-    oracles = sum(allocated(partial(run.oracle.plan, plan.problem, run.workers))[0] for run in plan.runs)
+    oracles = sum(allocated(partial(run.oracle.plan, run.problem, run.workers))[0] for run in plan.runs)
     return oracles + sum(array.nbytes for array in vars(plan.problem).values() if isinstance(array, np.ndarray))
 
 
@@ -119,12 +120,14 @@ def _of_run(plan: Plan, run: PlannedRun, exchange: str, ranks: MockCommunicator)
     hosted, messages = _messages(run, exchange, d, ranks)
     common = ranks.in_common
     memory = method.memory(d).nbytes
-    vectors = 2 * 8 * d + hosted * memory + method.shared(d).nbytes
+    size = np.dtype(run.real).itemsize
+    vectors = 2 * size * d + hosted * memory + method.shared(d).nbytes
     state = 2 * memory if ranks.root and ranks.size > 1 else 0  # it is written worker by worker
+    state += 8 * d if size < 8 else 0  # x as the file has it
     if exchange == "node" and ranks.size > 1:
         from mpisign.aggregation.node_exchange import SHARED_X_FROM
 
-        common += 8 * d if d >= SHARED_X_FROM and method.only_subtracts else 0  # x, once a node
+        common += size * d if d >= SHARED_X_FROM and method.only_subtracts else 0  # x, once a node
     return vectors, messages - ranks.in_common, _records(plan, run, ranks), state, common
 
 
@@ -143,19 +146,23 @@ def _messages(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommuni
 
 def _server(run: PlannedRun, exchange: str, dimension: int, ranks: MockCommunicator) -> Server:
     """Plan the run's server by one exchange."""
-    return plan_server(run.method, run.workers, dimension, exchange_factory(exchange, ranks), RandomStreams(0, 0))
+    factory = exchange_factory(exchange, ranks)
+    return plan_server(run.method, run.workers, dimension, factory, RandomStreams(0, 0), run.real)
 
 
 def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     """Return the bytes of a block of points, of f and gradients there, and of one part's evaluation meanwhile."""
     log, problem = plan.experiment.log, plan.problem
     server = SERVERS["dense"](exchange_factory("server", MockCommunicator(0, 1)), 1, 1, "plus", RandomStreams(0, 0))
-    block, evaluation = allocated(lambda: Evaluation(problem, ranks, block_of(log)))
+    block, evaluation = allocated(lambda: evaluation_of(problem, ranks, block_of(log), Minimum(0.0, 0.0)))
     signs, _ = allocated(lambda: Recorder(evaluation, server, schedule_of(log, run.settings), None, log.iterates))
     points = len(evaluation.points)
     one = 8 * points * (1 + problem.dimension)
-    # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file.
-    return block + signs + one + max(_block(problem, points), one if ranks.root else 0)
+    rough = problem.has_rough_part
+    # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file. By float32
+    # products the sums in both precisions are held, and then the one that is taken.
+    after = one if ranks.root or rough else 0
+    return block + signs + (2 if rough else 1) * one + max(_block(problem, points), after)
 
 
 def _block(problem: Problem, points: int) -> int:

@@ -48,8 +48,8 @@ class Trial:
     def __init__(self, plan: Plan, run: PlannedRun, exchange: str, ranks: Communicator, workers: int):
         self._run, self._ranks, d = run, ranks, plan.problem.dimension
         self._streams, self._workers = RandomStreams(plan.experiment.seed, 0), run.numbers[:workers]
-        self._server = plan_server(run.method, workers, d, exchange_factory(exchange, ranks), self._streams)
-        self._start = plan.start.point(d, self._streams)
+        self._server = plan_server(run.method, workers, d, exchange_factory(exchange, ranks), self._streams, run.real)
+        self._start = plan.start.point(d, self._streams).astype(run.real)
         self._x = place_iterate(run.method, self._start.copy(), self._server)
         self._checkpoints = Checkpoints(ranks)
 

@@ -24,20 +24,21 @@ def planes(signs, wide=0):
 
 @pytest.mark.parametrize("d", [1, 64, 130, 2048, 5000])
 @pytest.mark.parametrize("workers", [1, 7, 40])
-def test_scaled_signs_are_added_in_the_order_of_the_workers(workers, d):
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_scaled_signs_are_added_in_the_order_of_the_workers(real, workers, d):
     """Bit for bit, as message by message; some workers have zeros, and the numbers are of any size."""
     rng = np.random.default_rng([workers, d])
     signs = rng.integers(-1, 2, (workers, d)).astype(float)
     signs[::2] = np.where(signs[::2] == 0, 1.0, signs[::2])
     numbers = rng.standard_normal(workers) ** 2 * 10.0 ** rng.integers(-8, 8, workers)
-    expected = np.zeros(d)
+    expected = np.zeros(d, real)
     for number, sign in zip(numbers, signs, strict=True):
-        expected += number / workers * sign
+        expected += real(number / workers) * sign.astype(real)
     rows, nonnegative = planes(signs, wide=2)
-    flagged, found = np.copysign(numbers, np.where((signs == 0).any(axis=1), -1.0, 1.0)), np.full(d, np.nan)
+    flagged, found = np.copysign(numbers, np.where((signs == 0).any(axis=1), -1.0, 1.0)), np.full(d, np.nan, real)
     mean_signs(flagged, rows, nonnegative, found)
     assert found.tobytes() == expected.tobytes()
-    one_by_one = np.zeros(d)
+    one_by_one = np.zeros(d, real)
     for number, row, plane in zip(flagged, rows, nonnegative, strict=True):
         row[:1].view(np.float64)[0] = number
         width = bitplanes.words(d)

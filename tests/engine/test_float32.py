@@ -176,6 +176,39 @@ def test_values_are_those_of_float64_at_the_recorded_x(tmp_path):
     assert found["gradient_l1"] == pytest.approx(np.abs(h * found["x"]).sum(axis=1), rel=1e-14)
 
 
+@pytest.mark.parametrize(("rule", "limit"), [("gap", 0.1), ("gradient", 0.3), ("bits", 1500.0)])
+def test_a_rule_of_stop_ends_it_at_the_first_record_that_fulfils_it(rule, limit, tmp_path):
+    text = GD.replace("METHOD", "scaled-sign").replace("WORKERS", "2").replace("iterations = 5", "iterations = 40")
+    whole = columns(tmp_path, text)
+    ended = Trajectory(run_alone(tmp_path, text, f"runs.0.stop.{rule}={limit}"), iterates=True).runs[0].repeats[0]
+    sizes = {"gap": whole["value"], "gradient": whole["gradient_l1"], "bits": -whole["bits_up"] - whole["bits_down"]}
+    end = int(np.argmax(sizes[rule] <= (-limit if rule == "bits" else limit)))
+    assert 0 < end < 40
+    assert (ended.ended, ended.columns["k"][-1], ended.status) == (rule, end, "complete")
+    assert (ended.columns["x"] == whole["x"][: end + 1]).all()
+
+
+def test_clocks_change_nothing(tmp_path):
+    text = job(ORACLES[1])
+    plain = digests(run_alone(tmp_path, text))
+    path = run_alone(tmp_path, text, "log.clocks=true")
+    assert {name: each for name, each in digests(path).items() if name in plain} == plain
+    assert all("clock_step" in run.repeats[0].columns for run in Trajectory(path))
+
+
+@pytest.mark.parametrize("ways", [(), ("--jobs", "2")])
+def test_a_finished_run_goes_on_to_more_iterations(ways, tmp_path, monkeypatch, capsys):
+    """Every method, to the file of one that was as long from the start; what it goes on from is x as float64."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.toml").write_text(job(ORACLES[1]))
+    for output, iterations in {"long.h5": 12, "out.h5": 6}.items():
+        assert main(["run", "job.toml", "-o", output, "--set", f"iterations={iterations}"]) == 0
+    with h5py.File("out.h5") as file:
+        assert {file[f"runs/{label}/repeats/0000/state/x"].dtype for label in file["runs"]} == {np.dtype(np.float64)}
+    assert main(["run", "job.toml", "-o", "out.h5", "--resume", "--set", "iterations=12", *ways]) == 0
+    assert digests("out.h5") == digests("long.h5")
+
+
 def test_the_precision_is_the_jobs_and_the_files(tmp_path, capsys):
     text = job(ORACLES[1], "float64")
     one, other = parse(text, []), parse(text, ["runs.0.precision=float32"])

@@ -132,3 +132,19 @@ def test_a_file_says_how_certain_its_values_are(few, tmp_path, monkeypatch):
     same = found["value"] == values
     assert 0 < same.sum() < len(same)  # gd comes near f*, where float64 is needed
     assert (np.abs(found["value"] - values) <= ERRORS["value_error"] * (values - rough.attributes["f_star"])).all()
+
+
+def test_a_rule_of_stop_looks_at_such_values_one_by_one(few, tmp_path):
+    """A block has one record then; each value is within its limit, and the first gap at most the rule's is the last."""
+    assert main(["data", "synth", "--like", "epsilon", str(tmp_path / "rows.h5"), "--n", "400", "--d", "20"]) == 0
+    job = JOB.format(data=tmp_path / "rows.h5")
+    (run,) = Trajectory(run_alone(tmp_path, job)).runs
+    gaps = run.gap(run.repeats[0])
+    end = len(gaps) // 2
+    limit = float(np.sqrt(gaps[end - 1] * gaps[end]))
+    assert gaps[end] < limit < gaps[:end].min()
+    (found,) = Trajectory(run_alone(tmp_path, job, f"runs.0.stop.gap={limit}")).runs
+    (repeat,) = found.repeats
+    assert (repeat.ended, len(repeat.columns["k"])) == ("gap", end + 1)
+    off = np.abs(found.gap(repeat) - gaps[: end + 1])
+    assert (off <= 2 * ERRORS["value_error"] * gaps[: end + 1]).all()

@@ -29,14 +29,18 @@ LONG = {"test_compiled_loop", "test_pages", "test_bound_checks", "test_file_syst
 SLOW = LONG | {
     "test_api",
     "test_audit_commands",
+    "test_bad_input",
+    "test_bits",
     "test_caches",
     "test_certificates",
     "test_certify",
     "test_command_line",
+    "test_convert",
     "test_elsewhere",
     "test_examples",
     "test_faults",
     "test_fetch",
+    "test_float32",
     "test_fuzz",
     "test_gaps",
     "test_hostile_files",
@@ -46,6 +50,9 @@ SLOW = LONG | {
     "test_resume",
     "test_run_comparison",
     "test_scripts",
+    "test_synthetic",
+    "test_trajectory",
+    "test_workers",
 }
 """Files that `tests/run.sh --fast` leaves out: they start commands, draw, compile or prove, which takes seconds."""
 

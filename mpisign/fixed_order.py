@@ -66,7 +66,7 @@ def _sine_of_reduced(r: float, quarter: int) -> float:
 def sine(angles: Floats, out: Floats) -> None:
     """Write sin(angles) to `out`, to two ulps up to |angle| = 1e6; shapes (d,)."""
     for i in range(angles.size):
-        angle = 1.0 * angles[i]
+        angle = 1.0 * angles[i]  # float64, also of a float32
         if not abs(angle) <= _FAR:
             out[i] = math.sin(angle)
             continue
@@ -97,7 +97,7 @@ def peak(vector: Floats) -> float:
     """Return max |v_i|; a NaN counts as nothing."""
     largest = 0.0
     for value in vector:
-        largest = max(largest, 1.0 * abs(value))
+        largest = max(largest, 1.0 * abs(value))  # float64, also of a float32
     return largest
 
 

@@ -29,7 +29,7 @@ def kernel(*signatures: str) -> Callable[[F], F]:
         if dispatcher is not function:  # which it is with NUMBA_DISABLE_JIT
             dispatcher._cache = cache_of(function)
             for signature in signatures:
-                dispatcher.compile(signature)
+                compile_in_turn(dispatcher, signature)
             dispatcher.disable_compile()
         return cast(F, dispatcher)
 
@@ -88,21 +88,33 @@ _TURN = caches.Turn(patience=120.0)
 """Of a machine's ranks one compiles a kernel, and the others find it: all at once would take each other's cores."""
 
 
+def compile_in_turn(dispatcher: Any, signature: Any) -> None:
+    """Load a function of these types from the disk, or compile it, when it is this rank's turn."""
+    try:
+        dispatcher.compile(signature)
+    finally:
+        _TURN.give()  # if its cache has taken it
+
+
+def is_kept(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
+    """Return whether a function of these types is on the disk; the turn is not taken, since nothing is compiled."""
+    cache = dispatcher._cache
+    return isinstance(cache, _Cache) and cache.found(signature, dispatcher.targetctx) is not None
+
+
 class _Cache(caching.FunctionCache):
     """Numba's cache, except that no file of it stops a command: one that cannot be read is made again."""
 
     _impl_class = _Places
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        found = self._found(signature, target)
+        found = self.found(signature, target)
         if found is None and launched():
-            _TURN.take()  # until it is saved
-            found = self._found(signature, target)  # another rank may have made it meanwhile
-            if found is not None:
-                _TURN.give()
+            _TURN.take()  # `compile_in_turn` gives it back
+            found = self.found(signature, target)  # another rank may have made it meanwhile
         return found
 
-    def _found(self, signature: Any, target: Any) -> Any:
+    def found(self, signature: Any, target: Any) -> Any:
         """Return what is kept; None where nothing is, or nothing that can be read."""
         try:
             return super().load_overload(signature, target)  # type: ignore[no-untyped-call]
@@ -113,7 +125,6 @@ class _Cache(caching.FunctionCache):
     def save_overload(self, signature: Any, data: Any) -> None:
         save: Callable[..., object] = super().save_overload
         self._quietly(lambda: save(signature, data))
-        _TURN.give()
 
     def _quietly(self, write: Callable[[], object]) -> None:
         """Write to the cache; where that fails, say it once and go on."""

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import types
+from numba.core.errors import TypingError
 
 from launch import ROOT
 from mpisign import caches, jit
 from mpisign.comm.communicator import SerialCommunicator
+from mpisign.compiled import routines
 from mpisign.data.linear_rows import DenseRows
 from mpisign.problems import reference_solution
 from mpisign.problems.logistic import Logistic
@@ -183,14 +186,14 @@ def test_ranks_load_what_another_has_compiled_while_they_waited(module, monkeypa
         if len(taken) == 1:
             load()
 
-    found, really = [], jit._Cache._found
+    found, really = [], jit._Cache.found
 
     def look(cache, *arguments):
         found.append(really(cache, *arguments))
         return found[-1]
 
     monkeypatch.setattr(jit, "launched", lambda: True)
-    monkeypatch.setattr(jit._Cache, "_found", look)
+    monkeypatch.setattr(jit._Cache, "found", look)
     monkeypatch.setattr(jit._TURN, "take", other_rank_compiles)
     monkeypatch.setattr(jit._TURN, "give", lambda: given.append(1))
     load = module
@@ -198,3 +201,34 @@ def test_ranks_load_what_another_has_compiled_while_they_waited(module, monkeypa
     # This rank finds nothing; nor does the other one, before and in its turn, which compiles; then this one finds it.
     assert [kernel is not None for kernel in found] == [False, False, False, True]
     assert (len(taken), len(given)) == (2, 2)
+
+
+@pytest.fixture
+def turns(monkeypatch):
+    """What happens to the turn of a rank, which is one of several."""
+    happened = []
+    monkeypatch.setattr(jit, "launched", lambda: True)
+    monkeypatch.setattr(jit._TURN, "take", lambda: happened.append("take"))
+    monkeypatch.setattr(jit._TURN, "give", lambda: happened.append("give"))
+    return happened
+
+
+def test_who_looks_for_a_routine_takes_no_turn(turns):
+    """It compiles nothing: with the turn, it would let the others wait until it had something else to compile."""
+
+    def missing(number):
+        return number
+
+    with pytest.raises(routines.NotOnDisk):
+        routines.routine(missing, (types.int64,), [], routines.Budget(0))
+    assert turns == []
+
+
+def test_a_compilation_that_fails_gives_the_turn_back(turns):
+    with pytest.raises(TypingError):
+
+        @jit.kernel("int64(int64)")
+        def wrong(number):
+            return number.nothing
+
+    assert turns == ["take", "give"]

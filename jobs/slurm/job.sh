@@ -80,7 +80,8 @@ mpisign_here() {
     to_its_end "$BIN/python" -m mpisign "$@"
 }
 
-# to_its_end COMMAND...: its status, by the time that this job has. In the background, because bash hears a signal only while it waits.
+# to_its_end COMMAND...: its status, by the time that this job has. In the background, because bash hears a signal only
+# while it waits.
 to_its_end() {
     local status=0
     ends_at
@@ -95,10 +96,10 @@ to_its_end() {
     return "$status"
 }
 
-# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM; or nobody asked, and the run ended with 75
-# as its saves take longer than there is from USR1 to the end), what there is so far is in the file, and
-# SLURM puts the job into the queue again. Its ranks end with 75 then; or by the signal, 10 or 138, when it found them
-# before their first iteration or after their last.
+# finish STATUS: the end of the job. When time was up (USR1, not scancel's TERM; or nobody asked, and the run ended with
+# 75, since its saves take longer than there is from USR1 to the end), what there is so far is in the file, and SLURM puts
+# the job into the queue again. Its ranks end with 75 then; or by the signal, 10 or 138, when it found them before their
+# first iteration or after their last.
 finish() {
     case $asked,$1 in
         ,75 | USR1,75 | USR1,10 | USR1,138)

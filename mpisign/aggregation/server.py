@@ -63,9 +63,9 @@ class SignServer(Server):
         dimension: int,
         zeros: Zeros,
         streams: RandomStreams,
-        form: Format,
-        nonnegative_form: Format,
+        real: Real = np.float64,
     ):
+        form, nonnegative_form = self._formats(dimension, real)
         sent = zeros == "exact"
         super().__init__(exchange_factory(workers, form._replace(tables=1 + sent)))
         # Planned at once, although no zero may ever come: all ranks have to plan a collective together.
@@ -80,6 +80,16 @@ class SignServer(Server):
             self._sign_message(row[: 1 + form.up], plane[: form.up], Stream.ZERO_SIGN, worker)
             for row, plane, worker in own
         ]
+        self._make_reply(real)
+
+    @staticmethod
+    @abstractmethod
+    def _formats(dimension: int, real: Real) -> tuple[Format, Format]:
+        """Return the format of rows and reply, and that of the nonnegative planes."""
+
+    @abstractmethod
+    def _make_reply(self, real: Real) -> None:
+        """Place the reply, and this rank's part of it, in the exchange's words."""
 
     def _sign_message(
         self, row: Words, nonnegative: Words, purpose: Stream, worker: int, start: int = 0
@@ -160,18 +170,14 @@ class VoteServer(SignServer):
 
     reply: SignMessage
 
-    def __init__(
-        self,
-        exchange_factory: ExchangeFactory,
-        workers: int,
-        dimension: int,
-        zeros: Zeros,
-        streams: RandomStreams,
-        real: Real = np.float64,
-    ):
+    @staticmethod
+    @override
+    def _formats(dimension: int, real: Real) -> tuple[Format, Format]:
         width = bitplanes.words(dimension)
-        form, nonnegative_form = Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
-        super().__init__(exchange_factory, workers, dimension, zeros, streams, form, nonnegative_form)
+        return Format(1, width, width, ballots=True), Format(0, width, width, ballots=True)
+
+    @override
+    def _make_reply(self, real: Real) -> None:
         exchange = self._exchange
         self.reply = self._sign_message(exchange.reply, self._nonnegative_exchange.reply, Stream.TIE, 0)
         self._part = self._sign_message(
@@ -197,21 +203,18 @@ class ScaledSignServer(SignServer):
     The reply is dense.
     """
 
-    def __init__(
-        self,
-        exchange_factory: ExchangeFactory,
-        workers: int,
-        dimension: int,
-        zeros: Zeros,
-        streams: RandomStreams,
-        real: Real = np.float64,
-    ):
-        width, of_64 = bitplanes.words(dimension), words_of(64, real)
-        form = Format(1, width, words_of(dimension, real), reply_words_per_word=of_64)
-        super().__init__(exchange_factory, workers, dimension, zeros, streams, form, Format(0, width, 0))
+    @staticmethod
+    @override
+    def _formats(dimension: int, real: Real) -> tuple[Format, Format]:
+        width = bitplanes.words(dimension)
+        form = Format(1, width, words_of(dimension, real), reply_words_per_word=words_of(64, real))
+        return form, Format(0, width, 0)
+
+    @override
+    def _make_reply(self, real: Real) -> None:
         slice_ = self._exchange.reduced_slice
-        self.reply = DenseMessage(self._exchange.reply, dimension, real)
-        self._part = DenseMessage(slice_, (len(slice_) - 1) * 64 // of_64, real)
+        self.reply = DenseMessage(self._exchange.reply, self._dimension, real)
+        self._part = DenseMessage(slice_, (len(slice_) - 1) * 64 // words_of(64, real), real)
 
     def _combine(self, mean: float, nonnegative_exchange: Exchange | None) -> int:
         exchange, planes = self._exchange, self._nonnegative_exchange.rows

@@ -93,9 +93,9 @@ def routine(function: Callable[..., Any], arguments: tuple[Any, ...], key: Seque
         dispatcher: Any = numba.njit(nogil=True)(function)
         if all(map(_ours, key)):
             dispatcher._cache = jit.cache_of(function, digest)
-        if dispatcher._cache.load_overload(arguments, dispatcher.targetctx) is None:
+        if not jit.is_kept(dispatcher, arguments):
             budget.spend(str(function))
-        dispatcher.compile(arguments)
+        jit.compile_in_turn(dispatcher, arguments)
         dispatcher.disable_compile()
         _made[digest] = dispatcher
     return _made[digest]

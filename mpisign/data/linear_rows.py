@@ -190,7 +190,7 @@ def subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats
         for lane in range(width):
             lanes[lane] += lanes[lane + width]
         width //= 2
-    return 1.0 * float(lanes[0])
+    return 1.0 * float(lanes[0])  # compiled, float() leaves a float32 as it is
 
 
 def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:

@@ -101,7 +101,10 @@ class Checkpoints:
 
         A signal comes at a fixed time before the end, and a save of many workers' memories may take longer than that.
         """
-        return self._ranks.root and time_left() < _SAVES * (self._longest_save() or -math.inf) + seconds
+        if not self._ranks.root:
+            return False
+        longest = self._longest_save()
+        return longest > 0 and time_left() < _SAVES * longest + seconds
 
     def __enter__(self) -> Self:
         return self

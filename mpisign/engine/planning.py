@@ -123,10 +123,8 @@ def remarks(planned: Plan, ranks: int = 1) -> Iterator[str]:
         yield f"problem {planned.experiment.problem['kind']}: f* is taken to be 0, since it {what}"
     for run in planned.runs:
         if (size := state_bytes(run, planned.problem.dimension)) > MOST_STATE:
-            what = (
-                f"the state of a complete repeat, {size >> 20} MiB, is not kept, as it is more than {MOST_STATE >> 20}"
-            )
-            yield f"{run.settings.label!r}: {what}; it cannot go on to more iterations"
+            what = f"the state of a complete repeat has {size >> 20} MiB, and is kept up to {MOST_STATE >> 20}"
+            yield f"{run.settings.label!r}: {what}: the run cannot go on to more iterations"
     yield from _idle(planned, ranks)
 
 
@@ -169,7 +167,8 @@ def _refuse_uncertain(asked: list[tuple[int, float]], error: float) -> None:
     """Raise InputError if the error of f* is more than a tenth of a gap that is asked for, by the number of a run."""
     for number, gap in asked:
         if 10 * error > gap:
-            raise InputError(f"runs.{number}.stop.gap", f"f* is known to +- {error:.1g} only: expected ten times that")
+            what = f"expected at least {10 * error:.2g}, ten times the error of f*, got {gap:g}"
+            raise InputError(f"runs.{number}.stop.gap", what)
 
 
 def _each(workers: int, ranks: int) -> int:
@@ -265,7 +264,8 @@ def run_settings(planned: Plan, run: PlannedRun) -> dict[str, Any]:
     flat = dict(_flatten(tables | METHODS.filled(asked.method, "method")))
     flat |= {"iterations": asked.iterations, "workers": run.workers, "seed": experiment.seed}
     flat |= {"precision": asked.precision}
-    flat |= {f"stop.{name}": limit for name, limit in vars(asked.stop or object).items() if isinstance(limit, float)}
+    rules = {} if asked.stop is None else vars(asked.stop)
+    flat |= {f"stop.{name}": limit for name, limit in rules.items() if limit is not None}
     flat |= {"dimension": planned.problem.dimension, "samples": planned.problem.samples or 0}
     return flat
 

@@ -139,14 +139,14 @@ class Recorder:
     def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
         """Keep x_k and what was known at k; evaluate and write when the block is full.
 
-        Returns:
-            Whether the repeat ends there, the same on every rank.
-
         Args:
             k: the iteration.
             x: x_k, shape (d,).
             alpha: the step size alpha_k.
             reply: what the server answered at k.
+
+        Returns:
+            Whether the repeat ends there, the same on every rank.
         """
         # Signs are unpacked now: the server writes its next reply into the same memory.
         reply.signs(self._signs[self._place])

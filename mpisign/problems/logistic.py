@@ -90,7 +90,7 @@ class Logistic(Problem):
         return self._sums.has_gram and self.rows.samples * self.dimension >= self.large
 
     def rough_part(self, points: Floats, segment: int, out: Floats) -> None:
-        """By float32 products; the regulariser by float64 ones, d of them."""
+        """Write the losses by float32 products, and the regulariser by float64 ones, d of them."""
         out[:] = 0.0
         if segment == 0:
             gradients = out[:, 1:-2]

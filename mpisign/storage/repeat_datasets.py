@@ -1,6 +1,6 @@
 """Create, write and read the datasets of a repeat by calls of HDF5 itself.
 
-h5py's objects take ten times as long, which a job of many short repeats would spend most of its time on.
+h5py's objects take twice as long, which jobs of many short repeats feel.
 """
 
 from functools import cache

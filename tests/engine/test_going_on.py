@@ -185,7 +185,7 @@ def test_a_large_state_is_not_kept_which_is_said_before_the_run(folder, monkeypa
         monkeypatch.setattr(module, "MOST_STATE", 200)
     assert run("out.h5") == 0
     assert capsys.readouterr().err.splitlines() == [
-        "mpisign: 'signum': the state of a complete repeat, 0 MiB, is not kept, as it is more than 0; it cannot go on "
+        "mpisign: 'signum': the state of a complete repeat has 0 MiB, and is kept up to 0: the run cannot go on "
         "to more iterations"
     ]
     assert [each.repeats[0].has_state for each in Trajectory("out.h5")] == [False, True]

@@ -1,7 +1,7 @@
 """Run `mpisign` in a process of its own that need not import everything anew: it is forked from one that has.
 
-A command takes a tenth of the time. Run as a program, this is the process that forks: it reads a line of JSON for each
-command, and answers with the number of the new process and, when that has ended, with its exit status.
+A short command takes a fifth of the time. Run as a program, this is the process that forks: it reads a line of JSON
+for each command, and answers with the number of the new process and, when that has ended, with its exit status.
 """
 
 import atexit

@@ -1,8 +1,8 @@
 """Draw the gap against iterations, bits and seconds, for every run of a trajectory file.
 
 Lines are the median over the repeats, bands their 10% to 90% quantiles, up to the last record that all of them have:
-rules of `stop` end repeats at different k. Of a run without a complete repeat those that
-are still running are drawn, up to the last record that all of them have; the legend says how far a run is.
+rules of `stop` end repeats at different k. Of a run without a complete repeat those that are still running are drawn,
+as far; the legend says how far a run is.
 """
 
 from typing import Any

@@ -1,9 +1,9 @@
 """Model what a round costs, by latency, bandwidth and memory, fitted to times that `mpisign bench` measured.
 
 Messages are those of `mpisign.tools.bench.collectives`. Computing, which is packing and applying over d and voting over
-all ballots, is read off measured curves, and drawn out in proportion beyond them. Packing and applying take no less than
-their vectors need to come through the memory that the ranks of a node share (a roofline: Williams, Waterman, Patterson,
-Commun. ACM 52, 2009).
+all ballots, is read off measured curves, and drawn out in proportion beyond them. Packing and applying take no less
+than their vectors need to come through the memory that the ranks of a node share (a roofline: Williams, Waterman,
+Patterson, Commun. ACM 52, 2009).
 """
 
 import math
@@ -84,7 +84,8 @@ class Machine(NamedTuple):
 
 def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> float:
     """Return the seconds of packing, voting and applying, where ranks share cores in turns, and memory."""
-    turns, workers_turns = (max(1.0, busy / machine.cores) for busy in (ranks, ranks - 1))
+    # whole turns: in a round all wait for the last one
+    turns, workers_turns = (max(1.0, math.ceil(busy / machine.cores)) for busy in (ranks, ranks - 1))
     ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
     together = exchange == "node" and dimension >= SHARED_X_FROM  # one x for all of them
     steps = turns / ranks if together else turns

@@ -22,7 +22,7 @@ INTERFACE = "eth0"
 """The interface that is counted, on every host."""
 
 _ROUNDS = 3
-_PAUSE = 0.3
+_PAUSE = 0.05
 """Seconds until what is on its way has come, an acknowledgement for instance, and until links may send a burst."""
 
 

@@ -54,7 +54,7 @@ def read(path: Path) -> Record:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != _SCHEMA:
             raise ValueError
-        rows = (TypeAdapter(list[kind], config=_STRICT).validate_python(_rows(document, key)) for key, kind in _KINDS.items())  # type: ignore[valid-type]
+        rows = (_rows(document, key, kind) for key, kind in _KINDS.items())
         record = Record(dict(document["machine"]), *rows)
         if not _possible(record):
             raise ValueError
@@ -65,9 +65,10 @@ def read(path: Path) -> Record:
         raise InputError(str(path), "expected a file that `mpisign bench -o` wrote") from None
 
 
-def _rows(document: dict[str, Any], key: str) -> Any:
+def _rows(document: dict[str, Any], key: str, kind: type) -> Any:
     """Return the rows of one kind; files of earlier versions have no traffic."""
-    return document.get(key, []) if key == "traffic" else document[key]
+    rows = document.get(key, []) if kind is Traffic else document[key]
+    return TypeAdapter(list[kind], config=_STRICT).validate_python(rows)  # type: ignore[valid-type]
 
 
 def _possible(record: Record) -> bool:

@@ -82,7 +82,9 @@ def measure(effort: Effort, only: str | None, ranks: Communicator) -> Iterator[R
     if only == LINKS:
         return links.links(ranks, effort)
     if only not in (None, "rounds"):
-        raise InputError("--only", f"expected rounds or {LINKS} under a launcher, got {only}: the rest runs in one process")
+        raise InputError(
+            "--only", f"expected rounds or {LINKS} under a launcher, got {only}: the rest runs in one process"
+        )
     return launched.here(ranks, effort, curves=only is None)
 
 

@@ -9,10 +9,11 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpisign.aggregation.bitplanes import words
@@ -24,7 +25,12 @@ from mpisign.tools.bench.collectives import Load, Network, allreduce, loads
 from mpisign.tools.bench.timing import Traffic
 
 _NAME = re.compile(r"many-hosts-(?P<hosts>\d+)x(?P<each>\d+)-(?P<rate>[0-9.]+)(?P<unit>[kmg]bit)")
-_LABELS = {"server": "signs, server", "sharded": "signs, sharded", "node": "signs, node", "": "dense, Allreduce of float32"}
+_LABELS = {
+    "server": "signs, server",
+    "sharded": "signs, sharded",
+    "node": "signs, node",
+    "": "dense, Allreduce of float32",
+}
 _SEGMENT, _PACKET = 1448, 1514
 """Bytes of a TCP segment's data, and of all of it, by Ethernet with an MTU of 1500."""
 
@@ -89,10 +95,13 @@ def read(path: Path) -> list[Measured]:
 def findings(measured: list[Measured]) -> Iterator[str]:
     """Yield a line for each count: its headers, and its time beside the model's."""
     for each in sorted(measured, key=lambda m: (m.traffic.exchange, m.traffic.ranks)):
+        if each.several and each.traffic.exchange != "node":
+            continue  # the model takes each rank to have a link of its own
         found, traffic, model = each.counted, each.traffic, both_ways(each.modelled)
         seconds, predicted = min(traffic.seconds), sum(load.seconds(each.network) for load in each.modelled)
+        where = f"{traffic.ranks} ranks on {len(traffic.sent)} hosts, d = {traffic.dimension}"
         yield (
-            f"{_LABELS[traffic.exchange]}, {traffic.ranks} ranks on {len(traffic.sent)} hosts, d = {traffic.dimension}: "
+            f"{_LABELS[traffic.exchange]}, {where}: "
             f"{found:.0f} bytes, payload by the model {model:.0f}, {found / model - 1:+.1%}; "
             f"{seconds:.3g} s, by the model {predicted:.3g}, predicted / measured {predicted / seconds:.2f}"
         )
@@ -125,7 +134,7 @@ def draw(measured: list[Measured]) -> Figure:
     return figure
 
 
-def _mark(axes: plt.Axes, points: list[Measured], **style: str) -> None:
+def _mark(axes: Axes, points: list[Measured], **style: Any) -> None:
     """Draw counts as points; hollow where d is not the least."""
     least = min((each.traffic.dimension for each in points), default=0)
     for d in sorted({each.traffic.dimension for each in points}):

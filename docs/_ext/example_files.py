@@ -24,7 +24,7 @@ from mpisign.storage.memory import MemoryWriter
 from mpisign.storage.provenance import provenance, sites
 from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.bench import results_file
-from mpisign.tools.bench.timing import Ratio, Time, Unmeasured
+from mpisign.tools.bench.timing import Ratio, Time, Traffic, Unmeasured
 
 
 class Example(NamedTuple):
@@ -170,7 +170,8 @@ def documents(folder: Path) -> dict[str, Path]:
     drawn = {"id": [Picture("pictures/id.png", "caption", "alt")]}
     build.write(folder / "report.json", build.as_json({**claims.entries({}), "Example": [_claim()]}, drawn))
     ranks = SerialCommunicator()
-    results = [Ratio("a", 1.0, 1.0, 1.0), Time("b", "", 1, 1, [1.0]), Unmeasured("c", "d")]
+    traffic = Traffic("e", "", 1, 1, [1.0], [1.0], [1.0])
+    results = [Ratio("a", 1.0, 1.0, 1.0), Time("b", "", 1, 1, [1.0]), Unmeasured("c", "d"), traffic]
     results_file.write(folder / "bench.json", results, provenance(ranks, sites(ranks)))
     return {name: folder / f"{name}.json" for name in ("check", "report", "bench")}
 

@@ -198,4 +198,12 @@ BENCH = {
     "unmeasured": "what could not be measured",
     "unmeasured[].what": "what it is",
     "unmeasured[].why": "why",
+    "traffic": "by `--only links`: what the messages of a round take on the links of hosts",
+    "traffic[].what": "as of a time",
+    "traffic[].exchange": "as of a time",
+    "traffic[].ranks": "how many ranks, as many on each host",
+    "traffic[].dimension": "d",
+    "traffic[].sent": "bytes that each host has sent, with headers; rank 0 is on the first",
+    "traffic[].received": "bytes that each host has received",
+    "traffic[].seconds": "seconds, one number a round, on the slowest rank",
 }

@@ -19,7 +19,9 @@ def add(commands: Any) -> None:
     does = "the speed of kernels, loop and rounds, as ratios to what else could be done, in some minutes"
     bench = command(commands, "bench", does, _EXAMPLES)
     bench.add_argument("--quick", action="store_true", help="on smaller sizes, in half a minute: a trial, no result")
-    bench.add_argument("--only", metavar="SECTION,...", help="kernels, iteration, data, rounds, rivals (default: all)")
+    bench.add_argument(
+        "--only", metavar="SECTION,...", help="kernels, iteration, data, rounds, rivals (default: all), or links"
+    )
     bench.add_argument(
         "--ranks", type=_ranks, metavar="N,...", help="the ranks of the rounds (default: 2,3; with --quick 3)"
     )

@@ -78,7 +78,7 @@ def test_reproduce_runs_and_draws_everything_once(reproduce, tmp_path):
     }
     scripts = {re.search(r"analysis/([\w-]+\.py)", line)[1] for line in asked if line.startswith("python")}
     commands = {path.name for path in (ROOT / "analysis").glob("*.py") if "__main__" in path.read_text()}
-    assert scripts == commands - {"check.py", "network.py", "speed.py", "gallery.py"}
+    assert scripts == commands - {"check.py", "hosts.py", "network.py", "speed.py", "gallery.py"}
     assert asked[-1] == "python analysis/report.py results -o report"
     assert sum("jobs/figure2.toml" in line for line in asked) == 3
     assert any("jobs/ce-a.toml" in line and line.endswith("--repeats 0:2") for line in asked)

@@ -16,7 +16,7 @@ from alone import SGD_AND_SIGNS, run_alone
 from launch import ROOT, call, programs
 from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.bench import results_file
-from mpisign.tools.bench.timing import Time
+from mpisign.tools.bench.timing import Time, Traffic
 
 NETWORK = ROOT / "jobs" / "network"
 PREFIX = f"test{os.getpid()}"
@@ -94,6 +94,23 @@ def test_the_trajectory_is_that_of_one_process_and_crosses_the_links(mpi, three,
     assert len(ends(alone)) == 2
     # Replies are not in it: MPI broadcasts along trees, so that they need not all leave by the server's link.
     assert after - before > sum(run.repeats[0].columns["bits_up"][-1] for run in Trajectory(alone)) / 8
+
+
+@pytest.mark.ranks
+def test_counted_bytes_are_those_of_the_model(three, script, tmp_path):
+    """70000 signs take 8752 bytes; headers and acknowledgements are a tenth, and more where messages are small."""
+    path = tmp_path / "many-hosts-3x1-100mbit.json"
+    across("mpich", "bench", "--only", "links", "--dimensions", 10 * DIMENSION, "-o", path)
+    counts = {(each.what, each.exchange): each for each in results_file.read(path).traffic}
+    plane, (server, sharded) = 8752, (counts["collectives", name] for name in ("server", "sharded"))
+    assert len(counts) == 4
+    assert all(len(each.sent) == 3 for each in counts.values())
+    # two rows come to the root, and its reply leaves once or twice
+    assert 2 * plane < server.received[0] < 3.2 * plane
+    assert plane < server.sent[0] < 2.4 * plane
+    assert all(4 / 3 * plane < sent < 1.6 * plane for sent in sharded.sent)
+    status, out, err = script("hosts", path, "-o", tmp_path)
+    assert (status, err, out.count("predicted / measured")) == (0, "", 4)
 
 
 @pytest.mark.ranks
@@ -230,6 +247,23 @@ def test_the_job_removes_its_hosts_when_it_is_ended(checkout):
     job.send_signal(signal.SIGTERM)
     assert job.wait(60) == 143
     assert (checkout / "log").read_text().splitlines()[-1] == "hosts.sh down"
+
+
+def test_the_figure_of_many_hosts_compares_counts_with_payload(script, tmp_path):
+    path = tmp_path / "many-hosts-3x1-8mbit.json"
+    sharded = [4.0 / 3.0 * 8000] * 3  # 64000 signs: two thirds of a plane, out and back
+    # by the model with 3 numbers of 8 bytes in front of the slices, and 3 with a count each around the replies
+    made = [Traffic("collectives", "sharded", 3, 64000, sharded, sharded, [0.1, 0.2])]
+    results_file.write(path, made, {})
+    assert results_file.read(path).traffic == made
+    status, out, err = script("hosts", path, "-o", tmp_path)
+    assert (status, err) == (0, "")
+    assert re.search(r"3 ranks on 3 hosts, d = 64000: 21333 bytes, payload by the model 21429, -0.4%; 0.1 s, ", out)
+    assert (tmp_path / "many-hosts.png").stat().st_size > 10_000
+    for name, said in (("other.json", "expected a name such as"), ("many-hosts-2x1-1mbit.json", "bench --only links")):
+        results_file.write(tmp_path / name, [], {})
+        status, _, err = script("hosts", tmp_path / name, "-o", tmp_path)
+        assert (status, err.count("\n"), said in err) == (2, 1, True)
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_where_a_plain_launch_fails_the_scripts_way_is_tried(monkeypatch, capsys
         )
         assert (count, scripted) == (2, True)
         machine = {"mpi": "MPI", "mpi_threads": "multiple"}
-        return results_file.Record(machine, [], [Time("round", "server", count, 2000, [5e-5])], [])
+        return results_file.Record(machine, [], [Time("round", "server", count, 2000, [5e-5])], [], [])
 
     monkeypatch.setattr(ranks, "mpiexec", lambda: "mpiexec")
     monkeypatch.setattr(trial, "by_mpiexec", refused)

@@ -26,7 +26,7 @@ from mpisign.problems import reference_solution
 from mpisign.problems.distributed_objective import SMALL
 from mpisign.problems.logistic import Logistic
 from mpisign.storage import writer
-from mpisign.tools.bench.cost_model import Network
+from mpisign.tools.bench.collectives import Network
 from mpisign.tools.dryrun import commands, memory, report, trial
 from mpisign.tools.dryrun import duration as duration_module
 from mpisign.tools.dryrun.bits import bits, exchanges

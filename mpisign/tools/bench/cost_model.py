@@ -1,9 +1,9 @@
 """Model what a round costs, by latency, bandwidth and memory, fitted to times that `mpisign bench` measured.
 
-A message of b bytes takes latency + b / bandwidth, and a rank's link carries one at a time each way. What collectives
-cost then is the textbook's (Thakur, Rabenseifner, Gropp, Int. J. High Perform. Comput. Appl. 19, 2005): of the
-algorithms that MPIs choose from, the cheaper one. Computing, which is packing and applying over d and voting over all
-ballots, is read off measured curves, and drawn out in proportion beyond them.
+Messages are those of `mpisign.tools.bench.collectives`. Computing, which is packing and applying over d and voting over
+all ballots, is read off measured curves, and drawn out in proportion beyond them. Packing and applying take no less
+than their vectors need to come through the memory that the ranks of a node share (a roofline: Williams, Waterman,
+Patterson, Commun. ACM 52, 2009).
 """
 
 import math
@@ -12,39 +12,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import brute, least_squares
 
 from mpisign.aggregation.bitplanes import words
 from mpisign.aggregation.node_exchange import SHARED_X_FROM
 from mpisign.arrays import Floats
+from mpisign.tools.bench.collectives import Network, allreduce, communication
 from mpisign.tools.bench.timing import Time
-
-
-class Network(NamedTuple):
-    """What a rank's link and memory do.
-
-    Attributes:
-        latency: Seconds a message.
-        bandwidth: Bytes a second of a rank's link, each way.
-        adding: Bytes a second that a rank adds in a dense sum.
-        flag: Seconds until one rank of a node sees what another has written.
-        switch: Seconds that a message takes longer where ranks wait for each other's cores.
-        late: Seconds that a flag takes longer there.
-    """
-
-    latency: float
-    bandwidth: float
-    adding: float
-    flag: float
-    switch: float = 0.0
-    late: float = 0.0
-
-    def shared(self, turns: float) -> "Network":
-        """Return the network where each core serves so many ranks in turns: it carries their messages, too."""
-        if turns <= 1:
-            return self
-        bandwidth, adding = self.bandwidth / turns, self.adding / turns
-        return Network(self.latency + self.switch, bandwidth, adding, self.flag + self.late)
 
 
 class Curve(NamedTuple):
@@ -66,6 +40,26 @@ class Curve(NamedTuple):
         return float(inside * max(size / self.sizes[-1], 1.0))
 
 
+class Memory(NamedTuple):
+    """What the ranks of a node share.
+
+    Attributes:
+        bandwidth: Bytes a second.
+        cache: Bytes in front of it; of more bytes in turn, so many are found there.
+    """
+
+    bandwidth: float
+    cache: float
+
+    def seconds(self, moved: float, held: float) -> float:
+        """Return the least seconds of moving bytes, where so many are held and visited in turn."""
+        return moved * max(0.0, 1.0 - self.cache / held) / self.bandwidth
+
+
+OWN = Memory(math.inf, 0.0)
+"""A memory that nobody waits for."""
+
+
 class Machine(NamedTuple):
     """A network, and the computing of one rank.
 
@@ -75,6 +69,8 @@ class Machine(NamedTuple):
         apply: Seconds of applying a vote over d.
         vote: Seconds of a vote over the words of all ballots.
         cores: Cores that the ranks share; math.inf if each has one of its own, as on a cluster.
+        memory: The memory of a node.
+        node: Ranks of a node; math.inf if all are on one.
     """
 
     network: Network
@@ -82,74 +78,22 @@ class Machine(NamedTuple):
     apply: Curve
     vote: Curve
     cores: float
-
-
-def gather(net: Network, ranks: int, size: float) -> float:
-    """Return the seconds of `size` bytes of each rank to the root, whose link carries all of them."""
-    return _stages(ranks) * net.latency + (ranks - 1) * size / net.bandwidth
-
-
-def broadcast(net: Network, ranks: int, size: float) -> float:
-    """Return the seconds of `size` bytes of the root to all: down a tree, or scattered and gathered by all."""
-    tree = _stages(ranks) * (net.latency + size / net.bandwidth)
-    scattered = (_stages(ranks) + ranks - 1) * net.latency + 2 * (ranks - 1) / ranks * size / net.bandwidth
-    return min(tree, scattered)
-
-
-def alltoall(net: Network, ranks: int, size: float) -> float:
-    """Return the seconds of `size` bytes of each rank, a part to each.
-
-    It goes in pairs, or in stages that carry half of it each (Bruck).
-    """
-    pairs = (ranks - 1) * net.latency + (ranks - 1) / ranks * size / net.bandwidth
-    return min(pairs, _stages(ranks) * (net.latency + size / 2 / net.bandwidth))
-
-
-def allgather(net: Network, ranks: int, size: float) -> float:
-    """Return the seconds of a part of each rank to all, `size` bytes together."""
-    return _stages(ranks) * net.latency + (ranks - 1) / ranks * size / net.bandwidth
-
-
-def allreduce(net: Network, ranks: int, size: float) -> float:
-    """Return the seconds of a sum of `size` bytes a rank.
-
-    It goes by doubling, or by scattered sums that are gathered by all (Rabenseifner).
-    """
-    doubling = _stages(ranks) * (net.latency + size / net.bandwidth + size / net.adding)
-    scattered = 2 * _stages(ranks) * net.latency
-    scattered += (ranks - 1) / ranks * (2 * size / net.bandwidth + size / net.adding)
-    return min(doubling, scattered)
-
-
-def _stages(ranks: int) -> int:
-    """Return the number of stages in which all ranks are reached by doubling."""
-    return math.ceil(math.log2(ranks))
-
-
-def communication(net: Network, exchange: str, ranks: int, up: float, down: float) -> float:
-    """Return the seconds that a round's messages take, with a worker on each rank but the first.
-
-    Args:
-        net: The network.
-        exchange: Name of the exchange; "node": all ranks are on one.
-        ranks: Number of ranks.
-        up: Bytes of a worker's message, without the number in front.
-        down: Bytes of the reply, without the number in front.
-    """
-    if exchange == "node":
-        return ranks * net.flag
-    if exchange == "sharded":  # a number in front of each slice, a number and a count around each reply
-        return alltoall(net, ranks, up + 8 * ranks) + allgather(net, ranks, down + 16 * ranks)
-    return gather(net, ranks, up + 8) + broadcast(net, ranks, down + 8)
+    memory: Memory = OWN
+    node: float = math.inf
 
 
 def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> float:
-    """Return the seconds of packing, voting and applying, where ranks share cores in turns."""
-    turns, workers_turns = (max(1.0, busy / machine.cores) for busy in (ranks, ranks - 1))
+    """Return the seconds of packing, voting and applying, where ranks share cores in turns, and memory."""
+    # whole turns: in a round all wait for the last one
+    turns, workers_turns = (max(1.0, math.ceil(busy / machine.cores)) for busy in (ranks, ranks - 1))
     ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
     together = exchange == "node" and dimension >= SHARED_X_FROM  # one x for all of them
     steps = turns / ranks if together else turns
-    return workers_turns * machine.pack.at(dimension) + machine.vote.at(ballots) + steps * machine.apply.at(dimension)
+    gradients, xs = (8.0 * dimension * min(copies, machine.node) for copies in (ranks - 1, 1 if together else ranks))
+    through = machine.memory.seconds
+    pack = max(workers_turns * machine.pack.at(dimension), through(gradients, gradients + xs))
+    apply = max(steps * machine.apply.at(dimension), through(2 * xs, gradients + xs))  # x is read and written
+    return pack + machine.vote.at(ballots) + apply
 
 
 def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: int) -> float:
@@ -170,9 +114,9 @@ def seconds(machine: Machine, what: str, exchange: str, ranks: int, dimension: i
         return communication(net, exchange, ranks, plane, plane) + computing(machine, exchange, ranks, dimension)
     return {
         "collectives": lambda: communication(net, exchange, ranks, plane, plane),
-        "allreduce float32": lambda: allreduce(net, ranks, 4.0 * dimension),
-        "allreduce float64": lambda: allreduce(net, ranks, 8.0 * dimension),
-        "gather int8": lambda: gather(net, ranks, 1.0 * dimension) + broadcast(net, ranks, 1.0 * dimension),
+        "allreduce float32": lambda: allreduce(net, ranks, 4.0 * dimension).seconds(net),
+        "allreduce float64": lambda: allreduce(net, ranks, 8.0 * dimension).seconds(net),
+        "gather int8": lambda: communication(net, "server", ranks, dimension - 8.0, dimension - 8.0),
     }[what]()
 
 
@@ -196,6 +140,7 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
     times = list(times)
     used = [time for time in times if (time.what, time.exchange) in FITTED]
     pack, apply, vote = (_curve(times, what) for what in ("pack", "apply", "vote"))
+    memory = _memory(times, cores, pack, apply)
     flag, late = _flags(times, cores)
     if len(used) < 4:
         raise ValueError(_LACKS.format("rounds"))
@@ -203,7 +148,7 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
 
     def machine(logarithms: Floats) -> Machine:
         latency, bandwidth, adding, switch = (float(value) for value in np.exp(logarithms))
-        return Machine(Network(latency, bandwidth, adding, flag, switch, late), pack, apply, vote, cores)
+        return Machine(Network(latency, bandwidth, adding, flag, switch, late), pack, apply, vote, cores, memory)
 
     def residuals(logarithms: Floats) -> Floats:
         made = machine(logarithms)
@@ -211,6 +156,32 @@ def fit(times: Iterable[Time], cores: float) -> Machine:
 
     # logarithms keep parameters positive; soft_l1 lets a few disturbed times count for less
     return machine(least_squares(residuals, np.log([1e-6, 1e9, 1e9, 1e-6]), loss="soft_l1").x)
+
+
+_WITHIN = ((math.log(1e8), math.log(1e12)), (math.log(2**18), math.log(2**32)))
+"""Where bandwidth and cache are looked for, as logarithms."""
+
+
+def _memory(times: list[Time], cores: float, pack: Curve, apply: Curve) -> Memory:
+    """Return the memory, from all ranks' packing and applying at the same time; OWN where that was not timed."""
+    rows = []
+    for time in times:
+        if time.what in ("workers pack", "ranks apply"):
+            curve, busy, passes = (pack, time.ranks - 1, 1) if time.what == "workers pack" else (apply, time.ranks, 2)
+            held = 8.0 * time.dimension * busy
+            alone = max(1.0, busy / cores) * curve.at(time.dimension)
+            rows.append((passes * held, held, alone, time.median))
+    if not rows:
+        return OWN
+    moved, held, alone, measured = np.array(rows).T
+
+    def error(logarithms: Floats) -> float:
+        bandwidth, cache = np.exp(logarithms)
+        through = moved * np.maximum(0.0, 1.0 - cache / held) / bandwidth
+        # not their squares: the shortest are mostly calls
+        return float(np.abs(np.log(np.maximum(alone, through) / measured)).sum())
+
+    return Memory(*(float(value) for value in np.exp(brute(error, _WITHIN, Ns=40))))
 
 
 def _flags(times: list[Time], cores: float) -> tuple[float, float]:

@@ -9,11 +9,11 @@ from pydantic import ConfigDict, TypeAdapter
 
 from mpisign.comm.launcher import cores
 from mpisign.config.validation import InputError
-from mpisign.tools.bench.timing import Ratio, Time, Unmeasured
+from mpisign.tools.bench.timing import Ratio, Time, Traffic, Unmeasured
 
 _SCHEMA = "mpisign-bench/1"
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-_KINDS = {"ratios": Ratio, "times": Time, "unmeasured": Unmeasured}
+_KINDS = {"ratios": Ratio, "times": Time, "unmeasured": Unmeasured, "traffic": Traffic}
 
 
 class Record(NamedTuple):
@@ -24,15 +24,17 @@ class Record(NamedTuple):
         ratios: The ratios.
         times: The times.
         unmeasured: What could not be measured, and why.
+        traffic: Bytes on links.
     """
 
     machine: dict[str, Any]
     ratios: list[Ratio]
     times: list[Time]
     unmeasured: list[Unmeasured]
+    traffic: list[Traffic]
 
 
-def write(path: Path, results: Iterable[Ratio | Time | Unmeasured], machine: dict[str, str]) -> None:
+def write(path: Path, results: Iterable[Ratio | Time | Unmeasured | Traffic], machine: dict[str, str]) -> None:
     """Write what was found; the folder is made."""
     found = list(results)
     document: dict[str, Any] = {"schema": _SCHEMA, "machine": {**machine, "cores": cores()}}
@@ -52,7 +54,7 @@ def read(path: Path) -> Record:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != _SCHEMA:
             raise ValueError
-        rows = (TypeAdapter(list[kind], config=_STRICT).validate_python(document[key]) for key, kind in _KINDS.items())  # type: ignore[valid-type]
+        rows = (_rows(document, key, kind) for key, kind in _KINDS.items())
         record = Record(dict(document["machine"]), *rows)
         if not _possible(record):
             raise ValueError
@@ -63,8 +65,15 @@ def read(path: Path) -> Record:
         raise InputError(str(path), "expected a file that `mpisign bench -o` wrote") from None
 
 
+def _rows(document: dict[str, Any], key: str, kind: type) -> Any:
+    """Return the rows of one kind; files of earlier versions have no traffic."""
+    rows = document.get(key, []) if kind is Traffic else document[key]
+    return TypeAdapter(list[kind], config=_STRICT).validate_python(rows)  # type: ignore[valid-type]
+
+
 def _possible(record: Record) -> bool:
     """Return whether the numbers of a record can have been measured."""
     times = all(time.ranks > 0 and time.dimension > 0 and min(time.seconds, default=0) > 0 for time in record.times)
+    times = times and all(len(each.sent) == len(each.received) > 0 for each in record.traffic)
     cores = record.machine.get("cores")
     return times and isinstance(cores, int) and cores > 0

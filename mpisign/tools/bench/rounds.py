@@ -62,7 +62,7 @@ def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> Calls:
         calls[WHOLE, name] = _in_a_row(_whole(ranks, name, np.abs(gradient), x, stack))
         calls[TIED, name] = _in_a_row(_whole(ranks, name, gradient, x, stack))
         calls[SINGLE, name] = _in_a_row(_whole(ranks, name, np.abs(single), np.zeros_like(single), stack))
-        calls[BARE, name] = _in_a_row(_bare(ranks, name, dimension, stack))
+        calls[BARE, name] = _in_a_row(bare(ranks, name, dimension, stack))
         compiled = compiled_rounds(ranks, name, np.abs(gradient), stack)
         calls |= {} if compiled is None else {(COMPILED, name): compiled}
     calls |= {(what, ""): _in_a_row(call) for what, call in _shares(ranks, gradient, x).items()}
@@ -94,7 +94,7 @@ def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: E
     return call
 
 
-def _bare(ranks: Communicator, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
+def bare(ranks: Communicator, name: str, dimension: int, stack: ExitStack) -> Callable[[], object]:
     """Return a call of a round's messages alone."""
     width = bitplanes.words(dimension)
     exchange = exchange_factory(name, ranks)(ranks.size - 1, Format(1, width, width, ballots=True))

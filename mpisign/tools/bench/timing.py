@@ -119,6 +119,28 @@ class Time(NamedTuple):
         return statistics.median(self.seconds)
 
 
+class Traffic(NamedTuple):
+    """Bytes that a round of `what` takes on the link of each host, with headers, and its seconds.
+
+    Attributes:
+        what: As of a `Time`.
+        exchange: As of a `Time`.
+        ranks: Number of ranks, as many on each host.
+        dimension: Length of the vectors.
+        sent: Bytes, host by host; rank 0 is on the first.
+        received: Bytes, host by host.
+        seconds: Round by round, on the slowest rank.
+    """
+
+    what: str
+    exchange: str
+    ranks: int
+    dimension: int
+    sent: list[float]
+    received: list[float]
+    seconds: list[float]
+
+
 def compare(what: str, one: Callable[[], object], other: Callable[[], object], effort: Effort, goal: str = "") -> Ratio:
     """Return the time of `one` over the time of `other`."""
     calls = [fill(one, effort), fill(other, effort)]

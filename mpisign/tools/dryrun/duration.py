@@ -14,7 +14,7 @@ from mpisign.aggregation.server import plan_server
 from mpisign.comm.communicator import Communicator
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.rng import RandomStreams
-from mpisign.tools.bench.cost_model import Network, communication
+from mpisign.tools.bench.collectives import Network, communication
 from mpisign.tools.dryrun.bits import exchanges
 from mpisign.tools.dryrun.trial import Seconds, Trial, evaluations
 

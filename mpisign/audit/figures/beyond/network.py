@@ -28,7 +28,8 @@ from mpisign.tools.bench import results_file
 from mpisign.tools.bench.rounds import DENSE, WHOLE
 from mpisign.tools.bench.timing import Time
 
-_UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
+UNITS = {"kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
+"""Bits a second, by the words of tc."""
 _NAME = re.compile(r"slow-network-(?:(?P<word>alone|unshaped)|(?P<rate>[0-9.]+)(?P<unit>[kmg]bit))")
 
 
@@ -83,7 +84,7 @@ def measured(trajectory: Trajectory) -> OverLinks:
     if not found:
         raise InputError(str(trajectory.path), "expected a name such as slow-network-100mbit.h5, -unshaped or -alone")
     word, rate, unit = found["word"], found["rate"], found["unit"]
-    bandwidth = {"alone": 0.0, "unshaped": np.inf}[word] if word else float(rate) * _UNITS[unit]
+    bandwidth = {"alone": 0.0, "unshaped": np.inf}[word] if word else float(rate) * UNITS[unit]
     beside = trajectory.path.with_suffix(".json")
     return OverLinks(bandwidth, results_file.read(beside).times if beside.exists() else [], *lowest(trajectory))
 

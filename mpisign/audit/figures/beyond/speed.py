@@ -62,9 +62,33 @@ def findings(found: Record, machine: Machine) -> Iterator[str]:
             low, middle, high = min(off), statistics.median(off), max(off)
             name = f"{what}, {exchange}" if exchange else what
             yield f"{name}, {how} / measured: {middle:.2f} [{low:.2f}, {high:.2f}] over {len(off)} points"
-    cluster = machine._replace(cores=math.inf)
+    memory = machine.memory
+    yield f"memory that ranks share {memory.bandwidth / 1e9:.3g} GB/s, behind a cache of {memory.cache / 1e6:.3g} MB"
     for d in (10**6, 10**9):
-        yield f"d = {d:.0e}, {_overtaken(cluster, d)}"
+        yield f"d = {d:.0e}, {_overtaken(on_cluster(machine), d)}"
+    yield from forecasts(found, machine)
+
+
+def on_cluster(machine: Machine, node: int = 1) -> Machine:
+    """Return the machine where each rank has a core and a link of its own, and so many of them share a memory."""
+    return machine._replace(cores=math.inf, node=node)
+
+
+def forecasts(found: Record, machine: Machine) -> Iterator[str]:
+    """Yield what is predicted at M = 4096, with a range, as a table in Markdown.
+
+    The range is by what 80 % of the measured times differed from the model's; it says nothing of what no point has
+    tried, such as a switch that is too small for all links together.
+    """
+    yield "| predicted, M = 4096 | d | one rank a node | 16 ranks a node |"
+    yield "|---|---|---|---|"
+    for what, exchange in (("round", "server"), ("round", "sharded"), ("allreduce float32", "")):
+        off = [t.median / predicted(machine, t) for t in modelled(found) if (t.what, t.exchange) == (what, exchange)]
+        low, high = np.quantile(off, [0.1, 0.9]) if off else (math.nan, math.nan)
+        for d in (10**6, 10**9):
+            times = [seconds(on_cluster(machine, node), what, exchange, 4097, d) for node in (1, 16)]
+            cells = (f"{each:.2g} s [{low * each:.2g}, {high * each:.2g}]" for each in times)
+            yield f"| {exchange or what} | {d:.0e} | {' | '.join(cells)} |"
 
 
 def _overtaken(cluster: Machine, d: int) -> str:
@@ -116,7 +140,7 @@ def draw_gains(found: Record, axes: Axes) -> None:
 
 def draw_predictions(machine: Machine, axes: Axes) -> None:
     """Draw predicted seconds over M, on a cluster of such ranks."""
-    cluster, workers = machine._replace(cores=math.inf), np.unique(np.geomspace(1, 4096, 60).astype(int))
+    cluster, workers = on_cluster(machine), np.unique(np.geomspace(1, 4096, 60).astype(int))
     for d, width in ((10**6, 1.0), (10**9, 2.2)):
         for what, exchange in (("round", "server"), ("round", "sharded"), ("allreduce float32", "")):
             label, color, style = exchange or "Allreduce of float32", *_WHATS[what, exchange][1:]

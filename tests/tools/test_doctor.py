@@ -325,7 +325,7 @@ def test_ranks_that_do_not_start_or_are_slow(monkeypatch):
 
     def slow(count, scripted):
         machine = {"mpi": "MPI", "mpi_threads": "funneled"}
-        return results_file.Record(machine, [], [Time("round", "server", count, 2000, [5e-3])], [])
+        return results_file.Record(machine, [], [Time("round", "server", count, 2000, [5e-3])], [], [])
 
     monkeypatch.setattr(ranks, "_measured", slow)
     found = advice(ranks.look())

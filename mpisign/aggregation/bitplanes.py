@@ -45,18 +45,18 @@ def _pack_few(vector: Floats, positive: Words) -> tuple[float, bool]:
     return even + odd, zeros
 
 
-@kernel(*for_both("Tuple((float64, boolean))(float64[::1], uint64[::1])"))
-def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
-    """Write the positive plane of `vector`, shape (d,), into `positive`, shape (W,).
+@kernel(*(f"boolean({vector}[::1], uint64[::1], float64[::1])" for vector in ("float64", "float32")))
+def pack_slice(vector: Floats, positive: Words, lanes: Floats) -> bool:
+    """Write the positive plane of a slice of whole words, or of the last one, into `positive`.
 
-    A NaN has bit 0 and makes the norm NaN.
+    Args:
+        vector: shape (d,).
+        positive: shape (W,), overwritten.
+        lanes: the sizes of the entries are added to these 64 numbers; see `sum_of_lanes`.
 
     Returns:
-        The vector's l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero.
+        Whether an entry is zero.
     """
-    if vector.size <= 4:
-        return _pack_few(vector, positive)
-    lanes = np.zeros(64)
     zeros = False
     full = vector.size // 64
     for w in range(full):  # _pack_word with a length that the compiler knows: five times as fast
@@ -71,13 +71,35 @@ def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     if full < positive.size:
         positive[full], zero = _pack_word(vector[64 * full :], lanes)
         zeros |= zero
+    return bool(zeros)
+
+
+@kernel("float64(float64[::1])")
+def sum_of_lanes(lanes: Floats) -> float:
+    """Return the sum of 64 lanes, which are overwritten: the l1 norm, after all slices of a vector."""
     # A fixed tree: the norm has the same bits however wide the processor's vectors are.
     width = 32
     while width:
         for j in range(width):
             lanes[j] += lanes[j + width]
         width //= 2
-    return lanes[0], zeros
+    return float(lanes[0])
+
+
+@kernel(*for_both("Tuple((float64, boolean))(float64[::1], uint64[::1])"))
+def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
+    """Write the positive plane of `vector`, shape (d,), into `positive`, shape (W,).
+
+    A NaN has bit 0 and makes the norm NaN.
+
+    Returns:
+        The vector's l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero.
+    """
+    if vector.size <= 4:
+        return _pack_few(vector, positive)
+    lanes = np.zeros(64)
+    zeros = pack_slice(vector, positive, lanes)
+    return sum_of_lanes(lanes), zeros
 
 
 @kernel(*for_both("void(float64[::1], uint64[::1])"))

@@ -12,10 +12,17 @@ from mpisign.compiled.text import Part, composed, part_of
 from mpisign.config.validation import InputError, settings
 from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
+from mpisign.problems.base import Write
 from mpisign.theory.noise import Noise
 
 Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
 """source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
+
+Slices: TypeAlias = Callable[[Floats, int, np.random.Generator], Write]
+"""slices(x, worker, generator) -> write(start, out): what a `Source` writes, slice by slice in their order."""
+
+SLICE = 2**16
+"""Coordinates that are made at a time: 512 kB of float64, in the second-level cache."""
 
 
 @settings
@@ -30,9 +37,21 @@ class Oracle(ABC):
     decoupled: bool = False
     flipped: Annotated[int, Field(ge=0)] = 0
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "source" in vars(cls) and "slices" not in vars(cls):  # another source has other slices
+            cls.slices = Oracle.slices  # type: ignore[method-assign]
+
     @abstractmethod
     def source(self, problem: Problem, workers: int) -> Source:
         """Return the gradients of `workers` workers; raises InputError when the problem cannot give them."""
+
+    def slices(self, problem: Problem, workers: int) -> Slices | None:
+        """Return `source` slice by slice, with the same bits, of a problem that has slices; None where that cannot be.
+
+        Signs are packed as they are made then.
+        """
+        return None
 
     def assumption4(self, problem: Problem) -> Noise:
         """Return what is known of g~ - g for an honest worker; see `mpisign.theory.noise`."""
@@ -48,6 +67,27 @@ class Oracle(ABC):
         if self.flipped:
             source = _flipped(part_of(source), self.flipped).function()
         return source if problem.real is np.float64 else _in_float32(source)
+
+    def plan_slices(self, problem: Problem, workers: int) -> Slices | None:
+        """Return the same as `plan`, slice by slice; None where gradients are made as a whole."""
+        slices = self.slices(problem, workers) if problem.has_slices and not self.decoupled else None
+        return slices and _flipped_slices(slices, self.flipped)
+
+
+def _flipped_slices(slices: Slices, flipped: int) -> Slices:
+    def gradient(x: Floats, worker: int, generator: np.random.Generator) -> Write:
+        write = slices(x, worker, generator)
+        return write if worker >= flipped else _negative(write)
+
+    return gradient
+
+
+def _negative(write: Write) -> Write:
+    def write_negative(start: int, out: Floats) -> None:
+        write(start, out)
+        np.negative(out, out)
+
+    return write_negative
 
 
 def _in_float32(source: Source) -> Source:

@@ -115,3 +115,19 @@ def three_point(gradient: Write) -> Write:
         np.add(out, p.noise, out)
 
     return source
+
+
+def in_slices(text: Callable[[Write], Write], noise: Noisy, generator: np.random.Generator) -> Write:
+    """Return write(start, out) of a gradient with noise: the same numbers, drawn slice by slice.
+
+    Args:
+        text: `normal`, `centred` or `three_point`.
+        noise: Its parameters, with write(start, out) of the exact gradient as the problem, and room for a slice.
+        generator: Of this gradient.
+    """
+
+    def write(start: int, out: Floats) -> None:
+        source = text(lambda exact, x, out: exact(start, out))
+        source(noise._replace(noise=noise.noise[: len(out)]), out, 0, generator, out)
+
+    return write

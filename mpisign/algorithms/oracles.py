@@ -5,6 +5,7 @@ stochastic gradient at x into `out`, using nothing but the generator that it is 
 `source`, and name it in ORACLES.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,13 +14,15 @@ from typing_extensions import override
 
 from mpisign.algorithms import oracle_parts as parts
 from mpisign.algorithms.finite_oracles import Paired, Sideways
+from mpisign.algorithms.oracle_base import SLICE, Slices
 from mpisign.algorithms.oracle_base import Oracle as Oracle
 from mpisign.algorithms.oracle_base import Source as Source
-from mpisign.arrays import Floats
+from mpisign.arrays import Floats, Indices
 from mpisign.compiled.text import composed
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
 from mpisign.problems import Problem
+from mpisign.problems.base import Write
 from mpisign.theory.noise import NONE, Noise, additive
 
 
@@ -35,6 +38,10 @@ class Full(Oracle):
     def source(self, problem: Problem, workers: int) -> Source:
         inner = problem.gradient_part()
         return composed(parts.exact, inner.parameters, inner).function()
+
+    @override
+    def slices(self, problem: Problem, workers: int) -> Slices:
+        return lambda x, worker, generator: problem.gradient_slices(x)
 
 
 @settings
@@ -62,6 +69,15 @@ class Minibatch(Oracle):
             raise InputError("kind", 'expected "full" or "additive": this problem has no data points to draw')
         return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
 
+    @override
+    def slices(self, problem: Problem, workers: int) -> Slices | None:
+        samples = problem.samples
+        if samples is None or problem.weights is not None:
+            return None
+        if self.sampling == "shard":
+            return lambda x, worker, g: problem.minibatch_slices(x, self._of_shard(worker, workers, samples, g))
+        return lambda x, worker, g: problem.minibatch_slices(x, g.integers(0, samples, size=self.batch))
+
     def _iid(self, problem: Problem, samples: int) -> Source:
         inner = problem.minibatch_part()
         if problem.weights is None:
@@ -82,11 +98,14 @@ class Minibatch(Oracle):
             )
 
         def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            owned = len(range(worker, samples, workers))
-            drawn = generator.choice(owned, size=self.batch, replace=False, shuffle=False)
-            problem.minibatch(x, worker + workers * drawn, out)
+            problem.minibatch(x, self._of_shard(worker, workers, samples, generator), out)
 
         return gradient
+
+    def _of_shard(self, worker: int, workers: int, samples: int, generator: np.random.Generator) -> Indices:
+        """Return what a worker draws of its own data points."""
+        owned = len(range(worker, samples, workers))
+        return worker + workers * generator.choice(owned, size=self.batch, replace=False, shuffle=False)
 
 
 @settings
@@ -115,10 +134,26 @@ class Additive(Oracle):
     @override
     def source(self, problem: Problem, workers: int) -> Source:
         inner = problem.gradient_part()
-        write = {"normal": parts.normal, "uniform": parts.centred, "three-point": parts.three_point}[self.noise]
-        half = max(0.5 - (self.q or 0.0), float(np.finfo(float).tiny))
-        noise = parts.Noisy(inner.parameters, np.empty(problem.dimension), float(self.size), half)
-        return composed(write, noise, inner).function()
+        noise = parts.Noisy(inner.parameters, np.empty(problem.dimension), float(self.size), self._half)
+        return composed(self._write, noise, inner).function()
+
+    @override
+    def slices(self, problem: Problem, workers: int) -> Slices:
+        room = np.empty(SLICE)
+
+        def noisy(x: Floats, worker: int, generator: np.random.Generator) -> Write:
+            noise = parts.Noisy(problem.gradient_slices(x), room, float(self.size), self._half)
+            return parts.in_slices(self._write, noise, generator)
+
+        return noisy
+
+    @property
+    def _half(self) -> float:
+        return max(0.5 - (self.q or 0.0), float(np.finfo(float).tiny))
+
+    @property
+    def _write(self) -> Callable[[parts.Write], parts.Write]:
+        return {"normal": parts.normal, "uniform": parts.centred, "three-point": parts.three_point}[self.noise]
 
 
 ORACLES: Registry[Oracle] = Registry(

@@ -103,6 +103,12 @@ class DenseRows(Rows):
         subtract = _subtract_dense32 if self._rows.dtype == np.float32 else _subtract_dense64
         return composed(_of_dense, _Dense(self._rows), Part(Text.of(subtract), ()))
 
+    def slices(self, x: Floats, samples: Indices) -> Callable[[int, Floats], None]:
+        """Return subtract(start, out): the coordinates from `start` on of what `add_loss_gradient` does to `out`."""
+        weights = np.empty(len(samples), dtype=x.dtype)
+        _weights_of_dense(self._rows, x, samples, weights)
+        return lambda start, out: _subtract_slice(self._rows, samples, weights, start, out)
+
     @override
     def block(self, start: int, stop: int) -> Matrix:
         return self._rows[start:stop].astype(np.float64, copy=False)
@@ -185,6 +191,12 @@ def subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats
     for lane in range(x.size - many):
         out[many + lane] -= weight * row[many + lane]
         lanes[lane] += following[many + lane] * x[many + lane]
+    return _sum_of(lanes)
+
+
+@part_of_kernels
+def _sum_of(lanes: Floats) -> float:
+    """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
     width = 16
     while width:
         for lane in range(width):
@@ -204,6 +216,30 @@ def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None
             rows[samples[min(i + 4, last)]],
         )
         weight = x.dtype.type(_pull(subtract_row(row, weight, out, following, x, lanes, later), samples.size))
+
+
+def _weigh(rows: Any, x: Floats, samples: Indices, weights: Floats) -> None:
+    """Write the weights with which `_subtract_dense` subtracts the rows."""
+    lanes, many = np.empty(32, dtype=x.dtype), x.size - x.size % 32
+    for i in range(samples.size):
+        row = rows[samples[i]]
+        lanes[:] = 0.0
+        for start in range(0, many, 32):
+            for lane in range(32):
+                lanes[lane] += row[start + lane] * x[start + lane]
+        for lane in range(x.size - many):
+            lanes[lane] += row[many + lane] * x[many + lane]
+        weights[i] = _pull(_sum_of(lanes), samples.size)
+
+
+def _subtract_parts(rows: Any, samples: Indices, weights: Floats, start: int, out: Floats) -> None:
+    """Subtract the weighted rows from `out`, their coordinates from `start` on; a few at a time, of all rows."""
+    for first in range(0, out.size, 2048):  # 16 kB, in the first-level cache
+        part = out[first : first + 2048]
+        for i in range(samples.size):
+            row, weight = rows[samples[i], start + first : start + first + part.size], weights[i]
+            for j in range(part.size):
+                part[j] -= weight * row[j]
 
 
 def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:
@@ -226,5 +262,12 @@ def _both(rows: str) -> tuple[str, str]:
 
 _subtract_dense32 = kernel(*_both("float32[:, ::1]"))(_subtract_dense)
 _subtract_dense64 = kernel(f"void(float64[:, ::1], {_VECTORS}")(_subtract_dense)
+_SLICE = "float64[::1], int64, float64[::1])"
+_weights_of_dense = kernel(*_both("float32[:, ::1]"), f"void(float64[:, ::1], {_VECTORS}")(_weigh)
+_subtract_slice = kernel(
+    f"void(float32[:, ::1], int64[::1], {_SLICE}",
+    f"void(float32[:, ::1], int64[::1], {_SLICE.replace('float64', 'float32')}",
+    f"void(float64[:, ::1], int64[::1], {_SLICE}",
+)(_subtract_parts)
 _subtract_sparse32 = kernel(*_both("float32[::1], int32[::1], int64[::1]"))(_subtract_sparse)
 _subtract_sparse64 = kernel(f"void(float64[::1], int32[::1], int64[::1], {_VECTORS}")(_subtract_sparse)

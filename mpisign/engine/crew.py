@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mpisign.algorithms.oracle_base import Slices
 from mpisign.algorithms.oracles import Source
 from mpisign.arrays import Floats
 from mpisign.comm.collectives import Collectives
@@ -29,6 +30,10 @@ class Crew(NamedTuple):
     numbers: Sequence[int]
     streams: RandomStreams
     source: Source
+
+    def by_place(self, slices: Slices) -> Slices:
+        """Return slices of gradients that are asked by a worker's place among `numbers`, instead of its number."""
+        return lambda x, worker, generator: slices(x, self.numbers[worker], generator)
 
 
 def crew_of(run: PlannedRun, kept: Checkpoint | None, seed: int, repeat: int, ranks: Collectives) -> Crew:

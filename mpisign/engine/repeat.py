@@ -9,6 +9,7 @@ import numpy as np
 from mpisign.aggregation.exchange_registry import ExchangeFactory
 from mpisign.aggregation.server import Server, plan_server
 from mpisign.algorithms.compiled_loop import INTERPRETED, Arrays, ahead_of
+from mpisign.algorithms.sliced import sends_gradients, sliced
 from mpisign.arrays import Indices
 from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop, state
@@ -123,7 +124,18 @@ def _wired(
         site.checkpoints,
         ahead,
     )
-    return _clocked(repeat, clocks), begin
+    return _clocked(_packed_as_made(repeat, run, crew, planned.problem.dimension), clocks), begin
+
+
+def _packed_as_made(repeat: loop.Repeat, run: PlannedRun, crew: Crew, dimension: int) -> loop.Repeat:
+    """Return the repeat with signs that are packed as gradients are made, where d is large and that can be done."""
+    large = sends_gradients(run.method, dimension)
+    slices = run.oracle.plan_slices(run.problem, run.workers) if large else None
+    if slices is None:
+        return repeat
+    method, source = sliced(run.method, crew.by_place(slices), repeat.server, run.real)
+    # Compiled iterations make gradients as a whole; at this d the interpreter takes no time.
+    return repeat._replace(method=method, source=source, ahead=INTERPRETED)
 
 
 def _recorder(

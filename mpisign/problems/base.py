@@ -1,10 +1,10 @@
 """What a problem is to everything else: an objective whose least value is 0, unless it says how that is found."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise
 
 P = TypeVar("P", bound="Problem")
+Write: TypeAlias = Callable[[int, Floats], None]
+"""write(start, out): out[:] = the coordinates from `start` on of a vector; shape (m,)."""
 
 
 class Minimum(NamedTuple):
@@ -59,8 +61,9 @@ class Problem(ABC):
         for name in ("gradient", "minibatch"):  # one that is written anew is not what the inherited text says
             if name in vars(cls) and f"{name}_part" not in vars(cls):
                 setattr(cls, f"{name}_part", vars(Problem)[f"{name}_part"])
-        if {"gradient", "minibatch"} & vars(cls).keys() and "rounded" not in vars(cls):
-            setattr(cls, "rounded", vars(Problem)["rounded"])  # noqa: B010  what is inherited knows nothing of it
+        for name in ("rounded", "has_slices"):  # what is inherited knows nothing of it
+            if {"gradient", "minibatch"} & vars(cls).keys() and name not in vars(cls):
+                setattr(cls, name, vars(Problem)[name])
 
     @abstractmethod
     def value(self, x: Floats) -> float:
@@ -82,6 +85,19 @@ class Problem(ABC):
     def minibatch_part(self) -> Part:
         """Return `minibatch` as a text(parameters, x, samples, out), which may run compiled."""
         return part_of(self.minibatch)
+
+    @property
+    def has_slices(self) -> bool:
+        """Return whether gradients can be made slice by slice, with the same bits."""
+        return False
+
+    def gradient_slices(self, x: Floats) -> Write:
+        """Return what writes `gradient`, for slice after slice in their order, while x stays as it is."""
+        raise NotImplementedError
+
+    def minibatch_slices(self, x: Floats, samples: Indices) -> Write:
+        """Return the same of `minibatch`; only of a problem with `samples`."""
+        raise NotImplementedError
 
     def rounded(self) -> "Problem":
         """Return the same problem for x and gradients in float32, which take part in no evaluation of f.
@@ -171,6 +187,15 @@ def finite_vector(values: object, key: str) -> Floats:
     if not np.isfinite(array).all():
         raise InputError(key, "expected finite numbers, found a NaN or an infinity")
     return array
+
+
+def of_coordinates(write: Callable[[slice, Floats], object]) -> Write:
+    """Return slices of a vector each coordinate of which is made by itself: by write(coordinates, out)."""
+
+    def write_from(start: int, out: Floats) -> None:
+        write(slice(start, start + len(out)), out)
+
+    return write_from
 
 
 def with_rounded(problem: P, **arrays: Floats) -> P:

@@ -12,9 +12,9 @@ from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Share, unshared
 from mpisign.compiled.text import Part
 from mpisign.config.validation import InputError, Positive, checked
-from mpisign.data.linear_rows import Rows, stored
+from mpisign.data.linear_rows import DenseRows, Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
-from mpisign.problems.base import Minimum, Problem, to_float32
+from mpisign.problems.base import Minimum, Problem, Write, to_float32
 from mpisign.problems.certificate import Certificate
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
@@ -75,6 +75,20 @@ class Logistic(Problem):
     @override
     def gradient_part(self) -> Part:
         return all_samples(self.minibatch_part(), self._everyone)
+
+    @property
+    @override
+    def has_slices(self) -> bool:
+        return isinstance(self.rows, DenseRows)
+
+    @override
+    def minibatch_slices(self, x: Floats, samples: Indices) -> Write:
+        assert isinstance(self.rows, DenseRows)
+        return self.regulariser.and_then(x, self.rows.slices(x, samples))
+
+    @override
+    def gradient_slices(self, x: Floats) -> Write:
+        return self.minibatch_slices(x, self._everyone)
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:
         """By one pass over dense rows or by matrix products; the regulariser belongs to segment 0."""
@@ -230,8 +244,7 @@ class Logistic(Problem):
         return float(self._sums.additions * _EPSILON * self.dimension * hessian.trace())
 
     def _rough_smoothness(self, hessian: Floats) -> dict[str, Constant]:
-        error = self._rough_error + self._summing_error(hessian)
-        return smoothness(hessian, error, semidefinite=True)
+        return smoothness(hessian, self._rough_error + self._summing_error(hessian), semidefinite=True)
 
     @cached_property
     def _rough_error(self) -> float:

@@ -1,6 +1,7 @@
 """What logistic regression adds to the loss."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,15 @@ class Regulariser(ABC):
         """Write out[:] = the derivative in each coordinate; shapes alike."""
         part = self.gradient_part()
         part.text.plain(part.parameters, x, out)
+
+    def and_then(self, x: Floats, subtract: Callable[[int, Floats], None]) -> Callable[[int, Floats], None]:
+        """Return write(start, out): the coordinates of the derivative from `start` on, and subtract(start, out)."""
+
+        def write(start: int, out: Floats) -> None:
+            self.gradient(x[start : start + len(out)], out)
+            subtract(start, out)
+
+        return write
 
     @abstractmethod
     def curvature(self, x: Floats) -> Floats:

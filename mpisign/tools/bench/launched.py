@@ -4,12 +4,13 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from mpisign.aggregation.exchange_registry import EXCHANGES
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import launch
 from mpisign.tools.bench import kernels, results_file
-from mpisign.tools.bench.rounds import BARE, COMPILED, SHARES, SINGLE, WHOLE, on_ranks
+from mpisign.tools.bench.rounds import BARE, COMPILED, MADE, MADE_SINGLE, SHARES, SINGLE, WHOLE, on_ranks
 from mpisign.tools.bench.timing import FAILURES, Effort, Ratio, Time, Unmeasured, reason, succeeded, summary
 
 _LAUNCH_SECONDS = 1800.0
@@ -54,23 +55,37 @@ def _launched(ranks: int, effort: Effort) -> list[Time]:
         return [time for time in results_file.read(output).times if time.ranks == ranks]
 
 
-_SHOWN = (2000, 10**6, 2**20)
+_SHOWN = (2000, 10**6, 2**20, 2**24)
 """Dimensions d whose ratios are in the table."""
 
-_GOALS = {
-    (2000, 2): ("> 1", "<= 1.6", ""),
-    (2000, 3): ("> 1", "<= 1.6", ""),
-    (2**20, 3): (">= 20", "", "<= 1"),
+_ROWS = {
+    WHOLE: "the round",
+    COMPILED: "the round in compiled code",
+    SINGLE: "the round in float32",
+    MADE: "the round, signs from the gradient",
+    MADE_SINGLE: "the round in float32, signs from the gradient",
+    BARE: "its messages alone",
 }
-"""For some d and ranks: what the round by the server or by the node should reach, and packing, voting, applying."""
+"""What Allreduce of float32 is compared with."""
 
-_COMPILED_GOALS = {
-    (2000, 2, "server"): ">= 1.5",
-    (2000, 2, "node"): ">= 3",
-    (2000, 3, "server"): ">= 2",
-    (2000, 3, "node"): ">= 2",
+_GOALS = {
+    (WHOLE, "server", 2000, 2): "> 1",
+    (WHOLE, "node", 2000, 2): "> 1",
+    (WHOLE, "server", 2000, 3): "> 1",
+    (WHOLE, "node", 2000, 3): "> 1",
+    (COMPILED, "server", 2000, 2): ">= 1.5",
+    (COMPILED, "node", 2000, 2): ">= 3",
+    (COMPILED, "server", 2000, 3): ">= 2",
+    (COMPILED, "node", 2000, 3): ">= 2",
+    (WHOLE, "server", 2**20, 3): ">= 20",
+    (WHOLE, "node", 2**20, 3): ">= 5",
+    (SINGLE, "node", 2**20, 3): ">= 7.5",
+    (MADE_SINGLE, "node", 2**20, 3): ">= 16",
+    (WHOLE, "node", 2**24, 3): ">= 7",
+    (SINGLE, "node", 2**24, 3): ">= 13",
+    (MADE_SINGLE, "node", 2**24, 3): ">= 40",
 }
-"""The same for the round in compiled code."""
+"""What Allreduce of float32 over that should reach, for some exchanges, d and ranks."""
 
 
 def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
@@ -80,33 +95,39 @@ def ratios(times: Iterable[Time]) -> Iterator[Ratio]:
         by.setdefault((time.dimension, time.ranks), {})[time.what, time.exchange] = time.seconds
     for (dimension, ranks), found in by.items():
         if dimension in _SHOWN:
-            goals = _GOALS.get((dimension, ranks), ("", "", ""))
-            where = f"d = {dimension}, {ranks} ranks"
-            yield from _ratios(found, where, *goals)
-            for (what, name), seconds in found.items():
-                if what == COMPILED:
-                    goal = _COMPILED_GOALS.get((dimension, ranks, name), "")
-                    row = f"Allreduce of float32 / the round in compiled code, {name}, {where}"
-                    yield _over(row, found["allreduce float32", ""], seconds, goal)
+            yield from _over_rounds(found, dimension, ranks)
+            yield from _over_messages(found, dimension, ranks)
 
 
-def _ratios(
-    found: dict[tuple[str, str], list[float]], where: str, fast: str, lean: str, balanced: str
-) -> Iterator[Ratio]:
-    """Yield the ratios at one d on one number of ranks, with their goals."""
-    dense, messages = found["allreduce float32", ""], found[BARE, "server"]
+_Found: TypeAlias = dict[tuple[str, str], list[float]]
+"""Seconds of each slice, by what is timed and its exchange, at one d on one number of ranks."""
+
+
+def _over_rounds(found: _Found, dimension: int, ranks: int) -> Iterator[Ratio]:
+    """Yield what dense sums take over the rounds; a file of an earlier version has not all of them."""
+    where, (single, double) = _where(dimension, ranks), (found["allreduce float32", ""], found["allreduce float64", ""])
     for name in EXCHANGES:
-        fast_, lean_ = ("", "") if name == "sharded" else (fast, lean)
-        whole, bare = found[WHOLE, name], found[BARE, name]
-        yield _over(f"Allreduce of float32 / the round, {name}, {where}", dense, whole, fast_)
-        if (SINGLE, name) in found:  # a file of an earlier version has none
-            yield _over(f"Allreduce of float32 / the round in float32, {name}, {where}", dense, found[SINGLE, name])
-        yield _over(f"Allreduce of float32 / its messages alone, {name}, {where}", dense, bare)
-        yield _over(f"Allreduce of float64 / the round, {name}, {where}", found["allreduce float64", ""], whole)
-        yield _over(f"the round, {name} / Gather and Bcast alone, {where}", whole, messages, lean_)
+        for what, row in _ROWS.items():
+            if (what, name) in found:
+                goal = _GOALS.get((what, name, dimension, ranks), "")
+                yield _over(f"Allreduce of float32 / {row}, {name}, {where}", single, found[what, name], goal)
+        yield _over(f"Allreduce of float64 / the round, {name}, {where}", double, found[WHOLE, name])
+
+
+def _over_messages(found: _Found, dimension: int, ranks: int) -> Iterator[Ratio]:
+    """Yield what else is in a round, or could be, over the messages of the server."""
+    where, messages = _where(dimension, ranks), found[BARE, "server"]
+    for name in EXCHANGES:
+        lean = "<= 1.6" if dimension == 2000 and name != "sharded" else ""
+        yield _over(f"the round, {name} / Gather and Bcast alone, {where}", found[WHOLE, name], messages, lean)
     yield _over(f"signs a byte each / signs a bit each, Gather and Bcast, {where}", found["gather int8", ""], messages)
     computing = [sum(parts) for parts in zip(*(found[share, ""] for share in SHARES), strict=True)]
+    balanced = "<= 1" if (dimension, ranks) == (2**20, 3) else ""
     yield _over(f"pack, vote and apply / Gather and Bcast alone, {where}", computing, messages, balanced)
+
+
+def _where(dimension: int, ranks: int) -> str:
+    return f"d = {dimension}, {ranks} ranks"
 
 
 def _over(what: str, one: list[float], other: list[float], goal: str = "") -> Ratio:

@@ -7,14 +7,16 @@ barrier, and its time is that of the slowest rank.
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
 from mpisign.aggregation import bitplanes, majority_vote
 from mpisign.aggregation.exchange import Format
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
+from mpisign.aggregation.messages import SignMessage
 from mpisign.aggregation.server import VoteServer
+from mpisign.algorithms.oracle_base import SLICE
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.rng import RandomStreams
@@ -25,10 +27,12 @@ DENSE = ("allreduce float32", "allreduce float64", "gather int8")
 """Dense collectives that are timed besides: a sum of the gradients, and signs a byte each, gathered and broadcast."""
 
 WHOLE, TIED, BARE, COMPILED = "round", "round with ties", "collectives", "round, compiled"
-SINGLE = "round in float32"
+SINGLE, MADE = "round in float32", "round, signs from the gradient"
+MADE_SINGLE = "round in float32, signs from the gradient"
 """The whole round, with packing and a step: of one plane each way; the same where signs differ, so that an even M has
-ties and the reply a second plane; what of the round is messages; the first one as compiled code does it; and the first
-one with a gradient and x in float32."""
+ties and the reply a second plane; what of the round is messages; the first one as compiled code does it; the first one
+with a gradient and x in float32; and both with signs that are packed as the gradient is made, slice by slice in the
+cache (`mpisign.algorithms.sliced`)."""
 
 SHARES = ("workers pack", "root votes", "ranks apply")
 """The computing in a round, by those ranks that do it."""
@@ -62,6 +66,8 @@ def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> Calls:
         calls[WHOLE, name] = _in_a_row(_whole(ranks, name, np.abs(gradient), x, stack))
         calls[TIED, name] = _in_a_row(_whole(ranks, name, gradient, x, stack))
         calls[SINGLE, name] = _in_a_row(_whole(ranks, name, np.abs(single), np.zeros_like(single), stack))
+        calls[MADE, name] = _in_a_row(_made(ranks, name, x, stack))
+        calls[MADE_SINGLE, name] = _in_a_row(_made(ranks, name, np.zeros_like(single), stack))
         calls[BARE, name] = _in_a_row(bare(ranks, name, dimension, stack))
         compiled = compiled_rounds(ranks, name, np.abs(gradient), stack)
         calls |= {} if compiled is None else {(COMPILED, name): compiled}
@@ -81,6 +87,18 @@ def _in_a_row(call: Callable[[], object]) -> Callable[[int], object]:
 
 def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: ExitStack) -> Callable[[], object]:
     """Return a call of a whole round: workers pack, the server votes, ranks apply."""
+    return _round(ranks, name, x, stack, lambda message: message.put(gradient))
+
+
+def _made(ranks: Communicator, name: str, x: Floats, stack: ExitStack) -> Callable[[], object]:
+    """Return the same with signs that are packed as the gradient is made, which takes no time here: it is in `room`."""
+    room = np.ones(min(SLICE, len(x)), dtype=x.dtype)
+    return _round(ranks, name, x, stack, lambda message: message.put_slices(lambda start, out: None, room))
+
+
+def _round(
+    ranks: Communicator, name: str, x: Floats, stack: ExitStack, put: Callable[[SignMessage], None]
+) -> Callable[[], object]:
     server = stack.enter_context(
         VoteServer(exchange_factory(name, ranks), ranks.size - 1, len(x), "exact", RandomStreams(0, 0))
     )
@@ -88,7 +106,7 @@ def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: E
 
     def call() -> None:
         for worker in server.hosted:
-            server.message(worker).put(gradient)
+            put(cast(SignMessage, server.message(worker)))
         server.aggregate().subtract_from(kept, 1e-9)
 
     return call

@@ -29,7 +29,7 @@ def classifier(effort: Effort) -> Ratio:
     labels = rng.choice([-1.0, 1.0], samples).astype(np.float32)
     what = f"SGDClassifier.partial_fit / our iteration, batch {_BATCH}, d = {dimension}, float32, one core"
     with threadpool_limits(limits=1):
-        return compare(what, _theirs(features, labels, rng), _ours(features * labels[:, None]), effort, ">= 5")
+        return compare(what, _theirs(features, labels, rng), _ours(features * labels[:, None]), effort, ">= 6")
 
 
 def _theirs(features: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Callable[[], object]:

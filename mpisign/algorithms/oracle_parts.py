@@ -11,6 +11,7 @@ import numpy as np
 
 from mpisign.arrays import Floats, Indices
 from mpisign.compiled.draws import draw_weighted, fill_normal, fill_uniform
+from mpisign.compiled.subsets import Room, draw_subset
 
 Write = Callable[..., None]
 
@@ -54,6 +55,29 @@ def weighted(minibatch: Write) -> Write:
 
     def source(p: Weighted, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
         draw_weighted(generator, p.edges, p.drawn)
+        minibatch(p.problem, x, p.drawn, out)
+
+    return source
+
+
+class Sharded(NamedTuple):
+    """The problem's parameters, n, M, and room for the numbers of the data points and for drawing them."""
+
+    problem: Any
+    samples: int
+    workers: int
+    drawn: Indices
+    room: Room
+
+
+def sharded(minibatch: Write) -> Write:
+    """Return the mean gradient of different data points among those that the worker owns: w, w + M, w + 2M, ..."""
+
+    def source(p: Sharded, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        owned = (p.samples - worker + p.workers - 1) // p.workers
+        draw_subset(generator, owned, p.room, p.drawn)
+        np.multiply(p.drawn, p.workers, p.drawn)
+        np.add(p.drawn, worker, p.drawn)
         minibatch(p.problem, x, p.drawn, out)
 
     return source

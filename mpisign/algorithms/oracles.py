@@ -15,7 +15,7 @@ from mpisign.algorithms import oracle_parts as parts
 from mpisign.algorithms.finite_oracles import Paired, Sideways
 from mpisign.algorithms.oracle_base import Oracle as Oracle
 from mpisign.algorithms.oracle_base import Source as Source
-from mpisign.arrays import Floats
+from mpisign.compiled.subsets import room_for
 from mpisign.compiled.text import composed
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
@@ -80,13 +80,11 @@ class Minibatch(Oracle):
                 f"expected at most {samples // workers}, the part of each of {workers} workers in {samples} "
                 f"data points, got {self.batch}",
             )
-
-        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            owned = len(range(worker, samples, workers))
-            drawn = generator.choice(owned, size=self.batch, replace=False, shuffle=False)
-            problem.minibatch(x, worker + workers * drawn, out)
-
-        return gradient
+        inner, part = problem.minibatch_part(), samples // workers
+        room = room_for(range(part, part + 2), self.batch)  # some workers own one point more than others
+        drawn = np.empty(self.batch, dtype=np.int64)
+        parameters = parts.Sharded(inner.parameters, samples, workers, drawn, room)
+        return composed(parts.sharded, parameters, inner).function()
 
 
 @settings

@@ -120,11 +120,15 @@ def test_every_problem_and_oracle(tmp_path, monkeypatch, problem):
         assert found[f"{number}"] == (0 if "paired" in table or "sideways" in table else 57)
 
 
-def test_shards_are_left_to_the_interpreter(tmp_path, monkeypatch):
-    text = HEAD + 'problem = { kind = "logistic", data = "wine" }\n'
-    oracle = 'oracle = { kind = "minibatch", batch = 2, sampling = "shard" }\n'
-    files = compared(tmp_path, monkeypatch, text + run("shard", "sign", 2, oracle))
-    assert compiled_iterations(files[1]) == {"shard": 0}
+def test_shards_on_every_number_of_workers(tmp_path, monkeypatch):
+    """Of 178 data points; with 3 and 7 workers some own one more than others, and one draws all that it owns."""
+    oracle = 'oracle = {{ kind = "minibatch", batch = {}, sampling = "shard" }}\n'
+    runs = [
+        run(f"{workers}", "sign", workers, oracle.format(batch))
+        for workers, batch in ((1, 178), (2, 3), (3, 59), (7, 1))
+    ]
+    files = compared(tmp_path, monkeypatch, HEAD + 'problem = { kind = "logistic", data = "wine" }\n' + "".join(runs))
+    assert set(compiled_iterations(files[1]).values()) == {57}
 
 
 def test_sparse_rows_and_a_run_that_diverges(tmp_path, monkeypatch):

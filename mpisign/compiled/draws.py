@@ -10,6 +10,7 @@ from numba.np.random.generator_core import next_uint32, next_uint64
 
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled.parameters import tuple_of
+from mpisign.compiled.views import View
 from mpisign.jit import also_in_kernels, part_of_kernels
 from mpisign.rng import RandomStreams, Stream
 
@@ -36,7 +37,7 @@ class Draws(NamedTuple):
     key: Words
 
 
-KIND: Any = tuple_of((types.npy_rng, *(3 * (types.Array(types.uint64, 1, "C"),))), Draws)
+KIND: Any = tuple_of((types.npy_rng, *(3 * (View(types.uint64, 1),))), Draws)
 """Numba's type of `Draws`."""
 
 

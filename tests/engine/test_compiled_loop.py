@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from numba.core import caching, types
+from numba.core.runtime import _nrt_python, rtsys
 
 import mpisign
 from digests import digests, policies
@@ -217,6 +218,40 @@ def test_a_method_of_ones_own(monkeypatch, method, compiled):
         repeats.append(mpisign.run(job, progress=False).trajectory.runs[0].repeats[0])
     assert repeats[0].columns["value"].tolist() == repeats[1].columns["value"].tolist()
     assert [one.compiled for one in repeats] == [0, compiled]
+
+
+@settings
+class WithTemporaries(ScaledSign):
+    """A step that makes new arrays of those that it is given, and numba can compile."""
+
+    compilable = True
+
+    def step(self, x, alpha, reply, shared):
+        new, same = x.copy(), np.empty_like(x)
+        same[:] = (new + x) / 2.0
+        x[:] = same
+        reply.subtract_from(x, alpha * reply.number)
+
+
+def test_what_a_compiled_method_allocates_is_freed(monkeypatch):
+    """Views own nothing; what is made of them does, and is freed."""
+    monkeypatch.setenv("MPISIGN_COMPILE", "always")
+    problem, log = mpisign.Separable(eigenvalues=[1.0, 2.0]), {"points": 3}
+    repeats, counts = [], []
+    _nrt_python.memsys_enable_stats()
+    try:
+        for method in (WithTemporaries(), ScaledSign()):
+            run = mpisign.Run(method=method, step=mpisign.Constant(alpha=1e-2), workers=1)
+            job = mpisign.Experiment(problem=problem, iterations=40, log=log, runs=[run])
+            before = rtsys.get_allocation_stats()
+            repeats.append(mpisign.run(job, progress=False).trajectory.runs[0].repeats[0])
+            counts.append(np.subtract(rtsys.get_allocation_stats(), before))
+    finally:
+        _nrt_python.memsys_disable_stats()
+    assert [repeat.compiled for repeat in repeats] == [38, 38]
+    allocated, freed, *_ = counts[0]
+    assert 3 * 38 <= allocated == freed
+    assert repeats[0].columns["value"].tolist() == repeats[1].columns["value"].tolist()
 
 
 class OwnGradient(Separable):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.compiled.draws import draw_weighted, fill_normal, fill_uniform
+from mpisign.compiled.draws import draw_below, draw_weighted, fill_normal, fill_uniform
 from mpisign.compiled.subsets import Room, draw_subset
 
 Write = Callable[..., None]
@@ -26,18 +26,19 @@ def exact(gradient: Write) -> Write:
 
 
 class Uniform(NamedTuple):
-    """The problem's parameters, n, and how many data points are drawn."""
+    """The problem's parameters, n, and room for the numbers of the data points."""
 
     problem: Any
     samples: int
-    batch: int
+    drawn: Indices
 
 
 def uniform(minibatch: Write) -> Write:
     """Return the mean gradient of data points that are all as likely."""
 
     def source(p: Uniform, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        minibatch(p.problem, x, generator.integers(0, p.samples, size=p.batch), out)
+        draw_below(generator, p.samples, p.drawn)
+        minibatch(p.problem, x, p.drawn, out)
 
     return source
 

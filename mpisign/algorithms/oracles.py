@@ -63,12 +63,11 @@ class Minibatch(Oracle):
         return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
 
     def _iid(self, problem: Problem, samples: int) -> Source:
-        inner = problem.minibatch_part()
+        inner, drawn = problem.minibatch_part(), np.empty(self.batch, dtype=np.int64)
         if problem.weights is None:
-            return composed(parts.uniform, parts.Uniform(inner.parameters, samples, self.batch), inner).function()
+            return composed(parts.uniform, parts.Uniform(inner.parameters, samples, drawn), inner).function()
         edges = np.cumsum(problem.weights)
         edges[-1] = 1.0  # above every number drawn, whatever the sum rounds to
-        drawn = np.empty(self.batch, dtype=np.int64)
         return composed(parts.weighted, parts.Weighted(inner.parameters, edges, drawn), inner).function()
 
     def _shard(self, problem: Problem, samples: int, workers: int) -> Source:

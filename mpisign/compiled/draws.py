@@ -7,6 +7,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 from numba.np.random.generator_core import next_uint32, next_uint64
+from numba.np.random.random_methods import bounded_lemire_uint64
 
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled.parameters import tuple_of
@@ -16,6 +17,7 @@ from mpisign.rng import RandomStreams, Stream
 
 _next_word: Any = next_uint64
 _next_half: Any = next_uint32
+_whole_word: Any = bounded_lemire_uint64
 _BUFFER_EMPTY, _FLAGS = 2, 7
 """Words of numpy's philox_state: what of the buffer was drawn, and whether half a word is left."""
 _HALF = np.uint64(0xFFFFFFFF)
@@ -96,8 +98,13 @@ def draw_weighted(generator: np.random.Generator, edges: Floats, out: Indices) -
     out[:] = np.searchsorted(edges, generator.random(out.size), side="right")
 
 
+def draw_below(generator: np.random.Generator, count: int, out: Indices) -> None:
+    """Write numbers of 0, ..., count - 1 to `out`."""
+    out[:] = generator.integers(0, count, size=out.size)
+
+
 def draw_up_to(generator: np.random.Generator, first: int, step: int, out: Indices) -> None:
-    """Write a number of 0, ..., first, then one of 0, ..., first + step, and so on, to `out`; all are below 2^32."""
+    """Write a number of 0, ..., first, then one of 0, ..., first + step, and so on, to `out`."""
     largest = np.arange(first, first + step * out.size, step)
     out[:] = generator.integers(0, largest, endpoint=True)
 
@@ -139,12 +146,14 @@ def _draw_weighted(generator: Any, edges: Any, out: Any) -> Any:
 
 @part_of_kernels
 def _up_to(bits: Any, largest: int) -> np.int64:
-    """Return a number of 0, ..., largest < 2^32 by Lemire's method, as numpy does; where it is 0 nothing is drawn.
+    """Return a number of 0, ..., largest by Lemire's method, as numpy does; where it is 0 nothing is drawn.
 
     D. Lemire, Fast random integer generation in an interval, ACM TOMACS 29 (2019).
     """
     if largest == 0:
         return np.int64(0)
+    if largest > _HALF:
+        return np.int64(_whole_word(bits, np.uint64(largest)))
     count = np.uint64(largest + 1)
     product = np.uint64(_next_half(bits)) * count
     if product & _HALF < count:
@@ -152,6 +161,15 @@ def _up_to(bits: Any, largest: int) -> np.int64:
         while product & _HALF < rejected:
             product = np.uint64(_next_half(bits)) * count
     return np.int64(product >> np.uint64(32))
+
+
+@overload(draw_below, strict=False)
+def _draw_below(generator: Any, count: Any, out: Any) -> Any:
+    def draw(generator: np.random.Generator, count: int, out: Indices) -> None:
+        for i in range(out.size):
+            out[i] = _up_to(generator.bit_generator, count - 1)
+
+    return draw
 
 
 @overload(draw_up_to, strict=False)

@@ -45,7 +45,7 @@ def draw_subset(generator: np.random.Generator, population: int, room: Room, out
 
     Args:
         generator: the generator.
-        population: n, at least out.size, at most 2^32.
+        population: n, at least out.size.
         room: that of `room_for`.
         out: shape (size,), overwritten.
     """

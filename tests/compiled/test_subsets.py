@@ -1,9 +1,10 @@
-"""Different numbers are drawn as numpy draws them, interpreted and compiled, with the same state after."""
+"""Numbers, and different ones, are drawn as numpy draws them, interpreted and compiled, with the same state after."""
 
 import numba
 import numpy as np
 import pytest
 
+from mpisign.compiled.draws import draw_below
 from mpisign.compiled.subsets import draw_subset, room_for
 
 
@@ -11,6 +12,12 @@ from mpisign.compiled.subsets import draw_subset, room_for
 def draw_compiled(generator, population, room, out):
     """`draw_subset` in compiled code."""
     draw_subset(generator, population, room, out)
+
+
+@numba.njit
+def draw_below_compiled(generator, count, out):
+    """`draw_below` in compiled code."""
+    draw_below(generator, count, out)
 
 
 SIZES = [
@@ -24,6 +31,8 @@ SIZES = [
     (2**31 + 1, 1000),
     (2**32 - 1, 50),
     (2**32, 50),
+    (2**32 + 25, 50),
+    (3 * 2**61, 20),
 ]
 
 
@@ -51,3 +60,14 @@ def test_one_room_is_enough_for_both_ways():
         assert out.tolist() == numpys.choice(n, 600, replace=False, shuffle=False).tolist()
     assert room.order.size == 10001
     assert room_for(range(10000, 10001), 600).order.size == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 569, 3 * 2**30, 2**32 - 1, 2**32, 2**32 + 1, 3 * 2**61])
+def test_numbers_with_repetitions_are_numpys_integers(count):
+    for seed in range(4):
+        ours, numpys = (np.random.Generator(np.random.Philox(seed)) for _ in range(2))
+        out = np.empty(25, dtype=np.int64)
+        for _ in range(2):
+            draw_below_compiled(ours, count, out)
+            assert out.tolist() == numpys.integers(0, count, 25).tolist()
+            assert str(ours.bit_generator.state) == str(numpys.bit_generator.state)

@@ -135,6 +135,7 @@ def test_a_package_imports_only_from_below():
                 "mpisign/compiled/parameters.py",
                 "mpisign/compiled/records.py",
                 "mpisign/compiled/routines.py",
+                "mpisign/compiled/views.py",
                 "mpisign/jit.py",
             },
         ),

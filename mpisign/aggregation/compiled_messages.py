@@ -12,6 +12,7 @@ from mpisign.arrays import Floats
 from mpisign.compiled import draws
 from mpisign.compiled.records import RecordType
 from mpisign.compiled.routines import caller
+from mpisign.compiled.views import View
 from mpisign.fixed_order import peak, squares
 
 EXACT, COIN, PLUS = range(3)
@@ -33,7 +34,7 @@ def _method(kind: Any, name: str) -> Callable[[Callable[..., Any]], Callable[...
     return made
 
 
-_PLANE, _VECTOR = types.Array(types.uint64, 1, "C"), types.Array(types.float64, 1, "C")
+_PLANE, _VECTOR = View(types.uint64, 1), View(types.float64, 1)
 _NUMBERS = ("ternary", "dimension", "zeros", "stream", "worker", "k")
 _PLANES = ("positive", "nonnegative", "coins")
 SIGN_ROW = SignRow(

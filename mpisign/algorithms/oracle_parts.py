@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats, Indices
-from mpisign.compiled.draws import draw_weighted, fill_normal, fill_uniform
+from mpisign.compiled.draws import draw_below, draw_weighted, fill_normal, fill_uniform
+from mpisign.compiled.subsets import Room, draw_subset
 
 Write = Callable[..., None]
 
@@ -25,18 +26,19 @@ def exact(gradient: Write) -> Write:
 
 
 class Uniform(NamedTuple):
-    """The problem's parameters, n, and how many data points are drawn."""
+    """The problem's parameters, n, and room for the numbers of the data points."""
 
     problem: Any
     samples: int
-    batch: int
+    drawn: Indices
 
 
 def uniform(minibatch: Write) -> Write:
     """Return the mean gradient of data points that are all as likely."""
 
     def source(p: Uniform, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-        minibatch(p.problem, x, generator.integers(0, p.samples, size=p.batch), out)
+        draw_below(generator, p.samples, p.drawn)
+        minibatch(p.problem, x, p.drawn, out)
 
     return source
 
@@ -54,6 +56,29 @@ def weighted(minibatch: Write) -> Write:
 
     def source(p: Weighted, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
         draw_weighted(generator, p.edges, p.drawn)
+        minibatch(p.problem, x, p.drawn, out)
+
+    return source
+
+
+class Sharded(NamedTuple):
+    """The problem's parameters, n, M, and room for the numbers of the data points and for drawing them."""
+
+    problem: Any
+    samples: int
+    workers: int
+    drawn: Indices
+    room: Room
+
+
+def sharded(minibatch: Write) -> Write:
+    """Return the mean gradient of different data points among those that the worker owns: w, w + M, w + 2M, ..."""
+
+    def source(p: Sharded, x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
+        owned = (p.samples - worker + p.workers - 1) // p.workers
+        draw_subset(generator, owned, p.room, p.drawn)
+        np.multiply(p.drawn, p.workers, p.drawn)
+        np.add(p.drawn, worker, p.drawn)
         minibatch(p.problem, x, p.drawn, out)
 
     return source

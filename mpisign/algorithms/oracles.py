@@ -6,7 +6,7 @@ stochastic gradient at x into `out`, using nothing but the generator that it is 
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,8 @@ from mpisign.algorithms.finite_oracles import Paired, Sideways
 from mpisign.algorithms.oracle_base import SLICE, Slices
 from mpisign.algorithms.oracle_base import Oracle as Oracle
 from mpisign.algorithms.oracle_base import Source as Source
-from mpisign.arrays import Floats, Indices
+from mpisign.arrays import Floats
+from mpisign.compiled.subsets import room_for
 from mpisign.compiled.text import composed
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
@@ -64,30 +65,39 @@ class Minibatch(Oracle):
 
     @override
     def source(self, problem: Problem, workers: int) -> Source:
-        samples = problem.samples
-        if samples is None:
-            raise InputError("kind", 'expected "full" or "additive": this problem has no data points to draw')
-        return self._iid(problem, samples) if self.sampling == "iid" else self._shard(problem, samples, workers)
+        inner = problem.minibatch_part()
+        text, parameters = self._drawing(problem, workers, inner.parameters)
+        return composed(text, parameters, inner).function()
 
     @override
-    def slices(self, problem: Problem, workers: int) -> Slices | None:
-        samples = problem.samples
-        if samples is None or problem.weights is not None:
-            return None
-        if self.sampling == "shard":
-            return lambda x, worker, g: problem.minibatch_slices(x, self._of_shard(worker, workers, samples, g))
-        return lambda x, worker, g: problem.minibatch_slices(x, g.integers(0, samples, size=self.batch))
+    def slices(self, problem: Problem, workers: int) -> Slices:
+        made: list[Write] = []
+        text, parameters = self._drawing(problem, workers, ())
+        draw = text(lambda p, x, samples, out: made.append(problem.minibatch_slices(x, samples)))
 
-    def _iid(self, problem: Problem, samples: int) -> Source:
-        inner = problem.minibatch_part()
+        def gradient(x: Floats, worker: int, generator: np.random.Generator) -> Write:
+            draw(parameters, x, worker, generator, x)
+            return made.pop()
+
+        return gradient
+
+    def _drawing(self, problem: Problem, workers: int, inner: Any) -> tuple[Callable[[parts.Write], parts.Write], Any]:
+        """Return the text that draws data points, and its parameters; inner: those of the problem."""
+        samples, drawn = problem.samples, np.empty(self.batch, dtype=np.int64)
+        if samples is None:
+            raise InputError("kind", 'expected "full" or "additive": this problem has no data points to draw')
+        if self.sampling == "shard":
+            self._check_shards(problem, samples, workers)
+            part = samples // workers
+            room = room_for(range(part, part + 2), self.batch)  # some workers own one point more than others
+            return parts.sharded, parts.Sharded(inner, samples, workers, drawn, room)
         if problem.weights is None:
-            return composed(parts.uniform, parts.Uniform(inner.parameters, samples, self.batch), inner).function()
+            return parts.uniform, parts.Uniform(inner, samples, drawn)
         edges = np.cumsum(problem.weights)
         edges[-1] = 1.0  # above every number drawn, whatever the sum rounds to
-        drawn = np.empty(self.batch, dtype=np.int64)
-        return composed(parts.weighted, parts.Weighted(inner.parameters, edges, drawn), inner).function()
+        return parts.weighted, parts.Weighted(inner, edges, drawn)
 
-    def _shard(self, problem: Problem, samples: int, workers: int) -> Source:
+    def _check_shards(self, problem: Problem, samples: int, workers: int) -> None:
         if problem.weights is not None:
             raise InputError("sampling", 'expected "iid": this problem\'s data points have weights')
         if self.batch > samples // workers:
@@ -96,16 +106,6 @@ class Minibatch(Oracle):
                 f"expected at most {samples // workers}, the part of each of {workers} workers in {samples} "
                 f"data points, got {self.batch}",
             )
-
-        def gradient(x: Floats, worker: int, generator: np.random.Generator, out: Floats) -> None:
-            problem.minibatch(x, self._of_shard(worker, workers, samples, generator), out)
-
-        return gradient
-
-    def _of_shard(self, worker: int, workers: int, samples: int, generator: np.random.Generator) -> Indices:
-        """Return what a worker draws of its own data points."""
-        owned = len(range(worker, samples, workers))
-        return worker + workers * generator.choice(owned, size=self.batch, replace=False, shuffle=False)
 
 
 @settings

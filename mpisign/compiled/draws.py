@@ -6,16 +6,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.core import types
 from numba.extending import overload
-from numba.np.random.generator_core import next_uint64
+from numba.np.random.generator_core import next_uint32, next_uint64
+from numba.np.random.random_methods import bounded_lemire_uint64
 
 from mpisign.arrays import Floats, Indices, Words
 from mpisign.compiled.parameters import tuple_of
-from mpisign.jit import also_in_kernels
+from mpisign.compiled.views import View
+from mpisign.jit import also_in_kernels, part_of_kernels
 from mpisign.rng import RandomStreams, Stream
 
 _next_word: Any = next_uint64
+_next_half: Any = next_uint32
+_whole_word: Any = bounded_lemire_uint64
 _BUFFER_EMPTY, _FLAGS = 2, 7
 """Words of numpy's philox_state: what of the buffer was drawn, and whether half a word is left."""
+_HALF = np.uint64(0xFFFFFFFF)
 
 
 class Draws(NamedTuple):
@@ -34,7 +39,7 @@ class Draws(NamedTuple):
     key: Words
 
 
-KIND: Any = tuple_of((types.npy_rng, *(3 * (types.Array(types.uint64, 1, "C"),))), Draws)
+KIND: Any = tuple_of((types.npy_rng, *(3 * (View(types.uint64, 1),))), Draws)
 """Numba's type of `Draws`."""
 
 
@@ -93,6 +98,17 @@ def draw_weighted(generator: np.random.Generator, edges: Floats, out: Indices) -
     out[:] = np.searchsorted(edges, generator.random(out.size), side="right")
 
 
+def draw_below(generator: np.random.Generator, count: int, out: Indices) -> None:
+    """Write numbers of 0, ..., count - 1 to `out`."""
+    out[:] = generator.integers(0, count, size=out.size)
+
+
+def draw_up_to(generator: np.random.Generator, first: int, step: int, out: Indices) -> None:
+    """Write a number of 0, ..., first, then one of 0, ..., first + step, and so on, to `out`."""
+    largest = np.arange(first, first + step * out.size, step)
+    out[:] = generator.integers(0, largest, endpoint=True)
+
+
 @overload(fill_uniform, strict=False)
 def _fill_uniform(generator: Any, out: Any) -> Any:
     def fill(generator: np.random.Generator, out: Floats) -> None:
@@ -124,5 +140,42 @@ def _draw_weighted(generator: Any, edges: Any, out: Any) -> Any:
                 else:
                     high = middle
             out[i] = low
+
+    return draw
+
+
+@part_of_kernels
+def _up_to(bits: Any, largest: int) -> np.int64:
+    """Return a number of 0, ..., largest by Lemire's method, as numpy does; where it is 0 nothing is drawn.
+
+    D. Lemire, Fast random integer generation in an interval, ACM TOMACS 29 (2019).
+    """
+    if largest == 0:
+        return np.int64(0)
+    if largest > _HALF:
+        return np.int64(_whole_word(bits, np.uint64(largest)))
+    count = np.uint64(largest + 1)
+    product = np.uint64(_next_half(bits)) * count
+    if product & _HALF < count:
+        rejected = (_HALF - np.uint64(largest)) % count
+        while product & _HALF < rejected:
+            product = np.uint64(_next_half(bits)) * count
+    return np.int64(product >> np.uint64(32))
+
+
+@overload(draw_below, strict=False)
+def _draw_below(generator: Any, count: Any, out: Any) -> Any:
+    def draw(generator: np.random.Generator, count: int, out: Indices) -> None:
+        for i in range(out.size):
+            out[i] = _up_to(generator.bit_generator, count - 1)
+
+    return draw
+
+
+@overload(draw_up_to, strict=False)
+def _draw_up_to(generator: Any, first: Any, step: Any, out: Any) -> Any:
+    def draw(generator: np.random.Generator, first: int, step: int, out: Indices) -> None:
+        for i in range(out.size):
+            out[i] = _up_to(generator.bit_generator, first + step * i)
 
     return draw

@@ -11,6 +11,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from mpisign.arrays import Bytes, Words
+from mpisign.compiled.views import View
 
 
 def layout(value: object) -> tuple[Any, list[int]]:
@@ -25,8 +26,8 @@ def layout(value: object) -> tuple[Any, list[int]]:
         TypeError: It is nothing of these.
     """
     if isinstance(value, np.ndarray) and value.flags.c_contiguous:
-        kind = types.Array(_scalar(value.dtype), value.ndim, "C")
-        return kind, [0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
+        sizes = [value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
+        return _view(value.dtype, value.ndim), [0, 0, *sizes]
     if isinstance(value, np.random.Generator):
         return types.npy_rng, _generator(value)
     if hasattr(value, "words"):  # a `mpisign.compiled.records.Record`
@@ -60,11 +61,11 @@ def _generator(generator: np.random.Generator) -> list[int]:
     return [0, c.state_address, c.state_address, *functions, int(c.bit_generator.value or 0), 0, 0]
 
 
-def _scalar(dtype: Any) -> Any:
-    """Return numba's type of an array's items."""
-    return {"f4": types.float32, "f8": types.float64, "i4": types.int32, "i8": types.int64, "u8": types.uint64}[
-        dtype.str[1:]
-    ]
+@cache
+def _view(dtype: Any, axes: int) -> View:
+    """Return numba's type of an array."""
+    scalars = {"f4": types.float32, "f8": types.float64, "i4": types.int32, "i8": types.int64, "u8": types.uint64}
+    return View(scalars[dtype.str[1:]], axes)
 
 
 def tuple_of(kinds: Iterable[Any], named: type | None = None) -> Any:
@@ -84,13 +85,20 @@ class Block:
     def __init__(self, value: object):
         self._value = value  # the arrays live as long as the words that point to them
         self.kind, words = layout(value)
-        expected = cpu_target.target_context.get_abi_sizeof(cpu_target.target_context.get_data_type(self.kind))
-        if expected != 8 * len(words):
+        if _size(self.kind) != 8 * len(words):
             raise TypeError(f"this numba lays {self.kind} out in another way")
         self._words: Words = np.array(words or [0], dtype=np.uint64)
         self.address = self._words.ctypes.data
 
 
+@cache
+def _size(kind: Any) -> int:
+    """Return the bytes of a value of this type in memory."""
+    context = cpu_target.target_context
+    return int(context.get_abi_sizeof(context.get_data_type(kind)))
+
+
+@cache
 def loader(kind: Any) -> Any:
     """Return a function for compiled code: load(address) -> the value of this type that a `Block` holds there."""
 

@@ -20,7 +20,7 @@ from mpisign.compiled.text import named
 
 
 def compiled(function: Callable[..., Any], key: str = "") -> Any:
-    """Return a function that compiled code can call; it is compiled where it is called.
+    """Return a function that compiled code can call; it is compiled where it is called, and made once a process.
 
     Args:
         function: A plain function, a closure, or a kernel, which is returned as it is.
@@ -28,10 +28,18 @@ def compiled(function: Callable[..., Any], key: str = "") -> Any:
     """
     if hasattr(function, "py_func"):
         return function
-    if key:
-        _rename(function, hashlib.sha256(key.encode()).hexdigest())
-    _called.append(numba.njit(nogil=True)(function))
-    return _called[-1]
+    identity = _identity(function)
+    if identity not in _called:
+        if key:
+            _rename(function, hashlib.sha256(key.encode()).hexdigest())
+        _called[identity] = numba.njit(nogil=True)(function)
+    return _called[identity]
+
+
+def _identity(function: Any) -> tuple[int, ...]:
+    """Return what two functions have in common that do the same: their code, and all that they hold."""
+    held = [cell.cell_contents for cell in function.__closure__ or ()]
+    return tuple(map(id, (function.__code__, *held, *(function.__defaults__ or ()))))
 
 
 def _rename(function: Callable[..., Any], digest: str) -> None:
@@ -43,8 +51,8 @@ def _rename(function: Callable[..., Any], digest: str) -> None:
     function.__qualname__ = f"{function.__qualname__}_{digest[:24]}"
 
 
-_called: list[Any] = []
-"""What routines call: numba takes a function's code out of memory with the function."""
+_called: dict[tuple[int, ...], Any] = {}
+"""What routines call, by `_identity`: numba takes a function's code out of memory with the function."""
 
 
 class NotOnDisk(Exception):
@@ -105,6 +113,7 @@ _made: dict[str, Any] = {}
 """The routines of this process, by their digests."""
 
 
+@cache
 def address(dispatcher: Any) -> int:
     """Return where a routine begins in memory; it stays there as long as the process."""
     made = next(iter(dispatcher.overloads.values()))

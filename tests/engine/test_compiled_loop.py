@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from numba.core import caching, types
+from numba.core.runtime import _nrt_python, rtsys
 
 import mpisign
 from digests import digests, policies
@@ -120,11 +121,15 @@ def test_every_problem_and_oracle(tmp_path, monkeypatch, problem):
         assert found[f"{number}"] == (0 if "paired" in table or "sideways" in table else 57)
 
 
-def test_shards_are_left_to_the_interpreter(tmp_path, monkeypatch):
-    text = HEAD + 'problem = { kind = "logistic", data = "wine" }\n'
-    oracle = 'oracle = { kind = "minibatch", batch = 2, sampling = "shard" }\n'
-    files = compared(tmp_path, monkeypatch, text + run("shard", "sign", 2, oracle))
-    assert compiled_iterations(files[1]) == {"shard": 0}
+def test_shards_on_every_number_of_workers(tmp_path, monkeypatch):
+    """Of 178 data points; with 3 and 7 workers some own one more than others, and one draws all that it owns."""
+    oracle = 'oracle = {{ kind = "minibatch", batch = {}, sampling = "shard" }}\n'
+    runs = [
+        run(f"{workers}", "sign", workers, oracle.format(batch))
+        for workers, batch in ((1, 178), (2, 3), (3, 59), (7, 1))
+    ]
+    files = compared(tmp_path, monkeypatch, HEAD + 'problem = { kind = "logistic", data = "wine" }\n' + "".join(runs))
+    assert set(compiled_iterations(files[1]).values()) == {57}
 
 
 def test_sparse_rows_and_a_run_that_diverges(tmp_path, monkeypatch):
@@ -213,6 +218,40 @@ def test_a_method_of_ones_own(monkeypatch, method, compiled):
         repeats.append(mpisign.run(job, progress=False).trajectory.runs[0].repeats[0])
     assert repeats[0].columns["value"].tolist() == repeats[1].columns["value"].tolist()
     assert [one.compiled for one in repeats] == [0, compiled]
+
+
+@settings
+class WithTemporaries(ScaledSign):
+    """A step that makes new arrays of those that it is given, and numba can compile."""
+
+    compilable = True
+
+    def step(self, x, alpha, reply, shared):
+        new, same = x.copy(), np.empty_like(x)
+        same[:] = (new + x) / 2.0
+        x[:] = same
+        reply.subtract_from(x, alpha * reply.number)
+
+
+def test_what_a_compiled_method_allocates_is_freed(monkeypatch):
+    """Views own nothing; what is made of them does, and is freed."""
+    monkeypatch.setenv("MPISIGN_COMPILE", "always")
+    problem, log = mpisign.Separable(eigenvalues=[1.0, 2.0]), {"points": 3}
+    repeats, counts = [], []
+    _nrt_python.memsys_enable_stats()
+    try:
+        for method in (WithTemporaries(), ScaledSign()):
+            run = mpisign.Run(method=method, step=mpisign.Constant(alpha=1e-2), workers=1)
+            job = mpisign.Experiment(problem=problem, iterations=40, log=log, runs=[run])
+            before = rtsys.get_allocation_stats()
+            repeats.append(mpisign.run(job, progress=False).trajectory.runs[0].repeats[0])
+            counts.append(np.subtract(rtsys.get_allocation_stats(), before))
+    finally:
+        _nrt_python.memsys_disable_stats()
+    assert [repeat.compiled for repeat in repeats] == [38, 38]
+    allocated, freed, *_ = counts[0]
+    assert 3 * 38 <= allocated == freed
+    assert repeats[0].columns["value"].tolist() == repeats[1].columns["value"].tolist()
 
 
 class OwnGradient(Separable):

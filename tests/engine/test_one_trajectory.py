@@ -40,6 +40,10 @@ def job():
                     'step = { kind = "constant", alpha = 1e-3 }',
                 ]
                 lines += [f'zeros = "{zeros}"'] if len(policies(method)) > 1 else []
+    for workers in WORKERS:
+        lines += ["[[runs]]", f'label = "shards {workers}"', f'method = "scaled-sign"\nworkers = {workers}']
+        lines += ['oracle = { kind = "minibatch", batch = 3, sampling = "shard" }']
+        lines += ['step = { kind = "constant", alpha = 1e-3 }']
     return "\n".join(lines)
 
 

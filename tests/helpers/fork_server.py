@@ -9,6 +9,7 @@ there are no others.
 import atexit
 import ctypes
 import gc
+import io
 import marshal
 import os
 import pkgutil
@@ -109,7 +110,7 @@ class _Server:
             os.kill(key.data, signal.SIGKILL)
 
     def _leave(self, *more):
-        """Close in a new process what is this one's; left to the collector, it would close others' descriptors later."""
+        """Close in a new process what is this one's: the collector would close others' descriptors of these numbers."""
         signal.set_wakeup_fd(-1)
         for each in (*more, *self.connections.values(), self.listener, self.events):
             each.close()
@@ -189,16 +190,29 @@ def _place(descriptors):
 
 def _reopen():
     """Make the three files of the interpreter anew: the old ones know what was open before under their numbers."""
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin = sys.__stdin__ = _text(0, "r", sys.stdin)
+    sys.stdout = sys.__stdout__ = _text(1, "w", sys.stdout)
+    sys.stderr = sys.__stderr__ = _text(2, "w", sys.stderr)
+
+
+def _text(descriptor, mode, like):
+    """Return a text file, encoded and buffered like another one."""
+    raw = io.FileIO(descriptor, mode, closefd=False)
+    if mode == "r":
+        raw = io.BufferedReader(raw)
+    elif not like.write_through:  # which PYTHONUNBUFFERED asks for
+        raw = io.BufferedWriter(raw)
+    lines = not like.write_through and (descriptor == 2 or raw.isatty())
+    return io.TextIOWrapper(raw, like.encoding, like.errors, line_buffering=lines, write_through=like.write_through)
 
 
 def _inherit(mask, ignored, blocked, leads, process):
     """Take what a new process has from the one that starts it."""
     os.umask(mask)
-    if leads:
+    if leads == "session":
         os.setsid()
+    elif leads == "group":
+        os.setpgid(0, 0)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         with suppress(OSError):  # the C library keeps some to itself

@@ -69,7 +69,9 @@ def mpirun(mpi, ranks, *arguments, options=(), real=False, **more):
     """
     folder = programs(mpi)
     python = [folder / "python"] if real else python_of_ranks(mpi, **more)
-    return call([folder / "mpiexec", *options, "-n", ranks, *python, "-m", "mpi4py", "-m", "mpisign", *arguments], **more)
+    return call(
+        [folder / "mpiexec", *options, "-n", ranks, *python, "-m", "mpi4py", "-m", "mpisign", *arguments], **more
+    )
 
 
 def python_of_ranks(mpi, **more):

@@ -37,7 +37,9 @@ def _state():
     os.umask(mask)
     ignored = [number for number in _signal.valid_signals() if _signal.getsignal(number) == _signal.SIG_IGN]
     blocked = [int(number) for number in _signal.pthread_sigmask(_signal.SIG_BLOCK, [])]
-    return mask, ignored, blocked, os.getsid(0) == os.getpid(), os.getpid()
+    own = os.getpid()
+    leads = "session" if os.getsid(0) == own else "group" if os.getpgrp() == own else ""
+    return mask, ignored, blocked, leads, own
 
 
 def status_of(connection):

@@ -22,8 +22,8 @@ import threading
 from contextlib import suppress
 from importlib import import_module
 
-_LEFT_OUT = ("mpisign.__main__", "mpisign.comm.mpi", "mpisign.comm.watchdog_process", "mpisign.tools")
-"""What starts something when it is imported, or reads what a launcher sets."""
+_LEFT_OUT = ("mpisign.__main__", "mpisign.comm.watchdog_process", "mpisign.tools")
+"""What starts something when it is imported."""
 _MORE = ("mpisign.compiled.mpi_calls", "mpisign.tools.dryrun.mock_communicator", "pytest", "hypothesis")
 
 
@@ -35,6 +35,8 @@ def main(path):
     for name in (*modules, *_MORE):
         if name in _MORE or not name.startswith(_LEFT_OUT):
             import_module(name)
+    assert threading.active_count() == 1
+    assert "mpi4py.MPI" not in sys.modules  # it starts MPI
     gc.freeze()  # a collection in a new process would write to, and so copy, all that it shares with this one
     request, descriptors = _Server(path).serve()
     _become(*request, descriptors)
@@ -133,6 +135,7 @@ def _become(arguments, numbers, environment, folder, state, descriptors):
     before = _path(os.environ)
     os.environ.clear()
     os.environ.update(environment)
+    assert "OMPI_MCA_mpi_ft_enable" not in environment  # mpisign.comm.mpi has read it: ranks with ULFM are real ones
     sys.orig_argv[1:] = arguments
     sys.path[: 1 + len(before)] = [folder, *_path(environment)]
     try:

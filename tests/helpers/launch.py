@@ -65,10 +65,11 @@ def mpisign(*arguments, timeout=240, cwd=ROOT, **extra):
 def mpirun(mpi, ranks, *arguments, options=(), real=False, **more):
     """`mpiexec OPTIONS -n RANKS python -m mpi4py -m mpisign ARGUMENTS`.
 
-    Each rank is forked (`forked.py`): `real` ones, whose end or signals a test is about, start from nothing.
+    Each rank is forked (`forked.py`): `real` ones, whose end or signals a test is about, start from nothing, as do
+    those for whom options of the launcher set what is read when modules are imported.
     """
     folder = programs(mpi)
-    python = [folder / "python"] if real else python_of_ranks(mpi, **more)
+    python = [folder / "python"] if real or options else python_of_ranks(mpi, **more)
     return call(
         [folder / "mpiexec", *options, "-n", ranks, *python, "-m", "mpi4py", "-m", "mpisign", *arguments], **more
     )

@@ -288,7 +288,7 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
     text = JOB.replace("100000", "3000").replace("scaled-sign", "signum") + "[log]\nevery = 500\n"
     (folder / "job.toml").write_text(text.replace("[[runs]]", "repeats = 2\n[[runs]]"))
     run = ["run", "job.toml", "-o", "run.h5", "--exchange", exchange, "--on-failure", "continue"]
-    done = mpirun("openmpi", 4, *run, **ending(folder, "kill", after=2500), options=["--with-ft", "ulfm"], real=True)
+    done = mpirun("openmpi", 4, *run, **ending(folder, "kill", after=2500), options=["--with-ft", "ulfm"])
     assert done.returncode == 0, done.stderr
     assert "mpisign: rank 2 of 4 is lost; the other 3 go on from the last checkpoint\n" in done.stderr
     with h5py.File(folder / "run.h5") as file:

@@ -90,7 +90,7 @@ def test_it_is_gone_with_what_stands_for_it(number, tmp_path):
 @linux
 def test_it_is_gone_with_the_server(tmp_path, monkeypatch):
     """Which ends when its standard input does, as that of the tests is a pipe from them."""
-    monkeypatch.setenv("MPLBACKEND", "agg")  # a setting of its own, and so a server
+    monkeypatch.setenv("NUMBA_OF_THIS_TEST", "1")  # nobody else has it: a server of its own
     stub, process = asleep(quick(), tmp_path)
     *_, server = forked._server(sys.executable, frozenset(forked.read_at_import(environment()).items()))
     server.stdin.close()

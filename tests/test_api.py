@@ -8,7 +8,7 @@ import pytest
 
 import mpisign
 from alone import run_alone
-from launch import HELPERS, ROOT, call, programs
+from launch import HELPERS, ROOT, call, programs, python_of_ranks
 from launch import mpisign as launched
 from mpisign.algorithms.methods import METHODS
 from mpisign.algorithms.oracles import ORACLES
@@ -419,7 +419,7 @@ def test_the_same_call_on_every_rank(mpi, tmp_path):
     job = ROOT / "jobs" / "quickstart.toml"
     folder = programs(mpi)
     done = call(
-        [folder / "mpiexec", "-n", "3", folder / "python", "script.py", job], cwd=tmp_path, PYTHONPATH=str(ROOT)
+        [folder / "mpiexec", "-n", "3", *python_of_ranks(mpi), "script.py", job], cwd=tmp_path, PYTHONPATH=str(ROOT)
     )
     assert (done.returncode, done.stderr) == (0, "")
     one, other = done.stdout.splitlines()

@@ -62,7 +62,7 @@ def test_it_is_heard_during_slow_imports_and_while_the_job_is_planned(signal, mo
 def test_any_rank_s_ends_all_ranks_with_one_line(mpi, ranks, tmp_path):
     """The others wait in MPI, or work; every rank may have it, as a launcher passes it on."""
     early(tmp_path, "SIGTERM", ranks)
-    done = mpirun(mpi, 3, "run", "job.toml", "-o", "run.h5", **at(tmp_path))
+    done = mpirun(mpi, 3, "run", "job.toml", "-o", "run.h5", **at(tmp_path), real=True)
     assert done.returncode == 75, done.stderr
     assert done.stderr.count("mpisign: ") == done.stderr.count(SAID.format("SIGTERM")) == 1
 

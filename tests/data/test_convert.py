@@ -24,7 +24,7 @@ import sklearn.datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launch import ROOT, environment, mpirun, mpisign, programs
+from launch import ROOT, environment, mpirun, mpisign, programs, python_of_ranks
 from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import InputError
@@ -399,7 +399,7 @@ def test_under_mpirun_it_is_the_same_file(tmp_path, mpi, ranks):
     assert DataFile(tmp_path / "three.h5").attributes["sha256"] == alone
 
 
-def launched(mpi, ranks, *words, pause=0.0):
+def launched(mpi, ranks, *words, pause=0.0, real=False):
     """Start mpisign with chunks of 500 bytes, alone or under mpiexec, with a pause before each chunk."""
     code = f"""
 import sys, time
@@ -409,8 +409,11 @@ parse, convert.Text.chunk_bytes = convert._parse, 500
 convert._parse = lambda *given: (time.sleep({pause}), parse(*given))
 sys.exit(main({[*map(str, words)]!r}))
 """
-    folder = programs(mpi) if mpi else None
-    start = [folder / "mpiexec", "-n", str(ranks), folder / "python", "-m", "mpi4py"] if mpi else [sys.executable]
+    start = [sys.executable]
+    if mpi:
+        folder = programs(mpi)
+        python = [folder / "python"] if real else python_of_ranks(mpi)
+        start = [folder / "mpiexec", "-n", str(ranks), *python, "-m", "mpi4py"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     return subprocess.Popen([*start, "-c", code], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, **pipes)
 
@@ -434,7 +437,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(tmp_path, mpi):
     expected = converted(tmp_path, packed, name="source.bz2").attributes["sha256"]
     (tmp_path / "out.h5").unlink()
     words = ["data", "convert", tmp_path / "source.bz2", tmp_path / "out.h5"]
-    running, part = launched(mpi, 2, *words, pause=0.2), tmp_path / "out.h5.part"
+    running, part = launched(mpi, 2, *words, pause=0.2, real=True), tmp_path / "out.h5.part"
     limit = time.monotonic() + 60
     while not (part / "000003").exists() and running.poll() is None and time.monotonic() < limit:
         time.sleep(0.01)

@@ -184,7 +184,7 @@ def leg(folder, mpi, ranks, end, *options):
     """Go on with the file on so many ranks, whose worker 1 comes to this end at its ask number 20."""
     ends = {"STOPPING": end, "STOPPING_AFTER": "20", "STOPPING_WORKER": "1"} if end else {}
     run = ["run", "job.toml", "-o", "out.h5", "--resume", *options]
-    return mpirun(mpi, ranks, *run, cwd=folder, PYTHONPATH=HELPERS, **ends)
+    return mpirun(mpi, ranks, *run, cwd=folder, PYTHONPATH=HELPERS, **ends, real=end != "")
 
 
 @pytest.mark.ranks

@@ -80,14 +80,15 @@ def test_alone_stopped_in_every_run(folder, monkeypatch, capsys):
 
 @pytest.mark.ranks
 def test_a_relay_of_ranks_exchanges_and_mpis(folder):
-    """Each leg is stopped, and another number of ranks goes on by another exchange."""
+    """Each leg is stopped, and another number of ranks goes on by another exchange. The first leg of each MPI, and its
+    end by a signal, is of real processes."""
     legs = [("mpich", 4, "server"), ("mpich", 2, "sharded"), ("openmpi", 3, "server"), ("mpich", 3, "node")]
     legs += [("openmpi", 4, "sharded"), (None, 1, "server"), ("mpich", 3, "sharded"), ("openmpi", 2, "node")]
     output, before = folder / "relay.h5", 0
-    for mpi, ranks, exchange in legs:
+    for i, (mpi, ranks, exchange) in enumerate(legs):
         run = ["run", "job.toml", "-o", output, "--resume", "--exchange", exchange]
         options = at(folder, "term", ITERATIONS * len(RUNS) // len(legs) - 35)
-        done = mpirun(mpi, ranks, *run, **options) if mpi else mpisign(*run, **options)
+        done = mpirun(mpi, ranks, *run, **options, real=i in (0, 2)) if mpi else mpisign(*run, **options)
         assert done.returncode == 75, done.stderr
         assert done.stderr.count("mpisign: stopped by SIGTERM; --resume goes on from here") == 1
         assert before < (before := records(output))

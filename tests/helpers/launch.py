@@ -62,8 +62,20 @@ def mpisign(*arguments, timeout=240, cwd=ROOT, **extra):
     return forked.run([str(part) for part in arguments], cwd, environment(), timeout)
 
 
-def mpirun(mpi, ranks, *arguments, options=(), **more):
-    """`mpiexec OPTIONS -n RANKS python -m mpi4py -m mpisign ARGUMENTS`."""
+def mpirun(mpi, ranks, *arguments, options=(), real=False, **more):
+    """`mpiexec OPTIONS -n RANKS python -m mpi4py -m mpisign ARGUMENTS`.
+
+    Each rank is forked (`forked.py`): `real` ones, whose end or signals a test is about, start from nothing, as do
+    those for whom options of the launcher set what is read when modules are imported.
+    """
     folder = programs(mpi)
-    python = [folder / "python", "-m", "mpi4py", "-m", "mpisign"]
-    return call([folder / "mpiexec", *options, "-n", ranks, *python, *arguments], **more)
+    python = [folder / "python"] if real or options else python_of_ranks(mpi, **more)
+    return call(
+        [folder / "mpiexec", *options, "-n", ranks, *python, "-m", "mpi4py", "-m", "mpisign", *arguments], **more
+    )
+
+
+def python_of_ranks(mpi, **more):
+    """What stands for `python` in a launcher's command, quickly; variables read by imports take the interpreter."""
+    python = programs(mpi) / "python"
+    return [python] if forked.read_at_import(more) else forked.rank(python, environment())

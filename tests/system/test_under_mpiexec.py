@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from launch import call, programs
+import forked
+from launch import call, environment, programs
 
 pytestmark = pytest.mark.ranks
 
@@ -14,6 +15,9 @@ pytestmark = pytest.mark.ranks
 )
 def test_on_every_rank(mpi, ranks):
     folder = programs(mpi)
+    # One BLAS thread a rank, as in a run: more would wait for cores that waiting ranks hold.
+    one_thread = {"OPENBLAS_NUM_THREADS": "1"}
+    python = forked.rank(folder / "python", environment(**one_thread))
     # -x: a failing rank leaves at once, and `-m mpi4py` then ends the others, who would wait for it.
     options = [
         "-x",
@@ -24,10 +28,11 @@ def test_on_every_rank(mpi, ranks):
         "no:cacheprovider",
         "--color=no",
         "-q",
+        "-W",
+        "ignore:Module already imported",  # a forked rank has: pytest does not rewrite what it did not import
     ]
-    pytest_on_ranks = [folder / "python", "-m", "mpi4py", "-m", "pytest", *options, "tests/mpi"]
-    # One BLAS thread a rank, as in a run: more would wait for cores that waiting ranks hold.
-    done = call([folder / "mpiexec", "-n", ranks, *pytest_on_ranks], OPENBLAS_NUM_THREADS="1")
+    pytest_on_ranks = [*python, "-m", "mpi4py", "-m", "pytest", *options, "tests/mpi"]
+    done = call([folder / "mpiexec", "-n", ranks, *pytest_on_ranks], **one_thread)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall(r"\d+ passed in", done.stdout)) == ranks, done.stdout  # lines of ranks may run together
     assert "skipped" not in done.stdout

@@ -50,6 +50,7 @@ SLOW = LONG | {
     "test_resume",
     "test_run_comparison",
     "test_scripts",
+    "test_sliced",
     "test_synthetic",
     "test_trajectory",
     "test_workers",

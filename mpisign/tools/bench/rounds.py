@@ -17,6 +17,7 @@ from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.messages import SignMessage
 from mpisign.aggregation.server import VoteServer
 from mpisign.algorithms.oracle_base import SLICE
+from mpisign.algorithms.sliced import FROM
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.rng import RandomStreams
@@ -66,8 +67,9 @@ def _calls(ranks: Communicator, dimension: int, stack: ExitStack) -> Calls:
         calls[WHOLE, name] = _in_a_row(_whole(ranks, name, np.abs(gradient), x, stack))
         calls[TIED, name] = _in_a_row(_whole(ranks, name, gradient, x, stack))
         calls[SINGLE, name] = _in_a_row(_whole(ranks, name, np.abs(single), np.zeros_like(single), stack))
-        calls[MADE, name] = _in_a_row(_made(ranks, name, x, stack))
-        calls[MADE_SINGLE, name] = _in_a_row(_made(ranks, name, np.zeros_like(single), stack))
+        if dimension >= FROM:  # below it a run does no such thing
+            calls[MADE, name] = _in_a_row(_made(ranks, name, x, stack))
+            calls[MADE_SINGLE, name] = _in_a_row(_made(ranks, name, np.zeros_like(single), stack))
         calls[BARE, name] = _in_a_row(bare(ranks, name, dimension, stack))
         compiled = compiled_rounds(ranks, name, np.abs(gradient), stack)
         calls |= {} if compiled is None else {(COMPILED, name): compiled}

@@ -39,7 +39,7 @@ class Oracle(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "source" in vars(cls) and "slices" not in vars(cls):  # another source has other slices
+        if {"source", "plan"} & vars(cls).keys() and "slices" not in vars(cls):  # another source has other slices
             cls.slices = Oracle.slices  # type: ignore[method-assign]
 
     @abstractmethod

@@ -133,6 +133,11 @@ def test_other_sources_have_no_slices_by_inheritance():
 
             return gradient
 
+    @settings
+    class Planned(Minibatch):
+        def plan(self, problem, workers):
+            return Halved(batch=self.batch).plan(problem, workers)
+
     class Doubled(type(PROBLEMS.make({"kind": "toy"}, "problem", share=unshared))):
         def gradient(self, x, out):
             super().gradient(x, out)
@@ -141,6 +146,7 @@ def test_other_sources_have_no_slices_by_inheritance():
     wine = PROBLEMS.make({"kind": "logistic", "data": "wine"}, "problem", share=unshared)
     assert Minibatch(batch=2).plan_slices(wine, 1) is not None
     assert Halved(batch=2).plan_slices(wine, 1) is None
+    assert Planned(batch=2).plan_slices(wine, 1) is None
     assert Minibatch(batch=2, decoupled=True).plan_slices(wine, 1) is None
     assert ORACLES["full"]().plan_slices(Doubled(), 1) is None
 

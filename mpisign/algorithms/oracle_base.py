@@ -12,13 +12,13 @@ from mpisign.compiled.text import Part, composed, part_of
 from mpisign.config.validation import InputError, settings
 from mpisign.fixed_order import l1_norm
 from mpisign.problems import Problem
-from mpisign.problems.base import Write
+from mpisign.problems.base import WriteSlice
 from mpisign.theory.noise import Noise
 
 Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
 """source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
 
-Slices: TypeAlias = Callable[[Floats, int, np.random.Generator], Write]
+Slices: TypeAlias = Callable[[Floats, int, np.random.Generator], WriteSlice]
 """slices(x, worker, generator) -> write(start, out): what a `Source` writes, slice by slice in their order."""
 
 SLICE = 2**16
@@ -75,14 +75,14 @@ class Oracle(ABC):
 
 
 def _flipped_slices(slices: Slices, flipped: int) -> Slices:
-    def gradient(x: Floats, worker: int, generator: np.random.Generator) -> Write:
+    def gradient(x: Floats, worker: int, generator: np.random.Generator) -> WriteSlice:
         write = slices(x, worker, generator)
         return write if worker >= flipped else _negative(write)
 
     return gradient
 
 
-def _negative(write: Write) -> Write:
+def _negative(write: WriteSlice) -> WriteSlice:
     def write_negative(start: int, out: Floats) -> None:
         write(start, out)
         np.negative(out, out)

@@ -12,6 +12,7 @@ import numpy as np
 from mpisign.arrays import Floats, Indices
 from mpisign.compiled.draws import draw_below, draw_weighted, fill_normal, fill_uniform
 from mpisign.compiled.subsets import Room, draw_subset
+from mpisign.problems.base import WriteSlice
 
 Write = Callable[..., None]
 
@@ -142,7 +143,7 @@ def three_point(gradient: Write) -> Write:
     return source
 
 
-def in_slices(text: Callable[[Write], Write], noise: Noisy, generator: np.random.Generator) -> Write:
+def in_slices(text: Callable[[Write], Write], noise: Noisy, generator: np.random.Generator) -> WriteSlice:
     """Return write(start, out) of a gradient with noise: the same numbers, drawn slice by slice.
 
     Args:

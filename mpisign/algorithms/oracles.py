@@ -23,7 +23,7 @@ from mpisign.compiled.text import composed
 from mpisign.config.registry import Registry
 from mpisign.config.validation import Count, InputError, Positive, settings
 from mpisign.problems import Problem
-from mpisign.problems.base import Write
+from mpisign.problems.base import WriteSlice
 from mpisign.theory.noise import NONE, Noise, additive
 
 
@@ -71,11 +71,11 @@ class Minibatch(Oracle):
 
     @override
     def slices(self, problem: Problem, workers: int) -> Slices:
-        made: list[Write] = []
+        made: list[WriteSlice] = []
         text, parameters = self._drawing(problem, workers, ())
         draw = text(lambda p, x, samples, out: made.append(problem.minibatch_slices(x, samples)))
 
-        def gradient(x: Floats, worker: int, generator: np.random.Generator) -> Write:
+        def gradient(x: Floats, worker: int, generator: np.random.Generator) -> WriteSlice:
             draw(parameters, x, worker, generator, x)
             return made.pop()
 
@@ -141,7 +141,7 @@ class Additive(Oracle):
     def slices(self, problem: Problem, workers: int) -> Slices:
         room = np.empty(SLICE)
 
-        def noisy(x: Floats, worker: int, generator: np.random.Generator) -> Write:
+        def noisy(x: Floats, worker: int, generator: np.random.Generator) -> WriteSlice:
             noise = parts.Noisy(problem.gradient_slices(x), room, float(self.size), self._half)
             return parts.in_slices(self._write, noise, generator)
 

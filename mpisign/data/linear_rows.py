@@ -191,11 +191,11 @@ def subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats
     for lane in range(x.size - many):
         out[many + lane] -= weight * row[many + lane]
         lanes[lane] += following[many + lane] * x[many + lane]
-    return _sum_of(lanes)
+    return sum_of(lanes)
 
 
 @part_of_kernels
-def _sum_of(lanes: Floats) -> float:
+def sum_of(lanes: Floats) -> float:
     """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
     width = 16
     while width:
@@ -218,18 +218,24 @@ def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None
         weight = x.dtype.type(_pull(subtract_row(row, weight, out, following, x, lanes, later), samples.size))
 
 
+@part_of_kernels
+def product(row: Any, x: Floats, lanes: Floats) -> float:
+    """Return row'x, by the operations of `subtract_row`; the 32 lanes are overwritten."""
+    lanes[:] = 0.0
+    many = x.size - x.size % 32
+    for start in range(0, many, 32):
+        for lane in range(32):
+            lanes[lane] += row[start + lane] * x[start + lane]
+    for lane in range(x.size - many):
+        lanes[lane] += row[many + lane] * x[many + lane]
+    return sum_of(lanes)
+
+
 def _weigh(rows: Any, x: Floats, samples: Indices, weights: Floats) -> None:
     """Write the weights with which `_subtract_dense` subtracts the rows."""
-    lanes, many = np.empty(32, dtype=x.dtype), x.size - x.size % 32
+    lanes = np.empty(32, dtype=x.dtype)
     for i in range(samples.size):
-        row = rows[samples[i]]
-        lanes[:] = 0.0
-        for start in range(0, many, 32):
-            for lane in range(32):
-                lanes[lane] += row[start + lane] * x[start + lane]
-        for lane in range(x.size - many):
-            lanes[lane] += row[many + lane] * x[many + lane]
-        weights[i] = _pull(_sum_of(lanes), samples.size)
+        weights[i] = _pull(product(rows[samples[i]], x, lanes), samples.size)
 
 
 def _subtract_parts(rows: Any, samples: Indices, weights: Floats, start: int, out: Floats) -> None:

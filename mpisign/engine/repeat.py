@@ -134,7 +134,7 @@ def _packed_as_made(repeat: loop.Repeat, run: PlannedRun, crew: Crew, dimension:
     if slices is None:
         return repeat
     method, source = sliced(run.method, crew.by_place(slices), repeat.server, run.real)
-    # Compiled iterations make gradients as a whole; at this d the interpreter takes no time.
+    # Compiled iterations make gradients as a whole; at such a d they take as long as interpreted ones.
     return repeat._replace(method=method, source=source, ahead=INTERPRETED)
 
 

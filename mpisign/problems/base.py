@@ -16,7 +16,7 @@ from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise
 
 P = TypeVar("P", bound="Problem")
-Write: TypeAlias = Callable[[int, Floats], None]
+WriteSlice: TypeAlias = Callable[[int, Floats], None]
 """write(start, out): out[:] = the coordinates from `start` on of a vector; shape (m,)."""
 
 
@@ -91,11 +91,11 @@ class Problem(ABC):
         """Return whether gradients can be made slice by slice, with the same bits."""
         return False
 
-    def gradient_slices(self, x: Floats) -> Write:
+    def gradient_slices(self, x: Floats) -> WriteSlice:
         """Return what writes `gradient`, for slice after slice in their order, while x stays as it is."""
         raise NotImplementedError
 
-    def minibatch_slices(self, x: Floats, samples: Indices) -> Write:
+    def minibatch_slices(self, x: Floats, samples: Indices) -> WriteSlice:
         """Return the same of `minibatch`; only of a problem with `samples`."""
         raise NotImplementedError
 
@@ -189,7 +189,7 @@ def finite_vector(values: object, key: str) -> Floats:
     return array
 
 
-def of_coordinates(write: Callable[[slice, Floats], object]) -> Write:
+def of_coordinates(write: Callable[[slice, Floats], object]) -> WriteSlice:
     """Return slices of a vector each coordinate of which is made by itself: by write(coordinates, out)."""
 
     def write_from(start: int, out: Floats) -> None:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.data.linear_rows import subtract_row
+from mpisign.data.linear_rows import product, subtract_row, sum_of
 from mpisign.fixed_order import exp_of_negative
-from mpisign.jit import kernel, part_of_kernels
+from mpisign.jit import kernel
 
 
 class DensePasses(NamedTuple):
@@ -33,17 +33,6 @@ class DensePasses(NamedTuple):
     weights: Callable[[Floats, Floats, float, Floats], None]
     sizes: Callable[[Floats, Floats, Floats, Floats], None]
     squares: Callable[[Floats, Floats], None]
-
-
-@part_of_kernels
-def _tree(lanes: Floats) -> float:
-    """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
-    width = 16
-    while width:
-        for lane in range(width):
-            lanes[lane] += lanes[lane + width]
-        width //= 2
-    return float(lanes[0])
 
 
 def _losses(rows: Any, x: Floats, n: float, losses: Floats, weights: Floats, out: Floats) -> None:
@@ -70,16 +59,8 @@ def _curvature(rows: Any, weights: Floats, direction: Floats, out: Floats) -> No
 
 def _weights(rows: Any, x: Floats, n: float, weights: Floats) -> None:
     lanes = np.empty(32)
-    many = x.size - x.size % 32
     for i in range(len(rows)):
-        row = rows[i]
-        lanes[:] = 0.0
-        for start in range(0, many, 32):
-            for lane in range(32):
-                lanes[lane] += row[start + lane] * x[start + lane]
-        for lane in range(x.size - many):
-            lanes[lane] += row[many + lane] * x[many + lane]
-        small = exp_of_negative(-abs(_tree(lanes)))
+        small = exp_of_negative(-abs(product(rows[i], x, lanes)))
         weights[i] = small / (1.0 + small) / (1.0 + small) / n
 
 
@@ -94,7 +75,7 @@ def _sizes(rows: Any, x: Floats, margins: Floats, out: Floats) -> None:
                 lanes[lane] += abs(row[start + lane]) * x[start + lane]
         for lane in range(x.size - many):
             lanes[lane] += abs(row[many + lane]) * x[many + lane]
-        margins[i] = _tree(lanes)
+        margins[i] = sum_of(lanes)
         for j in range(x.size):
             size = 1.0 * abs(row[j])
             out[0, j] += size

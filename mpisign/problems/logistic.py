@@ -14,7 +14,7 @@ from mpisign.compiled.text import Part
 from mpisign.config.validation import InputError, Positive, checked
 from mpisign.data.linear_rows import DenseRows, Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
-from mpisign.problems.base import Minimum, Problem, Write, to_float32
+from mpisign.problems.base import Minimum, Problem, WriteSlice, to_float32
 from mpisign.problems.certificate import Certificate
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
@@ -82,12 +82,12 @@ class Logistic(Problem):
         return isinstance(self.rows, DenseRows)
 
     @override
-    def minibatch_slices(self, x: Floats, samples: Indices) -> Write:
+    def minibatch_slices(self, x: Floats, samples: Indices) -> WriteSlice:
         assert isinstance(self.rows, DenseRows)
         return self.regulariser.and_then(x, self.rows.slices(x, samples))
 
     @override
-    def gradient_slices(self, x: Floats) -> Write:
+    def gradient_slices(self, x: Floats) -> WriteSlice:
         return self.minibatch_slices(x, self._everyone)
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:

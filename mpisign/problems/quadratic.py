@@ -9,7 +9,7 @@ from mpisign.arrays import Floats
 from mpisign.compiled.text import Part, Text
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import multiply
-from mpisign.problems.base import Problem, Write, finite_vector, of_coordinates, with_rounded
+from mpisign.problems.base import Problem, WriteSlice, finite_vector, of_coordinates, with_rounded
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.definiteness import rank_of_semidefinite
@@ -71,7 +71,7 @@ class Separable(Problem):
         return True
 
     @override
-    def gradient_slices(self, x: Floats) -> Write:
+    def gradient_slices(self, x: Floats) -> WriteSlice:
         return of_coordinates(lambda here, out: np.multiply(self._eigenvalues[here], x[here], out))
 
     @override

@@ -9,7 +9,7 @@ from mpisign.arrays import Floats
 from mpisign.compiled.text import Part, Text
 from mpisign.config.validation import InputError, checked, shown
 from mpisign.fixed_order import sine
-from mpisign.problems.base import Problem, Write, finite_vector, of_coordinates, with_rounded
+from mpisign.problems.base import Problem, WriteSlice, finite_vector, of_coordinates, with_rounded
 from mpisign.problems.distributed_objective import Objective
 from mpisign.theory.constants import Constant
 from mpisign.theory.polyak_lojasiewicz import pl_constant_of_toy
@@ -63,7 +63,7 @@ class Toy(Problem):
         return True
 
     @override
-    def gradient_slices(self, x: Floats) -> Write:
+    def gradient_slices(self, x: Floats) -> WriteSlice:
         return of_coordinates(lambda here, out: _toy_gradient(_Frequencies(self._frequencies[here]), x[here], out))
 
     @override

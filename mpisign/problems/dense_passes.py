@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.data.linear_rows import product, subtract_row, sum_of
+from mpisign.data.linear_rows import subtract_row, sum_of
 from mpisign.fixed_order import exp_of_negative
-from mpisign.jit import kernel
+from mpisign.jit import kernel, part_of_kernels
 
 
 class DensePasses(NamedTuple):
@@ -57,10 +57,23 @@ def _curvature(rows: Any, weights: Floats, direction: Floats, out: Floats) -> No
         weight = -weights[following] * along
 
 
+@part_of_kernels
+def _product(row: Any, x: Floats, lanes: Floats) -> float:
+    """Return row'x, by the operations of `subtract_row`; the 32 lanes are overwritten."""
+    lanes[:] = 0.0
+    many = x.size - x.size % 32
+    for start in range(0, many, 32):
+        for lane in range(32):
+            lanes[lane] += row[start + lane] * x[start + lane]
+    for lane in range(x.size - many):
+        lanes[lane] += row[many + lane] * x[many + lane]
+    return sum_of(lanes)
+
+
 def _weights(rows: Any, x: Floats, n: float, weights: Floats) -> None:
     lanes = np.empty(32)
     for i in range(len(rows)):
-        small = exp_of_negative(-abs(product(rows[i], x, lanes)))
+        small = exp_of_negative(-abs(_product(rows[i], x, lanes)))
         weights[i] = small / (1.0 + small) / (1.0 + small) / n
 
 

@@ -39,7 +39,7 @@ def problems(folder):
 SOURCES = {
     "full": '{ kind = "full" }',
     "flipped": '{ kind = "full", flipped = 1 }',
-    "minibatch": '{ kind = "minibatch", batch = 3 }',
+    "minibatch": '{ kind = "minibatch", batch = 7 }',
     "shard": '{ kind = "minibatch", batch = 3, sampling = "shard", flipped = 2 }',
     "normal": '{ kind = "additive", noise = "normal", size = 0.1 }',
     "uniform": '{ kind = "additive", noise = "uniform", size = 0.1 }',

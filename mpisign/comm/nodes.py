@@ -29,6 +29,11 @@ class Nodes(ABC):
         """Return the bytes of this machine's memory, or of those that its batch system or container allows."""
         return installed()
 
+    @property
+    def cores_each(self) -> int:
+        """Return how many cores each rank of the node has for itself, at least 1; every rank asks, the first time."""
+        return max(1, self.cores // len(self.members))
+
     @abstractmethod
     def share(self, opening: Callable[[], Opened]) -> Arrays:
         """Return arrays that a machine holds once; see `mpisign.comm.shared_arrays.Share`."""

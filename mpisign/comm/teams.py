@@ -51,6 +51,7 @@ class Team(MPICommunicator):
         self.world, self.count, self.number = world, count, world.rank * count // world.size
         super().__init__(self._mpi_split(world))
         self._windows = world._windows  # which frees them, at the end
+        self._cores_each = world.cores_each  # now, as all teams are here
 
     def _mpi_split(self, world: MPICommunicator) -> Any:
         """Return MPI's communicator of this team; every rank of the world calls it."""
@@ -59,6 +60,12 @@ class Team(MPICommunicator):
     def leader(self, number: int) -> int:
         """Return which of all ranks is the root of a team."""
         return number * self.size
+
+    @property
+    @override
+    def cores_each(self) -> int:
+        """Return how many cores each rank has for itself: those of other teams on the node count, too."""
+        return self._cores_each
 
     @override
     def _fits(self, count: int) -> bool:

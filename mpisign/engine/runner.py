@@ -17,6 +17,7 @@ from mpisign.aggregation.server import plan_server
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.teams import Team
 from mpisign.comm.watchdog import Watch
+from mpisign.config import threads
 from mpisign.config.validation import one_line
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.parallel import processes, teams
@@ -69,12 +70,13 @@ def run(
         At which k repeats diverged, for each label; on rank 0.
 
     Raises:
-        InputError: another job writes the file.
+        InputError: another job writes the file, or MPISIGN_THREADS is no number.
         StopRequested: a signal asked for a stop.
         ChildProcessError: one of several processes was killed, or has failed.
     """
     # More BLAS threads would add in another order; a run that diverges is recorded, not warned of.
     with threadpool_limits(limits=1), np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
+        ranks.raise_collectively(threads.asked)  # what cannot be is refused before anything is written
         ranks.raise_collectively(lambda: stack.enter_context(_lock(output, mode)) if ranks.root else None)
         signals, watch = stack.enter_context(StopSignals()), stack.enter_context(Watch(ranks, watched))
         PLANNING.dismiss = watch.dismiss

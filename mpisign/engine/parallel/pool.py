@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, Self
 
-from mpisign.comm.launcher import without_launcher
+from mpisign.comm.launcher import cores, without_launcher
+from mpisign.config import threads
 from mpisign.engine.parallel.remote import Task
 
 _WORKER = "mpisign.engine.parallel.worker"
@@ -47,7 +48,7 @@ class Pool:
         """Start so many processes, unless it is one: that is this process's own work."""
         with _terminal_spared():
             for _ in range(count if count > 1 else 0):
-                self.helpers.append(_started())
+                self.helpers.append(_started(max(1, cores() // count)))
 
     def __enter__(self) -> Self:
         self.start(self._count)
@@ -63,14 +64,15 @@ class Pool:
             helper.program.wait()
 
 
-def _started() -> Helper:
-    """Start a process that waits for its setup."""
+def _started(own_cores: int) -> Helper:
+    """Start a process that waits for its setup; own_cores: of those that all of them share."""
     ours, theirs = Pipe()
+    paths = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     with theirs:
         # -P and PYTHONPATH: it finds modules where this process does, and nowhere else.
         program = subprocess.Popen(
             [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno())],
-            env=without_launcher(os.environ) | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+            env={threads.SETTING: str(own_cores)} | without_launcher(os.environ) | paths,
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
         )

@@ -10,6 +10,12 @@ import numpy as np
 from mpisign.arrays import Floats, Signs, Words
 from mpisign.jit import for_both, kernel, part_of_kernels
 
+SLICE = 2**16
+"""Coordinates whose sizes are added up by themselves, so that slices can be packed in any order, or side by side.
+
+512 kB of float64, in the second-level cache.
+"""
+
 
 def words(dimension: int) -> int:
     """Return W = ceil(d / 64), the words of a plane."""
@@ -45,19 +51,23 @@ def _pack_few(vector: Floats, positive: Words) -> tuple[float, bool]:
     return even + odd, zeros
 
 
-@kernel(*(f"boolean({vector}[::1], uint64[::1], float64[::1])" for vector in ("float64", "float32")))
-def pack_slice(vector: Floats, positive: Words, lanes: Floats) -> bool:
-    """Write the positive plane of a slice of whole words, or of the last one, into `positive`.
+@part_of_kernels
+def _sum_of_lanes(lanes: Floats) -> float:
+    """Return the sum of 64 lanes, which are overwritten."""
+    # A fixed tree: the norm has the same bits however wide the processor's vectors are.
+    width = 32
+    while width:
+        for j in range(width):
+            lanes[j] += lanes[j + width]
+        width //= 2
+    return float(lanes[0])
 
-    Args:
-        vector: shape (d,).
-        positive: shape (W,), overwritten.
-        lanes: the sizes of the entries are added to these 64 numbers; see `sum_of_lanes`.
 
-    Returns:
-        Whether an entry is zero.
-    """
+@part_of_kernels
+def _pack_slice(vector: Floats, positive: Words, lanes: Floats) -> tuple[float, bool]:
+    """Do what `pack` does with at most SLICE entries; `lanes`, shape (64,), is overwritten."""
     zeros = False
+    lanes[:] = 0.0
     full = vector.size // 64
     for w in range(full):  # _pack_word with a length that the compiler knows: five times as fast
         bits = np.uint64(0)
@@ -71,19 +81,7 @@ def pack_slice(vector: Floats, positive: Words, lanes: Floats) -> bool:
     if full < positive.size:
         positive[full], zero = _pack_word(vector[64 * full :], lanes)
         zeros |= zero
-    return bool(zeros)
-
-
-@kernel("float64(float64[::1])")
-def sum_of_lanes(lanes: Floats) -> float:
-    """Return the sum of 64 lanes, which are overwritten: the l1 norm, after all slices of a vector."""
-    # A fixed tree: the norm has the same bits however wide the processor's vectors are.
-    width = 32
-    while width:
-        for j in range(width):
-            lanes[j] += lanes[j + width]
-        width //= 2
-    return float(lanes[0])
+    return _sum_of_lanes(lanes), zeros
 
 
 @kernel(*for_both("Tuple((float64, boolean))(float64[::1], uint64[::1])"))
@@ -93,13 +91,20 @@ def pack(vector: Floats, positive: Words) -> tuple[float, bool]:
     A NaN has bit 0 and makes the norm NaN.
 
     Returns:
-        The vector's l1 norm, summed in 64 lanes that are then added in a fixed tree, and whether an entry is zero.
+        The vector's l1 norm, the sum of its slices' norms in their order; each of them is summed in 64 lanes, which are
+        then added in a fixed tree. And whether an entry is zero.
     """
     if vector.size <= 4:
         return _pack_few(vector, positive)
-    lanes = np.zeros(64)
-    zeros = pack_slice(vector, positive, lanes)
-    return sum_of_lanes(lanes), zeros
+    lanes = np.empty(64)
+    norm, zeros = 0.0, False
+    for start in range(0, vector.size, SLICE):
+        words_before = start // 64
+        planes = positive[words_before : words_before + SLICE // 64]
+        part, zero = _pack_slice(vector[start : start + SLICE], planes, lanes)
+        norm += part
+        zeros |= zero
+    return norm, zeros
 
 
 @kernel(*for_both("void(float64[::1], uint64[::1])"))

@@ -91,7 +91,7 @@ class SignMessage(Message):
     def __init__(self, dimension: int, row: Words, nonnegative: Words, zeros: Zeros, coin: Callable[[], Words]):
         self._number, self._number_bits = row[:1].view(np.float64), row[:1].view(np.int64)
         self.positive, self.nonnegative = row[1:], nonnegative
-        self._dimension, self._zeros, self._coin = dimension, zeros, coin
+        self.dimension, self._zeros, self._coin = dimension, zeros, coin
 
     @property
     @override
@@ -119,25 +119,6 @@ class SignMessage(Message):
         else:
             self._number[0] = number
 
-    def put_slices(self, write: Callable[[int, Floats], None], room: Floats) -> None:
-        """Do what `put` does with a vector that is made slice by slice, each while the one before is in the cache.
-
-        Args:
-            write: write(start, out): out[:] = the coordinates from `start` on; called in their order.
-            room: of a slice: 64 coordinates or a multiple of it.
-        """
-        lanes, has_zeros = np.zeros(64), False
-        for start in range(0, self._dimension, len(room)):
-            part = room[: self._dimension - start]
-            planes = slice(start // 64, start // 64 + bitplanes.words(len(part)))
-            write(start, part)
-            if bitplanes.pack_slice(part, self.positive[planes], lanes):
-                has_zeros = True
-                bitplanes.pack_nonnegative(part, self.nonnegative[planes])
-            else:
-                self.nonnegative[planes] = self.positive[planes]
-        self.apply_zero_policy(bitplanes.sum_of_lanes(lanes), has_zeros)
-
     def apply_zero_policy(self, number: float, has_zeros: bool) -> None:
         """Write the number, and let the zeros policy decide what becomes of the zeros in the planes."""
         if has_zeros and self._zeros == "coin":
@@ -164,7 +145,7 @@ class SignMessage(Message):
     @override
     def squares(self, unit: float = 1.0) -> float:
         zeros = bitplanes.count_zeros(self.positive, self.nonnegative) if self.ternary else 0
-        return float(self._dimension - zeros) / unit / unit
+        return float(self.dimension - zeros) / unit / unit
 
     @override
     def peak(self) -> float:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -19,10 +19,9 @@ Source: TypeAlias = Callable[[Floats, int, np.random.Generator, Floats], None]
 """source(x, worker, generator, out): out[:] = the worker's stochastic gradient at x; shapes (d,)."""
 
 Slices: TypeAlias = Callable[[Floats, int, np.random.Generator], WriteSlice]
-"""slices(x, worker, generator) -> write(start, out): what a `Source` writes, slice by slice in their order."""
+"""slices(x, worker, generator) -> write(start, out): what a `Source` writes, slice by slice.
 
-SLICE = 2**16
-"""Coordinates that are made at a time: 512 kB of float64, in the second-level cache."""
+A slice is `mpisign.aggregation.bitplanes.SLICE` coordinates, the last one what is left."""
 
 
 @settings
@@ -32,8 +31,10 @@ class Oracle(ABC):
     Attributes:
         decoupled: Whether signs and l1 norm come from two independent draws.
         flipped: The first so many workers send -g~.
+        slices_in_order: Whether slices of a gradient have to be made in their order, one at a time.
     """
 
+    slices_in_order: ClassVar[bool] = True
     decoupled: bool = False
     flipped: Annotated[int, Field(ge=0)] = 0
 
@@ -41,6 +42,8 @@ class Oracle(ABC):
         super().__init_subclass__()
         if {"source", "plan"} & vars(cls).keys() and "slices" not in vars(cls):  # another source has other slices
             cls.slices = Oracle.slices  # type: ignore[method-assign]
+        if "slices" in vars(cls) and "slices_in_order" not in vars(cls):
+            cls.slices_in_order = True
 
     @abstractmethod
     def source(self, problem: Problem, workers: int) -> Source:

@@ -6,16 +6,17 @@ stochastic gradient at x into `out`, using nothing but the generator that it is 
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
+from mpisign.aggregation.bitplanes import SLICE
 from mpisign.algorithms import oracle_parts as parts
 from mpisign.algorithms.finite_oracles import Paired, Sideways
-from mpisign.algorithms.oracle_base import SLICE, Slices
 from mpisign.algorithms.oracle_base import Oracle as Oracle
+from mpisign.algorithms.oracle_base import Slices
 from mpisign.algorithms.oracle_base import Source as Source
 from mpisign.arrays import Floats
 from mpisign.compiled.subsets import room_for
@@ -30,6 +31,8 @@ from mpisign.theory.noise import NONE, Noise, additive
 @settings
 class Full(Oracle):
     """The exact gradient, on every worker (Algorithm 1)."""
+
+    slices_in_order: ClassVar[bool] = False
 
     @override
     def assumption4(self, problem: Problem) -> Noise:
@@ -56,6 +59,7 @@ class Minibatch(Oracle):
             different ones of them; fresh ones each iteration, so that each estimate is unbiased for its own part.
     """
 
+    slices_in_order: ClassVar[bool] = False
     batch: Count
     sampling: Literal["iid", "shard"] = "iid"
 
@@ -139,7 +143,7 @@ class Additive(Oracle):
 
     @override
     def slices(self, problem: Problem, workers: int) -> Slices:
-        room = np.empty(SLICE)
+        room = np.empty(min(SLICE, problem.dimension))
 
         def noisy(x: Floats, worker: int, generator: np.random.Generator) -> WriteSlice:
             noise = parts.Noisy(problem.gradient_slices(x), room, float(self.size), self._half)

@@ -3,7 +3,8 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -76,16 +77,24 @@ def in_threads(
         return
     compute = _with_errors_of_caller(compute)
     begun: deque[tuple[int, T, Future[object]]] = deque()
-    pool = ThreadPoolExecutor(count)
     try:
         for item, room in work:
             if len(begun) == count:
                 yield _first(begun)
-            begun.append((item, room, pool.submit(compute, item, room)))
+            begun.append((item, room, _pool(count).submit(compute, item, room)))
         while begun:
             yield _first(begun)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    finally:  # after an error the others end before their rooms are gone
+        wait([done for _, _, done in begun if not done.cancel()])
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Return so many threads: to start them takes as long as a slice of a gradient, so that they are kept."""
+    return ThreadPoolExecutor(count)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of them
 
 
 def _first(begun: "deque[tuple[int, T, Future[object]]]") -> tuple[int, T]:

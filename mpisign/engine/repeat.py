@@ -12,6 +12,7 @@ from mpisign.algorithms.compiled_loop import INTERPRETED, Arrays, ahead_of
 from mpisign.algorithms.sliced import sends_gradients, sliced
 from mpisign.arrays import Indices
 from mpisign.comm.communicator import Communicator
+from mpisign.config.threads import threads
 from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
@@ -124,16 +125,19 @@ def _wired(
         site.checkpoints,
         ahead,
     )
-    return _clocked(_packed_as_made(repeat, run, crew, planned.problem.dimension), clocks), begin
+    return _clocked(_packed_as_made(repeat, run, crew, planned.problem.dimension, site.ranks), clocks), begin
 
 
-def _packed_as_made(repeat: loop.Repeat, run: PlannedRun, crew: Crew, dimension: int) -> loop.Repeat:
+def _packed_as_made(
+    repeat: loop.Repeat, run: PlannedRun, crew: Crew, dimension: int, ranks: Communicator
+) -> loop.Repeat:
     """Return the repeat with signs that are packed as gradients are made, where d is large and that can be done."""
     large = sends_gradients(run.method, dimension)
     slices = run.oracle.plan_slices(run.problem, run.workers) if large else None
     if slices is None:
         return repeat
-    method, source = sliced(run.method, crew.by_place(slices), repeat.server, run.real)
+    count = 1 if run.oracle.slices_in_order else threads(ranks)
+    method, source = sliced(run.method, crew.by_place(slices), repeat.server, run.real, count)
     # Compiled iterations make gradients as a whole; at such a d they take as long as interpreted ones.
     return repeat._replace(method=method, source=source, ahead=INTERPRETED)
 

@@ -92,7 +92,7 @@ class Problem(ABC):
         return False
 
     def gradient_slices(self, x: Floats) -> WriteSlice:
-        """Return what writes `gradient`, for slice after slice in their order, while x stays as it is."""
+        """Return what writes `gradient`, any slice by itself, several at the same time, while x stays as it is."""
         raise NotImplementedError
 
     def minibatch_slices(self, x: Floats, samples: Indices) -> WriteSlice:

@@ -1,5 +1,7 @@
 """The bit planes against plain counts."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -70,3 +72,22 @@ def test_counts_of_several_nodes_give_the_vote_of_all_rows(sizes, d, with_zeros,
     tied = majority_vote.vote_counts(tables[0], tables[1][nonnegative], digits, cast, *found)
     assert tied == majority_vote.vote(rows[0], rows[1][nonnegative], *expected)
     assert (found == expected).all()
+
+
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+@pytest.mark.parametrize("rest", [0, 1, 200])
+def test_the_norm_is_the_sum_of_the_slices_norms(real, rest):
+    """In their order, so that whoever packs slices by themselves has the same bits; and it is the l1 norm."""
+    vector = np.random.default_rng(rest).standard_normal(2 * bitplanes.SLICE + rest).astype(real)
+    plane, part = (
+        np.zeros(bitplanes.words(len(vector)), np.uint64),
+        np.zeros(bitplanes.words(bitplanes.SLICE), np.uint64),
+    )
+    norm, zeros = bitplanes.pack(vector, plane)
+    total = 0.0
+    for start in range(0, len(vector), bitplanes.SLICE):
+        piece = vector[start : start + bitplanes.SLICE]
+        total += bitplanes.pack(piece, part[: bitplanes.words(len(piece))])[0]
+        assert (plane[start // 64 :][: bitplanes.words(len(piece))] == part[: bitplanes.words(len(piece))]).all()
+    assert (norm, zeros) == (total, False)
+    assert norm == pytest.approx(math.fsum(map(abs, vector.tolist())), rel=1e-14)

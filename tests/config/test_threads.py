@@ -1,7 +1,9 @@
 """How many threads a process has, and results in their order whoever computes them."""
 
 import os
+import signal
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -119,3 +121,19 @@ def test_the_command_refuses_it_before_it_writes(tmp_path, monkeypatch, capsys):
     assert not output.exists()
     said = capsys.readouterr().err
     assert said == "mpisign: MPISIGN_THREADS: expected a whole number from 1 to 9999, got 'many'\n"
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    work = [(item, None) for item in range(4)]
+    list(in_threads(lambda item, room: None, work, 2))
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if [item for item, _ in in_threads(lambda item, room: None, work, 2)] == [0, 1, 2, 3] else 1)
+    for _ in range(600):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+    assert (ended, status) == (child, 0)

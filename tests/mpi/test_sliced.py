@@ -39,8 +39,8 @@ def test_trajectories_are_those_of_whole_gradients(exchange, folder, monkeypatch
     """Zeros travel; by the node exchange x is one for all ranks, as it is at a d of the real size."""
     monkeypatch.setattr(node_exchange, "SHARED_X_FROM", 1)
     made = []
-    put = sliced.SignMessage.put_slices
-    monkeypatch.setattr(sliced.SignMessage, "put_slices", lambda *given: made.append(put(*given)))
+    put = sliced.put_slices
+    monkeypatch.setattr(sliced, "put_slices", lambda *given: made.append(put(*given)))
     found = []
     with connect() as ranks:
         plan = planning.plan(experiment.parse(JOB.replace("EXCHANGE", exchange), []), ranks)

@@ -12,12 +12,12 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from mpisign.aggregation import bitplanes, majority_vote
+from mpisign.aggregation.bitplanes import SLICE
 from mpisign.aggregation.exchange import Format
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.messages import SignMessage
 from mpisign.aggregation.server import VoteServer
-from mpisign.algorithms.oracle_base import SLICE
-from mpisign.algorithms.sliced import FROM
+from mpisign.algorithms.sliced import FROM, put_slices
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.rng import RandomStreams
@@ -94,8 +94,8 @@ def _whole(ranks: Communicator, name: str, gradient: Floats, x: Floats, stack: E
 
 def _made(ranks: Communicator, name: str, x: Floats, stack: ExitStack) -> Callable[[], object]:
     """Return the same with signs that are packed as the gradient is made, which takes no time here: it is in `room`."""
-    room = np.ones(min(SLICE, len(x)), dtype=x.dtype)
-    return _round(ranks, name, x, stack, lambda message: message.put_slices(lambda start, out: None, room))
+    rooms = [np.ones(min(SLICE, len(x)), dtype=x.dtype)]
+    return _round(ranks, name, x, stack, lambda message: put_slices(message, lambda start, out: None, rooms))
 
 
 def _round(

@@ -87,6 +87,14 @@ def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers):
         same_replies(nodes[mapping], "node", message, workers, zeros, with_zeros)
 
 
+@pytest.mark.parametrize("message", SERVERS)
+@pytest.mark.parametrize("d", [600, 1030, 3000])
+def test_the_same_where_slices_are_fewer_than_ranks(ranks, message, d):
+    """Of signs 2, 3 and 6 cache lines: ranks beyond the last slice have none, and its words are not all there."""
+    for workers in (2, 5):
+        same_rounds(ranks, "sharded", message, workers, "exact", True, np.float64, d)
+
+
 @pytest.fixture(scope="module")
 def nodes(ranks):
     """These ranks as if they were on several machines, of unequal size, neighbours together or apart."""
@@ -105,9 +113,8 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
         same_rounds(ranks, exchange, message, workers, zeros, with_zeros, np.float32)
 
 
-def same_rounds(ranks, exchange, message, workers, zeros, with_zeros, real):
+def same_rounds(ranks, exchange, message, workers, zeros, with_zeros, real, d=131):
     """Those of one precision, with a d that fills no word of float32."""
-    d = 131
     rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
     rows = (rows if with_zeros else np.where(rows == 0, 0.5, rows)).astype(real)
     alone, here = (

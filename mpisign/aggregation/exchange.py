@@ -6,6 +6,7 @@ the server's business (`mpisign.aggregation.server`): all exchanges give it the 
 ballots, the same vote, so that the reply is the same bit for bit.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
@@ -14,7 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
-from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
+from mpisign.aggregation.compiled_travel import LINE, NO_SIGNALS, Travel
 from mpisign.aggregation.messages import Message
 from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
@@ -47,6 +48,24 @@ def hosted_by(rank: int, size: int, workers: int) -> range:
     per_rank = workers if size == 1 else -(-workers // (size - 1))
     first = 0 if size == 1 else (rank - 1) * per_rank
     return range(max(first, 0), max(min(first + per_rank, workers), 0))
+
+
+def slices(words: int, ranks: int) -> tuple[int, int]:
+    """Return how many words a slice has, whole cache lines, and how many ranks have one; the others have none.
+
+    A slice has a number of 8 bytes in front of each row, which of one thinner than a line would be a large part.
+    """
+    width = LINE * -(-words // (LINE * ranks))
+    return width, -(-words // width)
+
+
+def receivers(count: int, ranks: int) -> int:
+    """Return to how many ranks each one sends where `count` have a slice: to these, or to all.
+
+    Few get a message from each; more are reached sooner by the stages of an Alltoall, log2(ranks) of them, in which
+    what the others get is empty.
+    """
+    return count if count <= math.log2(ranks) else ranks
 
 
 class Exchange(ABC):
@@ -214,35 +233,39 @@ class Central(Exchange):
 class Sharded(Exchange):
     """The exchange where every rank is the server of a slice: an Alltoall of slices, an Allgather of the replies.
 
-    Each slice of a row has the row's header in front, so that all ranks see every worker's number; each part of the
-    reply has the count of its ties behind it. A rank sends and receives about one row and one reply, whatever M is.
+    Each slice of a row has the row's header in front, so that all of its servers see every worker's number; each part
+    of the reply has the count of its ties behind it. A rank sends and receives about one row and one reply, whatever M
+    is. Slices are whole cache lines: where there are fewer of them than ranks, the last ranks serve none.
     """
 
     def __init__(self, ranks: Communicator, workers: int, form: Format):
         super().__init__(ranks, workers, form)
-        size, width, header = ranks.size, -(-form.up // ranks.size), form.header
+        header, (width, count) = form.header, slices(form.up, ranks.size)
         down = form.reply_words_per_word * width if form.down else 0
-        self.table = np.zeros((self.per_rank, header + size * width), dtype=np.uint64)
-        self._sent, self._received = np.zeros((2, size, self.per_rank, header + width), dtype=np.uint64)
-        self.rows = self.arrived(self._received.reshape(size * self.per_rank, -1))
+        self.is_reducer, self.slice_start = ranks.rank < count, ranks.rank * width
+        self.table = np.zeros((self.per_rank, header + count * width), dtype=np.uint64)
+        to = receivers(count, ranks.size)
+        self._sent = np.zeros((to, self.per_rank, header + width), dtype=np.uint64)
+        senders = ranks.size * (ranks.rank < to)
+        self._received = np.zeros((senders, self.per_rank, header + width), dtype=np.uint64)
+        self.rows = self.arrived(self._received.reshape(senders * self.per_rank, header + width))
         self.numbers = numbers_of(self.rows)
-        self.is_reducer, self.slice_start = True, ranks.rank * width
-        self._parts = np.zeros((size, header + down + 1), dtype=np.uint64)
+        self._parts = np.zeros((count, header + down + 1), dtype=np.uint64)
         self._own = np.zeros_like(self._parts[0])
         self.reduced_slice = self._own[:-1]
         # The width is rounded up: the parts together may be longer than the reply.
-        self._padded = np.zeros(header + size * down, dtype=np.uint64)
+        self._padded = np.zeros(header + count * down, dtype=np.uint64)
         self.reply = self._padded[: header + form.down]
         self._alltoall = ranks.alltoall_of(self._sent, self._received)
-        self._allgather = ranks.allgather_of(self._own, self._parts)
+        self._allgather = ranks.allgather_of(self._own[: len(self._own) * self.is_reducer], self._parts)
 
     @override
     def gather(self) -> None:
-        header = self.form.header
-        self._sent[:, :, :header] = self.table[:, :header]
-        slices = self.table[:, header:].reshape(self.per_rank, self.ranks.size, -1)
+        header, sent = self.form.header, self._sent[: len(self._parts)]
+        sent[:, :, :header] = self.table[:, :header]
+        cut = self.table[:, header:].reshape(self.per_rank, len(sent), -1)
         # By receiver first, as Alltoall sends it.
-        self._sent[:, :, header:] = slices.swapaxes(0, 1)
+        sent[:, :, header:] = cut.swapaxes(0, 1)
         self._alltoall.run()
 
     def broadcast_reply(self, ties: int) -> int:
@@ -254,7 +277,7 @@ class Sharded(Exchange):
         self._own[-1] = ties
         self._allgather.run()
         np.bitwise_or.reduce(self._parts[:, :header], out=self._padded[:header])
-        self._padded[header:].reshape(self.ranks.size, -1)[:] = self._parts[:, header:-1]
+        self._padded[header:].reshape(len(self._parts), -1)[:] = self._parts[:, header:-1]
         return int(self._parts[:, -1].sum())
 
     @override

@@ -117,12 +117,19 @@ class Collectives(ABC):
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
         """Return the collective that brings sent[r] of every rank to rank r, in the order of the ranks.
 
-        Both arrays have shape (size, ...).
+        Args:
+            sent: shape (n, ...): for the first n ranks, n <= size.
+            received: shape (size, ...); on the other ranks (0, ...).
         """
 
     @abstractmethod
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
-        """Return the collective that brings every rank's `own` to all ranks, in order: shape (size, *own.shape)."""
+        """Return the collective that brings what the first n ranks have to all ranks, in order.
+
+        Args:
+            own: what this one has; without elements on the ranks from n on.
+            all_of_them: shape (n, *own.shape), n <= size.
+        """
 
     @abstractmethod
     def send(self, words: Words, rank: int) -> None:

@@ -113,7 +113,8 @@ class MPICommunicator(Communicator):
 
     @override
     def gather_of(self, table: Words) -> Collective:
-        return self._prepared("Gather", *self._to_root(table))
+        buffer = self._buffer(table)  # the root's own rows stay in place
+        return self._prepared("Gather", *((self._mpi.IN_PLACE, buffer, 0) if self.root else (buffer, None, 0)))
 
     @override
     def broadcast_of(self, row: Words) -> Collective:
@@ -121,11 +122,17 @@ class MPICommunicator(Communicator):
 
     @override
     def alltoall_of(self, sent: Words, received: Words) -> Collective:
-        return self._prepared("Alltoall", self._buffer(sent), self._buffer(received))
+        if len(sent) == self.size:
+            return self._prepared("Alltoall", self._buffer(sent), self._buffer(received))
+        blocks = (mpi_calls.blocks(self._mpi, words, self.size) for words in (sent, received))
+        return self._prepared("Alltoallv", *blocks)
 
     @override
     def allgather_of(self, own: Words, all_of_them: Words) -> Collective:
-        return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
+        if len(all_of_them) == self.size:
+            return self._prepared("Allgather", self._buffer(own), self._buffer(all_of_them))
+        blocks = mpi_calls.blocks(self._mpi, all_of_them, self.size)
+        return self._prepared("Allgatherv", self._buffer(own), blocks)
 
     @override
     def send(self, words: Words, rank: int) -> None:
@@ -141,10 +148,6 @@ class MPICommunicator(Communicator):
             request.Wait()
         else:
             self._run(mpi_calls.waiting(self._mpi, request))
-
-    def _to_root(self, table: Words) -> tuple[object, ...]:
-        """Return the buffers of a gather to the root, whose own rows stay in place."""
-        return (self._mpi.IN_PLACE, self._buffer(table), 0) if self.root else (self._buffer(table), None, 0)
 
     def _buffer(self, words: Words) -> "tuple[MPI.buffer, MPI.Datatype]":
         """Return the words as MPI takes them, as words since it counts up to 2^31 - 1; made once, which takes time."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mpisign.arrays import Indices
+from mpisign.arrays import Indices, Words
 from mpisign.compiled.native import WORDS, make_calls
 from mpisign.jit import kernel
 
@@ -47,11 +47,19 @@ def _buffer(mpi: Any, given: Any, parts: int = 1) -> list[int]:
     return [buffer.address, buffer.nbytes // 8 // parts, int(mpi._handleof(datatype))]
 
 
+def blocks(mpi: Any, words: Words, size: int) -> tuple[Any, list[int], Any]:
+    """Return words[r] for each rank r of `size` as MPI takes them: nothing for the ranks from len(words) on."""
+    counts = [words[r].size if r < len(words) else 0 for r in range(size)]
+    return mpi.buffer(words.view(np.uint8)), counts, mpi.UINT64_T
+
+
 def blocking(mpi: Any, communicator: Any, name: str, arguments: tuple[Any, ...]) -> Indices | None:
     """Return a Gather or a Bcast with mpi4py's arguments; None for others, and for more words than MPI counts."""
+    if name not in ("Bcast", "Gather"):
+        return None
     handle, sent = int(mpi._handleof(communicator)), _buffer(mpi, arguments[0])
     received = _buffer(mpi, arguments[1], communicator.size) if name == "Gather" else [0, 0, 0]
-    if name not in ("Bcast", "Gather") or max(sent[1], received[1]) >= 2**31:
+    if max(sent[1], received[1]) >= 2**31:
         return None
     others = [*received, arguments[2]] if name == "Gather" else [arguments[1]]
     return _words([_row(mpi, f"MPI_{name}", *sent, *others, handle)])

@@ -5,7 +5,7 @@ import pytest
 
 from mpisign.aggregation.exchange import Format
 from mpisign.aggregation.messages import DenseMessage
-from mpisign.aggregation.node_exchange import SHARED_X_FROM, Node
+from mpisign.aggregation.node_exchange import SHARED_X_FROM, Node, VotingNode, by_node
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 
@@ -48,7 +48,7 @@ def test_every_word_is_touched_first_by_the_rank_that_writes_it(size, workers, c
             assert part == slice(*(min(64 * word, d) for word in shared._share))
             touched.setdefault("x", []).extend(range(part.start, part.stop))
     assert sorted(touched["rows"]) == list(range(count))
-    first = 0 if size > cores else -(-(d // 64 + 1) // size) * 64  # the leader's, unless it has no core of its own
+    first = 0 if size > cores else -(-d // (512 * size)) * 512  # the leader's, unless it has no core of its own
     assert sorted(touched["x"]) == list(range(first, d))
 
 
@@ -56,3 +56,23 @@ def test_every_word_is_touched_first_by_the_rank_that_writes_it(size, workers, c
 def test_ranks_that_have_a_core_look_longer_before_they_sleep(rank, size, cores, looks):
     exchange = Node(Noting(rank, size, cores), size - 1, Format(1, 3, 3))
     assert exchange._spins == looks
+
+
+@pytest.mark.parametrize(
+    ("workers", "width", "cores", "all_"),
+    [(128, 2048, 128, True), (128, 2048, 127, False), (127, 2048, 128, False), (4000, 2047, 128, False)],
+)
+def test_all_ranks_vote_where_that_is_much_and_each_has_a_core(workers, width, cores, all_):
+    """2^18 words of ballots, and a d so long that no iteration is compiled."""
+    made = by_node(Noting(1, 128, cores), workers, Format(1, width, width, ballots=True))
+    assert type(made) is (VotingNode if all_ else Node)
+    assert type(by_node(Noting(1, 128, cores), 1, Format(1, 10**6, 10**6))) is Node  # no ballots
+
+
+def test_ranks_that_vote_hold_a_slice_of_the_reply_and_a_note_besides():
+    """By counts: 32 ranks, 31 ballots of 320 words; each rank has 16 words of the vote, on cache lines of its own."""
+    one, all_ = (kind(Noting(3, 32, 32), 31, Format(1, 320, 320, ballots=True)) for kind in (Node, VotingNode))
+    (alone, _), (together, _) = (exchange.ranks.asked[0] for exchange in (one, all_))
+    assert 0 <= together - alone - 8 * 32 < 8
+    assert (all_.slice_start, len(all_.reduced_slice)) == (3 * 16, 1 + 16)
+    assert (all_._replied.ctypes.data - all_._signals.ctypes.data) % 64 == 0

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mpisign.aggregation.exchange import Exchange, Format
+from mpisign.aggregation.exchange import Exchange, Format, Sharded, receivers, slices
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS
 from mpisign.algorithms.methods import METHODS
@@ -227,3 +229,24 @@ def test_second_planes_have_room_only_where_they_travel(message, d):
     table = 501 * d // 8
     assert held["coin"] == pytest.approx(held["plus"], rel=1e-2)
     assert held["exact"] - held["coin"] == pytest.approx(table, rel=0.05)
+
+
+@given(st.integers(1, 10**6), st.integers(2, 5000))
+def test_slices_are_whole_cache_lines_and_as_thin_as_these_allow(words, ranks):
+    width, count = slices(words, ranks)
+    lines = -(-words // 8)
+    assert width == 8 * -(-lines // ranks)  # lines dealt out to all ranks: the most that one gets
+    assert [words - first for first in range(0, words, width)][-1] <= width
+    assert count == len(range(0, words, width)) <= ranks
+    assert receivers(count, ranks) == (count if 2**count <= ranks else ranks)
+
+
+@pytest.mark.parametrize("rank", [0, 3, 4, 999])
+def test_of_a_thousand_ranks_those_beyond_the_last_slice_receive_no_rows(rank):
+    """d = 2000 are 32 words, four slices."""
+    exchange = Sharded(MockCommunicator(rank, 1000), 999, Format(1, 32, 32, ballots=True))
+    assert exchange._sent.shape == (4, 1, 9)
+    assert exchange._parts.shape == (4, 10)
+    assert exchange.is_reducer == (rank < 4)
+    assert exchange._received.shape == (1000 * (rank < 4), 1, 9)
+    assert len(exchange.rows) == len(exchange.numbers) == 999 * (rank < 4)

@@ -8,6 +8,7 @@ import pytest
 
 from mpisign.aggregation.exchange import Central, Format
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
+from mpisign.aggregation.node_exchange import VotingNode
 from mpisign.aggregation.server import SERVERS
 from mpisign.algorithms.methods import Sign
 from mpisign.comm.communicator import SerialCommunicator
@@ -87,6 +88,29 @@ def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers):
         same_replies(nodes[mapping], "node", message, workers, zeros, with_zeros)
 
 
+@pytest.mark.parametrize("message", SERVERS)
+@pytest.mark.parametrize("d", [600, 1030, 3000])
+def test_the_same_where_slices_are_fewer_than_ranks(ranks, message, d):
+    """Of signs 2, 3 and 6 cache lines: ranks beyond the last slice have none, and its words are not all there."""
+    for workers in (2, 5):
+        same_rounds(ranks, "sharded", message, workers, "exact", True, np.float64, d)
+
+
+@pytest.mark.parametrize(("workers", "bound"), [(2, "each to its own"), (5, "each to its own"), (5, "all to one")])
+def test_the_same_where_all_ranks_of_a_node_vote(ranks, bound, workers, monkeypatch):
+    """The leader has a share only where it has a core; of three cache lines, some ranks of five have none."""
+    monkeypatch.setattr("mpisign.aggregation.node_exchange.voted_by_all", lambda *arguments: True)
+    with with_cores(bound, monkeypatch) as here:
+        if here.size > 1:
+            made = EXCHANGES["node"](here, workers, Format(1, 10, 10, ballots=True))
+            assert type(made) is VotingNode
+            assert made.travel() is None
+            made.close()
+        for zeros, with_zeros in product(ZEROS, (False, True)):
+            same_rounds(here, "node", "signs", workers, zeros, with_zeros, np.float64, 1030)
+        test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(here, "node", "signs", np.float64)
+
+
 @pytest.fixture(scope="module")
 def nodes(ranks):
     """These ranks as if they were on several machines, of unequal size, neighbours together or apart."""
@@ -105,9 +129,8 @@ def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
         same_rounds(ranks, exchange, message, workers, zeros, with_zeros, np.float32)
 
 
-def same_rounds(ranks, exchange, message, workers, zeros, with_zeros, real):
+def same_rounds(ranks, exchange, message, workers, zeros, with_zeros, real, d=131):
     """Those of one precision, with a d that fills no word of float32."""
-    d = 131
     rows = np.random.default_rng([workers, with_zeros]).integers(-2, 3, (3, workers, d)).astype(float)
     rows = (rows if with_zeros else np.where(rows == 0, 0.5, rows)).astype(real)
     alone, here = (
@@ -159,13 +182,18 @@ def test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(ranks, exchan
             assert (x == expected).all()
 
 
-@pytest.mark.parametrize("bound", ["each to its own", "all to one"])
-def test_a_node_has_the_cores_of_all_its_ranks(bound, monkeypatch):
-    """As srun binds them, each to a core of its own: none of them is in another's way, and the leader has a share."""
+def with_cores(bound, monkeypatch):
+    """These ranks as they are bound to cores."""
     from mpi4py import MPI
 
     monkeypatch.setattr("mpisign.comm.mpi.own_cores", lambda: {MPI.COMM_WORLD.rank if "each" in bound else 3})
-    with MPICommunicator(MPI.COMM_WORLD) as here:
+    return MPICommunicator(MPI.COMM_WORLD)
+
+
+@pytest.mark.parametrize("bound", ["each to its own", "all to one"])
+def test_a_node_has_the_cores_of_all_its_ranks(bound, monkeypatch):
+    """As srun binds them, each to a core of its own: none of them is in another's way, and the leader has a share."""
+    with with_cores(bound, monkeypatch) as here:
         assert here.cores == (here.size if "each" in bound else 1)
         for real in (np.float64, np.float32):
             test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(here, "node", "signs", real)

@@ -46,12 +46,22 @@ def test_two_ranks_send_one_message():
 @settings(max_examples=100)
 @given(ranks=st.integers(3, 4096), d=st.integers(10**4, 10**9))
 def test_only_the_sharded_exchange_has_traffic_that_does_not_grow_with_m(ranks, d):
+    """But for a number, a count and at most a cache line more than its part, for each slice."""
     free = NET._replace(latency=0.0)
     up = 8.0 * words(d)
     server, sharded = (collectives.communication(free, name, ranks, up, up) for name in ("server", "sharded"))
     plane = d / 8 / NET.bandwidth
     assert server >= (ranks - 1) * plane
-    assert sharded <= 2 * plane + 8 * 3 * (ranks + 8) / NET.bandwidth
+    assert sharded <= 2 * plane + (2 * 64 + 24) * (ranks + 1) / NET.bandwidth
+
+
+@pytest.mark.parametrize(("ranks", "d"), [(1001, 2000), (4096, 100)])
+def test_few_slices_get_a_message_of_each_rank(ranks, d):
+    """Of 64 bytes and a number; each rank sends one a slice, and gets all slices of the reply."""
+    up, slices_ = 8.0 * words(d), -(-d // 512)
+    first, second = collectives.loads(NET, "sharded", ranks, up, up)
+    assert first == collectives.Load(slices_, (slices_ - 1) * 72, (ranks - 1) * 72)
+    assert second.sent == pytest.approx(slices_ * 80 * (ranks - 1) / ranks)
 
 
 def test_a_curve_goes_through_its_points_and_on_in_proportion():

@@ -8,6 +8,8 @@ algorithms that MPIs choose from, the cheaper one.
 import math
 from typing import NamedTuple
 
+from mpisign.aggregation.exchange import receivers, slices
+
 
 class Network(NamedTuple):
     """What a rank's link and memory do.
@@ -76,6 +78,11 @@ def alltoall(net: Network, ranks: int, size: float) -> Load:
     return _cheaper(net, Load(ranks - 1, rest, rest), Load(_stages(ranks), half, half))
 
 
+def alltofew(ranks: int, few: int, part: float) -> Load:
+    """Return the load of a part of each rank to each of a few: each rank sends these one after the other."""
+    return Load(min(few, ranks - 1), (few - 1) * part, (ranks - 1) * part)
+
+
 def allgather(ranks: int, size: float) -> Load:
     """Return the load of a part of each rank to all, `size` bytes together."""
     rest = (ranks - 1) / ranks * size
@@ -118,9 +125,18 @@ def loads(net: Network, exchange: str, ranks: int, up: float, down: float, hosts
             return []
         counts = min(-(-ranks // hosts), ranks - 1).bit_length() * up  # a plane for each binary digit
         return [gather(hosts, counts + 8 * (ranks - 1)), broadcast(net, hosts, down + 8)]
-    if exchange == "sharded":  # a number in front of each slice, a number and a count around each reply
-        return [alltoall(net, ranks, up + 8 * ranks), allgather(ranks, down + 16 * ranks)]
+    if exchange == "sharded":
+        return _sharded(net, ranks, up, down)
     return [gather(ranks, up + 8), broadcast(net, ranks, down + 8)]
+
+
+def _sharded(net: Network, ranks: int, up: float, down: float) -> list[Load]:
+    """Return the loads of slices: a number in front of each, a number and a count around each reply to one."""
+    width, count = slices(math.ceil(up / 8), ranks)
+    part, reply = 8 * (1 + width), 16 + 8 * width * down / up
+    few = receivers(count, ranks) < ranks
+    first = alltofew(ranks, count, part) if few else alltoall(net, ranks, ranks * part)
+    return [first, allgather(ranks, count * reply)]
 
 
 def communication(net: Network, exchange: str, ranks: int, up: float, down: float, hosts: int = 1) -> float:

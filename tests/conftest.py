@@ -23,6 +23,7 @@ settings.load_profile("the same")
 
 
 LONG = {"test_compiled_loop", "test_pages", "test_bound_checks", "test_file_systems", "test_report", "test_parallel"}
+LONG_OF_RANKS = {"test_kills", "test_one_trajectory", "test_faults", "test_under_mpiexec", "test_bench"}
 """Files that take long: they come first, so that of two processes none waits for the other at the end."""
 
 
@@ -59,7 +60,7 @@ SLOW = LONG | {
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: item.path.stem not in LONG | LONG_OF_RANKS)
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker("slow")

@@ -137,7 +137,7 @@ def test_ctrl_c_ends_all_with_one_line(folder, monkeypatch, capsys):
 
 def test_nobody_is_left_behind_by_a_parent_that_is_killed(folder):
     ends = {"STOPPING": "kill the parent", "STOPPING_AFTER": "70", "STOPPING_WORKER": "1", "OURS": str(folder)}
-    done = command("run", "job.toml", "-o", "out.h5", "--jobs", "2", cwd=folder, PYTHONPATH=HELPERS, **ends)
+    done = command("run", "job.toml", "-o", "out.h5", "--jobs", "2", cwd=folder, PYTHONPATH=HELPERS, **ends, real=True)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGKILL, "", "")
     late = time.monotonic() + 30
     while processes_of(folder):

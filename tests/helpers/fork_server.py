@@ -29,17 +29,22 @@ _MORE = ("mpisign.compiled.mpi_calls", "mpisign.tools.dryrun.mock_communicator",
 
 def main(path):
     """Import and fork; in a new process, become what was asked for."""
+    import_everything()
+    assert threading.active_count() == 1
+    assert "mpi4py.MPI" not in sys.modules  # it starts MPI
+    gc.freeze()  # a collection in a new process would write to, and so copy, all that it shares with this one
+    request, descriptors = _Server(path).serve()
+    _become(*request, descriptors)
+
+
+def import_everything():
+    """Import all of mpisign, with what tests of ranks need."""
     import mpisign
 
     modules = [module.name for module in pkgutil.walk_packages(mpisign.__path__, "mpisign.")]
     for name in (*modules, *_MORE):
         if name in _MORE or not name.startswith(_LEFT_OUT):
             import_module(name)
-    assert threading.active_count() == 1
-    assert "mpi4py.MPI" not in sys.modules  # it starts MPI
-    gc.freeze()  # a collection in a new process would write to, and so copy, all that it shares with this one
-    request, descriptors = _Server(path).serve()
-    _become(*request, descriptors)
 
 
 class _Server:

@@ -5,6 +5,7 @@ variables that are read while modules are imported; it ends with this process.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,20 @@ def run(arguments, cwd, environment, timeout):
 def rank(python, environment):
     """Return what stands for `python` in the command of a launcher."""
     return [python, "-I", "-S", stub.__file__, server(python, environment)]
+
+
+def programs(environment):
+    """Return a folder with `python` and `mpisign` that do what those beside this interpreter do, quickly.
+
+    A signal that one of them is sent kills it: where signals are the subject, the real ones are needed.
+    """
+    stand_in = shlex.join(map(str, rank(sys.executable, environment)))
+    folder = Path(server(sys.executable, environment)).parent
+    script = shlex.quote(str(Path(sys.executable).with_name("mpisign")))
+    for name, command in {"python": stand_in, "mpisign": f"{stand_in} {script}"}.items():
+        (folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (folder / name).chmod(0o755)
+    return folder
 
 
 def server(python, environment):

@@ -55,11 +55,15 @@ def call(command, *, timeout=240, cwd=ROOT, **extra):
     )
 
 
-def mpisign(*arguments, timeout=240, cwd=ROOT, **extra):
-    """`mpisign ARGUMENTS` in one process; with variables of its own it starts from nothing, else it is forked."""
-    if extra:
+def mpisign(*arguments, timeout=240, cwd=ROOT, real=False, **extra):
+    """`mpisign ARGUMENTS` in one process, which is forked (`forked.py`).
+
+    A `real` one, whose start or end a test is about, starts from nothing, as does one with variables that are read when
+    modules are imported.
+    """
+    if real or forked.read_at_import(extra):
         return call([sys.executable, "-m", "mpisign", *arguments], timeout=timeout, cwd=cwd, **extra)
-    return forked.run([str(part) for part in arguments], cwd, environment(), timeout)
+    return forked.run([str(part) for part in arguments], cwd, environment(**extra), timeout)
 
 
 def mpirun(mpi, ranks, *arguments, options=(), real=False, **more):

@@ -93,7 +93,7 @@ def test_a_full_disk_is_said_in_one_line_by_the_rank_that_meets_it(folder):
 
 
 def test_an_error_in_one_process_says_where(folder):
-    done = mpisign("run", "job.toml", "-o", "run.h5", **ending(folder, "raise"))
+    done = mpisign("run", "job.toml", "-o", "run.h5", **ending(folder, "raise"), real=True)
     assert done.returncode == 1
     said = "RuntimeError: the last time\nin 'the run', repeat 0, iteration k = 49\n"
     assert f"{said}--resume goes on from the last checkpoint\n" in done.stderr

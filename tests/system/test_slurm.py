@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -203,17 +204,46 @@ def test_an_array_with_a_stop_and_a_lost_node_is_merged_bit_for_bit(slurm, check
     assert digests(checkout / "results" / "long.h5") == alone("long")
 
 
+def needs_the_systems_open_mpi(slurm, checkout):
+    """Make the environment of MPI=system: mpi4py without the wheel of an MPI; skip, with the reason, where the system
+    has no Open MPI or this SLURM does not start its ranks."""
+    python = checkout / ".venv-system" / "bin" / "python"
+    if not python.exists():
+        call([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv-system"])
+        (own,) = (checkout / ".venv-system" / "lib").glob("python*/site-packages")
+        (own / "others.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    found = call([python, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"], cwd=checkout)
+    if not found.stdout.startswith("Open MPI"):
+        pytest.skip(f"no Open MPI of this system (openmpi-bin): {(found.stdout + found.stderr).strip()}")
+    refused = call(["srun", "--mpi=pmix", "true"], SLURM_CONF=str(slurm.folder / "slurm.conf")).stderr
+    if "can not load PMIx library" in refused:
+        pytest.skip(f"srun has no PMIx (libpmix-dev): {refused.splitlines()[0]}")
+
+
 @pytest.mark.parametrize(
-    ("mpi", "how"), [("mpich", "mpiexec"), ("mpich", "pmi2"), ("openmpi", "mpiexec --bind-to none")]
+    ("mpi", "how"),
+    [
+        ("mpich", "mpiexec"),
+        ("mpich", "pmi2"),
+        ("openmpi", "mpiexec --bind-to none"),
+        ("system", "mpiexec"),
+        ("system", "pmix"),
+    ],
 )
 def test_an_experiment_by_each_launcher(mpi, how, slurm, checkout, alone):
     if mpi == "openmpi" and not (checkout / ".venv-openmpi").exists():
         (checkout / ".venv-openmpi").symlink_to(programs(mpi).parent)
+    if mpi == "system":
+        needs_the_systems_open_mpi(slurm, checkout)
     output = checkout / "results" / f"{mpi}-{how.split()[0]}.h5"
     arguments = (f"--ntasks={WORKERS + 1}", "jobs/slurm/experiment.sbatch", "short.toml", output)
-    slurm.ended(slurm.submit(*arguments, MPI=mpi, LAUNCH=how))
+    # More ranks than cores: those of Open MPI that wait would keep a core from one that works.
+    surroundings = {"PATH": f"/usr/bin{os.pathsep}{os.environ['PATH']}", "OMPI_MCA_mpi_yield_when_idle": "1"}
+    slurm.ended(slurm.submit(*arguments, MPI=mpi, LAUNCH=how, **surroundings))
     assert digests(output) == alone("short")
-    assert Trajectory(output).provenance["ranks"] == str(WORKERS + 1)
+    provenance = Trajectory(output).provenance
+    assert provenance["ranks"] == str(WORKERS + 1)
+    assert provenance["mpi"].startswith("MPICH" if mpi == "mpich" else "Open MPI")
 
 
 def test_what_was_ended_by_hand_goes_on_when_it_is_submitted_again(slurm, checkout, alone):

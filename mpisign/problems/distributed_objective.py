@@ -14,12 +14,13 @@ from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
 from mpisign.comm.stop_poll import StopPoll
+from mpisign.config.threads import threads
 from mpisign.stop_signals import NO_SIGNALS, StopSignals
 
 SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
 _ENTRIES = 2 * SMALL**2
-"""Of a Hessian, that are asked for at a time: the root has room for one block of rows from each segment."""
+"""Of a Hessian, that are asked for at a time: the root has room for one such block of rows a thread."""
 _LIFT = 1e-3
 """What makes a Hessian of unit diagonal definite in float32."""
 _FLAT = 1e-14
@@ -35,6 +36,10 @@ class Parts(Protocol):
 
     dimension: int
     segments: int
+
+    @property
+    def large_parts(self) -> bool:
+        """See `mpisign.problems.base.Problem.large_parts`."""
 
     def part(self, points: Floats, segment: int, out: Floats) -> None:
         """See `mpisign.problems.base.Problem.part`."""
@@ -68,8 +73,9 @@ class Objective:
         self._parts, self._ranks = parts, ranks
         self._count, self._passes = count, 0
         self._height = max(1, min(d, _ENTRIES // d))
-        self._vectors = Segments(parts.segments, ranks, 1 + d)
-        self._blocks = Segments(parts.segments, ranks, self._height * d)
+        many = threads_for(parts, ranks)
+        self._vectors = Segments(parts.segments, ranks, 1 + d, many)
+        self._blocks = Segments(parts.segments, ranks, self._height * d, many)
         self._asked_to_stop = StopPoll(ranks, signals)
         self._request = np.zeros(2)  # what is asked for; a block's first row
         self._where = np.zeros(2 * d)
@@ -162,6 +168,11 @@ class Objective:
         first = int(self._request[1])
         rows = slice(first, min(first + self._height, self.dimension))
         return rows, segment, out.reshape(self._height, self.dimension)[: rows.stop - first]
+
+
+def threads_for(parts: Parts, ranks: Communicator) -> int:
+    """Return how many segments of a problem a rank computes at the same time; every rank calls it."""
+    return threads(ranks) if parts.large_parts else 1
 
 
 class Scaled:

@@ -41,6 +41,8 @@ class Logistic(Problem):
 
     large: ClassVar[int] = 2**23
     """Entries of float32 data from which on many points are evaluated by float32 products first."""
+    long: ClassVar[int] = 2**22
+    """Entries, those that are stored, from which on a segment is worth a thread: a pass then takes milliseconds."""
 
     def __init__(self, rows: Rows, regulariser: Regulariser | None = None):
         self.rows, self.regulariser = rows, regulariser or L2(rows.samples)
@@ -97,6 +99,11 @@ class Logistic(Problem):
             out[:, 0] = self.regulariser.values(points)
             self.regulariser.gradient(points, out[:, 1:])
         self._sums.add_losses(points, segment, out)
+
+    @property
+    @override
+    def large_parts(self) -> bool:
+        return max(array.size for array in self.rows.arrays.values()) >= self.long
 
     @property
     @override

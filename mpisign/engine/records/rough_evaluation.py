@@ -11,6 +11,7 @@ from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
 from mpisign.engine.recorder import Evaluation
 from mpisign.problems import Minimum, Problem
+from mpisign.problems.distributed_objective import threads_for
 
 ERRORS = {"value_error": 0.01, "gradient_error": 0.05}
 """Attributes of a run: limits of the errors of its values, in parts of f - f*, and of its gradients' l1 norms."""
@@ -29,7 +30,8 @@ class RoughEvaluation(Evaluation):
     def __init__(self, problem: Problem, ranks: Communicator, records: int, minimum: Minimum):
         super().__init__(problem, ranks, records)
         self._ranks, self._minimum = ranks, minimum
-        self._rough = Segments(problem.segments, ranks, len(self.points) * (3 + problem.dimension))
+        columns = len(self.points) * (3 + problem.dimension)
+        self._rough = Segments(problem.segments, ranks, columns, threads_for(problem, ranks))
 
     @override
     def run(self) -> Floats:

@@ -61,9 +61,7 @@ class Segments:
         """Return the rank that adds the rows of a group."""
         return self._owners[self._groups[group][0]]
 
-    def sum(
-        self, compute: Callable[[int, Floats], None], interrupted: Callable[[], bool] = lambda: False
-    ) -> Floats:
+    def sum(self, compute: Callable[[int, Floats], None], interrupted: Callable[[], bool] = lambda: False) -> Floats:
         """Return the sum of what compute(segment, out) writes for each segment; every rank calls it at the same time.
 
         Args:

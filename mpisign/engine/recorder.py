@@ -276,9 +276,7 @@ class Evaluation:
         most = max(1, min(BLOCK, 2**25 // (8 * problem.dimension)))
         count = -(-records // -(-records // most))  # the fewest blocks, and those as equal as can be
         self.points: Floats = np.zeros((count, problem.dimension))
-        self._results = Segments(
-            problem.segments, ranks, count * (1 + problem.dimension), threads_for(problem, ranks)
-        )
+        self._results = Segments(problem.segments, ranks, count * (1 + problem.dimension), threads_for(problem, ranks))
 
     def run(self) -> Floats:
         """Return (f, gradient) at every point, float64, shape (r, 1 + d), on the root; elsewhere it has no meaning."""

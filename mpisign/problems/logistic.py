@@ -18,7 +18,7 @@ from mpisign.problems.base import Minimum, Problem, WriteSlice, to_float32
 from mpisign.problems.certificate import Certificate
 from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
 from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
-from mpisign.problems.logistic_sums import SEGMENTS, LogisticSums
+from mpisign.problems.logistic_sums import LogisticSums
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise, limited
@@ -47,8 +47,8 @@ class Logistic(Problem):
     def __init__(self, rows: Rows, regulariser: Regulariser | None = None):
         self.rows, self.regulariser = rows, regulariser or L2(rows.samples)
         self.samples, self.dimension = rows.samples, rows.dimension
-        self.segments, self.variant = SEGMENTS, self.regulariser.key
         self._everyone, self._sums = np.arange(rows.samples), LogisticSums(rows)
+        self.segments, self.variant = self._sums.segments, self.regulariser.key
         self._solution: tuple[Floats, float, Floats] | None = None
         self._steepest: Floats | None = None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mpisign import caches
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.distributed_sum import GROUPS
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import Objective
 from mpisign.progress import Progress
@@ -103,6 +104,8 @@ def _once() -> str:
 def _path(problem: Problem, folder: Path) -> Path:
     """Return where the minimum of a problem with data is kept."""
     whose = f"{type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {problem.data_sha256()}"
+    if problem.segments > GROUPS:  # sums in another order than those of fewer segments
+        whose += f" {problem.segments} segments"
     name = hashlib.sha256(f"schema {_SCHEMA} {whose}".encode()).hexdigest()
     return folder / f"{name}.json"
 

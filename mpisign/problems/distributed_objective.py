@@ -1,14 +1,13 @@
-"""The minimiser of f: L-BFGS and Newton's method, with all ranks on each pass over the data.
+"""f and its derivatives for a solver, with all ranks on each pass over the data.
 
 The root runs the solver; every other rank computes its segments of f when it is asked to. What comes out is the same
 on any number of ranks.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-import scipy  # its parts are imported when they are used: all of them would take longer than to plan a run
 
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
@@ -21,12 +20,6 @@ SMALL = 512
 """Up to this dimension Newton's equation is solved with the whole Hessian, beyond it by conjugate gradients."""
 _ENTRIES = 2 * SMALL**2
 """Of a Hessian, that are asked for at a time: the root has room for one such block of rows a thread."""
-_LIFT = 1e-3
-"""What makes a Hessian of unit diagonal definite in float32."""
-_FLAT = 1e-14
-"""A change of f as small as this, relatively, may be rounding."""
-Operator: TypeAlias = Any
-"""scipy.sparse.linalg.LinearOperator."""
 _FINISH, _VALUE, _CURVATURE, _HESSIAN, _GRAM = range(5)
 """What is asked for."""
 
@@ -173,133 +166,3 @@ class Objective:
 def threads_for(parts: Parts, ranks: Communicator) -> int:
     """Return how many segments of a problem a rank computes at the same time; every rank calls it."""
     return threads(ranks) if parts.large_parts else 1
-
-
-class Scaled:
-    """f as a function of y = scale x, so that no coordinate is much steeper than another.
-
-    scale: float64, shape (d,), > 0. Points, gradients and Hessians are those of y.
-    """
-
-    def __init__(self, objective: Objective, scale: Floats):
-        self.dimension, self._objective, self._scale = objective.dimension, objective, scale
-
-    def value_and_gradient(self, y: Floats) -> tuple[float, Floats]:
-        """Return f and its gradient, shape (d,)."""
-        value, gradient = self._objective.value_and_gradient(y / self._scale)
-        return value, gradient / self._scale
-
-    def curvature(self, y: Floats, direction: Floats) -> Floats:
-        """Return the Hessian at y times `direction`, shape (d,)."""
-        return self._objective.curvature(y / self._scale, direction / self._scale) / self._scale
-
-    def hessian(self, y: Floats) -> Floats:
-        """Return the Hessian at y, shape (d, d)."""
-        return self._objective.hessian(y / self._scale) / self._scale / self._scale[:, None]
-
-
-def descend(objective: Objective | Scaled, tolerance: float | None = None) -> Floats:
-    """Return where L-BFGS ends that starts at 0; tolerance: scipy's, of f and of the gradient."""
-    start = np.zeros(objective.dimension)
-    f = objective.value_and_gradient
-    x: Floats = scipy.optimize.minimize(f, start, jac=True, method="L-BFGS-B", tol=tolerance).x
-    return x
-
-
-def newton(
-    objective: Objective, scale: Floats | None = None, near: Floats | None = None
-) -> tuple[Floats, float, Floats]:
-    """Minimise a strongly convex f: L-BFGS, then Newton while rounding lets it.
-
-    Args:
-        objective: f, asked for on the root.
-        scale: steepness of each coordinate, shape (d,), > 0; the solver works on y = scale x. None: all 1.
-        near: a Hessian of f, shape (d, d), of which the diagonal is the square of `scale`, where d is beyond SMALL.
-            By its inverse in float32 conjugate gradients need few passes, and there is no L-BFGS.
-
-    Returns:
-        The minimiser x, f(x) and the gradient at x.
-    """
-    scale = np.ones(objective.dimension) if scale is None else scale
-    of_y, inverse = Scaled(objective, scale), None if near is None else _rough_inverse(near, scale)
-    y = descend(of_y) if inverse is None else np.zeros(objective.dimension)
-    value, gradient = of_y.value_and_gradient(y)
-    # With H of unit diagonal, a gradient's sums round to more than this.
-    least = 0.0 if near is None else float(np.finfo(float).eps) * len(y) ** 0.5
-    for _ in range(100):
-        if np.linalg.norm(gradient) <= least:
-            break
-        nearer = _nearer(of_y, y, value, gradient, _newton_direction(of_y, y, gradient, inverse))
-        if nearer is None:
-            break
-        y, value, gradient = nearer
-    return y / scale, value, gradient * scale
-
-
-def _newton_direction(objective: Scaled, y: Floats, gradient: Floats, rough: Operator | None) -> Floats:
-    """Return H^-1 g, to a hundredth of ||g|| where it is found by conjugate gradients alone; rough: H^-1 nearly."""
-    d = objective.dimension
-    product = scipy.sparse.linalg.LinearOperator(
-        (d, d), matvec=lambda v: objective.curvature(y, v.ravel()), dtype=np.float64
-    )
-    if d > SMALL:
-        direction, _ = scipy.sparse.linalg.cg(product, gradient, rtol=1e-2, maxiter=10 * d, M=rough)
-        return direction
-    inverse, certain = _inverse(objective.hessian(y))
-    direction = inverse(gradient)
-    if not certain:  # the curvature along a direction loses less to rounding than a sum of squares does
-        inverse_of = scipy.sparse.linalg.LinearOperator((d, d), matvec=lambda v: inverse(v.ravel()), dtype=np.float64)
-        direction, _ = scipy.sparse.linalg.cg(product, gradient, direction, rtol=1e-12, maxiter=d, M=inverse_of)
-    return direction
-
-
-def _rough_inverse(near: Floats, scale: Floats) -> Operator | None:
-    """Return the inverse of a Hessian in scaled coordinates by float32, or None where it is not definite at all."""
-    unit = (1 / scale).astype(np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        matrix = near.astype(np.float32)
-        matrix *= unit
-        matrix *= unit[:, None]
-    matrix[np.diag_indices_from(matrix)] += np.float32(_LIFT)
-    if not np.isfinite(matrix).all():  # near has entries beyond float32
-        return None
-    try:
-        factor = scipy.linalg.cholesky(matrix.T, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
-
-    def solve(v: Floats) -> Floats:
-        """Return the inverse times v; v is made of size 1, which float32 can hold."""
-        size = np.abs(v).max() or 1.0
-        solved = scipy.linalg.cho_solve((factor, False), (v.ravel() / size).astype(np.float32), check_finite=False)
-        return solved * size
-
-    return scipy.sparse.linalg.LinearOperator(near.shape, matvec=solve, dtype=np.float64)
-
-
-def _inverse(hessian: Floats) -> tuple[Callable[[Floats], Floats], bool]:
-    """Return v -> H^-1 v of a positive definite H, its eigenvalues below rounding lifted, and whether none was."""
-    values, vectors = scipy.linalg.eigh(hessian)
-    least = len(values) * np.finfo(float).eps * values[-1]
-    lifted = np.maximum(values, least)
-    return lambda vector: vectors @ ((vectors.T @ vector) / lifted), bool(values[0] > least)
-
-
-def _nearer(
-    objective: Scaled, y: Floats, value: float, gradient: Floats, direction: Floats
-) -> tuple[Floats, float, Floats] | None:
-    """Return a point along Newton's direction where f has fallen, or the gradient where f is flat to rounding; or None.
-
-    Far from the minimiser of an ill-conditioned f the gradient alone may grow on the way down. Where conjugate
-    gradients leave a hundredth of it, and f has no further to fall, more than a tenth of it is rounding.
-    """
-    norm, fall = np.linalg.norm(gradient), 1e-4 * float(gradient @ direction)
-    near = objective.dimension > SMALL and 1e4 * fall <= _FLAT * abs(value)
-    norm *= 0.1 if near else 1.0
-    for halvings in range(1 if near else 30):
-        point = y - direction / 2**halvings
-        found, slope = objective.value_and_gradient(point)
-        flat = found <= value + _FLAT * abs(value) and np.linalg.norm(slope) < norm
-        if flat or found < value - max(fall / 2**halvings, _FLAT * abs(value)):
-            return point, found, slope
-    return None

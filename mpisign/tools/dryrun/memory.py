@@ -18,8 +18,8 @@ from mpisign.engine.records.rough_evaluation import evaluation_of
 from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import SMALL, Objective, threads_for
-from mpisign.problems.logistic import has_whole_hessian
 from mpisign.problems.logistic_sums import BLOCK
+from mpisign.problems.solving.largest_hessian import has_whole_hessian
 from mpisign.rng import RandomStreams
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 

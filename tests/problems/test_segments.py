@@ -8,7 +8,7 @@ import pytest
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.csr import Csr
 from mpisign.data.linear_rows import DenseRows, SparseRows
-from mpisign.engine.recorder import Evaluation
+from mpisign.engine.records.evaluation import Evaluation
 from mpisign.engine.records.rough_evaluation import RoughEvaluation
 from mpisign.problems import Minimum, distributed_objective, logistic_sums
 from mpisign.problems.certificate import Certificate

@@ -3,13 +3,15 @@
 Each record is judged by its own errors: which of the two it has does not depend on the other records of its block.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.engine.recorder import Evaluation
+from mpisign.engine.records.evaluation import Evaluation, never
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import threads_for
 
@@ -34,12 +36,12 @@ class RoughEvaluation(Evaluation):
         self._rough = Segments(problem.segments, ranks, columns, threads_for(problem, ranks))
 
     @override
-    def run(self) -> Floats:
-        found = self._rough.sum(self._rough_part).reshape(len(self.points), -1)
+    def run(self, interrupted: Callable[[], bool] = never) -> Floats:
+        found = self._rough.sum(self._rough_part, interrupted).reshape(len(self.points), -1)
         rough, certain = found[:, :-2], self._certain(found)
         if self._ranks.broadcast_bool(bool(certain.all())):
             return rough
-        exact = super().run()
+        exact = super().run(interrupted)
         return np.where(certain[:, None], rough, exact)
 
     def _rough_part(self, segment: int, out: Floats) -> None:

@@ -14,6 +14,7 @@ from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
 from mpisign.comm.stop_poll import StopPoll
 from mpisign.config.threads import threads
+from mpisign.problems.solving.kept_steps import NO_STEPS, KeptSteps
 from mpisign.stop_signals import NO_SIGNALS, StopSignals
 
 SMALL = 512
@@ -52,7 +53,7 @@ class Objective:
 
     The root calls `value_and_gradient`, `curvature` and `hessian`, then `finish`; the others call `serve`, which
     returns when the root finishes. All of them raise StopRequested when one of them has had a signal. count: told on
-    the root how many passes there were.
+    the root how many passes there were. steps: what an earlier search has found, and where this one's is kept.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Objective:
         ranks: Communicator,
         signals: StopSignals = NO_SIGNALS,
         count: Callable[[int], object] = lambda passes: None,
+        steps: KeptSteps = NO_STEPS,
     ):
         self.dimension = d = parts.dimension
+        self.steps = steps
         self._parts, self._ranks = parts, ranks
         self._count, self._passes = count, 0
         self._height = max(1, min(d, _ENTRIES // d))
@@ -91,24 +94,40 @@ class Objective:
         self._x[:] = x
         return self._symmetric(_HESSIAN)
 
-    def gram(self) -> Floats:
-        """Return the sum of the products of a row of the data with itself, nearly, shape (d, d)."""
-        return self._symmetric(_GRAM)
+    def hessian_at_origin(self) -> Floats:
+        """Return the Hessian at 0, shape (d, d), of which finished rows are kept as a step."""
+        self._x[:] = 0.0
+        return self._symmetric(_HESSIAN, "hessian")
 
-    def _symmetric(self, what: int) -> Floats:
+    def gram(self) -> Floats:
+        """Return the sum of the products of a row of the data with itself, nearly, shape (d, d), kept likewise."""
+        return self._symmetric(_GRAM, "gram")
+
+    def _symmetric(self, what: int, step: str = "") -> Floats:
         """Return a matrix, block by block of rows, and symmetric to the last bit.
 
-        What is left of the diagonal is what is right of it.
+        What is left of the diagonal is what is right of it. Where the step has a name, finished rows are kept.
         """
         d = self.dimension
         whole = np.empty((d, d))
-        for first in range(0, d, self._height):
+        for first in range(self._kept_rows(whole, step), d, self._height):
             rows = self._ask(what, first).reshape(-1, d)[: d - first]
             last = first + len(rows)
             square, right = rows[:, first:last], rows[:, last:]
             whole[first:last, first:last] = (square + square.T) / 2
             whole[first:last, last:], whole[last:, first:last] = right, right.T
+            if step:
+                self.steps.keep(step, whole[:last])
         return whole
+
+    def _kept_rows(self, whole: Floats, step: str) -> int:
+        """Write the rows of a symmetric matrix that are kept, on the root; return how many there are."""
+        found = self.steps.found(step) if step else None
+        if found is None:
+            return 0
+        (rows,) = found
+        whole[: len(rows)], whole[len(rows) :, : len(rows)] = rows, rows[:, len(rows) :].T
+        return len(rows)
 
     def finish(self) -> None:
         """Let the other ranks go on."""

@@ -65,7 +65,7 @@ class LargestHessian:
         return hessian
 
     def _exact(self, objective: Objective) -> Floats:
-        return objective.hessian(np.zeros(self._dimension))
+        return objective.hessian_at_origin()
 
     def smoothness(self, objective: Objective) -> dict[str, Constant]:
         """Return L, or limits of it."""

@@ -8,11 +8,16 @@ import scipy  # its parts are imported when they are used: all of them would tak
 
 from mpisign.arrays import Floats
 from mpisign.problems.distributed_objective import SMALL, Objective
+from mpisign.problems.solving.kept_steps import KeptSteps
 
 _LIFT = 1e-3
 """What makes a Hessian of unit diagonal definite in float32."""
 _FLAT = 1e-14
 """A change of f as small as this, relatively, may be rounding."""
+_STEP, _DESCENT = "newton", "descent"
+"""What is kept: how many of Newton's steps were made, y, f and its gradient; what L-BFGS was told, a row each time."""
+_MOST_TOLD = 2**22
+"""Numbers of those rows that are kept, at most: 32 MB."""
 Operator: TypeAlias = Any
 """scipy.sparse.linalg.LinearOperator."""
 
@@ -25,6 +30,7 @@ class Scaled:
 
     def __init__(self, objective: Objective, scale: Floats):
         self.dimension, self._objective, self._scale = objective.dimension, objective, scale
+        self.steps = objective.steps
 
     def value_and_gradient(self, y: Floats) -> tuple[float, Floats]:
         """Return f and its gradient, shape (d,)."""
@@ -42,10 +48,33 @@ class Scaled:
 
 def descend(objective: Objective | Scaled, tolerance: float | None = None) -> Floats:
     """Return where L-BFGS ends that starts at 0; tolerance: scipy's, of f and of the gradient."""
-    start = np.zeros(objective.dimension)
-    f = objective.value_and_gradient
+    start, f = np.zeros(objective.dimension), _Replayed(objective)
     x: Floats = scipy.optimize.minimize(f, start, jac=True, method="L-BFGS-B", tol=tolerance).x
     return x
+
+
+class _Replayed:
+    """f and its gradient for a solver whose state cannot be kept: what a killed one was told is told again.
+
+    The solver does the same again with the same bits, and passes over the data begin where the earlier ones ended.
+    """
+
+    def __init__(self, objective: Objective | Scaled):
+        self._objective, self._asked = objective, 0
+        found = objective.steps.found(_DESCENT) or ()
+        self._told: list[Floats] = [row for rows in found for row in rows]
+
+    def __call__(self, point: Floats) -> tuple[float, Floats]:
+        """Return f and its gradient."""
+        d, place = len(point), self._asked
+        self._asked += 1
+        if place < len(self._told) and np.array_equal(self._told[place][:d], point):
+            return float(self._told[place][d]), self._told[place][d + 1 :].copy()
+        value, gradient = self._objective.value_and_gradient(point)
+        self._told[place:] = [np.concatenate([point, [value], gradient])]
+        if len(self._told) * (2 * d + 1) <= _MOST_TOLD:
+            self._objective.steps.keep(_DESCENT, self._told)
+        return value, gradient
 
 
 def newton(
@@ -64,11 +93,12 @@ def newton(
     """
     scale = np.ones(objective.dimension) if scale is None else scale
     of_y, inverse = Scaled(objective, scale), None if near is None else _rough_inverse(near, scale)
-    y = descend(of_y) if inverse is None else np.zeros(objective.dimension)
-    value, gradient = of_y.value_and_gradient(y)
+    made, y, value, gradient = _begun(of_y, inverse, objective.steps)
     # With H of unit diagonal, a gradient's sums round to more than this.
     least = 0.0 if near is None else float(np.finfo(float).eps) * len(y) ** 0.5
-    for _ in range(100):
+    for step in range(made, 100):
+        # All that follows is a function of these, so that a killed search goes on to the same bits.
+        objective.steps.keep(_STEP, step, y, value, gradient)
         if np.linalg.norm(gradient) <= least:
             break
         nearer = _nearer(of_y, y, value, gradient, _newton_direction(of_y, y, gradient, inverse))
@@ -76,6 +106,16 @@ def newton(
             break
         y, value, gradient = nearer
     return y / scale, value, gradient * scale
+
+
+def _begun(of_y: Scaled, inverse: Operator | None, steps: KeptSteps) -> tuple[int, Floats, float, Floats]:
+    """Return how many of Newton's steps were made, and the point that they have led to, with f and its gradient."""
+    kept = steps.found(_STEP)
+    if kept is not None:
+        made, y, value, gradient = kept
+        return int(made), y, float(value), gradient
+    y = descend(of_y) if inverse is None else np.zeros(of_y.dimension)
+    return 0, y, *of_y.value_and_gradient(y)
 
 
 def _newton_direction(objective: Scaled, y: Floats, gradient: Floats, rough: Operator | None) -> Floats:

@@ -19,10 +19,10 @@ from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.convert import Wanted, convert
 from mpisign.data.synthetic.generate import Recipe, synthesise
 from mpisign.engine.merging import merge
-from mpisign.storage.checkpoint import Checkpoint, Counters, Memories
+from mpisign.storage.checkpoint import Checkpoint, Counters, Memories, Pending
 from mpisign.storage.memory import MemoryWriter
 from mpisign.storage.provenance import provenance, sites
-from mpisign.storage.trajectory import Trajectory
+from mpisign.storage.trajectory import COLUMNS, Trajectory
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.timing import Ratio, Time, Traffic, Unmeasured
 
@@ -65,7 +65,10 @@ class Rough(Unstated):
 
 
 _RECORDS, _D, _WIDE, _WORKERS = 11, 13, 41, 3
-_SIZES = {_RECORDS: "records", _D: "d", _WORKERS: "M"}
+_WAITING = 17
+_KNOWN_BEFORE = ("k", "scale", "step", "ties", "bits_up", "bits_down", "seconds")
+"""Columns of a record at which f is still to be evaluated."""
+_SIZES = {_RECORDS: "records", _D: "d", _WORKERS: "M", _WAITING: "w"}
 _STEP = mpisign.Constant(alpha=0.01)
 _LOG = {"every": 1, "iterates": True}
 
@@ -144,7 +147,10 @@ def _running() -> BytesIO:
         repeat = writer.repeat("steps", 0, np.arange(_RECORDS), _D, iterates=True)
         repeat.shrunk(4, _WORKERS)
         memory, shared = Memories((_WORKERS, 5), np.zeros((_WORKERS, 5))), np.zeros(7)
-        repeat.save(Checkpoint(4, Counters(), range(_WORKERS), np.zeros(_D), memory, shared))
+        columns = {name: np.zeros(_WAITING, COLUMNS[name][0]) for name in _KNOWN_BEFORE}
+        pending = Pending(np.zeros((_WAITING, _D)), np.zeros((_WAITING, _D), np.int8), columns)
+        kept = Checkpoint(4, Counters(), range(_WORKERS), np.zeros(_D), memory, shared, pending=pending)
+        repeat.save(kept)
     return buffer
 
 

@@ -72,6 +72,17 @@ TRAJECTORY = {
         "clocks": "the seconds of each part on rank 0, and of the slowest worker; with `log.clocks`",
         "entry": "the second axis of `memory`",
     },
+    "/runs/LABEL/repeats/NUMBER/state/pending": {
+        "pending_k": "k of the w records at which f is still to be evaluated, after a stop in the middle of that",
+        "points": "their x_k",
+        "signs": "the reply's signs there",
+        "scale": "as in the repeat's column; so in the next rows",
+        "step": "",
+        "ties": "",
+        "bits_up": "",
+        "bits_down": "",
+        "seconds": "",
+    },
 }
 """Attributes, and the datasets that do not describe themselves, by their group. COLUMN stands for each column."""
 

@@ -32,7 +32,8 @@ AFTER_TRAJECTORY = f"""\
 ### Gaps, f\\* and the constants
 
 A gap is derived, `value - f_star`. f_star is kept with the constants in `~/.cache/mpisign`, or, where that cannot be
-written, in `mpisign-UID` below TMPDIR, by the data's hash. L is exact, or an upper limit beside `L_lower`
+written, in `mpisign-UID` below TMPDIR, by the data's hash; while they are searched, the steps of the search are there,
+too, up to some d^2 numbers. L is exact, or an upper limit beside `L_lower`
 (`mpisign/theory/smoothness.py`).
 
 ### Bits and seconds

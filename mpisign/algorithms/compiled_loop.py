@@ -44,7 +44,7 @@ _refused: set[object] = set()
 
 
 class Due(Protocol):
-    """What says which iteration is recorded next; see `mpisign.engine.recorder.Recording`."""
+    """What says which iteration is recorded next; see `mpisign.engine.records.recording.Recording`."""
 
     due: int
 

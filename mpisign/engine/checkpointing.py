@@ -81,6 +81,13 @@ class Checkpoints:
                     raise StopRequested(asked)
                 looked = time.monotonic()
 
+    def asked(self) -> int:
+        """Return the signal by which any rank is asked to stop, SIGUSR1 where time is nearly up, or 0.
+
+        Every rank calls it, at any time between two iterations or inside of one.
+        """
+        return self._agreed(1, 0.0)[0]
+
     def _agreed(self, stride: int, seconds: float) -> tuple[int, int, int]:
         """Return what all ranks agree on after `stride` iterations, which took so many `seconds`.
 

@@ -11,7 +11,7 @@ from mpisign.algorithms.compiled_loop import INTERPRETED, Interpreted
 from mpisign.algorithms.methods import Method
 from mpisign.algorithms.oracles import Source
 from mpisign.engine.checkpointing import Checkpoints
-from mpisign.engine.recorder import Recording
+from mpisign.engine.records.recording import Recording
 from mpisign.engine.state import State
 from mpisign.rng import RandomStreams, Stream
 
@@ -60,6 +60,7 @@ def iterate(repeat: Repeat, state: State) -> int | None:
     memory = dict(zip(server.hosted, memories, strict=True))
     gradient = np.empty_like(x)
     recorder.start()
+    recorder.obey(state)
     for span in checkpoints.over(first, iterations, lambda k: recorder.save(state._replace(k=k))):
         for k in ahead.left(span, recorder):
             server.start_iteration(k)
@@ -75,8 +76,12 @@ def iterate(repeat: Repeat, state: State) -> int | None:
             if k == recorder.due and recorder.record(k, x, alpha, reply):
                 return None  # a rule of the run's `stop` holds
             method.step(x, alpha, reply, shared)
+            if recorder.stopped_by:
+                recorder.obey(state._replace(k=k + 1))
         if ahead.diverged_at is not None:
             return recorder.stop(ahead.diverged_at, x)
     # No iteration K follows; the last record needs the bits that were counted up to here.
     server.start_iteration(iterations)
-    return recorder.stop(iterations, x)
+    diverged_at = recorder.stop(iterations, x)
+    recorder.obey(state._replace(k=iterations))
+    return diverged_at

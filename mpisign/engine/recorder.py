@@ -5,9 +5,8 @@ root adds the parts in their order. The clock does not run meanwhile, nor while 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import numpy as np
 
@@ -15,74 +14,15 @@ from mpisign.aggregation.messages import Message
 from mpisign.aggregation.server import Server
 from mpisign.arrays import Floats, Indices, Signs
 from mpisign.comm.communicator import Communicator
-from mpisign.comm.distributed_sum import Segments
+from mpisign.comm.distributed_sum import Interrupted
 from mpisign.engine.records.clocks import EVALUATION, OFF, STEP, WRITING, NoClocks
+from mpisign.engine.records.evaluation import Evaluation
 from mpisign.engine.records.goal import Goal
-from mpisign.engine.records.schedule import BLOCK
+from mpisign.engine.records.pending import Row, hand_out, pending_of
+from mpisign.engine.records.recording import Sink
 from mpisign.engine.state import State, collect
-from mpisign.problems import Problem
-from mpisign.storage.checkpoint import Checkpoint, Counters
-
-
-class Sink(Protocol):
-    """Where blocks of records go: a repeat's group in a trajectory file."""
-
-    def append(self, block: dict[str, np.ndarray]) -> None:
-        """Add records: arrays of the same length, by column."""
-
-    def save(self, kept: Checkpoint) -> None:
-        """Replace the state from which the repeat can go on."""
-
-
-class Recording(Protocol):
-    """What the loop asks of a recorder.
-
-    Attributes:
-        due: the next k to record, or -1.
-        ended: the rule by which the repeat has ended before K, or "".
-    """
-
-    due: int
-    ended: str
-
-    def start(self) -> None:
-        """Start the clock."""
-
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
-        """Keep x_k and what was known at k; return whether the repeat ends there."""
-
-    def stop(self, k: int, x: Floats) -> int | None:
-        """Record the last iterate; return k if it is not finite or lies before K."""
-
-    def save(self, state: State) -> None:
-        """Write what has been kept, and the state after it."""
-
-    def last(self, state: State) -> Checkpoint | None:
-        """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it."""
-
-
-class NullRecorder:
-    """A recorder that records nothing: what is left is the iteration alone."""
-
-    due = -1
-    ended = ""
-
-    def start(self) -> None:
-        """Do nothing."""
-
-    def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
-        """Return False."""
-        return False
-
-    def stop(self, k: int, x: Floats) -> int | None:
-        """Return k."""
-        return k
-
-    def save(self, state: State) -> None:
-        """Do nothing."""
-
-    def last(self, state: State) -> None:
-        """Return None."""
+from mpisign.stop_signals import StopRequested
+from mpisign.storage.checkpoint import Checkpoint, Counters, Pending
 
 
 class Recorder:
@@ -99,42 +39,55 @@ class Recorder:
         iterates: whether the iterates themselves are written, too.
         goal: the rules by which the repeat ends before K, where there are some; blocks then have one record.
         clocks: the seconds of each part of an iteration, where they are taken.
+        asked: asked by all ranks together, now and then while f is evaluated: the signal that asks for a stop, or 0.
 
     Attributes:
         due: the next k to record; -1 after the last.
         ended: the rule by which the repeat has ended before K, or "".
+        stopped_by: the signal that has ended an evaluation before its end, or 0; what it was to evaluate is kept.
     """
 
     def __init__(
         self,
-        evaluation: "Evaluation",
+        evaluation: Evaluation,
         server: Server,
         ks: Indices,
         sink: Sink | None,
         iterates: bool,
         goal: Goal | None = None,
         clocks: NoClocks = OFF,
+        asked: Callable[[], int] = lambda: 0,
     ):
-        self._clocks = clocks
+        self._clocks, self._asked, self.stopped_by = clocks, asked, 0
         self._goal, self.ended = goal, ""
         self._evaluation, self._server = evaluation, server
         self._ks, self._sink, self._iterates = ks, sink, iterates
         self._signs: Signs = np.zeros(evaluation.points.shape, dtype=np.int8)
-        self._rows: list[dict[str, float]] = []
+        self._rows: list[Row] = []
         self._written = 0
         self._clock = 0.0
         self._seconds = 0.0
         self.due = int(ks[0])
 
-    def resume(self, counters: Counters) -> None:
-        """Take the number of written records, and the seconds on the clock, from the counters of a saved state."""
+    def resume(self, counters: Counters, kept: Checkpoint | None, ranks: Communicator) -> None:
+        """Go on from a saved state; every rank calls it.
+
+        Args:
+            counters: of that state; the number of written records, and the seconds on the clock, are taken from them.
+            kept: the state, on the root; None elsewhere, and where there is none.
+            ranks: the ranks.
+        """
         self._written, self._seconds = counters.records, counters.seconds
+        pending = None if kept is None else kept.pending
+        self._rows = hand_out(pending, ranks, self._evaluation.points, self._signs, self._written, self._clocks.own())
         self.due = self._next_due()
 
     def start(self) -> None:
-        """Start the clock."""
+        """Start the clock, and evaluate a block that was full when an earlier job was stopped."""
         self._clock = time.perf_counter()
         self._clocks.start()
+        if len(self._rows) == len(self._signs):
+            self._flush()
 
     def record(self, k: int, x: Floats, alpha: float, reply: Message) -> bool:
         """Keep x_k and what was known at k; evaluate and write when the block is full.
@@ -153,7 +106,7 @@ class Recorder:
         self._keep(x, k=k, scale=reply.number, step=alpha, ties=reply.ties)
         if self._place == 0:
             self._flush()
-        if self._goal is not None:
+        if self._goal is not None:  # the evaluation is not interrupted then
             self.ended = self._goal.met()
         return bool(self.ended)
 
@@ -161,7 +114,11 @@ class Recorder:
         """Record the last iterate; return k if it is not finite or lies before K: the repeat diverged; else None."""
         self._signs[self._place] = 0
         self._keep(x, k=k, scale=np.nan, step=np.nan, ties=-1)
+        if k != self._ks[-1]:  # it has diverged: no state of it could be gone on with
+            self._asked = lambda: 0
         self._flush()
+        if self.stopped_by:  # the state at K makes this record again
+            self._rows.pop()
         finished = k == self._ks[-1] and bool(np.isfinite(x).all())
         return None if finished else k
 
@@ -171,12 +128,29 @@ class Recorder:
             self._write()
 
     def save(self, state: State) -> None:
-        """Write what has been kept, and the state after it; every rank calls it, between two iterations."""
+        """Write what has been kept, and the state after it; every rank calls it, between two iterations.
+
+        Where a signal ends the evaluation, what has been kept is saved as it is.
+        """
         with self._clock_stopped():
             self._write()
-            kept = self._collected(state, self._written)
+            kept = self._collected(state, self._written)._replace(pending=self._pending())
             if self._sink is not None:
                 self._sink.save(kept)
+
+    def obey(self, state: State) -> None:
+        """Save the state and raise StopRequested where a signal has ended an evaluation; every rank calls it."""
+        if self.stopped_by:
+            self._asked()  # all ranks have made their step when all are here
+            self.save(state)
+            raise StopRequested(self.stopped_by)
+
+    def _pending(self) -> Pending | None:
+        """Return the records that are kept and not evaluated, on the root."""
+        if not self._rows or self._sink is None:
+            return None
+        kept = self._places()
+        return pending_of(self._rows, self._evaluation.points[kept], self._signs[kept])
 
     def last(self, state: State) -> Checkpoint | None:
         """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it.
@@ -220,11 +194,13 @@ class Recorder:
         self.due = self._next_due()
 
     def _write(self) -> None:
-        """Evaluate the block on all ranks, and write its new records on the root."""
-        if not self._rows:
+        """Evaluate the block on all ranks, and write its new records on the root, unless a signal comes before."""
+        if not self._rows or self.stopped_by:
             return
-        # All ranks take part, also those that write nothing.
-        results = self._evaluation.run()
+        try:  # all ranks take part, also those that write nothing
+            results = self._evaluation.run(self._interrupted)
+        except Interrupted:
+            return
         self._clocks.lap(EVALUATION)
         clocks = self._clocks.columns(np.array([[row[name] for name in self._clocks.own()] for row in self._rows]))
         if self._sink is not None:
@@ -235,10 +211,19 @@ class Recorder:
         self._written += len(self._rows)
         self._rows.clear()
 
+    def _interrupted(self) -> bool:
+        """Return whether a signal asks for a stop; every rank calls it."""
+        self.stopped_by = self._asked()
+        return self.stopped_by != 0
+
+    def _places(self) -> slice:
+        """Return where the records are that are kept and not written."""
+        first = self._written % len(self._signs)
+        return slice(first, first + len(self._rows))
+
     def _block(self, results: Floats) -> dict[str, np.ndarray]:
         """Return the new records by column; results: f and its gradient at the block's points, shape (r, 1 + d)."""
-        first = self._written % len(self._signs)
-        kept = slice(first, first + len(self._rows))
+        kept = self._places()
         gradients = results[kept, 1:]
         block = {name: np.array([row[name] for row in self._rows]) for name in self._rows[0]}
         block["value"] = results[kept, 0]
@@ -253,34 +238,3 @@ class Recorder:
         for gradient, signs, row in zip(gradients, replies, self._rows, strict=True):
             known = (gradient != 0) & np.isfinite(row["scale"])
             yield float((np.sign(gradient) == signs)[known].mean()) if known.any() else np.nan
-
-
-class Evaluation:
-    """f and its gradient at a block of points.
-
-    Always all r points are evaluated, stale ones too, so that the matrix products have the same shapes, and a point in
-    the same place has a result of the same bits, however full the block is.
-
-    Args:
-        problem: the problem whose f it is.
-        ranks: the ranks that share the work.
-        records: about how many records a block is to have; it has fewer where it must, or where all are then equal.
-
-    Attributes:
-        points: float64, shape (r, d), the same on every rank.
-    """
-
-    def __init__(self, problem: Problem, ranks: Communicator, records: int):
-        self._problem = problem
-        most = max(1, min(BLOCK, 2**25 // (8 * problem.dimension)))
-        count = -(-records // -(-records // most))  # the fewest blocks, and those as equal as can be
-        self.points: Floats = np.zeros((count, problem.dimension))
-        self._results = Segments(problem.segments, ranks, count * (1 + problem.dimension))
-
-    def run(self) -> Floats:
-        """Return (f, gradient) at every point, float64, shape (r, 1 + d), on the root; elsewhere it has no meaning."""
-        return self._results.sum(self._part).reshape(len(self.points), -1)
-
-    def _part(self, segment: int, out: Floats) -> None:
-        """Write one segment's share of f and its gradient at all points to `out`."""
-        self._problem.part(self.points, segment, out.reshape(len(self.points), -1))

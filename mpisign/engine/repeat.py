@@ -17,9 +17,10 @@ from mpisign.engine import loop, state
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.crew import Crew, crew_of
 from mpisign.engine.planning import MOST_STATE, Plan, PlannedRun, state_bytes
-from mpisign.engine.recorder import Recorder, Sink
+from mpisign.engine.recorder import Recorder
 from mpisign.engine.records.clocks import OFF, Clocks, NoClocks
 from mpisign.engine.records.goal import Goal
+from mpisign.engine.records.recording import Sink
 from mpisign.engine.records.rough_evaluation import evaluation_of
 from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.rng import RandomStreams
@@ -108,8 +109,8 @@ def _wired(
     # The start has its own streams, numbered by all workers: it is the same however many of them are left.
     x = planned.start.point(planned.problem.dimension, RandomStreams(planned.experiment.seed, number)).astype(run.real)
     begin, counters = state.restore(kept, state.at_start(run.method, x, server, crew.numbers), server, site.ranks)
-    recorder, clocks = _recorder(planned, run, kept, sink, server, site.ranks)
-    recorder.resume(counters)
+    recorder, clocks = _recorder(planned, run, kept, sink, server, site)
+    recorder.resume(counters, kept, site.ranks)
     server.resume(begin.k, counters.bits_up, counters.bits_down)
     begin = begin._replace(x=state.place_iterate(run.method, begin.x, server))
     arrays = Arrays(begin.x, begin.memory, begin.shared)
@@ -148,10 +149,10 @@ def _recorder(
     kept: Checkpoint | None,
     sink: RepeatSink | None,
     server: Server,
-    ranks: Communicator,
+    site: Site,
 ) -> tuple[Recorder, NoClocks]:
     """Return the recorder of a repeat, and its clocks, which go on from those of its state."""
-    log, stop = planned.experiment.log, run.settings.stop
+    log, stop, ranks = planned.experiment.log, run.settings.stop, site.ranks
     goal = None if stop is None else Goal(stop, planned.minimum, ranks)
     evaluation = evaluation_of(planned.problem, ranks, block_of(log, stop), planned.minimum)
     clocks: NoClocks = OFF
@@ -159,7 +160,14 @@ def _recorder(
     if log.clocks:
         clocks = Clocks(ranks, len(server.hosted) > 0, len(evaluation.points), earlier)
     ks = schedule_of(log, run.settings)
-    return Recorder(evaluation, server, ks, sink, log.iterates, goal, clocks), clocks
+    # With a rule each record is evaluated at once, as the repeat may end there.
+    asked = site.checkpoints.asked if planned.problem.large_parts and goal is None else _unasked
+    return Recorder(evaluation, server, ks, sink, log.iterates, goal, clocks, asked), clocks
+
+
+def _unasked() -> int:
+    """Return 0: f is evaluated to the end, which does not take long."""
+    return 0
 
 
 def _clocked(repeat: loop.Repeat, clocks: NoClocks) -> loop.Repeat:

@@ -16,6 +16,8 @@ from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise
 
 P = TypeVar("P", bound="Problem")
+_PARTS = {"part", "rough_part", "curvature_part", "hessian_part", "gram_part"}
+"""What may be computed by several threads at once, where a problem says so."""
 WriteSlice: TypeAlias = Callable[[int, Floats], None]
 """write(start, out): out[:] = the coordinates from `start` on of a vector; shape (m,)."""
 
@@ -64,6 +66,8 @@ class Problem(ABC):
         for name in ("rounded", "has_slices"):  # what is inherited knows nothing of it
             if {"gradient", "minibatch"} & vars(cls).keys() and name not in vars(cls):
                 setattr(cls, name, vars(Problem)[name])
+        if _PARTS & vars(cls).keys() and "large_parts" not in vars(cls):  # nor of threads
+            cls.large_parts = Problem.large_parts  # type: ignore[method-assign]
 
     @abstractmethod
     def value(self, x: Floats) -> float:
@@ -123,6 +127,11 @@ class Problem(ABC):
         for point, row in zip(points, out, strict=True):
             row[0] = self.value(point)
             self.gradient(point, row[1:])
+
+    @property
+    def large_parts(self) -> bool:
+        """Return whether a part is worth a thread of its own, and different parts may be computed at the same time."""
+        return False
 
     @property
     def has_rough_part(self) -> bool:

@@ -18,7 +18,7 @@ import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats
 from mpisign.problems.distributed_objective import SMALL
-from mpisign.problems.logistic_sums import SEGMENTS, LogisticSums
+from mpisign.problems.logistic_sums import LogisticSums
 
 _EPSILON = sys.float_info.epsilon
 
@@ -40,7 +40,8 @@ class Certificate:
 
     def rounding(self) -> float:
         """Return a limit for the error of the value: margins are sums of d products, f one of n values >= 0."""
-        roundings = SEGMENTS + 16 + math.log2(self._samples)
+        # 23 of numpy's pairwise sum of a block and 4 of a loss; those of a third block and more come on top.
+        roundings = self._sums.tree + 16 + math.log2(self._samples) + max(0.0, self._sums.blocks - 2)
         return float(_EPSILON * ((self._dimension + 1) * self._margins.mean() + roundings * self._value))
 
     def gap_limit(self, scale: Floats, hessian: Callable[[], Floats]) -> float:
@@ -77,7 +78,7 @@ class Certificate:
         As H >= w_i a_i a_i' + I / n, its square is at most 1 / w_i and n ||a_i||^2.
         """
         n, largest = self._samples, 0.0
-        for segment in range(SEGMENTS):
+        for segment in range(self._sums.segments):
             for block, weights in self._sums.weighed(self._x, segment):
                 squares = np.asarray((block * block).sum(axis=1)).ravel()
                 with np.errstate(divide="ignore"):

@@ -16,24 +16,16 @@ from mpisign.data.linear_rows import DenseRows, Rows, stored
 from mpisign.data.loading import Scaling, opened, usual_scaling
 from mpisign.problems.base import Minimum, Problem, WriteSlice, to_float32
 from mpisign.problems.certificate import Certificate
-from mpisign.problems.distributed_objective import SMALL, Objective, Scaled, descend, newton
+from mpisign.problems.distributed_objective import SMALL, Objective
 from mpisign.problems.finite_sum_parts import all_samples, loss_and_regulariser
-from mpisign.problems.logistic_sums import SEGMENTS, LogisticSums
+from mpisign.problems.logistic_sums import LogisticSums
 from mpisign.problems.regularisers import L2, Nonconvex, Regulariser
+from mpisign.problems.solving.largest_hessian import LargestHessian
+from mpisign.problems.solving.newton import Scaled, descend, newton
 from mpisign.theory.constants import Constant
 from mpisign.theory.noise import Noise, limited
-from mpisign.theory.smoothness import smoothness
 
-_WIDEST, _WORK = 4096, 2 * 10**12
-"""L is found from the whole Hessian up to this d and this n d^2: epsilon's is 1.6e12, some 20 s in float32."""
-_FINER = 20
-"""Limits of L that are closer than this many errors of a rough Hessian are found from an exact one."""
 _EPSILON = sys.float_info.epsilon
-
-
-def has_whole_hessian(samples: int, dimension: int) -> bool:
-    """Return whether L of so many data points is found from the whole Hessian, which is then held: d x d."""
-    return dimension <= _WIDEST and samples * dimension**2 <= _WORK
 
 
 class Logistic(Problem):
@@ -41,14 +33,16 @@ class Logistic(Problem):
 
     large: ClassVar[int] = 2**23
     """Entries of float32 data from which on many points are evaluated by float32 products first."""
+    long: ClassVar[int] = 2**22
+    """Entries, those that are stored, from which on a segment is worth a thread: a pass then takes milliseconds."""
 
     def __init__(self, rows: Rows, regulariser: Regulariser | None = None):
         self.rows, self.regulariser = rows, regulariser or L2(rows.samples)
         self.samples, self.dimension = rows.samples, rows.dimension
-        self.segments, self.variant = SEGMENTS, self.regulariser.key
         self._everyone, self._sums = np.arange(rows.samples), LogisticSums(rows)
+        self.segments, self.variant = self._sums.segments, self.regulariser.key
         self._solution: tuple[Floats, float, Floats] | None = None
-        self._steepest: Floats | None = None
+        self._largest = LargestHessian(self._sums, self.samples, self.dimension, self.regulariser.steepest)
 
     @override
     def value(self, x: Floats) -> float:
@@ -97,6 +91,11 @@ class Logistic(Problem):
             out[:, 0] = self.regulariser.values(points)
             self.regulariser.gradient(points, out[:, 1:])
         self._sums.add_losses(points, segment, out)
+
+    @property
+    @override
+    def large_parts(self) -> bool:
+        return max(array.size for array in self.rows.arrays.values()) >= self.long
 
     @property
     @override
@@ -162,32 +161,10 @@ class Logistic(Problem):
     def _minimiser(self, objective: Objective) -> tuple[Floats, float, Floats]:
         """Return x*, f and its gradient there: solved once, for f* and for mu there."""
         if self._solution is None:
-            whole = self.dimension > SMALL and has_whole_hessian(self.rows.samples, self.dimension)
-            near = (self._largest_hessian(objective, keep=True),) if whole else ()
+            whole = self.dimension > SMALL and self._largest.is_whole
+            near = (self._largest.matrix(objective, keep=True),) if whole else ()
             self._solution = newton(objective, self._steepness, *near)
         return self._solution
-
-    def _largest_hessian(self, objective: Objective, keep: bool) -> Floats:
-        """Return H(0), shape (d, d), or nearly that; it serves to find f* and L. keep: whether it is still needed."""
-        found = self._steepest
-        if found is None and self._is_rough:
-            found = self._rough_hessian(objective)
-        if found is None or not np.isfinite(found).all():  # the square of a float32 can overflow
-            found = objective.hessian(np.zeros(self.dimension))
-        self._steepest = found if keep else None
-        return found
-
-    @property
-    def _is_rough(self) -> bool:
-        """Return whether H(0) is found by float32 products first, which takes half of the time."""
-        return self._sums.has_gram and self.dimension > SMALL
-
-    def _rough_hessian(self, objective: Objective) -> Floats:
-        with np.errstate(invalid="ignore"):
-            hessian = objective.gram()
-        hessian /= 4 * self.rows.samples
-        hessian[np.diag_indices_from(hessian)] += self.regulariser.steepest
-        return hessian
 
     def noise(self, batch: int) -> Noise:
         """With pulls in (0, 1): sigma^2 <= mean (||a_i||_1 + mean ||a||_1)^2, and sd_j^2 <= mean a_ij^2."""
@@ -206,7 +183,7 @@ class Logistic(Problem):
         so that -H(0) <= H(x) <= H(0). mu is 1/n, not more: far out in a direction that is orthogonal to no row but a
         zero one, the loss has no curvature left, and along an e_i there is only the regulariser's.
         """
-        known = self._smoothness(objective)
+        known = self._largest.smoothness(objective)
         if not isinstance(self.regulariser, L2):
             return known
         known["mu"] = Constant(1 / self.rows.samples, "exact")
@@ -223,52 +200,6 @@ class Logistic(Problem):
             return {}
         largest = float(((vectors / scale[:, None]) ** 2 / values).sum(axis=1).max())
         return {"mu_at_minimum": Constant(1 / largest, "estimate")}
-
-    def _smoothness(self, objective: Objective) -> dict[str, Constant]:
-        n, d = self.rows.samples, self.dimension
-        if not has_whole_hessian(n, d):
-            return self._loose_smoothness(objective)
-        hessian = self._largest_hessian(objective, keep=False)
-        if self._is_rough:
-            known = self._rough_smoothness(hessian)
-            if "L_lower" in known and known["L"].value - known["L_lower"].value >= _FINER * self._rough_error:
-                return known
-            hessian = objective.hessian(np.zeros(d))
-        return smoothness(hessian, error=self._summing_error(hessian))
-
-    def _summing_error(self, hessian: Floats) -> float:
-        """Return a limit for what the float64 sums of H(0) are off by, in the sum of all entries.
-
-        An entry, a sum over blocks and their rows, is off by a part of |A|'|A|'s; all those add to d trace at most.
-        """
-        return float(self._sums.additions * _EPSILON * self.dimension * hessian.trace())
-
-    def _rough_smoothness(self, hessian: Floats) -> dict[str, Constant]:
-        return smoothness(hessian, self._rough_error + self._summing_error(hessian), semidefinite=True)
-
-    @cached_property
-    def _rough_error(self) -> float:
-        """Return a limit for what float32 products change in H(0), in the sum of all entries."""
-        return self._sums.gram_error() / (4 * self.rows.samples)
-
-    def _loose_smoothness(self, objective: Objective) -> dict[str, Constant]:
-        """Return an upper and a lower limit of L.
-
-        L <= sum_i ||a_i||_1^2 / (4n) + d r''(0), in one pass over the data; L >= v'H(0)v, with v found by v <- H(0)v,
-        then v <- sign(H(0)v).
-        """
-        n, d = self.rows.samples, self.dimension
-        vector, origin = np.ones(d), np.zeros(d)
-        for _ in range(10):
-            vector = objective.curvature(origin, vector / np.linalg.norm(vector))
-        for _ in range(5):
-            vector = objective.curvature(origin, np.where(vector >= 0, 1.0, -1.0))
-        signs = np.where(vector >= 0, 1.0, -1.0)
-        lower = float(objective.curvature(origin, signs) @ signs)
-        norms = self._sums.norms
-        upper = float(np.square(norms).sum()) / (4 * n) + d * self.regulariser.steepest
-        rounding = (n + d) * _EPSILON * upper
-        return {"L": Constant(upper + rounding, "upper"), "L_lower": Constant(max(lower - rounding, 0.0), "lower")}
 
 
 @checked

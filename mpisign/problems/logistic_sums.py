@@ -12,11 +12,13 @@ import numpy as np
 import scipy  # its parts are imported when they are used
 
 from mpisign.arrays import Floats
+from mpisign.comm.distributed_sum import GROUPS
 from mpisign.data.linear_rows import Matrix, Rows
 from mpisign.problems.dense_passes import PASSES, DensePasses
 from mpisign.problems.finite_sum_parts import loss_and_pull
 
-SEGMENTS = 16
+LONGEST, _MOST, _SHARE = 4096, 16, 16
+"""Data points of a segment while there are no more than _MOST in a group; it has at least _SHARE d stored entries."""
 BLOCK = 2048
 """Data points that are multiplied at a time."""
 _SHORT = 640
@@ -29,10 +31,25 @@ _ROUGH_BLOCK, _COLUMNS, _ROWS = 512, 64, 128
 """Data points that are multiplied at a time in float32; the products of a margin and of a gradient added there."""
 
 
+def segments_of(rows: Rows) -> int:
+    """Return into how many segments rows are split, by their size alone: 16 up to 65536 data points, 256 at most.
+
+    A segment's row is as long as r gradients at r points: where the data are so sparse that it would be most of the
+    work to add it, there are fewer.
+    """
+    stored = max(array.size for array in rows.arrays.values())
+    in_a_group = min(-(-rows.samples // (GROUPS * LONGEST)), stored // (GROUPS * _SHARE * rows.dimension), _MOST)
+    return GROUPS * max(1, in_a_group)
+
+
 class LogisticSums:
     """Sums over all rows, each divided by n, unless they are said to be something else.
 
-    additions: the roundings that an entry of such a sum goes through, block by block.
+    Attributes:
+        segments: how many segments there are.
+        blocks: how many blocks a segment has on average: one less roundings come of adding them.
+        tree: the roundings of a sum over segments at most: over those of a group, and over the groups.
+        additions: the roundings that an entry of such a sum goes through, block by block.
     """
 
     def __init__(self, rows: Rows):
@@ -41,8 +58,10 @@ class LogisticSums:
         self._passes: DensePasses | None = PASSES[self._dense.dtype] if "rows" in rows.arrays else None
         self._weights, self._weighed_at = np.empty(n if self._passes else 0), dict[int, Floats]()
         self._lengths = dict[int, Floats]()
-        self._edges = np.linspace(0, n, SEGMENTS + 1).astype(int)
-        self.additions = min(BLOCK, n) + n / (SEGMENTS * BLOCK) + SEGMENTS + 8
+        self.segments = segments_of(rows)
+        self.blocks, self.tree = n / (self.segments * BLOCK), self.segments // GROUPS - 1 + GROUPS
+        self._edges = np.linspace(0, n, self.segments + 1).astype(int)
+        self.additions = min(BLOCK, n) + self.blocks + self.tree + 8
 
     def add_losses(self, points: Floats, segment: int, out: Floats) -> None:
         """Add the losses of a segment to out[:, 0] and their gradients to out[:, 1:], at points of shape (r, d)."""
@@ -191,7 +210,7 @@ class LogisticSums:
             yield start, min(start + most, last)
 
     def _all_ranges(self) -> Iterator[tuple[int, int]]:
-        return (found for segment in range(SEGMENTS) for found in self._ranges(segment))
+        return (found for segment in range(self.segments) for found in self._ranges(segment))
 
     def sizes(self, x: Floats) -> tuple[Floats, Floats]:
         """Return the margins |c_i|'x of x >= 0, shape (n,), and the sums of |c_i| and of those times |c_i|, (2, d)."""

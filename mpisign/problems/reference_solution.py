@@ -10,8 +10,10 @@ import numpy as np
 
 from mpisign import caches
 from mpisign.comm.communicator import Communicator
+from mpisign.comm.distributed_sum import GROUPS
 from mpisign.problems import Minimum, Problem
 from mpisign.problems.distributed_objective import Objective
+from mpisign.problems.solving.kept_steps import NO_STEPS, KeptSteps
 from mpisign.progress import Progress
 from mpisign.stop_signals import NO_SIGNALS, StopSignals
 from mpisign.theory.constants import Constant
@@ -43,7 +45,7 @@ def optimum(
         StopRequested: a rank was asked to stop.
     """
     with Progress(None, quiet=quiet or not ranks.root, unit="passes over the data") as progress:
-        objective = Objective(problem, ranks, signals, progress.count)
+        objective = Objective(problem, ranks, signals, progress.count, _steps(problem) if ranks.root else NO_STEPS)
         if not ranks.root:
             objective.serve()
             return None
@@ -75,11 +77,28 @@ def _kept_or_solved(problem: Problem, objective: Objective) -> CertifiedOptimum:
         return CertifiedOptimum(problem.minimum(objective), problem.constants(objective))
     kept = _kept(problem)
     if kept is None:
-        kept = CertifiedOptimum(problem.minimum(objective), problem.constants(objective))
+        kept = CertifiedOptimum(_minimum(problem, objective), problem.constants(objective))
         folder = _folder()
         if folder is not None:
             _write(_path(problem, folder), kept)
+        objective.steps.forget()
     return kept
+
+
+def _minimum(problem: Problem, objective: Objective) -> Minimum:
+    """Return f* with its error, as a killed search has found it where it has come so far."""
+    found = objective.steps.found("minimum")
+    if found is not None:
+        return Minimum(*map(float, found))
+    minimum = problem.minimum(objective)
+    objective.steps.keep("minimum", *minimum)
+    return minimum
+
+
+def _steps(problem: Problem) -> KeptSteps:
+    """Return where the steps of a search for f* are kept; beside what it will have found."""
+    folder = _folder() if problem.data_sha256() else None
+    return NO_STEPS if folder is None else KeptSteps(_path(problem, folder))
 
 
 def _kept(problem: Problem) -> CertifiedOptimum | None:
@@ -103,6 +122,8 @@ def _once() -> str:
 def _path(problem: Problem, folder: Path) -> Path:
     """Return where the minimum of a problem with data is kept."""
     whose = f"{type(problem).__module__}.{type(problem).__qualname__} {problem.variant} {problem.data_sha256()}"
+    if problem.segments > GROUPS:  # sums in another order than those of fewer segments
+        whose += f" {problem.segments} segments"
     name = hashlib.sha256(f"schema {_SCHEMA} {whose}".encode()).hexdigest()
     return folder / f"{name}.json"
 

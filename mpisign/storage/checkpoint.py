@@ -1,18 +1,20 @@
 """The state that a trajectory file keeps of a repeat: all that its next iteration needs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
-from mpisign.arrays import Floats
+from mpisign.arrays import Floats, Signs
 from mpisign.storage.trajectory import CLOCKS, columns_of
 
 _AT_THE_END = ("sha256", "columns_sha256", "compiled")
 """Attributes that a repeat has once it has ended."""
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 """The name by which netCDF, and xarray, knows an axis without numbers."""
+_WAITING = "pending_k"
+"""The k of records that are to be evaluated: xarray wants a name of its own for an axis of its own length."""
 _COPIED = 2**25
 """Bytes that are copied at a time."""
 
@@ -68,6 +70,20 @@ class Memories(NamedTuple):
         return Memories(self.shape, rows)
 
 
+class Pending(NamedTuple):
+    """Records beyond those that are written: f has not been evaluated at them yet.
+
+    Attributes:
+        points: their x_k, float64, shape (p, d).
+        signs: what the server answered there, int8, shape (p, d).
+        columns: what else is known of them, each of shape (p,).
+    """
+
+    points: Floats
+    signs: Signs
+    columns: Mapping[str, np.ndarray]
+
+
 class Checkpoint(NamedTuple):
     """A state as a file keeps it.
 
@@ -79,6 +95,7 @@ class Checkpoint(NamedTuple):
         memory: what the method remembers of each of `workers`.
         shared: what it remembers besides.
         clocks: the seconds of each phase, on rank 0 and of the slowest, with `log.clocks`; else none.
+        pending: the records after `counters.records` that are still to be evaluated, or None.
     """
 
     k: int
@@ -88,6 +105,7 @@ class Checkpoint(NamedTuple):
     memory: Memories
     shared: Floats
     clocks: Floats = np.zeros(0)
+    pending: Pending | None = None
 
     def whole(self) -> "Checkpoint":
         """Return the same with all of it in this process."""
@@ -131,6 +149,38 @@ def write_state(group: h5py.Group, kept: Checkpoint) -> None:
                 dataset[...] = values
     if len(kept.clocks):
         state.attrs["clocks"] = kept.clocks
+    _write_pending(state, kept.pending)
+
+
+def _write_pending(state: h5py.Group, pending: Pending | None) -> None:
+    """Replace the records that are to be evaluated, by none where there are none."""
+    if "pending" in state:
+        for name in ("points", "signs"):  # a scale that a deleted dataset has been attached to could not be read
+            state["pending"][name].dims[1].detach_scale(state["x"])
+        del state["pending"]
+    if pending is None:
+        return
+    group = state.create_group("pending")
+    columns = dict(pending.columns)
+    group[_WAITING] = columns.pop("k")
+    scale = group[_WAITING]
+    scale.make_scale(_WAITING)
+    for name, values in columns.items():
+        group[name] = values
+        group[name].dims[0].attach_scale(scale)
+    for name, values in (("points", pending.points), ("signs", pending.signs)):
+        group[name] = values
+        for axis, its_scale in enumerate((scale, state["x"])):
+            group[name].dims[axis].attach_scale(its_scale)
+
+
+def _read_pending(state: h5py.Group) -> Pending | None:
+    """Return the records that are to be evaluated, or None."""
+    if "pending" not in state:
+        return None
+    columns = {name: dataset[()] for name, dataset in state["pending"].items()}
+    columns["k"] = columns.pop(_WAITING)
+    return Pending(columns.pop("points"), columns.pop("signs"), columns)
 
 
 def _add_array(state: h5py.Group, name: str, values: "np.ndarray | Memories") -> h5py.Dataset:
@@ -152,7 +202,8 @@ def read_state(state: h5py.Group) -> Checkpoint:
     rows = state["memory"] if "memory" in state else np.zeros((len(workers), 0))
     shared = state["shared"][()] if "shared" in state else np.zeros(0)
     clocks = state.attrs.get("clocks", np.zeros(0))
-    return Checkpoint(int(state.attrs["k"]), counters, workers, x, Memories(rows.shape, rows), shared, clocks)
+    memory, pending = Memories(rows.shape, rows), _read_pending(state)
+    return Checkpoint(int(state.attrs["k"]), counters, workers, x, memory, shared, clocks, pending)
 
 
 def take_over(fresh: h5py.Group, group: h5py.Group, records: int) -> None:

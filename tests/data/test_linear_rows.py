@@ -14,9 +14,10 @@ from mpisign.comm.shared_arrays import unshared
 from mpisign.data.linear_rows import DenseRows, SparseRows, signed, stored
 from mpisign.data.loading import load, opened
 from mpisign.problems import reference_solution as optimum_module
-from mpisign.problems.distributed_objective import Objective, newton
+from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.logistic import Logistic
 from mpisign.problems.reference_solution import optimum
+from mpisign.problems.solving.newton import newton
 
 
 def sparse(rows, dtype):

@@ -336,27 +336,39 @@ def test_a_complaint_before_data_are_shared_is_agreed_on_once(ranks):
         ranks.sync_errors(None)  # nobody is one agreement behind
 
 
-def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks):
+@pytest.mark.parametrize("segments", [16, 112])
+def test_f_star_and_the_constants_are_the_same_on_any_number_of_ranks(ranks, segments, monkeypatch):
+    """And of threads, of which each rank has another number."""
     from mpisign.data.linear_rows import signed
+    from mpisign.problems import logistic_sums
     from mpisign.problems.distributed_objective import Objective
-    from mpisign.problems.logistic import Logistic
 
+    monkeypatch.setattr(logistic_sums, "segments_of", lambda rows: segments)
+    monkeypatch.setattr(Logistic, "long", 0)
     rng = np.random.default_rng(5)
     # The whole Hessian, and conjugate gradients with float32 products, or with the Hessian in two blocks.
     for d, dtype in ((6, np.float64), (520, np.float32), (1020, np.float64)):
         problem = Logistic(signed(rng.standard_normal((50, d)).astype(dtype), np.resize([1.0, -1.0], 50)))
+        monkeypatch.setenv("MPISIGN_THREADS", str(1 + ranks.rank % 3))
         objective = Objective(problem, ranks)
         if not ranks.root:
             objective.serve()
             continue
         found = problem.minimum(objective), problem.constants(objective)
         objective.finish()
+        monkeypatch.setenv("MPISIGN_THREADS", "1")
         alone, own = Logistic(problem.rows), Objective(problem, SerialCommunicator())
         assert found == (alone.minimum(own), alone.constants(own))
 
 
-def test_records_by_float32_products_are_those_of_one_process(ranks, monkeypatch):
+@pytest.mark.parametrize("segments", [16, 112])
+def test_records_by_float32_products_are_those_of_one_process(ranks, segments, monkeypatch):
     """The root alone judges which of them need float64."""
+    from mpisign.problems import logistic_sums
+
+    monkeypatch.setattr(logistic_sums, "segments_of", lambda rows: segments)
+    monkeypatch.setattr(Logistic, "long", 0)
+    monkeypatch.setenv("MPISIGN_THREADS", str(1 + ranks.rank % 3))
     monkeypatch.setattr(Logistic, "large", 0)
     rng = np.random.default_rng(1)
     problem = Logistic(DenseRows({"rows": rng.standard_normal((300, 40), np.float32)}))

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.linear_rows import DenseRows, signed
-from mpisign.problems import distributed_objective
-from mpisign.problems.distributed_objective import Objective, newton
+from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.logistic import Logistic
 from mpisign.problems.logistic_sums import LogisticSums
+from mpisign.problems.solving import largest_hessian
+from mpisign.problems.solving import newton as solver
+from mpisign.problems.solving.newton import newton
 from objectives import brute_force, constants, seeds
 
 LOGISTIC = sys.modules[Logistic.__module__]
@@ -133,7 +135,7 @@ def test_the_error_of_float32_products_is_covered(seed, scale):
 @pytest.fixture
 def from_d_5(monkeypatch):
     """What is done beyond d = 512, for a few coordinates."""
-    for module in (LOGISTIC, distributed_objective):
+    for module in (LOGISTIC, largest_hessian, solver):
         monkeypatch.setattr(module, "SMALL", 4)
 
 
@@ -143,7 +145,7 @@ def test_L_by_float32_products_is_between_limits(seed, from_d_5, monkeypatch):
     exact = rows.astype(float)
     truth = brute_force(exact.T @ exact / 1200 + np.eye(9) / 300)
     assert constants(of(rows))["L"] == (pytest.approx(truth, rel=1e-13), "exact")  # in float64, as float32 shows less
-    monkeypatch.setattr(LOGISTIC, "_FINER", 0)
+    monkeypatch.setattr(largest_hessian, "_FINER", 0)
     found = constants(of(rows))
     assert (found["L"].how, found["L_lower"].how) == ("upper", "lower")
     assert found["L_lower"].value < truth < found["L"].value < 1.0005 * found["L_lower"].value

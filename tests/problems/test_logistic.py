@@ -18,9 +18,10 @@ from mpisign.data.bundled import BUNDLED, SPARSE
 from mpisign.data.linear_rows import signed
 from mpisign.data.loading import load
 from mpisign.problems import PROBLEMS
-from mpisign.problems.distributed_objective import Objective, descend, newton
+from mpisign.problems.distributed_objective import Objective
 from mpisign.problems.logistic import Logistic
 from mpisign.problems.regularisers import Nonconvex
+from mpisign.problems.solving.newton import descend, newton
 from objectives import (
     assert_limits_smoothness,
     brute_force,
@@ -113,7 +114,7 @@ def test_L_of_wide_or_large_data_is_between_limits(monkeypatch):
         _, _, problem = small_logistic(seed, n=30, d=5)
         exact = constants(problem)["L"]
         with monkeypatch.context() as patch:
-            patch.setattr(sys.modules[Logistic.__module__], "_WORK", 10)
+            patch.setattr("mpisign.problems.solving.largest_hessian._WORK", 10)
             found = constants(problem)
         assert (found["L"].how, found["L_lower"].how, exact.how) == ("upper", "lower", "exact")
         assert found["L_lower"].value <= exact.value <= found["L"].value
@@ -313,7 +314,7 @@ def test_the_rounding_of_the_largest_hessian_is_in_L(monkeypatch):
         told.update(h=hessian, e=error)
         return {}
 
-    monkeypatch.setattr(sys.modules[Logistic.__module__], "smoothness", smoothness)
+    monkeypatch.setattr("mpisign.problems.solving.largest_hessian.smoothness", smoothness)
     problem.constants(Objective(problem, SerialCommunicator()))
     exact = features.astype(np.longdouble).T @ features.astype(np.longdouble) / 12000 + np.eye(6) / np.longdouble(3000)
     assert 0 < float(np.abs(told["h"] - exact).sum()) <= told["e"] < 1e-6

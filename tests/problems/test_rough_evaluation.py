@@ -9,7 +9,7 @@ from alone import run_alone
 from mpisign.cli.main import main
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.data.linear_rows import DenseRows
-from mpisign.engine.recorder import Evaluation
+from mpisign.engine.records.evaluation import Evaluation
 from mpisign.engine.records.rough_evaluation import ERRORS, RoughEvaluation, evaluation_of
 from mpisign.problems import Minimum
 from mpisign.problems.logistic import Logistic

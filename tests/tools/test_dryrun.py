@@ -4,7 +4,6 @@ import math
 import os
 import re
 import shlex
-import sys
 import tracemalloc
 
 import h5py
@@ -213,7 +212,7 @@ def test_a_hessian_is_held_where_the_problem_makes_one(d, fewer, monkeypatch):
     problem = Logistic(signed(np.random.default_rng(0).standard_normal((9, d)), np.resize([1.0, -1.0], 9)))
     monkeypatch.setattr(Logistic, "data_sha256", lambda self: "of data")
     wholly = memory._minimum(problem, MockCommunicator(0, 1))
-    monkeypatch.setattr(sys.modules[Logistic.__module__], "_WORK", 9 * d**2 - 1)
+    monkeypatch.setattr("mpisign.problems.solving.largest_hessian._WORK", 9 * d**2 - 1)
     found = wholly - memory._minimum(problem, MockCommunicator(0, 1))
     assert found == pytest.approx(
         fewer * 8 * d**2, abs=1000

@@ -3,14 +3,17 @@
 Each record is judged by its own errors: which of the two it has does not depend on the other records of its block.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from typing_extensions import override
 
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.distributed_sum import Segments
-from mpisign.engine.recorder import Evaluation
+from mpisign.engine.records.evaluation import Evaluation, never
 from mpisign.problems import Minimum, Problem
+from mpisign.problems.distributed_objective import threads_for
 
 ERRORS = {"value_error": 0.01, "gradient_error": 0.05}
 """Attributes of a run: limits of the errors of its values, in parts of f - f*, and of its gradients' l1 norms."""
@@ -29,15 +32,16 @@ class RoughEvaluation(Evaluation):
     def __init__(self, problem: Problem, ranks: Communicator, records: int, minimum: Minimum):
         super().__init__(problem, ranks, records)
         self._ranks, self._minimum = ranks, minimum
-        self._rough = Segments(problem.segments, ranks, len(self.points) * (3 + problem.dimension))
+        columns = len(self.points) * (3 + problem.dimension)
+        self._rough = Segments(problem.segments, ranks, columns, threads_for(problem, ranks))
 
     @override
-    def run(self) -> Floats:
-        found = self._rough.sum(self._rough_part).reshape(len(self.points), -1)
+    def run(self, interrupted: Callable[[], bool] = never) -> Floats:
+        found = self._rough.sum(self._rough_part, interrupted).reshape(len(self.points), -1)
         rough, certain = found[:, :-2], self._certain(found)
         if self._ranks.broadcast_bool(bool(certain.all())):
             return rough
-        exact = super().run()
+        exact = super().run(interrupted)
         return np.where(certain[:, None], rough, exact)
 
     def _rough_part(self, segment: int, out: Floats) -> None:

@@ -12,7 +12,8 @@ from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.experiment import Log
 from mpisign.engine import loop
 from mpisign.engine.checkpointing import Checkpoints
-from mpisign.engine.recorder import Evaluation, Recorder
+from mpisign.engine.recorder import Recorder
+from mpisign.engine.records.evaluation import Evaluation, never
 from mpisign.engine.records.schedule import schedule
 from mpisign.engine.state import at_start
 from mpisign.problems import Problem
@@ -36,5 +37,5 @@ def loop_of(method: Method, source: Source, problem: Problem, alpha: float, iter
 class _Nowhere(Evaluation):
     """An evaluation that evaluates nothing: f is no part of an iteration."""
 
-    def run(self) -> np.ndarray:
+    def run(self, interrupted: Callable[[], bool] = never) -> np.ndarray:
         return np.zeros((len(self.points), 1 + self.points.shape[1]))

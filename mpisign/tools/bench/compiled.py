@@ -15,7 +15,7 @@ from mpisign.algorithms.step_sizes import Constant
 from mpisign.arrays import Floats
 from mpisign.comm.communicator import Communicator
 from mpisign.compiled.text import Part, Text
-from mpisign.engine.recorder import NullRecorder
+from mpisign.engine.records.recording import NullRecorder
 from mpisign.engine.state import at_start, place_iterate
 from mpisign.rng import RandomStreams
 

@@ -13,7 +13,8 @@ from mpisign.arrays import Floats
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.engine import planning, runner
-from mpisign.engine.recorder import Evaluation, Recorder
+from mpisign.engine.recorder import Recorder
+from mpisign.engine.records.evaluation import Evaluation
 from mpisign.problems.quadratic import Separable
 from mpisign.storage.trajectory import Trajectory
 from mpisign.storage.writer import TrajectoryWriter

@@ -14,6 +14,7 @@ from mpisign.aggregation.exchange import slices
 from mpisign.aggregation.server import plan_server
 from mpisign.comm.communicator import Communicator
 from mpisign.engine.planning import Plan, PlannedRun
+from mpisign.problems.distributed_objective import threads_for
 from mpisign.rng import RandomStreams
 from mpisign.tools.bench.collectives import Network, communication
 from mpisign.tools.dryrun.bits import exchanges
@@ -60,7 +61,7 @@ def duration(plan: Plan, run: PlannedRun, ranks: Communicator, needed: int) -> D
         iterations = run.settings.iterations
         here, on_ranks = _measured(plan, run, exchange, ranks, needed)
         return Duration(
-            here.times(iterations).plus(_evaluated(plan, blocks, part, ranks.size)),
+            here.times(iterations).plus(_evaluated(plan, blocks, part, ranks.size * threads_for(plan.problem, ranks))),
             on_ranks and on_ranks.times(iterations).plus(_evaluated(plan, blocks, part, needed)),
             exchange,
         )
@@ -99,10 +100,10 @@ def _round(plan: Plan, run: PlannedRun, vote: Seconds, ranks: int) -> Seconds:
     return vote.times(share).plus(Seconds(low, high))
 
 
-def _evaluated(plan: Plan, blocks: int, part: float, ranks: int) -> Seconds:
-    """Return the seconds of the blocks of records, each rank with its share of the parts.
+def _evaluated(plan: Plan, blocks: int, part: float, threads: int) -> Seconds:
+    """Return the seconds of the blocks of records, each of all ranks' threads with its share of the parts.
 
     The last block may be as long as the first.
     """
-    seconds = blocks * part * -(-plan.problem.segments // ranks)
+    seconds = blocks * part * -(-plan.problem.segments // threads)
     return Seconds(seconds, seconds)

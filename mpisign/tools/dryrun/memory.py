@@ -17,9 +17,9 @@ from mpisign.engine.recorder import Recorder
 from mpisign.engine.records.rough_evaluation import evaluation_of
 from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.problems import Minimum, Problem
-from mpisign.problems.distributed_objective import SMALL, Objective
-from mpisign.problems.logistic import has_whole_hessian
+from mpisign.problems.distributed_objective import SMALL, Objective, threads_for
 from mpisign.problems.logistic_sums import BLOCK
+from mpisign.problems.solving.largest_hessian import has_whole_hessian
 from mpisign.rng import RandomStreams
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
@@ -159,10 +159,10 @@ def _records(plan: Plan, run: PlannedRun, ranks: MockCommunicator) -> int:
     points = len(evaluation.points)
     one = 8 * points * (1 + problem.dimension)
     rough = problem.has_rough_part
-    # The sum; then what a part's evaluation holds, and after it the sum's sizes or a copy of x for the file. By float32
-    # products the sums in both precisions are held, and then the one that is taken.
+    # The sum; then what each thread's evaluation of a part holds, and after it the sum's sizes or a copy of x for the
+    # file. By float32 products the sums in both precisions are held, and then the one that is taken.
     after = one if ranks.root or rough else 0
-    return block + signs + (2 if rough else 1) * one + max(_block(problem, points), after)
+    return block + signs + (2 if rough else 1) * one + max(threads_for(problem, ranks) * _block(problem, points), after)
 
 
 def _block(problem: Problem, points: int) -> int:

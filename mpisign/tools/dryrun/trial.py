@@ -14,7 +14,8 @@ from mpisign.comm.communicator import Communicator
 from mpisign.engine import loop
 from mpisign.engine.checkpointing import Checkpoints
 from mpisign.engine.planning import Plan, PlannedRun
-from mpisign.engine.recorder import Evaluation, NullRecorder
+from mpisign.engine.records.evaluation import Evaluation
+from mpisign.engine.records.recording import NullRecorder
 from mpisign.engine.records.schedule import block_of, schedule_of
 from mpisign.engine.state import at_start, place_iterate
 from mpisign.rng import RandomStreams

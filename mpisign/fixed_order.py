@@ -5,11 +5,12 @@ library's exp and sin choose their code by the processor, so that none of them i
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.jit import for_both, kernel, part_of_kernels
+from mpisign.jit import for_both, kernel, part_of_kernels, prefetch
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LEAST = -745.2
@@ -131,6 +132,78 @@ def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
         for j in range(x.size - whole):
             lanes[j] += matrix[i, whole + j] * x[whole + j]
         out[i] = _added(lanes)
+
+
+@part_of_kernels
+def sum_of_32(lanes: Floats) -> float:
+    """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
+    width = 16
+    while width:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return 1.0 * float(lanes[0])  # compiled, float() leaves a float32 as it is
+
+
+@part_of_kernels
+def product(row: Any, x: Floats, lanes: Floats) -> float:
+    """Return row'x in 32 lanes that are added in a fixed tree; shapes (d,), and lanes (32,), overwritten."""
+    lanes[:] = 0.0
+    many = x.size - x.size % 32
+    for start in range(0, many, 32):
+        for lane in range(32):
+            lanes[lane] += row[start + lane] * x[start + lane]
+    for lane in range(x.size - many):
+        lanes[lane] += row[many + lane] * x[many + lane]
+    return sum_of_32(lanes)
+
+
+@part_of_kernels
+def two_products(
+    row: Any, other: Any, x: Floats, lanes: Floats, others: Floats, later: Any, latest: Any
+) -> tuple[float, float]:
+    """Return row'x and other'x, with the bits of `product`; x is read once for both.
+
+    The rows `later` and `latest` are brought to the second-level cache meanwhile: memory is never idle.
+    """
+    lanes[:] = 0.0
+    others[:] = 0.0
+    many = x.size - x.size % 32
+    for start in range(0, many, 32):
+        for ahead in range(0, 32, 8):  # a cache line of float64; a number the compiler can see, so that it unrolls
+            prefetch(later, start + ahead)
+            prefetch(latest, start + ahead)
+        for lane in range(32):
+            lanes[lane] += row[start + lane] * x[start + lane]
+            others[lane] += other[start + lane] * x[start + lane]
+    for lane in range(x.size - many):
+        lanes[lane] += row[many + lane] * x[many + lane]
+        others[lane] += other[many + lane] * x[many + lane]
+    return sum_of_32(lanes), sum_of_32(others)
+
+
+@part_of_kernels
+def four_products(
+    a: Any, b: Any, c: Any, d: Any, x: Floats, lanes: Floats, others: Floats, e: Any, f: Any, g: Any, h: Any
+) -> tuple[float, float, float, float]:
+    """Return the products of x with the rows a, b, c and d, while e, f, g and h are brought to the cache."""
+    first, second = two_products(a, b, x, lanes, others, e, f)
+    third, fourth = two_products(c, d, x, lanes, others, g, h)
+    return first, second, third, fourth
+
+
+@part_of_kernels
+def subtract_one(out: Floats, row: Any, weight: float) -> None:
+    """Subtract weight row from `out` in place; shapes (d,)."""
+    for j in range(out.size):
+        out[j] -= weight * row[j]
+
+
+@part_of_kernels
+def subtract_four(out: Floats, a: Any, b: Any, c: Any, d: Any, u: float, v: float, w: float, z: float) -> None:
+    """Subtract u a, v b, w c and z d from `out` in place, with the bits of one after the other; shapes (d,)."""
+    for j in range(out.size):
+        out[j] = out[j] - u * a[j] - v * b[j] - w * c[j] - z * d[j]
 
 
 @kernel("boolean(float64, float64)")

@@ -18,8 +18,8 @@ from mpisign.arrays import Floats, Indices
 from mpisign.comm.shared_arrays import Arrays
 from mpisign.compiled.text import Part, Text, composed
 from mpisign.config.validation import InputError
-from mpisign.fixed_order import exp_of_negative
-from mpisign.jit import kernel, part_of_kernels, prefetch
+from mpisign.fixed_order import exp_of_negative, four_products, product, subtract_four, subtract_one, two_products
+from mpisign.jit import kernel
 
 LARGEST = 1e140
 """Features beyond it are refused: their squares, summed over rows and data points, are no float64 numbers."""
@@ -174,63 +174,21 @@ def _pull(margin: float, count: int) -> float:
     return (small if margin >= 0 else 1.0) / (1.0 + small) / count
 
 
-@part_of_kernels
-def subtract_row(row: Any, weight: float, out: Floats, following: Any, x: Floats, lanes: Floats, later: Any) -> float:
-    """Write out -= weight row, and following'x in 32 lanes that are added in a fixed tree.
-
-    The row `later` is fetched meanwhile.
-    """
-    lanes[:] = 0.0
-    many = x.size - x.size % 32
-    for start in range(0, many, 32):
-        for ahead in range(0, 32, 8):  # a cache line of float64; a number the compiler can see, so that it unrolls
-            prefetch(later, start + ahead)
-        for lane in range(32):
-            out[start + lane] -= weight * row[start + lane]
-            lanes[lane] += following[start + lane] * x[start + lane]
-    for lane in range(x.size - many):
-        out[many + lane] -= weight * row[many + lane]
-        lanes[lane] += following[many + lane] * x[many + lane]
-    return sum_of(lanes)
-
-
-@part_of_kernels
-def sum_of(lanes: Floats) -> float:
-    """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
-    width = 16
-    while width:
-        for lane in range(width):
-            lanes[lane] += lanes[lane + width]
-        width //= 2
-    return 1.0 * float(lanes[0])  # compiled, float() leaves a float32 as it is
-
-
 def _subtract_dense(rows: Any, x: Floats, samples: Indices, out: Floats) -> None:
-    """One loop subtracts a row, finds the margin of the next and asks for one further on: memory is never idle."""
-    lanes, last = np.empty(32, dtype=x.dtype), samples.size - 1
-    weight = x.dtype.type(0.0)
-    for i in range(-1, samples.size):
-        row, following, later = (
-            rows[samples[max(i, 0)]],
-            rows[samples[min(i + 1, last)]],
-            rows[samples[min(i + 4, last)]],
-        )
-        weight = x.dtype.type(_pull(subtract_row(row, weight, out, following, x, lanes, later), samples.size))
-
-
-@part_of_kernels
-def _two_products(row: Any, other: Any, x: Floats, lanes: Floats, others: Floats) -> None:
-    """Write the lanes of row'x and other'x, by the operations of `subtract_row`; x is read once for both."""
-    lanes[:] = 0.0
-    others[:] = 0.0
-    many = x.size - x.size % 32
-    for start in range(0, many, 32):
-        for lane in range(32):
-            lanes[lane] += row[start + lane] * x[start + lane]
-            others[lane] += other[start + lane] * x[start + lane]
-    for lane in range(x.size - many):
-        lanes[lane] += row[many + lane] * x[many + lane]
-        others[lane] += other[many + lane] * x[many + lane]
+    """Subtract four rows in a pass, after finding their margins while the next four are fetched: each is read once."""
+    lanes, others = np.empty(32, dtype=x.dtype), np.empty(32, dtype=x.dtype)
+    n, last, real = samples.size, samples.size - 1, x.dtype.type
+    fours = n - n % 4
+    for i in range(0, fours, 4):
+        a, b, c, d = rows[samples[i]], rows[samples[i + 1]], rows[samples[i + 2]], rows[samples[i + 3]]
+        e, f = rows[samples[min(i + 4, last)]], rows[samples[min(i + 5, last)]]
+        g, h = rows[samples[min(i + 6, last)]], rows[samples[min(i + 7, last)]]
+        first, second, third, fourth = four_products(a, b, c, d, x, lanes, others, e, f, g, h)
+        u, v, w, z = real(_pull(first, n)), real(_pull(second, n)), real(_pull(third, n)), real(_pull(fourth, n))
+        subtract_four(out, a, b, c, d, u, v, w, z)
+    for i in range(fours, n):
+        row = rows[samples[i]]
+        subtract_one(out, row, real(_pull(product(row, x, lanes), n)))
 
 
 def _weigh(rows: Any, x: Floats, samples: Indices, weights: Floats) -> None:
@@ -238,9 +196,9 @@ def _weigh(rows: Any, x: Floats, samples: Indices, weights: Floats) -> None:
     lanes, others, last = np.empty(32, dtype=x.dtype), np.empty(32, dtype=x.dtype), samples.size - 1
     for i in range(0, samples.size, 2):
         k = min(i + 1, last)
-        _two_products(rows[samples[i]], rows[samples[k]], x, lanes, others)
-        weights[i] = _pull(sum_of(lanes), samples.size)
-        weights[k] = _pull(sum_of(others), samples.size)
+        row, other = rows[samples[i]], rows[samples[k]]
+        first, second = two_products(row, other, x, lanes, others, row, other)
+        weights[i], weights[k] = _pull(first, samples.size), _pull(second, samples.size)
 
 
 _PART = 8192
@@ -256,13 +214,9 @@ def _subtract_parts(rows: Any, samples: Indices, weights: Floats, start: int, ou
         for i in range(0, fours, 4):
             a, b = rows[samples[i], first:stop], rows[samples[i + 1], first:stop]
             c, d = rows[samples[i + 2], first:stop], rows[samples[i + 3], first:stop]
-            u, v, w, z = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
-            for j in range(part.size):
-                part[j] = part[j] - u * a[j] - v * b[j] - w * c[j] - z * d[j]
+            subtract_four(part, a, b, c, d, weights[i], weights[i + 1], weights[i + 2], weights[i + 3])
         for i in range(fours, samples.size):
-            row, weight = rows[samples[i], first:stop], weights[i]
-            for j in range(part.size):
-                part[j] -= weight * row[j]
+            subtract_one(part, rows[samples[i], first:stop], weights[i])
 
 
 def _subtract_sparse(data: Any, indices: Any, indptr: Indices, x: Floats, samples: Indices, out: Floats) -> None:

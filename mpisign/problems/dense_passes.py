@@ -1,4 +1,4 @@
-"""One pass over dense rows, each read once: its margin, then what it adds to a sum, while the next one's is found.
+"""One pass over dense rows, each read once, four at a time: their margins, then what they add to a sum.
 
 Sums over coordinates are of 32 lanes in a fixed tree, those over rows in their order, all in float64: the bits depend
 on the data alone. The rows are float32 or float64.
@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.data.linear_rows import subtract_row, sum_of
-from mpisign.fixed_order import exp_of_negative
+from mpisign.fixed_order import exp_of_negative, four_products, product, subtract_four, subtract_one, sum_of_32
 from mpisign.jit import kernel, part_of_kernels
 
 
@@ -35,45 +34,47 @@ class DensePasses(NamedTuple):
     squares: Callable[[Floats, Floats], None]
 
 
+@part_of_kernels
+def _loss(margin: float, n: float, i: int, losses: Floats, weights: Floats) -> float:
+    """Write the loss and the weight of row i; return its pull, 1 / (1 + exp(margin)) / n."""
+    small = exp_of_negative(-abs(margin))
+    weights[i] = small / (1.0 + small) / (1.0 + small) / n
+    losses[i] = math.log1p(small) + (0.0 if margin >= 0 else -margin)
+    return (small if margin >= 0 else 1.0) / (1.0 + small) / n
+
+
 def _losses(rows: Any, x: Floats, n: float, losses: Floats, weights: Floats, out: Floats) -> None:
-    lanes, last = np.empty(32), len(rows) - 1
-    pull = 0.0
-    for i in range(-1, len(rows)):
-        following = min(i + 1, last)
-        margin = subtract_row(rows[max(i, 0)], pull, out, rows[following], x, lanes, rows[min(i + 4, last)])
-        small = exp_of_negative(-abs(margin))
-        pull = (small if margin >= 0 else 1.0) / (1.0 + small) / n
-        weights[following] = small / (1.0 + small) / (1.0 + small) / n
-        losses[following] = math.log1p(small) + (0.0 if margin >= 0 else -margin)
+    lanes, others, m = np.empty(32), np.empty(32), len(rows)
+    fours, last = m - m % 4, m - 1
+    for i in range(0, fours, 4):
+        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        e, f, g, h = rows[min(i + 4, last)], rows[min(i + 5, last)], rows[min(i + 6, last)], rows[min(i + 7, last)]
+        first, second, third, fourth = four_products(a, b, c, d, x, lanes, others, e, f, g, h)
+        u, v = _loss(first, n, i, losses, weights), _loss(second, n, i + 1, losses, weights)
+        w, z = _loss(third, n, i + 2, losses, weights), _loss(fourth, n, i + 3, losses, weights)
+        subtract_four(out, a, b, c, d, u, v, w, z)
+    for i in range(fours, m):
+        subtract_one(out, rows[i], _loss(product(rows[i], x, lanes), n, i, losses, weights))
 
 
 def _curvature(rows: Any, weights: Floats, direction: Floats, out: Floats) -> None:
-    lanes, last = np.empty(32), len(rows) - 1
-    weight = 0.0
-    for i in range(-1, len(rows)):
-        following = min(i + 1, last)
-        later = rows[min(i + 4, last)]
-        along = subtract_row(rows[max(i, 0)], weight, out, rows[following], direction, lanes, later)
-        weight = -weights[following] * along
-
-
-@part_of_kernels
-def _product(row: Any, x: Floats, lanes: Floats) -> float:
-    """Return row'x, by the operations of `subtract_row`; the 32 lanes are overwritten."""
-    lanes[:] = 0.0
-    many = x.size - x.size % 32
-    for start in range(0, many, 32):
-        for lane in range(32):
-            lanes[lane] += row[start + lane] * x[start + lane]
-    for lane in range(x.size - many):
-        lanes[lane] += row[many + lane] * x[many + lane]
-    return sum_of(lanes)
+    lanes, others, m = np.empty(32), np.empty(32), len(rows)
+    fours, last = m - m % 4, m - 1
+    for i in range(0, fours, 4):
+        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        e, f, g, h = rows[min(i + 4, last)], rows[min(i + 5, last)], rows[min(i + 6, last)], rows[min(i + 7, last)]
+        first, second, third, fourth = four_products(a, b, c, d, direction, lanes, others, e, f, g, h)
+        u, v = -weights[i] * first, -weights[i + 1] * second
+        w, z = -weights[i + 2] * third, -weights[i + 3] * fourth
+        subtract_four(out, a, b, c, d, u, v, w, z)
+    for i in range(fours, m):
+        subtract_one(out, rows[i], -weights[i] * product(rows[i], direction, lanes))
 
 
 def _weights(rows: Any, x: Floats, n: float, weights: Floats) -> None:
     lanes = np.empty(32)
     for i in range(len(rows)):
-        small = exp_of_negative(-abs(_product(rows[i], x, lanes)))
+        small = exp_of_negative(-abs(product(rows[i], x, lanes)))
         weights[i] = small / (1.0 + small) / (1.0 + small) / n
 
 
@@ -88,7 +89,7 @@ def _sizes(rows: Any, x: Floats, margins: Floats, out: Floats) -> None:
                 lanes[lane] += abs(row[start + lane]) * x[start + lane]
         for lane in range(x.size - many):
             lanes[lane] += abs(row[many + lane]) * x[many + lane]
-        margins[i] = sum_of(lanes)
+        margins[i] = sum_of_32(lanes)
         for j in range(x.size):
             size = 1.0 * abs(row[j])
             out[0, j] += size

@@ -15,7 +15,7 @@ from mpisign.comm.collectives import Agreed, Collective
 from mpisign.comm.communicator import Communicator
 from mpisign.comm.launcher import own_cores
 from mpisign.comm.shared_arrays import MARGIN, SHARED, TO_DO, Arrays, Layout, Opened, carve, offsets, room, unshared
-from mpisign.comm.survival import say_why
+from mpisign.comm.survival import say_why, ulfm_enabled, ulfm_missing
 from mpisign.compiled import mpi_calls
 from mpisign.config.validation import InputError
 from mpisign.messages import say
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _AGREEING = 60.0
 """Seconds for the ranks that are left to agree on who they are; on several machines that was seen to hang."""
 
-ULFM = os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 (so it is written)
-"""Whether `mpirun --with-ft ulfm` of Open MPI was used, which sets this variable."""
+ULFM = ulfm_enabled(os.environ)
+"""Whether these ranks were started with ULFM."""
 
 _THREADS = ("single", "funneled", "serialized", "multiple")
 """MPI's thread levels, by their numbers."""
@@ -256,9 +256,7 @@ class MPICommunicator(Communicator):
 
     @override
     def cannot_survive(self) -> str:
-        if not self.library.startswith("Open MPI"):
-            return f"it needs Open MPI 5, which has ULFM; this is {self.library}"
-        return "" if ULFM else "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
+        return ulfm_missing(self.library, os.environ)
 
     @override
     def lost(self, error: Exception) -> bool:

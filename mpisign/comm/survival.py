@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mpisign.config.validation import advised, described
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _HEARD = 0.1
 """Seconds for the launcher to read what a failing rank says: MPICH's, told to abort, drops what it has not read."""
+
+_OFF = ("0", "f", "false", "n", "no", "disabled")
+"""What Open MPI reads as false."""
 
 _IN_TURN = 10
 """Ranks that have a turn of their own to speak, when all have the same to say; the others share one."""
@@ -31,6 +35,28 @@ def say_why(rank: int, error: BaseException) -> None:
         traceback.print_exception(error)
     say(f"{line}{advised(error)}")
     time.sleep(_HEARD)
+
+
+def ulfm_enabled(variables: Mapping[str, str]) -> bool:
+    """Return whether `mpirun --with-ft ulfm` of Open MPI started this process, by the variable that it sets."""
+    return variables.get("OMPI_MCA_mpi_ft_enable") == "1"
+
+
+def ulfm_missing(library: str, variables: Mapping[str, str]) -> str:
+    """Return why ranks do not go on when one of them is lost; "" where they do.
+
+    Args:
+        library: what MPI calls itself.
+        variables: the environment of a rank.
+    """
+    if not library.startswith("Open MPI"):
+        return f"it needs Open MPI 5, which has ULFM; this is {library}"
+    if not ulfm_enabled(variables):
+        return "it needs ULFM: Open MPI 5, started with mpirun --with-ft ulfm"
+    # Seen between two hosts whose link was down: each side took the other for lost, and went on with the same file.
+    if variables.get("OMPI_MCA_mpi_ft_detector", "0").lower() not in _OFF:
+        return "with mpi_ft_detector both sides of a broken link would go on, and write one file; leave it out"
+    return ""
 
 
 class Survival:

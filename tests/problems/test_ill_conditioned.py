@@ -42,7 +42,7 @@ def many_digits(features, labels):
         rows = [[mpmath.mpf(float(v)) * int(label) for v in row] for row, label in zip(features, labels, strict=True)]
         n, d = len(rows), len(rows[0])
         columns = list(zip(*rows, strict=True))
-        products = [[[v * w for v, w in zip(columns[i], columns[j], strict=True)] for j in range(i + 1)] for i in range(d)]
+        products = [[[v * w for v, w in zip(a, b, strict=True)] for b in columns] for a in columns]
         value, x = mpmath.log(2), mpmath.zeros(d, 1)
         for _ in range(200):
             pulls = [1 / (1 + mpmath.exp(mpmath.fdot(row, x))) for row in rows]

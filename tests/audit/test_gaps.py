@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from matplotlib import image
 
+import forked
 import mpisign
 from alone import run_alone
-from launch import ROOT, call
+from launch import ROOT, call, environment
 from mpisign.storage import summary
 from mpisign.storage.trajectory import Trajectory
 
@@ -32,7 +33,7 @@ JOB = """
 
 
 def gaps(*arguments):
-    return call([sys.executable, "analysis/gaps.py", *arguments])
+    return call([*forked.rank(sys.executable, environment()), "analysis/gaps.py", *arguments])
 
 
 def test_draws_what_finished_as_png_and_pdf(tmp_path):

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from launch import ROOT, mpisign
+from mpisign.audit.report import page
 from mpisign.cli import init
 from mpisign.cli.main import main
 
@@ -47,7 +48,8 @@ def test_init_of_a_refutation_says_how_it_is_certified(name, folder, capsys):
     assert ": refuted at k = " in capsys.readouterr().out
 
 
-def test_plot_check_and_report_do_what_the_scripts_do(folder, script, capsys):
+def test_plot_check_and_report_do_what_the_scripts_do(folder, script, capsys, monkeypatch):
+    monkeypatch.setattr(page, "DPI", 50)
     assert main(["init", "ce-a"]) == 0
     assert main(["run", "ce-a.toml", "-o", "results/ce-a.h5", "--repeats", "0:4", "--set", "iterations=100"]) == 0
     capsys.readouterr()

@@ -41,15 +41,16 @@ def many_digits(features, labels):
     with mpmath.workdps(40):
         rows = [[mpmath.mpf(float(v)) * int(label) for v in row] for row, label in zip(features, labels, strict=True)]
         n, d = len(rows), len(rows[0])
+        columns = list(zip(*rows, strict=True))
+        products = [[[v * w for v, w in zip(a, b, strict=True)] for b in columns] for a in columns]
         value, x = mpmath.log(2), mpmath.zeros(d, 1)
         for _ in range(200):
             pulls = [1 / (1 + mpmath.exp(mpmath.fdot(row, x))) for row in rows]
-            gradient = mpmath.matrix([x[j] / n - mpmath.fdot(pulls, [r[j] for r in rows]) / n for j in range(d)])
-            hessian = mpmath.eye(d) / n
-            for row, p in zip(rows, pulls, strict=True):
-                for i in range(d):
-                    for j in range(d):
-                        hessian[i, j] += p * (1 - p) * row[i] * row[j] / n
+            gradient = mpmath.matrix([x[j] / n - mpmath.fdot(pulls, columns[j]) / n for j in range(d)])
+            curvatures, hessian = [p * (1 - p) for p in pulls], mpmath.zeros(d)
+            for i in range(d):
+                for j in range(i + 1):
+                    hessian[i, j] = hessian[j, i] = (mpmath.fdot(curvatures, products[i][j]) + (i == j)) / n
             direction = mpmath.lu_solve(hessian, gradient)
             decrement, length = mpmath.fdot(gradient, direction), mpmath.mpf(1)
             while (found := loss(rows, x - length * direction)) > value - length * decrement / 10 and length > 1e-9:

@@ -83,9 +83,15 @@ def test_every_rank_gets_the_reply_of_one_process(ranks, exchange, message, work
 @pytest.mark.parametrize("workers", [1, 4, 7, 20])
 @pytest.mark.parametrize("message", SERVERS)
 @pytest.mark.parametrize("mapping", ["blocks", "in turn"])
-def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers):
+def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers, monkeypatch):
+    """By leaders that have a slice each, by some that have none, and by the single server."""
+    monkeypatch.setattr("mpisign.aggregation.slices.by_node.LEADERS_SHARE_FROM", 1)
     for zeros, with_zeros in product(ZEROS, (False, True)):
         same_replies(nodes[mapping], "node", message, workers, zeros, with_zeros)
+    for d in (600, 1030, 2000):
+        same_rounds(nodes[mapping], "node", message, workers, "exact", True, np.float64, d)
+    monkeypatch.undo()
+    same_rounds(nodes[mapping], "node", message, workers, "exact", True, np.float64)
 
 
 @pytest.mark.parametrize("message", SERVERS)
@@ -190,6 +196,12 @@ def with_cores(bound, monkeypatch):
     return MPICommunicator(MPI.COMM_WORLD)
 
 
+@pytest.mark.parametrize("message", SERVERS)
+def test_so_it_does_over_several_nodes(nodes, message):
+    """x is one for each node, and the reply comes in slices from the leaders of all."""
+    test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(nodes["blocks"], "node", message, np.float64)
+
+
 @pytest.mark.parametrize("bound", ["each to its own", "all to one"])
 def test_a_node_has_the_cores_of_all_its_ranks(bound, monkeypatch):
     """As srun binds them, each to a core of its own: none of them is in another's way, and the leader has a share."""
@@ -253,7 +265,7 @@ def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
 
 
 def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
-    monkeypatch.setattr("mpisign.aggregation.node_exchange._make", lambda words, count: False)
+    monkeypatch.setattr("mpisign.aggregation.node_exchange.make_semaphores", lambda words, count: False)
     exchange = EXCHANGES["node"](ranks, 2, Format(1, 3, 3))
     assert type(exchange) is Central
     exchange.close()

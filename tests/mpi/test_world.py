@@ -250,11 +250,22 @@ step = { kind = "constant", alpha = 0.25 }
 """
 
 
-@pytest.mark.parametrize("method", ["test_world:Decayed", "scaled-sign"])
-def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
-    """By the node, as in one process."""
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [
+        ("test_world:Decayed", "one node"),
+        ("scaled-sign", "one node"),
+        ("scaled-sign", "one node that votes"),
+        ("ef-sign", "blocks"),
+        ("gd", "in turn"),
+    ],
+)
+def test_a_step_may_do_anything_to_a_long_x(ranks, nodes, method, where, folder, monkeypatch):
+    """By the node, and by several of them, as in one process."""
+    if "votes" in where:
+        monkeypatch.setattr("mpisign.aggregation.node_exchange.voted_by_all", lambda *arguments: True)
     experiment = parse(JOB.replace("METHOD", method), ["exchange=node"])
-    for who in (ranks, *([SerialCommunicator()] if ranks.root else [])):
+    for who in (nodes.get(where, ranks), *([SerialCommunicator()] if ranks.root else [])):
         runner.run(planning.plan(experiment, who), who, folder / f"{type(who).__name__}.h5", range(1))
     if ranks.root:
         ended = [

@@ -28,7 +28,8 @@ VOTED_BY_ALL_FROM = 2**18
 """The words of all ballots from which on every rank of a node takes a part of the vote.
 
 To wait once more costs some 10 microseconds and a post for each rank. On two ranks with a core each a round took 0.9 of
-its time at 2^14 words, 0.8 at 2^16 and 0.6 at 2^19, d >= 2^20; where ranks share cores it took mostly longer.
+its time at 2^14 words, 0.8 at 2^16, 0.65 at 2^18 and 0.4 to 0.7 beyond; where ranks share cores, or other programs take
+them, it took 1.3 to 5 times as long.
 """
 
 _SPINS, _SPINS_ON_SHARED_CORES = 20000, 500

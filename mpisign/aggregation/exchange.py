@@ -6,7 +6,6 @@ the server's business (`mpisign.aggregation.server`): all exchanges give it the 
 ballots, the same vote, so that the reply is the same bit for bit.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
@@ -15,8 +14,9 @@ import numpy as np
 from typing_extensions import override
 
 from mpisign.aggregation import majority_vote
-from mpisign.aggregation.compiled_travel import LINE, NO_SIGNALS, Travel
+from mpisign.aggregation.compiled_travel import NO_SIGNALS, Travel
 from mpisign.aggregation.messages import Message
+from mpisign.aggregation.slices.cut import ReplyParts, receivers, slices
 from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
 from mpisign.config.validation import InputError
@@ -48,24 +48,6 @@ def hosted_by(rank: int, size: int, workers: int) -> range:
     per_rank = workers if size == 1 else -(-workers // (size - 1))
     first = 0 if size == 1 else (rank - 1) * per_rank
     return range(max(first, 0), max(min(first + per_rank, workers), 0))
-
-
-def slices(words: int, ranks: int) -> tuple[int, int]:
-    """Return how many words a slice has, whole cache lines, and how many ranks have one; the others have none.
-
-    A slice has a number of 8 bytes in front of each row, which of one thinner than a line would be a large part.
-    """
-    width = LINE * -(-words // (LINE * ranks))
-    return width, -(-words // width)
-
-
-def receivers(count: int, ranks: int) -> int:
-    """Return to how many ranks each one sends where `count` have a slice: to these, or to all.
-
-    Few get a message from each; more are reached sooner by the stages of an Alltoall, log2(ranks) of them, in which
-    what the others get is empty.
-    """
-    return count if count <= math.log2(ranks) else ranks
 
 
 class Exchange(ABC):
@@ -250,40 +232,29 @@ class Sharded(Exchange):
         self._received = np.zeros((senders, self.per_rank, header + width), dtype=np.uint64)
         self.rows = self.arrived(self._received.reshape(senders * self.per_rank, header + width))
         self.numbers = numbers_of(self.rows)
-        self._parts = np.zeros((count, header + down + 1), dtype=np.uint64)
-        self._own = np.zeros_like(self._parts[0])
-        self.reduced_slice = self._own[:-1]
-        # The width is rounded up: the parts together may be longer than the reply.
-        self._padded = np.zeros(header + count * down, dtype=np.uint64)
-        self.reply = self._padded[: header + form.down]
+        self._parts = ReplyParts(ranks, count, header, down)
+        self.reduced_slice = self._parts.own
+        self.reply = np.zeros(header + form.down, dtype=np.uint64)
+        self._count = count
         self._alltoall = ranks.alltoall_of(self._sent, self._received)
-        self._allgather = ranks.allgather_of(self._own[: len(self._own) * self.is_reducer], self._parts)
 
     @override
     def gather(self) -> None:
-        header, sent = self.form.header, self._sent[: len(self._parts)]
+        header, sent = self.form.header, self._sent[: self._count]
         sent[:, :, :header] = self.table[:, :header]
         cut = self.table[:, header:].reshape(self.per_rank, len(sent), -1)
         # By receiver first, as Alltoall sends it.
         sent[:, :, header:] = cut.swapaxes(0, 1)
         self._alltoall.run()
 
+    @override
     def broadcast_reply(self, ties: int) -> int:
-        """Assemble the reply.
-
-        Its parts' headers differ in their flags at most; a flag of one is a flag of the reply.
-        """
-        header = self.form.header
-        self._own[-1] = ties
-        self._allgather.run()
-        np.bitwise_or.reduce(self._parts[:, :header], out=self._padded[:header])
-        self._padded[header:].reshape(len(self._parts), -1)[:] = self._parts[:, header:-1]
-        return int(self._parts[:, -1].sum())
+        return self._parts.assemble(self.reply, ties)
 
     @override
     def close(self) -> None:
         self._alltoall.free()
-        self._allgather.free()
+        self._parts.free()
 
 
 def numbers_of(rows: Words) -> Floats:

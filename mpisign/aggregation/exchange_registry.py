@@ -10,8 +10,8 @@ from mpisign.config.validation import InputError
 
 
 def _by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
-    """Shared memory within a machine, without a message; counts of ballots between the first ranks of machines."""
-    from mpisign.aggregation.node_exchange import (
+    """Shared memory within a machine, without a message; slices of counts or rows between first ranks of machines."""
+    from mpisign.aggregation.slices.by_node import (
         by_node,  # here: its kernels call POSIX, which a process without ranks need not have
     )
 

@@ -2,23 +2,21 @@
 
 Inside a node a row is written where the leader reads it, and the reply is read where the leader wrote it: nothing is
 copied and no message sent. Semaphores say when; a rank that waits long sleeps, and others have its core.
-Between nodes the leaders send their workers' numbers and the counts of their ballots: m workers take as many planes as
-m has binary digits, where their rows would take m.
+What the leaders of several nodes send each other is in `mpisign.aggregation.slices.leaders`.
 """
 
 import ctypes
 from collections.abc import Callable
-from typing import Self
 
 import numpy as np
 from typing_extensions import override
 
-from mpisign.aggregation import majority_vote
 from mpisign.aggregation.bitplanes import words
 from mpisign.aggregation.compiled_travel import LINE, Travel, wait_for
-from mpisign.aggregation.exchange import Central, Exchange, Format, hosted_by, numbers_of, slices
+from mpisign.aggregation.exchange import Exchange, Format, numbers_of
 from mpisign.aggregation.messages import Message, Shared
-from mpisign.arrays import Floats, Indices, Words
+from mpisign.aggregation.slices.cut import slices
+from mpisign.arrays import Floats, Words
 from mpisign.comm.communicator import Communicator
 from mpisign.compiled.native import NO_CALLS
 from mpisign.jit import kernel, sem_post
@@ -30,7 +28,8 @@ VOTED_BY_ALL_FROM = 2**18
 """The words of all ballots from which on every rank of a node takes a part of the vote.
 
 To wait once more costs some 10 microseconds and a post for each rank. On two ranks with a core each a round took 0.9 of
-its time at 2^14 words, 0.8 at 2^16 and 0.6 at 2^19, d >= 2^20; where ranks share cores it took mostly longer.
+its time at 2^14 words, 0.8 at 2^16, 0.65 at 2^18 and 0.4 to 0.7 beyond; where ranks share cores, or other programs take
+them, it took 1.3 to 5 times as long.
 """
 
 _SPINS, _SPINS_ON_SHARED_CORES = 20000, 500
@@ -57,7 +56,7 @@ class Node(Exchange):
         memory, self._give_back = ranks.memory(count, self._touched(lines, width, count))
         self._signals = memory[:lines]
         if self._node.root:
-            _make(self._signals, self._node.size)
+            make_semaphores(self._signals, self._node.size)
         self._node.sync_errors(None)  # not a post before they are made
         # While a worker waits, the others may want its core; the leader, while it waits, must not take one of theirs.
         wanted = self._node.size - (not self._node.root)
@@ -193,65 +192,6 @@ class VotingNode(Node):
         return None
 
 
-class Nodes(Node):
-    """The exchange of ballots over several nodes: the leaders' counts are gathered, the reply is broadcast to them."""
-
-    def __init__(self, ranks: Communicator, workers: int, form: Format):
-        super().__init__(ranks, workers, form)
-        self.rows, self.numbers = self._shared[:0], np.zeros(workers)
-        self._leaders, self._front = ranks.leaders, workers * form.header
-        self._digits = min(ranks.largest * self.per_rank, workers).bit_length()
-        self._rows_here, self._workers_here = _who(self)
-        if self._leaders is None:
-            return
-        self._table = self._leaders.table(1, self._front + self._digits * form.up)
-        self._counts = self._table[0, self._front :].reshape(self._digits, form.up)
-        self._collectives = self._leaders.gather_of(self._table), self._leaders.broadcast_of(self.reply)
-
-    @override
-    def gather(self) -> None:
-        super().gather()
-        if self._leaders is None:
-            return
-        # Rows without a worker are zero and add nothing to the counts.
-        majority_vote.count(self._shared, self._counts)
-        if self._front:
-            self._table[0, self._workers_here] = self._shared[self._rows_here, 0]
-        self._collectives[0].run()
-        if self._front and self.is_reducer:  # each leader's table has zeros where another node's worker has its number
-            np.bitwise_or.reduce(self._table[:, : self._front], axis=0, out=self.numbers.view(np.uint64))
-
-    @override
-    def vote(self, nonnegative: Self | None, positive: Words, nonnegative_plane: Words) -> bool:
-        counts, nonnegative_counts = self._table, self._table[:0] if nonnegative is None else nonnegative._table
-        cast = self.workers * (1 if nonnegative is None else 2)
-        return majority_vote.vote_counts(counts, nonnegative_counts, self._digits, cast, positive, nonnegative_plane)
-
-    @override
-    def broadcast_reply(self, ties: int) -> int:
-        if self._leaders is not None:
-            self._collectives[1].run()
-        return super().broadcast_reply(ties)
-
-    @override
-    def travel(self) -> Travel | None:
-        return None
-
-    @override
-    def close(self) -> None:
-        super().close()
-        if self._leaders is not None:
-            for collective in self._collectives:
-                collective.free()
-
-
-def _who(exchange: Exchange) -> tuple[Indices, Indices]:
-    """Return the rows of this node's table that have a worker, and the number of each."""
-    hosted = [hosted_by(rank, exchange.ranks.size, exchange.workers) for rank in exchange.ranks.members]
-    rows = [exchange.per_rank * i + j for i, workers in enumerate(hosted) for j in range(len(workers))]
-    return np.array(rows, dtype=np.int64), np.array([m for workers in hosted for m in workers], dtype=np.int64)
-
-
 def voted_by_all(workers: int, width: int, ranks: int, cores: float) -> bool:
     """Return whether all ranks of a node vote on so many ballots of so many words.
 
@@ -260,25 +200,12 @@ def voted_by_all(workers: int, width: int, ranks: int, cores: float) -> bool:
     return ranks <= cores and width >= words(SHARED_X_FROM) and workers * width >= VOTED_BY_ALL_FROM
 
 
-def by_node(ranks: Communicator, workers: int, form: Format) -> Exchange:
-    """Return shared memory on one node; over several, counts where the rows are ballots, and else the single server.
-
-    The single server it is, too, where the system has no semaphores between processes, as macOS.
-    """
-    if not _make(np.zeros(LINE, dtype=np.uint64), 1):
-        return Central(ranks, workers, form)
-    if ranks.largest == ranks.size:
-        by_all = form.ballots and voted_by_all(workers, form.up, ranks.size, ranks.cores)
-        return (VotingNode if by_all else Node)(ranks, workers, form)
-    return (Nodes if form.ballots else Central)(ranks, workers, form)
-
-
 def _whole_lines(words: int) -> int:
     """Return how many words the cache lines of so many have."""
     return -(-words // LINE) * LINE
 
 
-def _make(words: Words, count: int) -> bool:
+def make_semaphores(words: Words, count: int) -> bool:
     """Make `count` semaphores between processes, each on a line; return False where the system has none."""
     sem_init = ctypes.CDLL(None).sem_init
     made = [sem_init(ctypes.c_void_p(words[LINE * i :].ctypes.data), 1, 0) for i in range(count)]

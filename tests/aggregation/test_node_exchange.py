@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from mpisign.aggregation.exchange import Format
+from mpisign.aggregation.exchange import Central, Format
 from mpisign.aggregation.messages import DenseMessage
-from mpisign.aggregation.node_exchange import SHARED_X_FROM, Node, VotingNode, by_node
+from mpisign.aggregation.node_exchange import SHARED_X_FROM, Node, VotingNode
+from mpisign.aggregation.slices.by_node import by_node
+from mpisign.aggregation.slices.leaders import LeaderCounts, LeaderRows
+from mpisign.config.validation import InputError
 from mpisign.tools.dryrun.mock_communicator import MockCommunicator
 
 
@@ -76,3 +79,40 @@ def test_ranks_that_vote_hold_a_slice_of_the_reply_and_a_note_besides():
     assert 0 <= together - alone - 8 * 32 < 8
     assert (all_.slice_start, len(all_.reduced_slice)) == (3 * 16, 1 + 16)
     assert (all_._replied.ctypes.data - all_._signals.ctypes.data) % 64 == 0
+
+
+class OnNodes(MockCommunicator):
+    """Rank 0 of 64 on 16 machines."""
+
+    def __init__(self, installed=1e9):
+        super().__init__(0, 64)
+        self.largest, self.members, self.room = 4, range(4), installed
+        self.node, self.leaders = MockCommunicator(0, 4), MockCommunicator(0, 16)
+
+    node = leaders = None  # of each instance
+    installed = property(lambda self: self.room)
+
+
+def test_leaders_hold_slices_of_what_all_nodes_send():
+    """By counts: 63 workers, rows of 1000 words, slices of 64; four ballots of a node have counts of three digits."""
+    counts = by_node(OnNodes(), 63, Format(1, 1000, 1000, ballots=True))
+    assert type(counts) is LeaderCounts
+    assert counts._sent.shape == counts._received.shape == (16, 4 + 3 * 64)
+    rows = LeaderRows(OnNodes(), 63, Format(1, 1000, 1000))
+    assert rows._sent.shape == rows._received.shape == (16, 4, 1 + 64)
+    assert rows.rows.shape == (63, 1 + 64)
+    assert counts.reduced_slice.shape == rows.reduced_slice.shape == (1 + 64,)
+
+
+def test_short_rows_go_by_the_single_server_which_is_compiled():
+    assert type(by_node(OnNodes(), 63, Format(1, 2047, 2047))) is Central
+    assert type(by_node(OnNodes(), 63, Format(1, 2048, 2048))) is LeaderRows
+
+
+def test_a_leader_that_has_no_room_is_refused_before():
+    """Three times 16 x 4 slices of 65 words and their second planes."""
+    need = 2 * 3 * 16 * 4 * 65 * 8
+    form = Format(1, 1000, 1000, tables=2)
+    LeaderRows(OnNodes(need), 63, form)
+    with pytest.raises(InputError, match=r"first rank of a machine would hold 0.0002 GB of messages of 63 workers"):
+        LeaderRows(OnNodes(need - 1), 63, form)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpisign.aggregation.exchange import Exchange, Format, Sharded, receivers, slices
+from mpisign.aggregation.exchange import Exchange, Format, Sharded
 from mpisign.aggregation.exchange_registry import EXCHANGES, exchange_factory
 from mpisign.aggregation.server import SERVERS
+from mpisign.aggregation.slices.cut import receivers, slices
 from mpisign.algorithms.methods import METHODS
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.config.validation import InputError
@@ -246,7 +247,7 @@ def test_of_a_thousand_ranks_those_beyond_the_last_slice_receive_no_rows(rank):
     """d = 2000 are 32 words, four slices."""
     exchange = Sharded(MockCommunicator(rank, 1000), 999, Format(1, 32, 32, ballots=True))
     assert exchange._sent.shape == (4, 1, 9)
-    assert exchange._parts.shape == (4, 10)
+    assert exchange._parts._parts.shape == (4, 10)
     assert exchange.is_reducer == (rank < 4)
     assert exchange._received.shape == (1000 * (rank < 4), 1, 9)
     assert len(exchange.rows) == len(exchange.numbers) == 999 * (rank < 4)

@@ -83,9 +83,15 @@ def test_every_rank_gets_the_reply_of_one_process(ranks, exchange, message, work
 @pytest.mark.parametrize("workers", [1, 4, 7, 20])
 @pytest.mark.parametrize("message", SERVERS)
 @pytest.mark.parametrize("mapping", ["blocks", "in turn"])
-def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers):
+def test_the_same_over_several_nodes(ranks, nodes, mapping, message, workers, monkeypatch):
+    """By leaders that have a slice each, by some that have none, and by the single server."""
+    monkeypatch.setattr("mpisign.aggregation.slices.by_node.LEADERS_SHARE_FROM", 1)
     for zeros, with_zeros in product(ZEROS, (False, True)):
         same_replies(nodes[mapping], "node", message, workers, zeros, with_zeros)
+    for d in (600, 1030, 2000):
+        same_rounds(nodes[mapping], "node", message, workers, "exact", True, np.float64, d)
+    monkeypatch.undo()
+    same_rounds(nodes[mapping], "node", message, workers, "exact", True, np.float64)
 
 
 @pytest.mark.parametrize("message", SERVERS)
@@ -190,6 +196,12 @@ def with_cores(bound, monkeypatch):
     return MPICommunicator(MPI.COMM_WORLD)
 
 
+@pytest.mark.parametrize("message", SERVERS)
+def test_so_it_does_over_several_nodes(nodes, message):
+    """x is one for each node, and the reply comes in slices from the leaders of all."""
+    test_a_long_x_takes_the_same_steps_where_the_exchange_keeps_it(nodes["blocks"], "node", message, np.float64)
+
+
 @pytest.mark.parametrize("bound", ["each to its own", "all to one"])
 def test_a_node_has_the_cores_of_all_its_ranks(bound, monkeypatch):
     """As srun binds them, each to a core of its own: none of them is in another's way, and the leader has a share."""
@@ -238,11 +250,22 @@ step = { kind = "constant", alpha = 0.25 }
 """
 
 
-@pytest.mark.parametrize("method", ["test_world:Decayed", "scaled-sign"])
-def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
-    """By the node, as in one process."""
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [
+        ("test_world:Decayed", "one node"),
+        ("scaled-sign", "one node"),
+        ("scaled-sign", "one node that votes"),
+        ("ef-sign", "blocks"),
+        ("gd", "in turn"),
+    ],
+)
+def test_a_step_may_do_anything_to_a_long_x(ranks, nodes, method, where, folder, monkeypatch):
+    """By the node, and by several of them, as in one process."""
+    if "votes" in where:
+        monkeypatch.setattr("mpisign.aggregation.node_exchange.voted_by_all", lambda *arguments: True)
     experiment = parse(JOB.replace("METHOD", method), ["exchange=node"])
-    for who in (ranks, *([SerialCommunicator()] if ranks.root else [])):
+    for who in (nodes.get(where, ranks), *([SerialCommunicator()] if ranks.root else [])):
         runner.run(planning.plan(experiment, who), who, folder / f"{type(who).__name__}.h5", range(1))
     if ranks.root:
         ended = [
@@ -253,7 +276,7 @@ def test_a_step_may_do_anything_to_a_long_x(ranks, method, folder):
 
 
 def test_without_semaphores_the_node_takes_the_server(ranks, monkeypatch):
-    monkeypatch.setattr("mpisign.aggregation.node_exchange._make", lambda words, count: False)
+    monkeypatch.setattr("mpisign.aggregation.node_exchange.make_semaphores", lambda words, count: False)
     exchange = EXCHANGES["node"](ranks, 2, Format(1, 3, 3))
     assert type(exchange) is Central
     exchange.close()

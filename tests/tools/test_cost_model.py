@@ -122,9 +122,11 @@ def test_counted_bytes_are_the_payload_and_headers(exchange, ranks):
 
 
 def test_nodes_send_counts_in_binary():
-    """16 hosts of 4 ranks: 15 leaders send the counts of 4 ballots, 3 planes each, and the 63 workers' numbers."""
-    (up, _) = collectives.loads(NET, "node", 64, 1000.0, 1000.0, hosts=16)
-    assert up.received == 15 * (3 * 1000 + 8 * 63)
+    """16 hosts of 4 ranks: 15 leaders send the counts of 4 ballots, 3 planes of a slice each, and 4 numbers."""
+    (up, down) = collectives.loads(NET._replace(latency=0.0), "node", 64, 64000.0, 64000.0, hosts=16)
+    width = 64000 // 16 + 32  # 62.5 cache lines, rounded up
+    assert up.received == 15 * (3 * width + 8 * 4)
+    assert down.received == pytest.approx(15 * (width + 16))
     assert collectives.loads(NET, "node", 64, 1000.0, 1000.0) == []
 
 

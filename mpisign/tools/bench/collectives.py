@@ -8,7 +8,7 @@ algorithms that MPIs choose from, the cheaper one.
 import math
 from typing import NamedTuple
 
-from mpisign.aggregation.exchange import receivers, slices
+from mpisign.aggregation.slices.cut import receivers, slices
 
 
 class Network(NamedTuple):
@@ -123,17 +123,18 @@ def loads(net: Network, exchange: str, ranks: int, up: float, down: float, hosts
     if exchange == "node":
         if hosts == 1:
             return []
-        counts = min(-(-ranks // hosts), ranks - 1).bit_length() * up  # a plane for each binary digit
-        return [gather(hosts, counts + 8 * (ranks - 1)), broadcast(net, hosts, down + 8)]
+        each = -(-ranks // hosts)
+        digits = min(each, ranks - 1).bit_length()  # a plane for each, behind the numbers
+        return _in_slices(net, hosts, up, down, numbers=each, planes=digits)
     if exchange == "sharded":
-        return _sharded(net, ranks, up, down)
+        return _in_slices(net, ranks, up, down)
     return [gather(ranks, up + 8), broadcast(net, ranks, down + 8)]
 
 
-def _sharded(net: Network, ranks: int, up: float, down: float) -> list[Load]:
-    """Return the loads of slices: a number in front of each, a number and a count around each reply to one."""
+def _in_slices(net: Network, ranks: int, up: float, down: float, numbers: int = 1, planes: int = 1) -> list[Load]:
+    """Return the loads of slices: numbers in front of the planes of each, a number and a count around each reply."""
     width, count = slices(math.ceil(up / 8), ranks)
-    part, reply = 8 * (1 + width), 16 + 8 * width * down / up
+    part, reply = 8 * (numbers + planes * width), 16 + 8 * width * down / up
     few = receivers(count, ranks) < ranks
     first = alltofew(ranks, count, part) if few else alltoall(net, ranks, ranks * part)
     return [first, allgather(ranks, count * reply)]

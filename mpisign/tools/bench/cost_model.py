@@ -15,8 +15,8 @@ import numpy as np
 from scipy.optimize import brute, least_squares
 
 from mpisign.aggregation.bitplanes import words
-from mpisign.aggregation.exchange import slices
 from mpisign.aggregation.node_exchange import SHARED_X_FROM, voted_by_all
+from mpisign.aggregation.slices.cut import slices
 from mpisign.arrays import Floats
 from mpisign.tools.bench.collectives import Network, allreduce, communication
 from mpisign.tools.bench.timing import Time

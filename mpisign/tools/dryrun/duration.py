@@ -10,8 +10,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mpisign.aggregation.autotune import choose
-from mpisign.aggregation.exchange import slices
 from mpisign.aggregation.server import plan_server
+from mpisign.aggregation.slices.cut import slices
 from mpisign.comm.communicator import Communicator
 from mpisign.engine.planning import Plan, PlannedRun
 from mpisign.problems.distributed_objective import threads_for

@@ -99,6 +99,10 @@ class Leaders(Node):
 class LeaderCounts(Leaders):
     """The exchange of ballots: leaders send the counts of their node's, with the numbers of its rows in front."""
 
+    def __init__(self, ranks: Communicator, workers: int, form: Format):
+        super().__init__(ranks, workers, form)
+        self._counts = np.zeros((self._digits, 0 if self._leaders is None else form.up), dtype=np.uint64)
+
     @property
     def _digits(self) -> int:
         """Return how many planes the counts of the largest node have."""
@@ -119,9 +123,8 @@ class LeaderCounts(Leaders):
         if self._leaders is None:
             return
         # Rows without a worker are zero and add nothing to the counts.
-        counts = np.empty((self._digits, self.form.up), dtype=np.uint64)
-        majority_vote.count(self._shared, counts)
-        whole, rest = by_slice(counts, self._width)
+        majority_vote.count(self._shared, self._counts)
+        whole, rest = by_slice(self._counts, self._width)
         self._sent[: len(whole), self._front :].reshape(whole.shape)[:] = whole
         if rest.size:
             # Planes are one after the other and at the end, where they are looked for.

@@ -1,6 +1,6 @@
 """What holds for every test: minima are kept in a folder of this session, not in the user's; what starts ranks is
-marked, so that nothing else runs meanwhile; and hypothesis takes the same examples in every run, however long each
-lasts."""
+marked, so that nothing but other ranks runs meanwhile; and hypothesis takes the same examples in every run, however
+long each lasts."""
 
 import os
 import runpy

@@ -22,7 +22,6 @@ the law that is found gives one from below.
 
 import math
 from fractions import Fraction
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -123,7 +122,6 @@ def example(p_min: Number, share: Fraction, turning: Number, h: Number) -> list[
     return outcomes
 
 
-@cache  # each drawing of the floors asks for the same 144
 def linear_program(p_min: float, d: int, workers: int = 1, *, close: float = 1e-6) -> Bracket:
     """Return limits of the worst floor where g has d equal coordinates, by linear programs with more and more tangents.
 

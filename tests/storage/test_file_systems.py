@@ -69,7 +69,8 @@ class Recording(MPICommunicator):
         return super()._blocking(name, *arguments)
 
 world, row, table = Recording(MPI.COMM_SELF), np.arange(3, dtype=np.uint64), np.ones((1, 3), dtype=np.uint64)
-calls = world.gather_of(table), world.broadcast_of(row), world.alltoall_of(table.copy(), table), world.allgather_of(row, table)
+calls = world.gather_of(table), world.broadcast_of(row), world.alltoall_of(table * 1, table)
+calls = *calls, world.allgather_of(row, table)
 for call in calls:
     call.run()
 assert (table == row).all()

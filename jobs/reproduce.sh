@@ -2,7 +2,7 @@
 # Every example and figure of the paper and beyond it: runs the jobs, draws, and prints the findings. Results that
 # are there are kept: remove results/NAME.h5 to run NAME again. report/report.html has every claim with its verdict.
 #
-#   bash jobs/reproduce.sh                      about four minutes on two cores
+#   bash jobs/reproduce.sh                      three and a half minutes on two cores
 #   JOBS=1 bash jobs/reproduce.sh               by one process (default: by as many as there are cores)
 #   BATCHES=64 bash jobs/reproduce.sh           Figure 2 at these batch sizes only (default: 1024 64 1)
 #   bash jobs/reproduce.sh --repeats 0:2        options go to the runs of the theorems and of Example 5

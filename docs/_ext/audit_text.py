@@ -5,8 +5,8 @@ HEAD = """\
 
 What the paper *On Faster Convergence of Scaled Sign Gradient Descent* (X. Li, K.-Y. Lin, L. Li, Y. Hong, J. Chen)
 claims, and what was found; the last part goes beyond it. The verdicts here are those of `mpisign report` on full runs
-of all jobs (`bash jobs/reproduce.sh`, three and a half minutes), and `docs/audit/report.json` is that report. A link leads to
-the claim with its evidence, and to the commands that repeat it. Equation numbers are the paper's.
+of all jobs (`bash jobs/reproduce.sh`, three and a half minutes), and `docs/audit/report.json` is that report. A link
+leads to the claim with its evidence, and to the commands that repeat it. Equation numbers are the paper's.
 
 - {doc}`theorems`: what holds in place of Theorems 2 and 3, with proofs
 - {doc}`counterexamples`: where the printed theorems fail

@@ -43,6 +43,12 @@ exit status:
   2    the job, its data or an option is not as expected
   75   a signal asked for a stop: all is written, and the same command with --resume goes on
   130  interrupted by Ctrl-C
+
+environment:
+  MPISIGN_THREADS  how many threads a process computes with (default: its cores, those of a machine over its ranks)
+  MPISIGN_COMPILE  always or never compile iterations (default: where that wins time)
+  NUMBA_CACHE_DIR  where compiled routines are kept (default: beside the package, or in the cache folder)
+  XDG_CACHE_HOME   where f* and the constants of data are kept, in mpisign/ (default: ~/.cache)
 """
 
 

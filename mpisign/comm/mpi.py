@@ -80,9 +80,9 @@ class MPICommunicator(Communicator):
 
     def memory(self, count: int, own: Sequence[slice]) -> tuple[Words, Callable[[], object]]:
         """Return words of an idle window, or of a new one, which takes some milliseconds."""
-        fitting = (i for i, words in enumerate(self._idle) if len(words) >= count)
-        i = next(fitting, None)
-        lent = self._window(count) if i is None else self._idle.pop(i)
+        fitting = [i for i, words in enumerate(self._idle) if len(words) >= count]
+        # All ranks make a window together, and on nodes of unequal sizes some may need one where others do not.
+        lent = self._idle.pop(fitting[0]) if self._least(len(fitting)) else self._window(count)
         self.node._least(0)  # nobody reads any more what it held
         for part in own:
             lent[part] = 0

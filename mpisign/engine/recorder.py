@@ -131,19 +131,23 @@ class Recorder:
         """Write what has been kept, and the state after it; every rank calls it, between two iterations.
 
         Where a signal ends the evaluation, what has been kept is saved as it is.
+
+        Raises:
+            StopRequested: a signal has ended an evaluation.
         """
         with self._clock_stopped():
             self._write()
             kept = self._collected(state, self._written)._replace(pending=self._pending())
             if self._sink is not None:
                 self._sink.save(kept)
+        if self.stopped_by:  # at once: a repeat that diverged before the next look would end without what is kept
+            raise StopRequested(self.stopped_by)
 
     def obey(self, state: State) -> None:
         """Save the state and raise StopRequested where a signal has ended an evaluation; every rank calls it."""
         if self.stopped_by:
             self._asked()  # all ranks have made their step when all are here
             self.save(state)
-            raise StopRequested(self.stopped_by)
 
     def _pending(self) -> Pending | None:
         """Return the records that are kept and not evaluated, on the root."""

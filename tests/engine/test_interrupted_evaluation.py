@@ -8,6 +8,7 @@ from digests import digests
 from launch import HELPERS, mpirun, mpisign
 from mpisign.cli.main import main
 from mpisign.storage.trajectory import Trajectory
+from mpisign.storage.writer import TrajectoryWriter
 
 JOB = """
 iterations = 204
@@ -105,6 +106,19 @@ def test_a_job_that_is_stopped_at_once_has_lost_nothing(folder, tmp_path, monkey
         assert (status, pending(output)) == (75, [(64, 0)])
     assert resumed(job, output, monkeypatch)[0] == 0
     assert digests(output) == digests(folder / "one" / "whole.h5")
+
+
+@pytest.mark.parametrize("after", [2 * PARTS + 3, 6 * PARTS + 2])
+def test_a_signal_while_a_due_state_is_saved_and_then_it_diverges(after, tmp_path, monkeypatch):
+    """At k = 7, after saves at 1, 3 and 7: the records that waited were lost, and the repeat had ended."""
+    job, output, whole = (tmp_path / name for name in ("job.toml", "out.h5", "whole.h5"))
+    job.write_text((JOB + RUN.format(method="gd")).replace("= 0.01", "= 1e50"))
+    assert main(["run", str(job), "-o", str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(TrajectoryWriter, "commit_due", lambda writer: True)
+        assert resumed(job, output, monkeypatch, after)[0] == 75
+    assert resumed(job, output, monkeypatch)[0] == 0
+    assert digests(output) == digests(whole)
 
 
 def test_with_clocks_the_times_go_on(folder, tmp_path, monkeypatch):

@@ -128,6 +128,15 @@ def nodes(ranks):
         yield {name: stack.enter_context(world) for name, world in worlds.items()}
 
 
+def test_where_one_node_has_room_from_before_and_another_has_not(ranks):
+    """One rank's rows of a single word end in the same cache line for one worker and for three, two ranks' do not."""
+    from mpi4py import MPI
+
+    with MPICommunicator(MPI.COMM_WORLD, MPI.COMM_WORLD.Split((ranks.rank + 1) // 2)) as here:
+        for workers in (1, 3, 1):
+            same_rounds(here, "node", "signs", workers, "exact", True, np.float64, 1)
+
+
 def same_replies(ranks, exchange, message, workers, zeros, with_zeros):
     """Round after round, those that every server gives in one process; dense messages and replies in float32, too."""
     same_rounds(ranks, exchange, message, workers, zeros, with_zeros, np.float64)

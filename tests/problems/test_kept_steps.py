@@ -157,6 +157,25 @@ def test_what_is_damaged_is_found_again(tmp_path, monkeypatch):
     assert steps.found("a") is None
 
 
+def test_any_damaged_byte_is_noticed(tmp_path, monkeypatch):
+    """Also in a zip file's directory, of which zip has no checksum: entries were left out, or were of unknown kinds."""
+    monkeypatch.setattr(kept_steps, "_APART", 0.0)
+    steps, file = KeptSteps(tmp_path / "hash.json"), tmp_path / "hash.a.npz"
+    steps.keep("a", 3, np.arange(3.0))
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x21]) + whole[place + 1 :])
+        assert steps.found("a") is None
+    np.save(tmp_path / "one.npy", np.arange(3.0))
+    (tmp_path / "one.npy").rename(file)  # no zip file at all
+    assert steps.found("a") is None
+
+
+def test_a_step_that_cannot_be_removed_is_no_error(tmp_path):
+    (tmp_path / "hash.a.npz").mkdir()
+    KeptSteps(tmp_path / "hash.json").forget()
+
+
 def test_a_short_search_writes_nothing(tmp_path):
     """Nor does one without a folder for it, or on a disk without room."""
     steps = KeptSteps(tmp_path / "hash.json")

@@ -46,7 +46,7 @@ class Recording(Protocol):
         """Save the state and raise StopRequested where a signal has ended an evaluation; every rank calls it."""
 
     def save(self, state: State) -> None:
-        """Write what has been kept, and the state after it."""
+        """Write what has been kept, and the state after it; raise StopRequested where a signal ends an evaluation."""
 
     def last(self, state: State) -> Checkpoint | None:
         """Return the state after iteration K - 1, from which a longer run goes on; every rank calls it."""

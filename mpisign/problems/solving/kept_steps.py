@@ -3,12 +3,12 @@
 Each step is kept under a name, as arrays from which all that follows has the same bits.
 """
 
+import hashlib
 import os
 import platform
 import time
-import zipfile
-import zlib
 from contextlib import suppress
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 
 _APART = 2.0
 """Seconds between two writings: about what is lost at most besides the step that was being made."""
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_DIGEST = hashlib.sha256().digest_size
+"""Bytes in front of a file's arrays: their sha256. The checksums of a zip file leave its directory out."""
 
 
 class KeptSteps:
@@ -39,9 +40,9 @@ class KeptSteps:
         if file is None or not file.exists():
             return None
         try:
-            with file.open("rb") as stream, np.load(stream) as arrays:  # the sums of its parts are compared
-                return [arrays[f"arr_{place}"] for place in range(len(arrays.files))]
-        except _UNREADABLE:
+            with file.open("rb") as stream:
+                return _loaded(stream)
+        except OSError:
             return None
 
     def keep(self, name: str, *arrays: object) -> None:
@@ -53,8 +54,8 @@ class KeptSteps:
         with suppress(OSError):  # no room: it is found again then
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                with own.open("wb") as stream:
-                    np.savez(stream, *(np.asarray(array) for array in arrays))
+                with own.open("w+b") as stream:
+                    _save(stream, *map(np.asarray, arrays))
                 own.replace(file)  # so that nobody reads half of it
             finally:
                 own.unlink(missing_ok=True)
@@ -64,7 +65,27 @@ class KeptSteps:
         """Remove all steps: what they led to is kept."""
         if self._path is not None:
             for file in self._path.parent.glob(f"{self._path.stem}.*.npz*"):
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink()
+
+
+def _save(stream: BufferedRandom, *arrays: "np.ndarray[Any, Any]") -> None:
+    """Write arrays behind their digest."""
+    stream.write(bytes(_DIGEST))
+    np.savez(stream, *arrays)
+    stream.seek(_DIGEST)
+    digest = hashlib.file_digest(stream, "sha256").digest()
+    stream.seek(0)
+    stream.write(digest)
+
+
+def _loaded(stream: BufferedReader) -> list["np.ndarray[Any, Any]"] | None:
+    """Return the arrays of a file, None where they are not those that were written."""
+    if stream.read(_DIGEST) != hashlib.file_digest(stream, "sha256").digest():
+        return None
+    stream.seek(_DIGEST)
+    with np.load(stream) as arrays:
+        return [arrays[f"arr_{place}"] for place in range(len(arrays.files))]
 
 
 NO_STEPS = KeptSteps()

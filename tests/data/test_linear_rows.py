@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpisign.comm.communicator import SerialCommunicator
 from mpisign.comm.shared_arrays import unshared
-from mpisign.data.linear_rows import DenseRows, SparseRows, signed, stored
+from mpisign.data.linear_rows import DenseRows, SparseRows, _weights_of_dense, signed, stored
 from mpisign.data.loading import load, opened
 from mpisign.problems import reference_solution as optimum_module
 from mpisign.problems.distributed_objective import Objective
@@ -146,3 +146,25 @@ def test_where_nothing_can_be_kept_f_star_is_solved(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     problem = Logistic(DenseRows({"rows": some_rows(2, 30, 4)}))
     assert optimum(problem, SerialCommunicator()).minimum == problem.minimum(Objective(problem, SerialCommunicator()))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "real"), [(np.float64, np.float64), (np.float32, np.float64), (np.float32, np.float32)]
+)
+@pytest.mark.parametrize("d", [1, 31, 32, 33, 100])
+def test_rows_are_subtracted_one_after_the_other(d, dtype, real):
+    """However many are taken at a time: numpy's own subtractions of one row after the other give the same bits."""
+    rng = np.random.default_rng(d)
+    rows, x = rng.standard_normal((12, d)).astype(dtype), rng.standard_normal(d).astype(real)
+    for batch in range(1, 10):
+        samples, weights = rng.integers(0, 12, batch), np.empty(batch, real)
+        _weights_of_dense(rows, x, samples, weights)
+        margins = rows[samples].astype(float) @ x.astype(float)
+        tolerance = 1e-13 if real is np.float64 else 1e-5
+        np.testing.assert_allclose(weights, 1 / (1 + np.exp(margins)) / batch, rtol=tolerance)
+        out = rng.standard_normal(d).astype(real)
+        expected = out.copy()
+        DenseRows({"rows": rows}).add_loss_gradient(x, samples, out)
+        for sample, weight in zip(samples, weights, strict=True):
+            expected -= weight * rows[sample]
+        assert out.tobytes() == expected.tobytes()

@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 environment "${MPI:-mpich}"
 jobs=${JOBS:-$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
+case $jobs in '' | *[!0-9]* | 0*) say "JOBS=$jobs: expected how many processes, at least 1"; exit 2 ;; esac
 lanes=$((jobs < 4 ? jobs : 4)) # commands side by side; a run has the repeats of a job on as many cores as are left for it
 export PATH=$BIN:$PATH EACH=$((jobs / lanes))
 

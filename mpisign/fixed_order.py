@@ -77,11 +77,15 @@ def sine(angles: Floats, out: Floats) -> None:
 
 
 @part_of_kernels
-def _added(lanes: Floats) -> float:
-    """Return the sum of 8 lanes in a fixed tree; they are overwritten."""
-    for j in range(4):
-        lanes[j] += lanes[j + 4]
-    return float((lanes[0] + lanes[2]) + (lanes[1] + lanes[3]))
+def sum_of_lanes(lanes: Floats, count: int) -> float:
+    """Return the sum of so many lanes, a power of two, in a fixed tree; they are overwritten."""
+    # A fixed tree: the sum has the same bits however wide the processor's vectors are.
+    width = count // 2
+    while width:
+        for lane in range(width):
+            lanes[lane] += lanes[lane + width]
+        width //= 2
+    return 1.0 * float(lanes[0])  # compiled, float() leaves a float32 as it is
 
 
 @kernel(*for_both("float64(float64[::1])"))
@@ -90,7 +94,7 @@ def l1_norm(vector: Floats) -> float:
     lanes = np.zeros(8)
     for i in range(vector.size):
         lanes[i % 8] += abs(vector[i])
-    return _added(lanes)
+    return sum_of_lanes(lanes, 8)
 
 
 @kernel(*for_both("float64(float64[::1])"))
@@ -109,7 +113,7 @@ def squares(vector: Floats, unit: float) -> float:
     for i in range(vector.size):
         part = vector[i] / unit
         lanes[i % 8] += part * part
-    return _added(lanes)
+    return sum_of_lanes(lanes, 8)
 
 
 @kernel(*for_both("void(float64[::1], float64[::1], float64)"))
@@ -131,18 +135,7 @@ def multiply(matrix: Floats, x: Floats, out: Floats) -> None:
                 lanes[j] += matrix[i, start + j] * x[start + j]
         for j in range(x.size - whole):
             lanes[j] += matrix[i, whole + j] * x[whole + j]
-        out[i] = _added(lanes)
-
-
-@part_of_kernels
-def sum_of_32(lanes: Floats) -> float:
-    """Return the sum of 32 lanes in a fixed tree; they are overwritten."""
-    width = 16
-    while width:
-        for lane in range(width):
-            lanes[lane] += lanes[lane + width]
-        width //= 2
-    return 1.0 * float(lanes[0])  # compiled, float() leaves a float32 as it is
+        out[i] = sum_of_lanes(lanes, 8)
 
 
 @part_of_kernels
@@ -155,7 +148,7 @@ def product(row: Any, x: Floats, lanes: Floats) -> float:
             lanes[lane] += row[start + lane] * x[start + lane]
     for lane in range(x.size - many):
         lanes[lane] += row[many + lane] * x[many + lane]
-    return sum_of_32(lanes)
+    return sum_of_lanes(lanes, 32)
 
 
 @part_of_kernels
@@ -179,7 +172,7 @@ def two_products(
     for lane in range(x.size - many):
         lanes[lane] += row[many + lane] * x[many + lane]
         others[lane] += other[many + lane] * x[many + lane]
-    return sum_of_32(lanes), sum_of_32(others)
+    return sum_of_lanes(lanes, 32), sum_of_lanes(others, 32)
 
 
 @part_of_kernels

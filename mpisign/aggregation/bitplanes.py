@@ -8,6 +8,7 @@ what its signs are: the *positive* plane [v > 0] and the *nonnegative* plane [v 
 import numpy as np
 
 from mpisign.arrays import Floats, Signs, Words
+from mpisign.fixed_order import sum_of_lanes
 from mpisign.jit import for_both, kernel, part_of_kernels
 
 SLICE = 2**16
@@ -52,18 +53,6 @@ def _pack_few(vector: Floats, positive: Words) -> tuple[float, bool]:
 
 
 @part_of_kernels
-def _sum_of_lanes(lanes: Floats) -> float:
-    """Return the sum of 64 lanes, which are overwritten."""
-    # A fixed tree: the norm has the same bits however wide the processor's vectors are.
-    width = 32
-    while width:
-        for j in range(width):
-            lanes[j] += lanes[j + width]
-        width //= 2
-    return float(lanes[0])
-
-
-@part_of_kernels
 def _pack_slice(vector: Floats, positive: Words, lanes: Floats) -> tuple[float, bool]:
     """Do what `pack` does with at most SLICE entries; `lanes`, shape (64,), is overwritten."""
     zeros = False
@@ -81,7 +70,7 @@ def _pack_slice(vector: Floats, positive: Words, lanes: Floats) -> tuple[float, 
     if full < positive.size:
         positive[full], zero = _pack_word(vector[64 * full :], lanes)
         zeros |= zero
-    return _sum_of_lanes(lanes), zeros
+    return sum_of_lanes(lanes, 64), zeros
 
 
 @kernel(*for_both("Tuple((float64, boolean))(float64[::1], uint64[::1])"))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mpisign.arrays import Floats
-from mpisign.fixed_order import exp_of_negative, four_products, product, subtract_four, subtract_one, sum_of_32
+from mpisign.fixed_order import exp_of_negative, four_products, product, subtract_four, subtract_one, sum_of_lanes
 from mpisign.jit import kernel, part_of_kernels
 
 
@@ -43,30 +43,34 @@ def _loss(margin: float, n: float, i: int, losses: Floats, weights: Floats) -> f
     return (small if margin >= 0 else 1.0) / (1.0 + small) / n
 
 
+@part_of_kernels
+def _products(rows: Any, i: int, x: Floats, lanes: Floats, others: Floats) -> tuple[float, float, float, float]:
+    """Return the products of x with the rows i to i + 3, while the next four are brought to the cache."""
+    last = len(rows) - 1
+    e, f, g, h = rows[min(i + 4, last)], rows[min(i + 5, last)], rows[min(i + 6, last)], rows[min(i + 7, last)]
+    return four_products(rows[i], rows[i + 1], rows[i + 2], rows[i + 3], x, lanes, others, e, f, g, h)
+
+
 def _losses(rows: Any, x: Floats, n: float, losses: Floats, weights: Floats, out: Floats) -> None:
     lanes, others, m = np.empty(32), np.empty(32), len(rows)
-    fours, last = m - m % 4, m - 1
+    fours = m - m % 4
     for i in range(0, fours, 4):
-        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        e, f, g, h = rows[min(i + 4, last)], rows[min(i + 5, last)], rows[min(i + 6, last)], rows[min(i + 7, last)]
-        first, second, third, fourth = four_products(a, b, c, d, x, lanes, others, e, f, g, h)
+        first, second, third, fourth = _products(rows, i, x, lanes, others)
         u, v = _loss(first, n, i, losses, weights), _loss(second, n, i + 1, losses, weights)
         w, z = _loss(third, n, i + 2, losses, weights), _loss(fourth, n, i + 3, losses, weights)
-        subtract_four(out, a, b, c, d, u, v, w, z)
+        subtract_four(out, rows[i], rows[i + 1], rows[i + 2], rows[i + 3], u, v, w, z)
     for i in range(fours, m):
         subtract_one(out, rows[i], _loss(product(rows[i], x, lanes), n, i, losses, weights))
 
 
 def _curvature(rows: Any, weights: Floats, direction: Floats, out: Floats) -> None:
     lanes, others, m = np.empty(32), np.empty(32), len(rows)
-    fours, last = m - m % 4, m - 1
+    fours = m - m % 4
     for i in range(0, fours, 4):
-        a, b, c, d = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        e, f, g, h = rows[min(i + 4, last)], rows[min(i + 5, last)], rows[min(i + 6, last)], rows[min(i + 7, last)]
-        first, second, third, fourth = four_products(a, b, c, d, direction, lanes, others, e, f, g, h)
+        first, second, third, fourth = _products(rows, i, direction, lanes, others)
         u, v = -weights[i] * first, -weights[i + 1] * second
         w, z = -weights[i + 2] * third, -weights[i + 3] * fourth
-        subtract_four(out, a, b, c, d, u, v, w, z)
+        subtract_four(out, rows[i], rows[i + 1], rows[i + 2], rows[i + 3], u, v, w, z)
     for i in range(fours, m):
         subtract_one(out, rows[i], -weights[i] * product(rows[i], direction, lanes))
 
@@ -89,7 +93,7 @@ def _sizes(rows: Any, x: Floats, margins: Floats, out: Floats) -> None:
                 lanes[lane] += abs(row[start + lane]) * x[start + lane]
         for lane in range(x.size - many):
             lanes[lane] += abs(row[many + lane]) * x[many + lane]
-        margins[i] = sum_of_32(lanes)
+        margins[i] = sum_of_lanes(lanes, 32)
         for j in range(x.size):
             size = 1.0 * abs(row[j])
             out[0, j] += size

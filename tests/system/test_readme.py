@@ -55,13 +55,14 @@ def reproduce(tmp_path):
     for name in ("mpisign", "python"):
         (tmp_path / "bin" / name).write_text(STUB)
         (tmp_path / "bin" / name).chmod(0o755)
-    (tmp_path / "jobs" / "environment.sh").write_text(f"environment() {{ BIN={tmp_path}/bin; }}\n")
+    say = 'say() { printf "%s\\n" "$*" >&2; }\n'
+    (tmp_path / "jobs" / "environment.sh").write_text(f"{say}environment() {{ BIN={tmp_path}/bin; }}\n")
 
-    def run(*options, fail="nothing fails"):
+    def run(*options, fail="nothing fails", **variables):
         log = tmp_path / "log"
         log.write_text("")
-        done = call(["bash", "jobs/reproduce.sh", *options], cwd=tmp_path, LOG=str(log), FAIL=fail)
-        return done.returncode, log.read_text().splitlines()
+        done = call(["bash", "jobs/reproduce.sh", *options], cwd=tmp_path, LOG=str(log), FAIL=fail, **variables)
+        return done.returncode, log.read_text().splitlines() or done.stderr.splitlines()
 
     return run
 
@@ -100,6 +101,11 @@ def test_reproduce_stops_at_a_run_that_fails_and_takes_it_up_again(reproduce, tm
     assert status == 0
     assert any("jobs/ce-b.toml" in line for line in asked)
     assert not any("jobs/figure3.toml" in line for line in asked)
+
+
+@pytest.mark.parametrize("jobs", ["0", "auto", "-1", "2.5"])
+def test_reproduce_refuses_what_is_no_number_of_processes(jobs, reproduce):
+    assert reproduce(JOBS=jobs) == (2, [f"JOBS={jobs}: expected how many processes, at least 1"])
 
 
 def test_reproduce_passes_options_on_as_they_are(reproduce, tmp_path):
